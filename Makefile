@@ -1,0 +1,45 @@
+# Two lines for a newcomer: `make demo` and `make test`. Everything is installed into .venv/.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test lint docs bench soak gpu-test clean
+
+$(VENV)/ready: setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/ready-test: $(VENV)/ready
+	$(PIP) -e '.[test]'
+	touch $@
+
+demo: $(VENV)/ready  ## a dataset from the bundled clip, in out/
+	$(BIN)/lolblur-synth build --sample out/
+	$(BIN)/lolblur-synth report out/
+	@echo "Open out/report.html; the pairs are in out/train/"
+
+test: $(VENV)/ready-test  ## the whole suite, without a GPU
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -q -m "not slow"
+
+soak: $(VENV)/ready-test  ## the long tests
+	$(BIN)/python -m pytest -q -m slow
+
+gpu-test: $(VENV)/ready-test  ## what needs a CUDA device
+	$(BIN)/python -m pytest -q -m gpu
+
+lint: $(VENV)/ready-test
+	$(BIN)/ruff check .
+
+docs: $(VENV)/ready  ## rewrite what is generated: recipes/lolblur.toml, docs/cli.md
+	$(BIN)/python docs/generate.py
+
+bench: $(VENV)/ready-test  ## the tables of docs/benchmarks.md
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) out build dist *.egg-info

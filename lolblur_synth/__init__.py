@@ -1,0 +1,28 @@
+"""lolblur-synth: paired data for joint low-light enhancement and deblurring, made from high-frame-rate video.
+
+    lolblur_synth.build(videos, out, recipe="lolblur")     the dataset
+    lolblur_synth.PairDataset(root, split="train")         its pairs, for training
+    lolblur_synth.stages.<stage>.draw / .apply             one stage
+
+Names are imported when they are first used, so that importing the package stays quick.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {"build": "lolblur_synth.builder", "PairDataset": "lolblur_synth.training.data"}
+_PACKAGES = ("stages", "models", "recipes")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _PACKAGES:
+        return importlib.import_module(f"lolblur_synth.{name}")
+    raise AttributeError(f"module 'lolblur_synth' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES, *_PACKAGES])

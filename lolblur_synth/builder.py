@@ -1,0 +1,256 @@
+"""The tool behind `lolblur-synth build`: videos in, a dataset out, resumable and byte-identical.
+
+    find -> survey (each input is read once) -> plan -> one job a run of pairs -> manifest
+
+The module is not called `build`, so that `lolblur_synth.build` can be the function.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lolblur_synth import __version__, dataset, manifest, recipes, runner
+from lolblur_synth.errors import ForeignOutput, InputError, UsageError
+from lolblur_synth.lock import hold
+from lolblur_synth.recipe import Recipe
+
+CHUNK = 6  # pairs a job: short enough to share out, long enough to decode a video few times; never derived from --jobs
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a build did. `failed` holds (name, reason, message) of refused inputs and of pairs that failed."""
+
+    planned: int
+    built: int
+    already: int
+    failed: tuple[tuple[str, str, str], ...]
+    warnings: tuple[str, ...]
+
+
+Listener = Callable[[str, dict], None]  # called as listener("plan" | "pair" | "failed" | "note", facts)
+
+
+def build(videos: Sequence[str | Path] | str | Path, out: str | Path, recipe: Recipe | str = "lolblur", *,
+          set: Sequence[str] = (), jobs: int | None = None, shard: tuple[int, int] = (1, 1), device: str = "auto",
+          listener: Listener = lambda kind, facts: None) -> Summary:
+    """Make the dataset `out` from `videos` (files or folders); the same call again continues.
+
+    recipe: a Recipe, a built-in name or a TOML file; set: `section.key=value` overrides; jobs: worker processes, by
+    default one a core as far as memory allows; shard: (I, N) builds the I-th of N shares; device: auto, cpu, cuda[:N].
+    Raises NoInput-like InputError (exit 5), ForeignOutput (10), Locked (11), NoSpace (13), Interrupted (130).
+    Failing videos and pairs do not raise: they are in the summary.
+    """
+    paths = [Path(p) for p in ([videos] if isinstance(videos, str | Path) else videos)]
+    out = Path(out)
+    if isinstance(recipe, str):
+        recipe = recipes.load(recipe)
+    recipe = recipes.override(recipe, list(set))
+    check_inputs(paths, out)
+    claim(out, recipe)
+    with hold(out / dataset.STATE, shard):
+        if shard == (1, 1):  # another shard may have files in flight
+            dataset.clean(out)
+        plan, pending = prepare(paths, out, recipe, jobs, device, listener)
+        dataset.write_atomic(out, out / "recipe.toml", recipes.to_toml(recipe).encode())
+        already = plan.pairs - len(pending)
+        tasks = _tasks(plan, pending, out, recipe, device, shard)
+        listener("plan", {"pairs": plan.pairs, "already": already, "todo": sum(len(items) for _, items in tasks)})
+        try:
+            built, failed = _run(tasks, out, jobs or auto_jobs(), listener)
+        finally:
+            manifest.write(out)
+            if shard == (1, 1):
+                dataset.clean(out)
+    refusals = [(r.name, r.reason, r.message) for r in plan.refused]
+    return Summary(plan.pairs, built, already, tuple(refusals + failed), plan.warnings)
+
+
+def check_inputs(paths: Sequence[Path], out: Path | None) -> None:
+    """Every input exists, and the output is not inside one (the next build would read its own frames)."""
+    for path in paths:
+        if not os.path.lexists(path):
+            raise InputError(f"{path}: no such file or folder", "check the path", "missing")
+        if out is not None and path.is_dir() and out.resolve().is_relative_to(path.resolve()):
+            raise UsageError(f"the output {out} is inside the input {path}", "choose an output folder elsewhere")
+
+
+def claim(out: Path, recipe: Recipe) -> None:
+    """Make sure that out is a folder that is empty or ours, writable, and of the same recipe. Creates it."""
+    state = out / dataset.STATE
+    if out.exists() and not out.is_dir():
+        raise ForeignOutput(f"{out} is a file", "give a folder")
+    if state.is_symlink() or (out.is_dir() and not state.is_dir() and any(out.iterdir())):
+        raise ForeignOutput(f"{out} holds files that are not a lolblur-synth dataset", "give an empty or a new folder")
+    if (out / "recipe.toml").is_file():
+        earlier = recipes.parse((out / "recipe.toml").read_text(), str(out / "recipe.toml"))
+        changes = [f"{key}: {old!r} -> {new!r}" for key, old, new in recipes.diff(earlier, recipe)]
+        if changes:
+            raise ForeignOutput(f"{out} was built with another recipe ({'; '.join(changes)})",
+                                "use another output folder, or the earlier options")
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        probe = state / f"tmp-{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        dataset.raise_no_space(error, state)
+        raise ForeignOutput(f"cannot write to {out}: {error.strerror}", "check its permissions, or give another folder") from None
+
+
+def prepare(paths: Sequence[Path], out: Path | None, recipe: Recipe, jobs: int | None, device: str,
+            listener: Listener) -> tuple[Any, list]:
+    """The plan, and the pairs of it that are not built yet. With out=None nothing is read from or written to disk."""
+    from lolblur_synth import inputs
+    from lolblur_synth import plan as planning
+
+    found, refusals = inputs.find(paths)
+    refused = [planning.Refused(r.name, r.reason, r.message) for r in refusals]
+    facts, unreadable = survey(found, out, recipe, jobs or auto_jobs(), listener)
+    plan = planning.make(facts, refused + unreadable, recipe, _previous(out))
+    for warning in plan.warnings:
+        listener("note", {"message": warning})
+    for refusal in plan.refused:
+        listener("failed", dataclasses.asdict(refusal))
+    if not plan.clips:
+        raise InputError("no usable video" + (f": all {len(plan.refused)} inputs were refused" if plan.refused else ""),
+                         "give videos of about 250 fps, or folders of frames with --fps", "none")
+    if out is None:
+        return plan, [pair for clip in plan.clips for pair in clip.pairs]
+    dataset.write_atomic(out, out / dataset.STATE / "plan.json", dataset.to_json(_plan_json(plan, recipe)))
+    hashes = weights_of(recipe)
+    pending = [pair for clip in plan.clips for pair in clip.pairs
+               if not dataset.is_done(out, clip.split, pair.sequence, pair.name, key(recipe, clip, pair, hashes, device))]
+    return plan, pending
+
+
+def survey(found: list, out: Path | None, recipe: Recipe, jobs: int, listener: Listener) -> tuple[list, list]:
+    """Read every input once: its facts, or why it is refused. What an earlier build learnt is not read again."""
+    from lolblur_synth.plan import Facts, Refused
+
+    caches = {item: _cache_path(out, item, recipe) for item in found} if out else {}
+    facts, refused, unknown = [], [], []
+    for item in found:
+        known = dataset.read_json(caches[item]) if item in caches else None
+        if known is None:
+            unknown.append(item)
+        else:
+            facts.append(Facts(**known | {"cuts": tuple(known["cuts"])}))
+    listener("survey", {"inputs": len(found), "todo": len(unknown)})
+
+    def report(kind: str, item, result) -> None:
+        listener("surveyed", {"name": item.name})
+        if kind == "failed":
+            refused.append(Refused(item.name, result["reason"], f"{item.name}: {result['message']}"
+                                   if result["reason"] in ("error", "worker-killed") else result["message"]))
+            return
+        facts.append(result)
+        if item in caches:
+            dataset.write_atomic(out, caches[item], dataset.to_json(dataclasses.asdict(result)))
+
+    runner.run("lolblur_synth.work:survey", [(recipe, (item,)) for item in unknown], jobs, report)
+    return facts, refused
+
+
+def _cache_path(out: Path, item, recipe: Recipe) -> Path:
+    """Where the facts about an input are kept: a name that changes with the file and with the options that matter."""
+    from lolblur_synth import inputs
+
+    options = [recipe.input, recipe.interpolate.cut, recipe.skip]
+    if "denoise" not in recipe.skip:
+        options += [recipe.denoise, recipe.resize]
+    name = hashlib.sha256(repr((__version__, item.name, inputs.stamp(item), options)).encode()).hexdigest()[:32]
+    return out / dataset.STATE / "surveys" / f"{name}.json"
+
+
+def _previous(out: Path | None) -> dict[str, tuple[str, str]]:
+    """sha256 -> (sequence, split) of the plan that is already in out."""
+    earlier = dataset.read_json(out / dataset.STATE / "plan.json") if out else None
+    return {c["sha256"]: (c["sequence"], c["split"]) for c in earlier["clips"]} if earlier else {}
+
+
+def _plan_json(plan, recipe: Recipe) -> dict:
+    """What `status` and `verify` need to know of the plan; names, never paths."""
+    clips = [{"sequence": clip.sequence, "split": clip.split, "name": clip.facts.name, "sha256": clip.facts.sha256,
+              "pairs": [pair.name for pair in clip.pairs]} for clip in plan.clips]
+    return {"recipe": recipes.sha256(recipe), "clips": clips, "version": __version__,
+            "refused": [dataclasses.asdict(r) for r in plan.refused]}
+
+
+def weights_of(recipe: Recipe) -> dict[str, str]:
+    """Stage -> sha256 of each network that the recipe uses."""
+    from lolblur_synth import weights
+
+    return {} if "darken" in recipe.skip else {"darken": weights.sha256(weights.resolve(recipe.darken.weights))}
+
+
+def key(recipe: Recipe, clip, pair, weights: dict[str, str], device: str) -> str:
+    """Decides whether a built pair is up to date: everything its bytes depend on."""
+    parts = (recipes.sha256(recipe), clip.facts.sha256, clip.facts.fps, clip.split, dataclasses.astuple(pair), weights,
+             clip.facts.sigma, device_class(device), clip.facts.decoder, __version__)
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def device_class(device: str) -> str:
+    """`cpu` or `cuda`: results are byte-identical within a class. Raises UsageError for a device that is not there."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.split(":")[0] == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"--device {device}: torch sees no CUDA device", "use --device cpu, or install a CUDA build of torch")
+    return device.split(":")[0]
+
+
+def _tasks(plan, pending: list, out: Path, recipe: Recipe, device: str, shard: tuple[int, int]) -> list[runner.Task]:
+    """Runs of at most CHUNK pairs of one clip; the I-th of N shards takes every N-th run."""
+    wanted, hashes, tasks, number = {(p.sequence, p.name) for p in pending}, weights_of(recipe), [], 0
+    for clip in plan.clips:
+        for start in range(0, len(clip.pairs), CHUNK):
+            run = tuple(p for p in clip.pairs[start : start + CHUNK] if (p.sequence, p.name) in wanted)
+            if run and number % shard[1] == shard[0] - 1:
+                keys = {p: key(recipe, clip, p, hashes, device) for p in run}
+                payload = {"out": out, "recipe": recipe, "clip": clip, "keys": keys, "weights": hashes,
+                           "device": "cuda" if device == "auto" and device_class(device) == "cuda" else device}
+                tasks.append((payload, run))
+            number += 1
+    return tasks
+
+
+def _run(tasks: list[runner.Task], out: Path, jobs: int, listener: Listener) -> tuple[int, list]:
+    """Hand the tasks to workers; count, log and note failures."""
+    built, failed, log = 0, [], out / dataset.STATE / "log.jsonl"
+
+    def report(kind: str, pair, result) -> None:
+        nonlocal built
+        name = f"{pair.sequence}/{pair.name}"
+        if kind == "done":
+            built += 1
+            listener("pair", {"pair": name, **result})
+        else:
+            failed.append((name, result["reason"], result["message"]))
+            dataset.write_failure(out, pair.sequence, pair.name, result)
+            listener("failed", {"name": name, **result})
+        with contextlib.suppress(OSError), log.open("a") as stream:
+            stream.write(json.dumps({"time": time.time(), "pair": name, "kind": kind, **(result or {})}) + "\n")
+
+    runner.run("lolblur_synth.work:build", tasks, jobs, report)
+    return built, failed
+
+
+def auto_jobs() -> int:
+    """One worker a core, as long as 1.5 GB each stays within 80 % of the memory that is free."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return cores
+    return max(1, min(cores, int(0.8 * free / 1.5e9)))
+

@@ -1,0 +1,78 @@
+"""Errors a user can cause. Each one says what happened, to which file, and what to do; each has an exit code.
+
+The exit codes are documented in README.md and `lolblur-synth --help`; scripts may rely on them.
+"""
+
+
+class LolblurError(Exception):
+    """Root of every foreseen error. `hint` is the line that says what to do."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = ""):
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(LolblurError):
+    """The command line asks for something that cannot be (a bad value, a missing package, a bad combination)."""
+
+    exit_code = 2
+
+
+class ClipsFailed(LolblurError):
+    """The command finished, but some videos or pairs could not be built."""
+
+    exit_code = 3
+
+
+class RecipeError(LolblurError):
+    """A recipe or a `--set` has an unknown key, a wrong type or a value out of range."""
+
+    exit_code = 4
+
+
+class InputError(LolblurError):
+    """One input cannot be used. `reason` is a stable word such as `truncated`, for machines."""
+
+    exit_code = 5
+
+    def __init__(self, message: str, hint: str = "", reason: str = "unreadable"):
+        super().__init__(message, hint)
+        self.reason = reason
+
+
+class ForeignOutput(LolblurError):
+    """The output folder is not ours, cannot be written, or was built with another recipe."""
+
+    exit_code = 10
+
+
+class Locked(LolblurError):
+    """Another live build owns the output folder."""
+
+    exit_code = 11
+
+
+class Damaged(LolblurError):
+    """`verify` found files that are missing, extra, corrupt or stale."""
+
+    exit_code = 12
+
+
+class NoSpace(LolblurError):
+    """The disk is full."""
+
+    exit_code = 13
+
+
+class WeightsError(LolblurError):
+    """A weight file is missing, malformed or fits another network."""
+
+    exit_code = 2
+
+
+class Interrupted(LolblurError):
+    """Ctrl-C or SIGTERM: stopped in good order, the same command continues."""
+
+    exit_code = 130

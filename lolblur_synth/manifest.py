@@ -1,0 +1,42 @@
+"""manifest.jsonl: one line a pair, sorted, derived from the records; a pure function of inputs, recipe and seed."""
+
+import json
+from pathlib import Path
+
+from filelock import FileLock
+
+from lolblur_synth import dataset
+from lolblur_synth.errors import Damaged
+
+NAME = "manifest.jsonl"
+
+
+def line(record: dict) -> dict:
+    """The public part of a record: without the key that decides whether it is up to date."""
+    return {key: value for key, value in record.items() if key not in ("key", "name", "sequence")}
+
+
+def write(out: Path) -> int:
+    """Rewrite the manifest from the records. Returns the number of pairs.
+
+    Shards take turns: whoever is last sees every record, so the final manifest is complete.
+    """
+    with FileLock(out / dataset.STATE / "manifest.lock"):
+        lines = [dataset.to_json(line(record)) for record in dataset.records(out)]
+        dataset.write_atomic(out, out / NAME, b"".join(lines))
+    return len(lines)
+
+
+def read(out: Path) -> list[dict]:
+    """All lines of the manifest. Raises Damaged with the line number when one cannot be read."""
+    pairs = []
+    try:
+        text = (out / NAME).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Damaged(f"{out / NAME}: {error}", "run `lolblur-synth build` again to write it anew") from None
+    for number, row in enumerate(text.splitlines(), 1):
+        try:
+            pairs.append(json.loads(row))
+        except ValueError:
+            raise Damaged(f"{out / NAME}:{number}: not a JSON object", "run `lolblur-synth build` again") from None
+    return pairs

@@ -1,0 +1,123 @@
+"""Options that several commands share, written once; and options made from the recipe's own declarations.
+
+Imports click and the standard library only: `lolblur-synth --help` must not wait for torch.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from lolblur_synth.errors import UsageError
+from lolblur_synth.recipe import STAGE_NAMES
+from lolblur_synth.recipes import describe_range
+
+STAGE_WORDS = [name.replace("_", "-") for name in STAGE_NAMES]
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
+recipe_option = click.option("--recipe", default="lolblur", show_default=True, metavar="NAME|FILE",
+                             help="Built-in recipe, or a TOML file.")
+set_option = click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE",
+                          help="Override one value of the recipe; may be repeated.")
+seed_option = click.option("--seed", type=int, help="Seed of every draw.")
+jobs_option = click.option("--jobs", default="auto", show_default=True, metavar="N|auto",
+                           callback=lambda c, p, value: parse_jobs(value),
+                           help="Worker processes. The result does not depend on it.")
+device_option = click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]",
+                             callback=lambda c, p, value: parse_device(value), help="Where the networks run.")
+
+
+def build_options(command: Callable) -> Callable:
+    """The options that `build` and `plan` share, each an everyday name for a recipe value."""
+    for option in reversed([
+        recipe_option,
+        set_option,
+        click.option("--skip", multiple=True, type=click.Choice(STAGE_WORDS[1:]), help="Leave a stage out; repeatable."),
+        click.option("--fps", type=float, help="True capture rate, for slow-motion files and image sequences."),
+        click.option("--size", metavar="WxH", help="Size of the frames; default 1120x640."),
+        click.option("--pairs", type=int, help="Most pairs from one video, at most 60."),
+        click.option("--window", metavar="7|9|7,9", help="Source frames in an exposure; one is drawn a segment."),
+        click.option("--exposure", metavar="LO:HI", help="Requested exposure, mean L*/100; drawn once a segment."),
+        seed_option,
+        click.option("--test-fraction", type=float, help="Share of the videos that goes to test."),
+        jobs_option,
+        device_option,
+        click.option("--sample", is_flag=True, help="Use the bundled sample clip instead of VIDEOS."),
+        json_option,
+    ]):
+        command = option(command)
+    return command
+
+
+def overrides(assignments: tuple[str, ...], *, skip=(), fps=None, size=None, pairs=None, window=None, exposure=None,
+              seed=None, test_fraction=None, base_skip: tuple[str, ...] = ()) -> list[str]:
+    """The everyday options as `--set` words; explicit `--set` words come last and win."""
+    words = []
+    if skip:
+        names = {name.replace("-", "_") for name in skip} | set(base_skip)
+        words.append(f"skip={','.join(repr(n) for n in STAGE_NAMES if n in names)}")
+    if size is not None:
+        match = re.fullmatch(r"(\d+)x(\d+)", size)
+        if not match:
+            raise UsageError(f"--size {size}: not a size", "write --size 1120x640")
+        words += [f"resize.width={match[1]}", f"resize.height={match[2]}"]
+    for key, value in {"input.fps": fps, "dataset.pairs": pairs, "average.window": window, "darken.exposure": exposure,
+                       "dataset.seed": seed, "dataset.test_fraction": test_fraction}.items():
+        if value is not None:
+            words.append(f"{key}={value}")
+    return words + list(assignments)
+
+
+def parse_jobs(value: str) -> int | None:
+    """None for auto, else a positive number."""
+    if value == "auto":
+        return None
+    if not value.isdigit() or int(value) < 1:
+        raise click.BadParameter("give a number from 1 on, or auto")
+    return int(value)
+
+
+def parse_device(value: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+        raise click.BadParameter("give auto, cpu, cuda or cuda:N")
+    return value
+
+
+def parse_shard(value: str | None) -> tuple[int, int]:
+    """`I/N` -> (I, N)."""
+    match = re.fullmatch(r"(\d+)/(\d+)", value or "1/1")
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise click.BadParameter("give I/N with 1 <= I <= N, such as 3/16", param_hint="--shard")
+    return int(match[1]), int(match[2])
+
+
+def config_options(config: type) -> Callable[[Callable], Callable]:
+    """One option for each value of a stage's config, with its unit, range and default in the help."""
+
+    def decorate(command: Callable) -> Callable:
+        for field in reversed(dataclasses.fields(config)):
+            meta = field.metadata
+            default = field.default
+            shown = ":".join(f"{v:g}" for v in default) if meta["flag"] == "range" else (
+                ",".join(map(str, default)) if meta["flag"] == "list" else str(default))
+            limits = describe_range(meta)
+            limits += "".join(f" | {word}" for word in meta["words"])
+            help = f"{meta['help'][0].upper()}{meta['help'][1:]}. [{limits}; default {shown}]"
+            metavar = {"range": "X|LO:HI", "list": "N,…"}.get(meta["flag"], _metavar(field))
+            command = click.option(f"--{field.name.replace('_', '-')}", field.name, metavar=metavar, help=help)(command)
+        return command
+
+    return decorate
+
+
+def _metavar(field: dataclasses.Field) -> str:
+    if field.metadata["choices"]:
+        return "|".join(field.metadata["choices"])
+    return "TEXT" if isinstance(field.default, str) and not field.metadata["words"] else "X"
+
+
+def config_overrides(section: str, values: dict[str, Any]) -> list[str]:
+    """What `config_options` collected, as `--set` words."""
+    return [f"{section}.{name}={value}" for name, value in values.items() if value is not None]

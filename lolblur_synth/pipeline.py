@@ -1,0 +1,126 @@
+"""One pair, as in Figure 3 of the paper: source frames in, the five images and their draws out. No files here.
+
+    sharp  = denoise(resize(source))
+    scaled = dim(sharp)                      high_sharp_scaled, the ground truth
+    dark   = darken(scaled)                  low_sharp
+    blur   = average(clip_reverse(interpolate(dark)))
+    blur   = g(clip(defocus(blur)))          low_blur
+    noisy  = noise(blur)                     low_blur_noise
+"""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lolblur_synth import draw, frames
+from lolblur_synth.kernels import exposure as fused
+from lolblur_synth.recipe import STAGE_NAMES, Recipe
+from lolblur_synth.stages import average, clip_reverse, darken, defocus, denoise, interpolate, noise, resize
+
+STAGES = dict(zip(STAGE_NAMES, (resize, denoise, darken, interpolate, clip_reverse, average, defocus, noise), strict=True))
+
+
+def draw_all(recipe: Recipe, sha256: str, segment: int, pair: str, window: int, sigma: float) -> dict:
+    """Every draw of one pair, by stage.
+
+    What a viewer would see flicker (darkness, r, kernel, noise level) is drawn once a segment; only the noise field
+    is drawn for each pair. The window was drawn by the plan, sigma was estimated from the clip.
+    """
+    seed = recipe.dataset.seed
+    draws = {
+        name: stage.draw(getattr(recipe, name), draw.rng(seed, sha256, f"segment-{segment}", name))
+        for name, stage in STAGES.items()
+        if name not in recipe.skip
+    }
+    if "average" in draws:
+        draws["average"] = average.Draw(window)
+    if "denoise" in draws:
+        draws["denoise"] = denoise.Draw(sigma)
+    if "noise" in draws:
+        draws["noise"] = noise.reseed(draws["noise"], draw.rng(seed, sha256, f"pair-{pair}", "noise"))
+    return draws
+
+
+def plain(draws: dict) -> dict:
+    """The draws as JSON-able values, for the manifest."""
+    return {name: dataclasses.asdict(value) for name, value in draws.items()}
+
+
+def prepare(frame: np.ndarray, recipe: Recipe) -> Tensor:
+    """One source frame, (h, w, 3) float32 display RGB, resized: (1, 3, H, W)."""
+    source = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1).unsqueeze(0).contiguous()
+    return resize.apply(source, recipe.resize, resize.Draw())
+
+
+def synthesise(source: Tensor, mid: int, recipe: Recipe, draws: dict, device: str = "cpu") -> dict[str, np.ndarray]:
+    """The five images of one pair, folder -> (H, W, 3) uint8 RGB.
+
+    source: (T, 3, H, W) float32 display RGB, resized, with the denoising context; mid: index of the ground truth in it.
+    """
+    sharp, mid = _sharp(source, mid, recipe, draws)
+    if "darken" in draws:
+        scaled = darken.scale(sharp, recipe.darken, draws["darken"])
+        dark = darken.apply(scaled.to(device), recipe.darken, draws["darken"]).cpu()
+    else:
+        scaled = dark = sharp
+    images = {"high_sharp_original": sharp[mid], "high_sharp_scaled": scaled[mid], "low_sharp": dark[mid]}
+    light = expose(dark, sharp, mid, recipe, draws)[None]
+    if "defocus" in draws:
+        light = defocus.apply(light, recipe.defocus, draws["defocus"])
+    blur = frames.to_display(light)
+    images["low_blur"] = blur[0]
+    if "noise" in draws:
+        blur = noise.apply(blur, recipe.noise, draws["noise"])
+    images["low_blur_noise"] = blur[0]
+    return {folder: frames.to_uint8(image) for folder, image in images.items()}
+
+
+def _sharp(source: Tensor, mid: int, recipe: Recipe, draws: dict) -> tuple[Tensor, int]:
+    """The denoised frames that the exposure needs, and where the ground truth is among them."""
+    reach = average.reach(draws["average"].window) if "average" in draws else 0
+    needed = slice(mid - reach, mid + reach + 1)
+    if "denoise" in draws:
+        return denoise.apply(source, recipe.denoise, draws["denoise"], keep=needed), reach
+    return source[needed], reach
+
+
+def expose(dark: Tensor, guide: Tensor, mid: int, recipe: Recipe, draws: dict) -> Tensor:
+    """The exposure in linear light: interpolate, clip_reverse and average as one streaming pass. -> (3, H, W)
+
+    Motion is estimated on the bright `guide`, where there is more to see; the light comes from `dark`.
+    """
+    window = draws["average"].window if "average" in draws else 0
+    if "interpolate" in draws and window:
+        motion = interpolate.motion(guide, recipe.interpolate)
+        instants = mid + average.times(window, recipe.interpolate.factor)
+        reverse = draws.get("clip_reverse")
+        return fused.expose(dark, motion, instants, recipe.interpolate, recipe.clip_reverse, reverse)
+    shown = dark[mid - window // 2 : mid + window // 2 + 1]
+    return average.apply(_linear(shown, recipe, draws), recipe.average, draws.get("average"))[0]
+
+
+def _linear(shown: Tensor, recipe: Recipe, draws: dict) -> Tensor:
+    if "clip_reverse" in draws:
+        return clip_reverse.apply(shown, recipe.clip_reverse, draws["clip_reverse"])
+    return frames.to_linear(shown)
+
+
+def windows(source: Iterator[np.ndarray], start: int, spans: list[tuple[int, int]], recipe: Recipe) -> Iterator[Tensor]:
+    """Resized stacks (T, 3, H, W) for spans (first, last), from one pass over the frames `start`, start + 1, …
+
+    Spans are in time order; a frame is resized once and forgotten when no later span needs it.
+    """
+    held: dict[int, Tensor] = {}
+    following = start
+    for number, (first, last) in enumerate(spans):
+        while following <= last:
+            frame = next(source)
+            if following >= first:
+                held[following] = prepare(frame, recipe)
+            following += 1
+        yield torch.cat([held[i] for i in range(first, last + 1)])
+        next_first = spans[number + 1][0] if number + 1 < len(spans) else following
+        held = {i: frame for i, frame in held.items() if i >= next_first}

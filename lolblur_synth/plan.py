@@ -1,0 +1,193 @@
+"""From inputs to the list of pairs: which source frames make which pair, in which split, and what is refused.
+
+A video is cut at its middle into two segments. Inside a segment the exposures follow each other at `dataset.rate`,
+never overlap, and never read across the seam or a scene cut. Everything here is arithmetic on facts about the videos:
+the same facts, recipe and seed give the same plan.
+"""
+
+import dataclasses
+import hashlib
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from lolblur_synth import draw
+from lolblur_synth.errors import InputError
+from lolblur_synth.recipe import AverageConfig, Recipe
+from lolblur_synth.stages import average, denoise
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One blurred frame and its companions. Frame numbers count from 0 in the source."""
+
+    sequence: str  # folder name, "0003"
+    name: str  # file name without suffix, "0012"
+    segment: int
+    window: int  # source-frame intervals in the exposure
+    mid: int  # the ground truth
+    first: int  # first source frame read, denoising context included
+    last: int  # last source frame read
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One video of the plan and its pairs."""
+
+    sequence: str
+    split: str
+    facts: "Facts"
+    pairs: tuple[Pair, ...]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was learnt about one input by reading it once."""
+
+    name: str
+    path: str
+    kind: str  # "video" or "frames"
+    sha256: str
+    fps: float
+    frames: int
+    width: int
+    height: int
+    bits: int
+    colour: str
+    decoder: str
+    cuts: tuple[int, ...]  # a scene cut lies between frame i and i + 1
+    repeats: int  # frames stored this many times in a row; 1 when all differ
+    sigma: float  # estimated noise, 8-bit code values; 0 when denoise is off
+
+
+@dataclass(frozen=True)
+class Refused:
+    name: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    clips: tuple[Clip, ...]
+    refused: tuple[Refused, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def pairs(self) -> int:
+        return sum(len(clip.pairs) for clip in self.clips)
+
+
+def make(facts: list[Facts], refused: list[Refused], recipe: Recipe, previous: dict[str, tuple[str, str]]) -> Plan:
+    """Place the pairs of every video.
+
+    previous: sha256 -> (sequence, split) of an earlier plan for the same output, so that videos added later change
+    neither the number nor the split of those already there.
+    """
+    refused, warnings, placed = list(refused), [], []
+    seen: dict[str, str] = {}
+    for video in sorted(facts, key=lambda v: v.name):
+        if video.sha256 in seen:
+            warnings.append(f"{video.name}: same content as {seen[video.sha256]}; used once")
+            continue
+        seen[video.sha256] = video.name
+        try:
+            placed.append((video, place(video, recipe)))
+        except InputError as error:
+            refused.append(Refused(video.name, error.reason, str(error)))
+            continue
+        warnings += _warnings(video, recipe, len(placed[-1][1]))
+    sequences = _number([video.sha256 for video, _ in placed], previous)
+    splits = _split([video.sha256 for video, _ in placed], recipe, previous)
+    clips = []
+    for video, pairs in placed:
+        sequence = sequences[video.sha256]
+        pairs = tuple(dataclasses.replace(pair, sequence=sequence) for pair in pairs)
+        clips.append(Clip(sequence, splits[video.sha256], video, pairs))
+    clips.sort(key=lambda clip: clip.sequence)
+    return Plan(tuple(clips), tuple(sorted(refused, key=lambda r: r.name)), tuple(warnings))
+
+
+def place(video: Facts, recipe: Recipe) -> list[Pair]:
+    """The pairs of one video, in time order, with `sequence` still empty.
+
+    Raises InputError "too-short" or "cuts" when not a single exposure fits.
+    """
+    smallest = 2 * average.reach(min(recipe.average.window)) + 1
+    if video.frames < smallest:
+        raise InputError(f"{video.name}: {video.frames} frame{'s' * (video.frames != 1)}, one exposure needs {smallest}",
+                         "use a longer clip, or a smaller --window", "too-short")
+    wanted = min(recipe.dataset.pairs, 2 * recipe.dataset.segment_pairs)
+    seam = video.frames // 2
+    halves = [(0, seam), (seam, video.frames)] if wanted > 1 and seam >= smallest else [(0, video.frames)]
+    counts = [math.ceil(wanted / len(halves)), wanted // len(halves)][: len(halves)]
+    pairs: list[Pair] = []
+    for segment, ((start, stop), count) in enumerate(zip(halves, counts, strict=True)):
+        count = min(count, recipe.dataset.segment_pairs)
+        for window, mid, first, last in _exposures(video, recipe, segment, start, stop)[:count]:
+            pairs.append(Pair("", f"{len(pairs):04d}", segment, window, mid, first, last))
+    if not pairs:
+        raise InputError(f"{video.name}: no {smallest} frames in a row without a scene cut",
+                         "split the video into its shots, or raise interpolate.cut", "cuts")
+    return pairs
+
+
+def _exposures(video: Facts, recipe: Recipe, segment: int, start: int, stop: int) -> list[tuple[int, int, int, int]]:
+    """(window, mid, first, last) of every exposure that fits into source frames start..stop-1."""
+    window = draw_window(recipe, video.sha256, segment, stop - start)
+    reach = average.reach(window)
+    stride = max(Fraction(video.fps) / Fraction(recipe.dataset.rate), Fraction(window))
+    context = 0 if "denoise" in recipe.skip else denoise.CONTEXT
+    shots = [start, *(cut + 1 for cut in video.cuts if start <= cut < stop - 1), stop]
+    exposures, earliest = [], Fraction(start + reach)
+    for low, high in zip(shots[:-1], shots[1:], strict=True):
+        earliest = max(earliest, Fraction(low + reach))
+        while (mid := round(earliest)) + reach < high:
+            exposures.append((window, mid, max(low, mid - reach - context), min(high - 1, mid + reach + context)))
+            earliest += stride
+    return exposures
+
+
+def draw_window(recipe: Recipe, sha256: str, segment: int, frames: int) -> int:
+    """The window of a segment, drawn among those that fit into `frames` source frames."""
+    fitting = tuple(w for w in recipe.average.window if 2 * average.reach(w) + 1 <= frames)
+    config = AverageConfig(window=fitting or (min(recipe.average.window),))
+    return average.draw(config, draw.rng(recipe.dataset.seed, sha256, f"segment-{segment}", "average")).window
+
+
+def _number(hashes: list[str], previous: dict[str, tuple[str, str]]) -> dict[str, str]:
+    """sha256 -> sequence: earlier numbers are kept, new videos follow in the order of their names."""
+    sequences = {sha: previous[sha][0] for sha in hashes if sha in previous}
+    following = max((int(sequence) + 1 for sequence, _ in previous.values()), default=0)
+    for sha in hashes:
+        if sha not in sequences:
+            sequences[sha] = f"{following:04d}"
+            following += 1
+    return sequences
+
+
+def _split(hashes: list[str], recipe: Recipe, previous: dict[str, tuple[str, str]]) -> dict[str, str]:
+    """sha256 -> split: the videos whose keyed hash is smallest go to test, until the fraction is reached."""
+    splits = {sha: previous[sha][1] for sha in hashes if sha in previous}
+    rank = {sha: hashlib.sha256(f"{recipe.dataset.seed}\x1f{sha}\x1fsplit".encode()).digest() for sha in hashes}
+    missing = round(recipe.dataset.test_fraction * len(hashes)) - sum(split == "test" for split in splits.values())
+    fresh = sorted((sha for sha in hashes if sha not in splits), key=rank.get)
+    return splits | {sha: "test" if position < missing else "train" for position, sha in enumerate(fresh)}
+
+
+def _warnings(video: Facts, recipe: Recipe, pairs: int) -> list[str]:
+    """What a user should know about a video that is used all the same."""
+    warnings = []
+    width, height = recipe.resize.width, recipe.resize.height
+    if video.width < width or video.height < height:
+        warnings.append(f"{video.name}: {video.width}x{video.height} is enlarged to {width}x{height}; "
+                        f"use --size to stay at or below the source")
+    if video.repeats > 1:
+        warnings.append(f"{video.name}: every frame is stored {video.repeats} times, so motion will stutter; "
+                        f"the true rate is about {video.fps / video.repeats:g} fps")
+    if video.fps < 120:
+        warnings.append(f"{video.name}: {video.fps:g} fps; blur synthesis expects about 250 fps "
+                        f"(for a slow-motion file give its capture rate: --fps 250)")
+    if pairs < recipe.dataset.pairs:
+        warnings.append(f"{video.name}: {pairs} of {recipe.dataset.pairs} pairs fit into {video.frames} frames")
+    return warnings

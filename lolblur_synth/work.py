@@ -1,0 +1,102 @@
+"""What a worker process does: survey inputs, build pairs. Called by name from `builder` through `runner`."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from lolblur_synth import __version__, dataset, inputs, pipeline, video
+from lolblur_synth.errors import InputError
+from lolblur_synth.plan import Facts, Pair
+from lolblur_synth.recipe import Recipe
+from lolblur_synth.stages import average, denoise
+
+# Thread counts change the order of sums in some operators: they are constants, never derived from --jobs.
+torch.set_num_threads(1)
+cv2.setNumThreads(1)
+
+
+def survey(recipe: Recipe, found: tuple) -> Iterator[tuple]:
+    """("done", input, Facts) or ("failed", input, why) for each input; it is decoded once from end to end."""
+    for item in found:
+        yield "begin", item
+        try:
+            yield "done", item, _facts(recipe, item)
+        except InputError as error:
+            yield "failed", item, {"reason": error.reason, "message": str(error), "hint": error.hint}
+
+
+def _facts(recipe: Recipe, item) -> Facts:
+    source = video.probe(item, recipe.input, recipe.input.fps or None)
+    found = video.survey(source, recipe.interpolate.cut)
+    sigma = 0.0 if "denoise" in recipe.skip else _sigma(recipe, source)
+    return Facts(source.name, str(item.path), item.kind, inputs.digest(item), source.fps, source.frames, source.width,
+                 source.height, source.bits, source.colour, source.decoder, tuple(found.cuts), found.repeats, sigma)
+
+
+def _sigma(recipe: Recipe, source) -> float:
+    """The noise to remove: as the recipe says, or estimated once a video on frames round its middle."""
+    if recipe.denoise.sigma != "auto":
+        return float(recipe.denoise.sigma)
+    count = min(source.frames, 2 * average.reach(min(recipe.average.window)) + 1)
+    start = (source.frames - count) // 2
+    stack = [pipeline.prepare(frame, recipe) for frame in video.read(source, start, start + count)]
+    return denoise.estimate(torch.cat(stack))
+
+
+def build(job: dict, pairs: tuple[Pair, ...]) -> Iterator[tuple]:
+    """Synthesise and commit the pairs of one clip, in time order, in one pass over the video."""
+    recipe, facts = job["recipe"], job["clip"].facts
+    stacks = _stacks(recipe, facts, pairs)
+    for pair in pairs:
+        yield "begin", pair
+        started = time.perf_counter()
+        try:
+            stack = next(stacks)
+            images, record = make(stack, pair, job)
+        except (InputError, StopIteration) as error:  # StopIteration: an earlier error ended the stream
+            reason = getattr(error, "reason", "unreadable")
+            yield "failed", pair, {"reason": reason, "message": str(error) or f"{facts.name}: could not be read to here"}
+            continue
+        record = dataset.commit(job["out"], record, images, recipe.dataset.png_level)
+        size = sum(entry["bytes"] for entry in record["sha256"].values())
+        yield "done", pair, {"seconds": round(time.perf_counter() - started, 3), "bytes": size}
+
+
+def _stacks(recipe: Recipe, facts: Facts, pairs: tuple[Pair, ...]) -> Iterator[torch.Tensor]:
+    item = inputs.Input(Path(facts.path), facts.name, facts.kind)
+    source = video.probe(item, recipe.input, recipe.input.fps or None)
+    start = pairs[0].first
+    yield from pipeline.windows(video.read(source, start, pairs[-1].last + 1), start,
+                                [(pair.first, pair.last) for pair in pairs], recipe)
+
+
+def make(stack: torch.Tensor, pair: Pair, job: dict) -> tuple[dict[str, np.ndarray], dict]:
+    """The images of one pair and its record, without checksums. Nothing is written."""
+    recipe, facts = job["recipe"], job["clip"].facts
+    draws = pipeline.draw_all(recipe, facts.sha256, pair.segment, pair.name, pair.window, facts.sigma)
+    images = pipeline.synthesise(stack, pair.mid - pair.first, recipe, draws, job["device"])
+    record = {
+        "pair": f"{pair.sequence}/{pair.name}",
+        "split": job["clip"].split,
+        "sequence": pair.sequence,
+        "name": pair.name,
+        "segment": pair.segment,
+        "source": {"name": facts.name, "sha256": facts.sha256, "fps": facts.fps, "decoder": facts.decoder,
+                   "colour": facts.colour, "bits": facts.bits},
+        "frames": [pair.first, pair.last],
+        "mid": pair.mid,
+        "window": pair.window,
+        "samples": pair.window * recipe.interpolate.factor,
+        "draws": pipeline.plain(draws),
+        "skipped": list(recipe.skip),
+        "weights": job["weights"],
+        "version": __version__,
+        "key": job["keys"][pair],
+    }
+    return images, record
+
+

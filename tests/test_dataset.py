@@ -1,0 +1,183 @@
+"""The commit protocol, with a failure injected at every write, rename and fsync (reliability class T2)."""
+
+import errno
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lolblur_synth import dataset, manifest, verify
+from lolblur_synth.errors import ForeignOutput, NoSpace
+
+PAIRS = [("train", "0000", "0000"), ("train", "0000", "0001"), ("test", "0001", "0000")]
+VOLATILE = {"lock", "lock.owner", "log.jsonl", "manifest.lock"}
+
+
+def tree(root: Path) -> dict[str, str]:
+    """What "byte-identical" means: every file but locks and the log."""
+    return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(root.rglob("*")) if path.is_file() and path.name not in VOLATILE}
+
+
+def images(number: int) -> dict[str, np.ndarray]:
+    pixels = np.random.default_rng(number).integers(0, 256, (5, 8, 12, 3), dtype=np.uint8)
+    return dict(zip(dataset.FOLDERS, pixels, strict=True))
+
+
+def build(out: Path) -> None:
+    """A build of three pairs with the real protocol and dummy pixels."""
+    (out / dataset.STATE).mkdir(parents=True, exist_ok=True)
+    plan = {"clips": [{"sequence": "0000", "split": "train", "pairs": ["0000", "0001"]},
+                      {"sequence": "0001", "split": "test", "pairs": ["0000"]}]}
+    dataset.clean(out)
+    dataset.write_atomic(out, out / dataset.STATE / "plan.json", dataset.to_json(plan))
+    for number, (split, sequence, name) in enumerate(PAIRS):
+        if not dataset.is_done(out, split, sequence, name, "key"):
+            record = {"split": split, "sequence": sequence, "name": name, "key": "key"}
+            dataset.commit(out, record, images(number), 3)
+    manifest.write(out)
+    dataset.clean(out)
+
+
+class FaultyDisk(dataset.Disk):
+    """Fails at the n-th operation, in the way given; `count` tells how many there were."""
+
+    def __init__(self, n: int, fault: str):
+        self.n, self.fault, self.count = n, fault, 0
+
+    def _step(self, path) -> None:
+        self.count += 1
+        if self.count == self.n:
+            if self.fault == "exit":
+                os._exit(9)
+            code = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC, "torn": errno.ENOSPC}[self.fault]
+            if self.fault == "torn" and isinstance(path, tuple):
+                path[0].write_bytes(path[1][: len(path[1]) // 2])
+            raise OSError(code, os.strerror(code))
+
+    def write(self, path, data):
+        self._step((path, data))
+        super().write(path, data)
+
+    def rename(self, source, target):
+        self._step(source)
+        super().rename(source, target)
+
+    def fsync(self, folder):
+        self._step(folder)
+        super().fsync(folder)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    out = tmp_path_factory.mktemp("reference") / "out"
+    build(out)
+    return tree(out)
+
+
+def operations(tmp_path, monkeypatch) -> int:
+    counting = FaultyDisk(0, "EIO")
+    monkeypatch.setattr(dataset, "disk", counting)
+    build(tmp_path / "count")
+    return counting.count
+
+
+@pytest.mark.parametrize("fault", ["EIO", "ENOSPC", "torn", "exit"])
+def test_fail_at_every_operation_then_resume(fault, tmp_path, monkeypatch, reference):
+    total = operations(tmp_path, monkeypatch)
+    assert total > 50
+    for n in range(1, total + 1):
+        out = tmp_path / str(n)
+        monkeypatch.setattr(dataset, "disk", FaultyDisk(n, fault))
+        if fault == "exit":
+            child = os.fork()
+            if child == 0:
+                build(out)
+                os._exit(0)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+        else:
+            with pytest.raises(NoSpace if fault != "EIO" else OSError):
+                build(out)
+        for record in dataset.records(out):  # what counts as done is whole at every moment
+            for folder in dataset.FOLDERS:
+                path = dataset.image_path(out, record["split"], folder, record["sequence"], record["name"])
+                assert hashlib.sha256(path.read_bytes()).hexdigest() == record["sha256"][folder]["file"]
+        monkeypatch.setattr(dataset, "disk", dataset.Disk())
+        build(out)
+        assert tree(out) == reference, f"fault at operation {n}"
+
+
+def test_no_space_names_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "disk", FaultyDisk(3, "ENOSPC"))
+    with pytest.raises(NoSpace) as caught:
+        build(tmp_path / "out")
+    assert "MB free" in str(caught.value) and caught.value.hint and caught.value.exit_code == 13
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "add", "swap", "record", "no-record", "manifest"])
+def test_verify_finds_damage_and_build_repairs_it(damage, tmp_path, reference):
+    out = tmp_path / "out"
+    build(out)
+    assert verify.verify(out) == [] and verify.verify(out, pixels=True) == []
+    image = out / "train/low_blur/0000/0001.png"
+    other = out / "train/low_blur/0000/0000.png"
+    record = dataset.record_path(out, "train", "0000", "0001")
+    data = image.read_bytes()
+    if damage == "flip":
+        image.write_bytes(data[:60] + bytes([data[60] ^ 1]) + data[61:])
+    elif damage == "truncate":
+        image.write_bytes(data[:-7])
+    elif damage == "delete":
+        image.unlink()
+    elif damage == "add":
+        (out / "train/low_blur/0000/0007.png").write_bytes(data)
+    elif damage == "swap":
+        image.write_bytes(other.read_bytes())
+        other.write_bytes(data)
+    elif damage == "record":
+        record.write_bytes(record.read_bytes()[:40])
+    elif damage == "no-record":
+        record.unlink()
+    else:
+        (out / "manifest.jsonl").write_text('{"half')
+    before = tree(out)
+    words = {found.word for found in verify.verify(out)}
+    expected = {"flip": {"corrupt"}, "truncate": {"corrupt"}, "delete": {"missing"}, "add": {"extra"}, "swap": {"corrupt"},
+                "record": {"record", "extra"}, "no-record": {"missing", "extra", "stale"}, "manifest": {"stale"}}[damage]
+    assert words == expected
+    assert tree(out) == before, "verify must not change anything"
+    if damage in ("delete", "truncate", "record", "no-record", "manifest"):
+        build(out)
+        assert tree(out) == reference
+
+
+def test_pixels_survive_a_re_encoding(tmp_path):
+    out = tmp_path / "out"
+    build(out)
+    path = out / "train/low_blur/0000/0000.png"
+    pixels = images(0)["low_blur"]
+    path.write_bytes(dataset.encode_png(pixels, 9))
+    assert [d.word for d in verify.verify(out)] == ["corrupt"]
+    assert verify.verify(out, pixels=True) == []
+
+
+def test_a_planted_link_is_not_followed(tmp_path):
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (out / "train/low_blur").mkdir(parents=True)
+    (out / "train/low_blur/0000").symlink_to(elsewhere)
+    with pytest.raises(ForeignOutput):
+        build(out)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_records_with_foreign_names_are_not_followed(tmp_path):
+    out = tmp_path / "out"
+    build(out)
+    path = dataset.record_path(out, "train", "0000", "0000")
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"sequence": "../../../etc", "name": "passwd"}))
+    assert "record" in {d.word for d in verify.verify(out)}
