@@ -38,9 +38,17 @@ class Summary:
 Listener = Callable[[str, dict], None]  # called as listener("plan" | "pair" | "failed" | "note", facts)
 
 
-def build(videos: Sequence[str | Path] | str | Path, out: str | Path, recipe: Recipe | str = "lolblur", *,
-          set: Sequence[str] = (), jobs: int | None = None, shard: tuple[int, int] = (1, 1), device: str = "auto",
-          listener: Listener = lambda kind, facts: None) -> Summary:
+def build(
+    videos: Sequence[str | Path] | str | Path,
+    out: str | Path,
+    recipe: Recipe | str = "lolblur",
+    *,
+    set: Sequence[str] = (),
+    jobs: int | None = None,
+    shard: tuple[int, int] = (1, 1),
+    device: str = "auto",
+    listener: Listener = lambda kind, facts: None,
+) -> Summary:
     """Make the dataset `out` from `videos` (files or folders); the same call again continues.
 
     recipe: a Recipe, a built-in name or a TOML file; set: `section.key=value` overrides; jobs: worker processes, by
@@ -93,8 +101,10 @@ def claim(out: Path, recipe: Recipe) -> None:
         earlier = recipes.parse((out / "recipe.toml").read_text(), str(out / "recipe.toml"))
         changes = [f"{key}: {old!r} -> {new!r}" for key, old, new in recipes.diff(earlier, recipe)]
         if changes:
-            raise ForeignOutput(f"{out} was built with another recipe ({'; '.join(changes)})",
-                                "use another output folder, or the earlier options")
+            raise ForeignOutput(
+                f"{out} was built with another recipe ({'; '.join(changes)})",
+                "use another output folder, or the earlier options",
+            )
     try:
         state.mkdir(parents=True, exist_ok=True)
         probe = state / f"tmp-{os.getpid()}"
@@ -102,32 +112,49 @@ def claim(out: Path, recipe: Recipe) -> None:
         probe.unlink()
     except OSError as error:
         dataset.raise_no_space(error, state)
-        raise ForeignOutput(f"cannot write to {out}: {error.strerror}", "check its permissions, or give another folder") from None
+        raise ForeignOutput(
+            f"cannot write to {out}: {error.strerror}", "check its permissions, or give another folder"
+        ) from None
 
 
-def prepare(paths: Sequence[Path], out: Path | None, recipe: Recipe, jobs: int | None, device: str,
-            listener: Listener) -> tuple[Any, list]:
-    """The plan, and the pairs of it that are not built yet. With out=None nothing is read from or written to disk."""
-    from lolblur_synth import inputs
+def prepare(
+    paths: Sequence[Path],
+    out: Path | None,
+    recipe: Recipe,
+    jobs: int | None,
+    device: str,
+    listener: Listener,
+    write: bool = True,
+) -> tuple[Any, list]:
+    """The plan, and the pairs of it that are not built yet. out=None: nothing was built; write=False: only look."""
     from lolblur_synth import plan as planning
+    from lolblur_synth import video
 
-    found, refusals = inputs.find(paths)
+    found, refusals = video.find(paths)
     refused = [planning.Refused(r.name, r.reason, r.message) for r in refusals]
-    facts, unreadable = survey(found, out, recipe, jobs or auto_jobs(), listener)
+    facts, unreadable = survey(found, out if write else None, recipe, jobs or auto_jobs(), listener)
     plan = planning.make(facts, refused + unreadable, recipe, _previous(out))
     for warning in plan.warnings:
         listener("note", {"message": warning})
     for refusal in plan.refused:
         listener("failed", dataclasses.asdict(refusal))
     if not plan.clips:
-        raise InputError("no usable video" + (f": all {len(plan.refused)} inputs were refused" if plan.refused else ""),
-                         "give videos of about 250 fps, or folders of frames with --fps", "none")
+        raise InputError(
+            "no usable video" + (f": all {len(plan.refused)} inputs were refused" if plan.refused else ""),
+            "give videos of about 250 fps, or folders of frames with --fps",
+            "none",
+        )
     if out is None:
         return plan, [pair for clip in plan.clips for pair in clip.pairs]
-    dataset.write_atomic(out, out / dataset.STATE / "plan.json", dataset.to_json(_plan_json(plan, recipe)))
+    if write:
+        dataset.write_atomic(out, out / dataset.STATE / "plan.json", dataset.to_json(_plan_json(plan, recipe)))
     hashes = weights_of(recipe)
-    pending = [pair for clip in plan.clips for pair in clip.pairs
-               if not dataset.is_done(out, clip.split, pair.sequence, pair.name, key(recipe, clip, pair, hashes, device))]
+    pending = [
+        pair
+        for clip in plan.clips
+        for pair in clip.pairs
+        if not dataset.is_done(out, clip.split, pair.sequence, pair.name, key(recipe, clip, pair, hashes, device))
+    ]
     return plan, pending
 
 
@@ -142,18 +169,25 @@ def survey(found: list, out: Path | None, recipe: Recipe, jobs: int, listener: L
         if known is None:
             unknown.append(item)
         else:
-            facts.append(Facts(**known | {"cuts": tuple(known["cuts"])}))
+            facts.append(Facts(**known | {"cuts": tuple(known["cuts"]), "path": str(item.path)}))
     listener("survey", {"inputs": len(found), "todo": len(unknown)})
 
     def report(kind: str, item, result) -> None:
         listener("surveyed", {"name": item.name})
         if kind == "failed":
-            refused.append(Refused(item.name, result["reason"], f"{item.name}: {result['message']}"
-                                   if result["reason"] in ("error", "worker-killed") else result["message"]))
+            refused.append(
+                Refused(
+                    item.name,
+                    result["reason"],
+                    f"{item.name}: {result['message']}"
+                    if result["reason"] in ("error", "worker-killed")
+                    else result["message"],
+                )
+            )
             return
         facts.append(result)
         if item in caches:
-            dataset.write_atomic(out, caches[item], dataset.to_json(dataclasses.asdict(result)))
+            dataset.write_atomic(out, caches[item], dataset.to_json(dataclasses.asdict(result) | {"path": ""}))
 
     runner.run("lolblur_synth.work:survey", [(recipe, (item,)) for item in unknown], jobs, report)
     return facts, refused
@@ -161,13 +195,17 @@ def survey(found: list, out: Path | None, recipe: Recipe, jobs: int, listener: L
 
 def _cache_path(out: Path, item, recipe: Recipe) -> Path:
     """Where the facts about an input are kept: a name that changes with the file and with the options that matter."""
-    from lolblur_synth import inputs
-
     options = [recipe.input, recipe.interpolate.cut, recipe.skip]
     if "denoise" not in recipe.skip:
         options += [recipe.denoise, recipe.resize]
-    name = hashlib.sha256(repr((__version__, item.name, inputs.stamp(item), options)).encode()).hexdigest()[:32]
+    name = hashlib.sha256(repr((__version__, item.name, _stamp(item), options)).encode()).hexdigest()[:32]
     return out / dataset.STATE / "surveys" / f"{name}.json"
+
+
+def _stamp(item) -> list[tuple]:
+    """Name, size and time of each file of an input: they change when the input does, and need no reading."""
+    files = [item.path] if item.kind == "video" else sorted(item.path.iterdir())
+    return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 
 
 def _previous(out: Path | None) -> dict[str, tuple[str, str]]:
@@ -178,10 +216,22 @@ def _previous(out: Path | None) -> dict[str, tuple[str, str]]:
 
 def _plan_json(plan, recipe: Recipe) -> dict:
     """What `status` and `verify` need to know of the plan; names, never paths."""
-    clips = [{"sequence": clip.sequence, "split": clip.split, "name": clip.facts.name, "sha256": clip.facts.sha256,
-              "pairs": [pair.name for pair in clip.pairs]} for clip in plan.clips]
-    return {"recipe": recipes.sha256(recipe), "clips": clips, "version": __version__,
-            "refused": [dataclasses.asdict(r) for r in plan.refused]}
+    clips = [
+        {
+            "sequence": clip.sequence,
+            "split": clip.split,
+            "name": clip.facts.name,
+            "sha256": clip.facts.sha256,
+            "pairs": [pair.name for pair in clip.pairs],
+        }
+        for clip in plan.clips
+    ]
+    return {
+        "recipe": recipes.sha256(recipe),
+        "clips": clips,
+        "version": __version__,
+        "refused": [dataclasses.asdict(r) for r in plan.refused],
+    }
 
 
 def weights_of(recipe: Recipe) -> dict[str, str]:
@@ -193,8 +243,18 @@ def weights_of(recipe: Recipe) -> dict[str, str]:
 
 def key(recipe: Recipe, clip, pair, weights: dict[str, str], device: str) -> str:
     """Decides whether a built pair is up to date: everything its bytes depend on."""
-    parts = (recipes.sha256(recipe), clip.facts.sha256, clip.facts.fps, clip.split, dataclasses.astuple(pair), weights,
-             clip.facts.sigma, device_class(device), clip.facts.decoder, __version__)
+    parts = (
+        recipes.sha256(recipe),
+        clip.facts.sha256,
+        clip.facts.fps,
+        clip.split,
+        dataclasses.astuple(pair),
+        weights,
+        clip.facts.sigma,
+        device_class(device),
+        clip.facts.decoder,
+        __version__,
+    )
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -205,7 +265,9 @@ def device_class(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device.split(":")[0] == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"--device {device}: torch sees no CUDA device", "use --device cpu, or install a CUDA build of torch")
+        raise UsageError(
+            f"--device {device}: torch sees no CUDA device", "use --device cpu, or install a CUDA build of torch"
+        )
     return device.split(":")[0]
 
 
@@ -217,8 +279,14 @@ def _tasks(plan, pending: list, out: Path, recipe: Recipe, device: str, shard: t
             run = tuple(p for p in clip.pairs[start : start + CHUNK] if (p.sequence, p.name) in wanted)
             if run and number % shard[1] == shard[0] - 1:
                 keys = {p: key(recipe, clip, p, hashes, device) for p in run}
-                payload = {"out": out, "recipe": recipe, "clip": clip, "keys": keys, "weights": hashes,
-                           "device": "cuda" if device == "auto" and device_class(device) == "cuda" else device}
+                payload = {
+                    "out": out,
+                    "recipe": recipe,
+                    "clip": clip,
+                    "keys": keys,
+                    "weights": hashes,
+                    "device": "cuda" if device == "auto" and device_class(device) == "cuda" else device,
+                }
                 tasks.append((payload, run))
             number += 1
     return tasks
@@ -253,4 +321,3 @@ def auto_jobs() -> int:
     except (ValueError, OSError, AttributeError):
         return cores
     return max(1, min(cores, int(0.8 * free / 1.5e9)))
-

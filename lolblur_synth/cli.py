@@ -44,7 +44,11 @@ class Commands(click.Group):
             sys.exit(0)
         except OSError as error:
             if error.errno in (28, 122, 27):
-                fail(f"no space left ({error.filename or 'on the disk'})", "free some space, then run again", NoSpace.exit_code)
+                fail(
+                    f"no space left ({error.filename or 'on the disk'})",
+                    "free some space, then run again",
+                    NoSpace.exit_code,
+                )
             bug(error)
         except Exception as error:
             bug(error)
@@ -68,12 +72,18 @@ def bug(error: Exception) -> None:
 
 def _printable(text: str) -> str:
     """One line that any terminal can show, whatever a file name holds."""
-    return text.encode(sys.stderr.encoding or "utf-8", "backslashreplace").decode(sys.stderr.encoding or "utf-8").replace(
-        "\n", "\\n")
+    return (
+        text.encode(sys.stderr.encoding or "utf-8", "backslashreplace")
+        .decode(sys.stderr.encoding or "utf-8")
+        .replace("\n", "\\n")
+    )
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LOLBLUR"},
-             epilog=EXIT_CODES)
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LOLBLUR"},
+    epilog=EXIT_CODES,
+)
 @click.option("-v", "--verbose", count=True, help="Say more; tracebacks for bugs.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but failures.")
 @click.option("--log-file", type=click.Path(dir_okay=False), help="Also write the log to this file.")
@@ -116,8 +126,10 @@ def inputs_and_output(paths: tuple[str, ...], sample: bool, needs_output: bool) 
             raise UsageError("with --sample give OUT alone", "lolblur-synth build --sample out/")
         return [sample_clip()], given[0] if given else None
     if not given or (needs_output and len(given) < 2):
-        raise UsageError("VIDEOS and OUT are needed" if needs_output else "VIDEOS are needed",
-                         "lolblur-synth build videos/ out/   or   lolblur-synth build --sample out/")
+        raise UsageError(
+            "VIDEOS and OUT are needed" if needs_output else "VIDEOS are needed",
+            "lolblur-synth build videos/ out/   or   lolblur-synth build --sample out/",
+        )
     if needs_output:
         return given[:-1], given[-1]
     return given, None
@@ -126,8 +138,12 @@ def inputs_and_output(paths: tuple[str, ...], sample: bool, needs_output: bool) 
 @main.command(short_help="Make the dataset; resumes by itself.")
 @click.argument("paths", metavar="VIDEOS... OUT", nargs=-1, type=click.Path())
 @opt.build_options
-@click.option("--shard", metavar="I/N", callback=lambda c, p, v: opt.parse_shard(v),
-              help="Build the I-th of N shares; shards may run at once, on machines that share OUT.")
+@click.option(
+    "--shard",
+    metavar="I/N",
+    callback=lambda c, p, v: opt.parse_shard(v),
+    help="Build the I-th of N shares; shards may run at once, on machines that share OUT.",
+)
 @click.option("--dry-run", is_flag=True, help="Plan only; write nothing.")
 @click.pass_obj
 def build(style, paths, recipe, assignments, jobs, device, sample, as_json, shard, dry_run, **everyday):
@@ -152,11 +168,24 @@ def build(style, paths, recipe, assignments, jobs, device, sample, as_json, shar
         summary = builder.build(videos, out, settings, jobs=jobs, shard=shard, device=device, listener=progress)
     code = 3 if summary.failed else 0
     if as_json:
-        click.echo(json.dumps({"type": "summary", "out": str(out), "planned": summary.planned, "built": summary.built,
-                               "already": summary.already, "failed": len(summary.failed), "exit": code}))
+        click.echo(
+            json.dumps(
+                {
+                    "type": "summary",
+                    "out": str(out),
+                    "planned": summary.planned,
+                    "built": summary.built,
+                    "already": summary.already,
+                    "failed": len(summary.failed),
+                    "exit": code,
+                }
+            )
+        )
     elif style == "human":
-        click.echo(f"{summary.built + summary.already} of {summary.planned} pairs in {_printable(str(out))}"
-                   + (f", {len(summary.failed)} failures (see above)" if summary.failed else ""))
+        click.echo(
+            f"{summary.built + summary.already} of {summary.planned} pairs in {_printable(str(out))}"
+            + (f", {len(summary.failed)} failures (see above)" if summary.failed else "")
+        )
     return code
 
 
@@ -170,9 +199,14 @@ def plan(style, paths, recipe, assignments, jobs, device, sample, as_json, **eve
     OUT is the last path when it is a dataset already or does not exist yet.
     """
     *head, last = paths or ("",)
-    is_out = last and len(paths) > (0 if sample else 1) and (not os.path.lexists(last) or (Path(last) / ".lolblur").is_dir())
-    videos, _ = inputs_and_output(tuple(head) if is_out else paths, sample and not is_out, needs_output=False) if not (
-        sample and is_out) else ([sample_clip()], None)
+    is_out = (
+        last and len(paths) > (0 if sample else 1) and (not os.path.lexists(last) or (Path(last) / ".lolblur").is_dir())
+    )
+    videos, _ = (
+        inputs_and_output(tuple(head) if is_out else paths, sample and not is_out, needs_output=False)
+        if not (sample and is_out)
+        else ([sample_clip()], None)
+    )
     settings = resolve(recipe, assignments, **everyday)
     return show_plan(videos, Path(last) if is_out else None, settings, jobs, device, "json" if as_json else style)
 
@@ -200,8 +234,10 @@ def status(out, as_json):
     if as_json:
         click.echo(json.dumps(state))
         return 0
-    click.echo(f"{state['done']} of {state['planned']} pairs done, {state['left']} left, {len(state['failed'])} failed; "
-               f"{state['train']} train and {state['test']} test videos; {state['bytes'] / 1e6:.0f} MB")
+    click.echo(
+        f"{state['done']} of {state['planned']} pairs done, {state['left']} left, {len(state['failed'])} failed; "
+        f"{state['train']} train and {state['test']} test videos; {state['bytes'] / 1e6:.0f} MB"
+    )
     for failure in state["failed"]:
         click.echo(f"failed {failure['pair']}: {_printable(failure['message'] or '')}")
     for refusal in state["refused"]:
@@ -225,6 +261,19 @@ def verify(out, pixels, as_json):
             click.echo(f"{damage.word}: {_printable(damage.path)}")
         click.echo(f"{len(damages)} damages; `lolblur-synth build` repairs all but extra files" if damages else "whole")
     return 12 if damages else 0
+
+
+@main.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write; default OUT/report.html."
+)
+def report(out, output):
+    """Write one HTML file that shows the dataset OUT: contact sheet, draws, recipe, failures."""
+    from lolblur_synth import report as tool
+
+    click.echo(f"wrote {_printable(str(tool.write(out, output)))}")
+    return 0
 
 
 @main.group()
@@ -319,8 +368,11 @@ def _add_stage(name: str) -> None:
     @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
     @click.pass_obj
     def command(style, input, output, recipe, seed, bits, fps, frames, overwrite, **values):
-        words = opt.config_overrides(name, values) + ([f"input.fps={fps}"] if fps else []) + (
-            [f"dataset.seed={seed}"] if seed is not None else [])
+        words = (
+            opt.config_overrides(name, values)
+            + ([f"input.fps={fps}"] if fps else [])
+            + ([f"dataset.seed={seed}"] if seed is not None else [])
+        )
         settings = recipes.override(recipes.load(recipe), words)
         from lolblur_synth import single
 

@@ -88,8 +88,10 @@ def raise_no_space(error: OSError, path: Path) -> None:
     """Turn "no space left" (also a quota or a file-size limit) into NoSpace; leave every other error alone."""
     if error.errno in FULL:
         free = shutil.disk_usage(path.parent if path.parent.exists() else "/").free
-        raise NoSpace(f"no space left for {path} ({free / 1e6:.0f} MB free)",
-                      "free some space, then run the same command again: it continues") from error
+        raise NoSpace(
+            f"no space left for {path} ({free / 1e6:.0f} MB free)",
+            "free some space, then run the same command again: it continues",
+        ) from error
 
 
 def image_path(out: Path, split: str, folder: str, sequence: str, name: str) -> Path:
@@ -155,7 +157,9 @@ def _own_folder(out: Path, folder: Path) -> None:
     """Create folder inside out, and refuse a link that would lead the write elsewhere."""
     folder.mkdir(parents=True, exist_ok=True)
     if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(out)):
-        raise ForeignOutput(f"{folder} is a link that leads out of {out}", "remove the link, or use another output folder")
+        raise ForeignOutput(
+            f"{folder} is a link that leads out of {out}", "remove the link, or use another output folder"
+        )
 
 
 def to_json(value: dict) -> bytes:

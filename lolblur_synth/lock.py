@@ -43,7 +43,9 @@ def _take(path: Path) -> FileLock:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise Locked(f"{path.parent.parent} is being built by {_owner(path)}", "wait for it to end, or stop it") from None
+        raise Locked(
+            f"{path.parent.parent} is being built by {_owner(path)}", "wait for it to end, or stop it"
+        ) from None
     return lock
 
 

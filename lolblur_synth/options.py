@@ -17,42 +17,74 @@ from lolblur_synth.recipes import describe_range
 STAGE_WORDS = [name.replace("_", "-") for name in STAGE_NAMES]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
-recipe_option = click.option("--recipe", default="lolblur", show_default=True, metavar="NAME|FILE",
-                             help="Built-in recipe, or a TOML file.")
-set_option = click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE",
-                          help="Override one value of the recipe; may be repeated.")
+recipe_option = click.option(
+    "--recipe", default="lolblur", show_default=True, metavar="NAME|FILE", help="Built-in recipe, or a TOML file."
+)
+set_option = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Override one value of the recipe; may be repeated.",
+)
 seed_option = click.option("--seed", type=int, help="Seed of every draw.")
-jobs_option = click.option("--jobs", default="auto", show_default=True, metavar="N|auto",
-                           callback=lambda c, p, value: parse_jobs(value),
-                           help="Worker processes. The result does not depend on it.")
-device_option = click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]",
-                             callback=lambda c, p, value: parse_device(value), help="Where the networks run.")
+jobs_option = click.option(
+    "--jobs",
+    default="auto",
+    show_default=True,
+    metavar="N|auto",
+    callback=lambda c, p, value: parse_jobs(value),
+    help="Worker processes. The result does not depend on it.",
+)
+device_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda[:N]",
+    callback=lambda c, p, value: parse_device(value),
+    help="Where the networks run.",
+)
 
 
 def build_options(command: Callable) -> Callable:
     """The options that `build` and `plan` share, each an everyday name for a recipe value."""
-    for option in reversed([
-        recipe_option,
-        set_option,
-        click.option("--skip", multiple=True, type=click.Choice(STAGE_WORDS[1:]), help="Leave a stage out; repeatable."),
-        click.option("--fps", type=float, help="True capture rate, for slow-motion files and image sequences."),
-        click.option("--size", metavar="WxH", help="Size of the frames; default 1120x640."),
-        click.option("--pairs", type=int, help="Most pairs from one video, at most 60."),
-        click.option("--window", metavar="7|9|7,9", help="Source frames in an exposure; one is drawn a segment."),
-        click.option("--exposure", metavar="LO:HI", help="Requested exposure, mean L*/100; drawn once a segment."),
-        seed_option,
-        click.option("--test-fraction", type=float, help="Share of the videos that goes to test."),
-        jobs_option,
-        device_option,
-        click.option("--sample", is_flag=True, help="Use the bundled sample clip instead of VIDEOS."),
-        json_option,
-    ]):
+    for option in reversed(
+        [
+            recipe_option,
+            set_option,
+            click.option(
+                "--skip", multiple=True, type=click.Choice(STAGE_WORDS[1:]), help="Leave a stage out; repeatable."
+            ),
+            click.option("--fps", type=float, help="True capture rate, for slow-motion files and image sequences."),
+            click.option("--size", metavar="WxH", help="Size of the frames; default 1120x640."),
+            click.option("--pairs", type=int, help="Most pairs from one video, at most 60."),
+            click.option("--window", metavar="7|9|7,9", help="Source frames in an exposure; one is drawn a segment."),
+            click.option("--exposure", metavar="LO:HI", help="Requested exposure, mean L*/100; drawn once a segment."),
+            seed_option,
+            click.option("--test-fraction", type=float, help="Share of the videos that goes to test."),
+            jobs_option,
+            device_option,
+            click.option("--sample", is_flag=True, help="Use the bundled sample clip instead of VIDEOS."),
+            json_option,
+        ]
+    ):
         command = option(command)
     return command
 
 
-def overrides(assignments: tuple[str, ...], *, skip=(), fps=None, size=None, pairs=None, window=None, exposure=None,
-              seed=None, test_fraction=None, base_skip: tuple[str, ...] = ()) -> list[str]:
+def overrides(
+    assignments: tuple[str, ...],
+    *,
+    skip=(),
+    fps=None,
+    size=None,
+    pairs=None,
+    window=None,
+    exposure=None,
+    seed=None,
+    test_fraction=None,
+    base_skip: tuple[str, ...] = (),
+) -> list[str]:
     """The everyday options as `--set` words; explicit `--set` words come last and win."""
     words = []
     if skip:
@@ -63,8 +95,14 @@ def overrides(assignments: tuple[str, ...], *, skip=(), fps=None, size=None, pai
         if not match:
             raise UsageError(f"--size {size}: not a size", "write --size 1120x640")
         words += [f"resize.width={match[1]}", f"resize.height={match[2]}"]
-    for key, value in {"input.fps": fps, "dataset.pairs": pairs, "average.window": window, "darken.exposure": exposure,
-                       "dataset.seed": seed, "dataset.test_fraction": test_fraction}.items():
+    for key, value in {
+        "input.fps": fps,
+        "dataset.pairs": pairs,
+        "average.window": window,
+        "darken.exposure": exposure,
+        "dataset.seed": seed,
+        "dataset.test_fraction": test_fraction,
+    }.items():
         if value is not None:
             words.append(f"{key}={value}")
     return words + list(assignments)
@@ -100,8 +138,11 @@ def config_options(config: type) -> Callable[[Callable], Callable]:
         for field in reversed(dataclasses.fields(config)):
             meta = field.metadata
             default = field.default
-            shown = ":".join(f"{v:g}" for v in default) if meta["flag"] == "range" else (
-                ",".join(map(str, default)) if meta["flag"] == "list" else str(default))
+            shown = (
+                ":".join(f"{v:g}" for v in default)
+                if meta["flag"] == "range"
+                else (",".join(map(str, default)) if meta["flag"] == "list" else str(default))
+            )
             limits = describe_range(meta)
             limits += "".join(f" | {word}" for word in meta["words"])
             help = f"{meta['help'][0].upper()}{meta['help'][1:]}. [{limits}; default {shown}]"

@@ -1,11 +1,11 @@
 """One pair, as in Figure 3 of the paper: source frames in, the five images and their draws out. No files here.
 
-    sharp  = denoise(resize(source))
-    scaled = dim(sharp)                      high_sharp_scaled, the ground truth
-    dark   = darken(scaled)                  low_sharp
-    blur   = average(clip_reverse(interpolate(dark)))
-    blur   = g(clip(defocus(blur)))          low_blur
-    noisy  = noise(blur)                     low_blur_noise
+sharp  = denoise(resize(source))
+scaled = dim(sharp)                      high_sharp_scaled, the ground truth
+dark   = darken(scaled)                  low_sharp
+blur   = average(clip_reverse(interpolate(dark)))
+blur   = g(clip(defocus(blur)))          low_blur
+noisy  = noise(blur)                     low_blur_noise
 """
 
 import dataclasses
@@ -20,7 +20,9 @@ from lolblur_synth.kernels import exposure as fused
 from lolblur_synth.recipe import STAGE_NAMES, Recipe
 from lolblur_synth.stages import average, clip_reverse, darken, defocus, denoise, interpolate, noise, resize
 
-STAGES = dict(zip(STAGE_NAMES, (resize, denoise, darken, interpolate, clip_reverse, average, defocus, noise), strict=True))
+STAGES = dict(
+    zip(STAGE_NAMES, (resize, denoise, darken, interpolate, clip_reverse, average, defocus, noise), strict=True)
+)
 
 
 def draw_all(recipe: Recipe, sha256: str, segment: int, pair: str, window: int, sigma: float) -> dict:

@@ -115,8 +115,11 @@ def place(video: Facts, recipe: Recipe) -> list[Pair]:
     """
     smallest = 2 * average.reach(min(recipe.average.window)) + 1
     if video.frames < smallest:
-        raise InputError(f"{video.name}: {video.frames} frame{'s' * (video.frames != 1)}, one exposure needs {smallest}",
-                         "use a longer clip, or a smaller --window", "too-short")
+        raise InputError(
+            f"{video.name}: {video.frames} frame{'s' * (video.frames != 1)}, one exposure needs {smallest}",
+            "use a longer clip, or a smaller --window",
+            "too-short",
+        )
     wanted = min(recipe.dataset.pairs, 2 * recipe.dataset.segment_pairs)
     seam = video.frames // 2
     halves = [(0, seam), (seam, video.frames)] if wanted > 1 and seam >= smallest else [(0, video.frames)]
@@ -127,8 +130,11 @@ def place(video: Facts, recipe: Recipe) -> list[Pair]:
         for window, mid, first, last in _exposures(video, recipe, segment, start, stop)[:count]:
             pairs.append(Pair("", f"{len(pairs):04d}", segment, window, mid, first, last))
     if not pairs:
-        raise InputError(f"{video.name}: no {smallest} frames in a row without a scene cut",
-                         "split the video into its shots, or raise interpolate.cut", "cuts")
+        raise InputError(
+            f"{video.name}: no {smallest} frames in a row without a scene cut",
+            "split the video into its shots, or raise interpolate.cut",
+            "cuts",
+        )
     return pairs
 
 
@@ -180,14 +186,20 @@ def _warnings(video: Facts, recipe: Recipe, pairs: int) -> list[str]:
     warnings = []
     width, height = recipe.resize.width, recipe.resize.height
     if video.width < width or video.height < height:
-        warnings.append(f"{video.name}: {video.width}x{video.height} is enlarged to {width}x{height}; "
-                        f"use --size to stay at or below the source")
+        warnings.append(
+            f"{video.name}: {video.width}x{video.height} is enlarged to {width}x{height}; "
+            f"use --size to stay at or below the source"
+        )
     if video.repeats > 1:
-        warnings.append(f"{video.name}: every frame is stored {video.repeats} times, so motion will stutter; "
-                        f"the true rate is about {video.fps / video.repeats:g} fps")
+        warnings.append(
+            f"{video.name}: every frame is stored {video.repeats} times, so motion will stutter; "
+            f"the true rate is about {video.fps / video.repeats:g} fps"
+        )
     if video.fps < 120:
-        warnings.append(f"{video.name}: {video.fps:g} fps; blur synthesis expects about 250 fps "
-                        f"(for a slow-motion file give its capture rate: --fps 250)")
+        warnings.append(
+            f"{video.name}: {video.fps:g} fps; blur synthesis expects about 250 fps "
+            f"(for a slow-motion file give its capture rate: --fps 250)"
+        )
     if pairs < recipe.dataset.pairs:
         warnings.append(f"{video.name}: {pairs} of {recipe.dataset.pairs} pairs fit into {video.frames} frames")
     return warnings

@@ -54,8 +54,11 @@ class Progress:
 
     def _failed(self, facts: dict) -> None:
         self.failed += 1
-        text = f"failed: {facts['message']}" if facts["name"] in facts["message"] else (
-            f"failed: {facts['name']}: {facts['message']}")
+        text = (
+            f"failed: {facts['message']}"
+            if facts["name"] in facts["message"]
+            else (f"failed: {facts['name']}: {facts['message']}")
+        )
         (self.bar.write(text, file=self.stream) if self.bar else print(text, file=self.stream, flush=True))
 
     def _note(self, facts: dict) -> None:
@@ -68,8 +71,10 @@ class Progress:
         elif time.monotonic() - self.spoken > EVERY or self.built == self.total:
             rate = self.built / max(1e-6, time.monotonic() - self.started)
             left = (self.total - self.built) / rate
-            self._say(f"{self.built}/{self.total} pairs, {self.failed} failed, {rate:.2f} pairs/s, "
-                      f"{self.bytes / 1e6:.0f} MB, {left / 60:.0f} min {left % 60:.0f} s left")
+            self._say(
+                f"{self.built}/{self.total} pairs, {self.failed} failed, {rate:.2f} pairs/s, "
+                f"{self.bytes / 1e6:.0f} MB, {left / 60:.0f} min {left % 60:.0f} s left"
+            )
 
     def _say(self, text: str) -> None:
         self.spoken = time.monotonic()

@@ -17,19 +17,31 @@ def option(default, help, *, unit="", lo=-math.inf, hi=math.inf, choices=(), sou
     A tuple default of length 2 with `flag="range"` is a LO:HI range; with `flag="list"`, a list of allowed values.
     `words` are admitted beside a number, such as "auto".
     """
-    metadata = dict(help=help, unit=unit, lo=lo, hi=hi, choices=tuple(choices), source=source, words=tuple(words), flag=flag)
+    metadata = dict(
+        help=help, unit=unit, lo=lo, hi=hi, choices=tuple(choices), source=source, words=tuple(words), flag=flag
+    )
     return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class InputConfig:
-    fps: float = option(0.0, "true capture rate of slow-motion files and image sequences; 0: as the container says",
-                        unit="frames/s", lo=0, hi=1_000_000)
+    fps: float = option(
+        0.0,
+        "true capture rate of slow-motion files and image sequences; 0: as the container says",
+        unit="frames/s",
+        lo=0,
+        hi=1_000_000,
+    )
     max_pixels: int = option(64_000_000, "largest frame that is opened", unit="pixels", lo=1, source="DESIGN.md")
     max_frames: int = option(1_000_000, "longest video that is read", unit="frames", lo=1, source="DESIGN.md")
     max_jitter: float = option(
-        0.02, "largest deviation of a frame's time stamp from a constant rate", unit="frame intervals", lo=0, hi=0.5,
-        source="containers round time stamps to 1 ms or finer")
+        0.02,
+        "largest deviation of a frame's time stamp from a constant rate",
+        unit="frame intervals",
+        lo=0,
+        hi=0.5,
+        source="containers round time stamps to 1 ms or finer",
+    )
 
 
 @dataclass(frozen=True)
@@ -37,13 +49,23 @@ class DatasetConfig:
     seed: int = option(0, "seed of every draw", lo=0)
     pairs: int = option(60, "most pairs made from one video", lo=1, hi=60, source="section 4: 60 frames a video")
     segment_pairs: int = option(
-        30, "most pairs of a segment; the darkness is drawn once a segment", lo=1, hi=30,
-        source="LOL-Blur README: the first and the last 30 frames")
+        30,
+        "most pairs of a segment; the darkness is drawn once a segment",
+        lo=1,
+        hi=30,
+        source="LOL-Blur README: the first and the last 30 frames",
+    )
     rate: float = option(
-        24.0, "frame rate of the blurred video: pairs stand 1/rate apart, never closer than one window",
-        unit="frames/s", lo=0.1, hi=1000, source="section 3.2: around 24 fps")
+        24.0,
+        "frame rate of the blurred video: pairs stand 1/rate apart, never closer than one window",
+        unit="frames/s",
+        lo=0.1,
+        hi=1000,
+        source="section 3.2: around 24 fps",
+    )
     test_fraction: float = option(
-        0.15, "share of the videos that goes to test", lo=0, hi=1, source="section 4: 170 train and 30 test videos")
+        0.15, "share of the videos that goes to test", lo=0, hi=1, source="section 4: 170 train and 30 test videos"
+    )
     png_level: int = option(3, "PNG compression level", lo=0, hi=9)
 
 
@@ -56,93 +78,222 @@ class ResizeConfig:
 @dataclass(frozen=True)
 class DenoiseConfig:
     sigma: float | str = option(
-        "auto", "standard deviation of the noise to remove", unit="8-bit code values", lo=0, hi=100, words=("auto",),
-        source="not stated; V-BM4D (section 3.2)")
-    profile: str = option("fast", "fast: no grouping; np: normal profile; vbm4d: Table I of Maggioni 2012",
-                          choices=("fast", "np", "vbm4d"))
+        "auto",
+        "standard deviation of the noise to remove",
+        unit="8-bit code values",
+        lo=0,
+        hi=100,
+        words=("auto",),
+        source="not stated; V-BM4D (section 3.2)",
+    )
+    profile: str = option(
+        "fast",
+        "fast: no grouping; np: normal profile; vbm4d: Table I of Maggioni 2012",
+        choices=("fast", "np", "vbm4d"),
+    )
 
 
 @dataclass(frozen=True)
 class DarkenConfig:
     exposure: tuple[float, float] = option(
-        (0.05, 0.30), "requested exposure: mean CIE L*/100 of the darkened frame; one draw a segment", lo=0.001, hi=0.999,
-        flag="range", source="released darkening script: U(0.05, 0.30)")
+        (0.05, 0.30),
+        "requested exposure: mean CIE L*/100 of the darkened frame; one draw a segment",
+        lo=0.001,
+        hi=0.999,
+        flag="range",
+        source="released darkening script: U(0.05, 0.30)",
+    )
     dim: tuple[float, float] = option(
-        (0.6, 0.9), "high_sharp_scaled: shadows of the ground truth are scaled by this in lightness, white stays white",
-        lo=0.05, hi=1, flag="range", source="LOL-Blur README: brightness slightly reduced; the amount is not published")
+        (0.6, 0.9),
+        "high_sharp_scaled: shadows of the ground truth are scaled by this in lightness, white stays white",
+        lo=0.05,
+        hi=1,
+        flag="range",
+        source="LOL-Blur README: brightness slightly reduced; the amount is not published",
+    )
     lamp_area: float = option(
-        0.02, "largest bright region whose saturated pixels keep their exposure; 1: every one keeps it",
-        unit="share of the frame", lo=1e-6, hi=1, source="lights stay lit; a clipped sky or wall is no light")
+        0.015, "most saturated pixels of one bright region that stay lit as a lamp; 1: all stay", unit="share of the frame",
+        lo=1e-6, hi=1, source="lights stay lit; a clipped sky or wall is no light. The released script keeps all: 1")
     weights: str = option("darken-slim", "bundled weights, or a file")
 
 
 @dataclass(frozen=True)
 class InterpolateConfig:
     method: str = option(
-        "dis", "dis: optical flow once a frame pair, splatted to each instant; blend: cross-fade",
-        choices=("dis", "blend"), source="section 3.2: a frame interpolation network [SepConv]; see DESIGN.md")
+        "dis",
+        "dis: optical flow once a frame pair, splatted to each instant; blend: cross-fade",
+        choices=("dis", "blend"),
+        source="section 3.2: a frame interpolation network [SepConv]; see DESIGN.md",
+    )
     factor: int = option(8, "samples a source-frame interval", lo=1, hi=64, source="section 3.2: 250 to 2000 fps")
     preset: str = option("medium", "DIS flow preset", choices=("ultrafast", "fast", "medium"))
     cut: float = option(
-        0.15, "scene cut: mean absolute difference of neighbouring frames above this and 4 times its neighbours'",
-        lo=0, hi=1, source="DESIGN.md")
+        0.15,
+        "scene cut: mean absolute difference of neighbouring frames above this and 4 times its neighbours'",
+        lo=0,
+        hi=1,
+        source="DESIGN.md",
+    )
 
 
 @dataclass(frozen=True)
 class ClipReverseConfig:
-    threshold: float = option(98.0, "pixels with CIE L* above this are saturated", unit="L*", lo=50, hi=100,
-                              source="section 3.2, Eq. 2: L > 98")
+    threshold: float = option(
+        98.0,
+        "pixels with CIE L* above this are saturated",
+        unit="L*",
+        lo=50,
+        hi=100,
+        source="section 3.2, Eq. 2: L > 98",
+    )
     r: tuple[float, float] = option(
-        (20.0, 100.0), "what a saturated pixel gains; one draw a segment", unit="8-bit code values", lo=0, hi=255,
-        flag="range", source="section 3.2, Eq. 2: U(20, 100)")
+        (20.0, 100.0),
+        "what a saturated pixel gains; one draw a segment",
+        unit="8-bit code values",
+        lo=0,
+        hi=255,
+        flag="range",
+        source="section 3.2, Eq. 2: U(20, 100)",
+    )
     space: str = option(
-        "linear", "linear: r/255 added in linear light; code: r added to code values before linearising; "
-        "hdr: gain on each clipped channel", choices=("linear", "code", "hdr"), source="Eq. 2 as printed: linear")
+        "linear",
+        "linear: r/255 added in linear light; code: r added to code values before linearising; "
+        "hdr: gain on each clipped channel",
+        choices=("linear", "code", "hdr"),
+        source="Eq. 2 as printed: linear",
+    )
     gain: tuple[float, float] = option(
-        (0.2, 8.0), "hdr: light above white that a clipped channel gains, log-uniform", unit="multiples of white",
-        lo=0, hi=1000, flag="range", source="docs: closest to true HDR streaks")
+        (0.2, 8.0),
+        "hdr: light above white that a clipped channel gains, log-uniform",
+        unit="multiples of white",
+        lo=0,
+        hi=1000,
+        flag="range",
+        source="docs: closest to true HDR streaks",
+    )
 
 
 @dataclass(frozen=True)
 class AverageConfig:
     window: tuple[int, ...] = option(
-        (7, 9), "source-frame intervals in an exposure; one of them is drawn a segment", unit="source frames", lo=1,
-        hi=99, flag="list", source="section 3.2: 56 (7x8) or 72 (9x8) frames")
+        (7, 9),
+        "source-frame intervals in an exposure; one of them is drawn a segment",
+        unit="source frames",
+        lo=1,
+        hi=99,
+        flag="list",
+        source="section 3.2: 56 (7x8) or 72 (9x8) frames",
+    )
 
 
 @dataclass(frozen=True)
 class DefocusConfig:
-    probability: float = option(0.5, "share of segments that are defocused", lo=0, hi=1,
-                                source="section 3.2: in a random fashion; the probability is not stated")
+    probability: float = option(
+        0.5,
+        "share of segments that are defocused",
+        lo=0,
+        hi=1,
+        source="section 3.2: in a random fashion; the probability is not stated",
+    )
     kernel: str = option(
-        "gg", "gg: generalized Gaussian; disk, polygon: apertures; real-esrgan: its first degradation, which has its own "
-        "sigmas, betas and sizes", choices=("gg", "disk", "polygon", "real-esrgan"),
-        source="section 3.2: generalized Gaussian filters")
+        "gg",
+        "gg: generalized Gaussian; disk, polygon: apertures; real-esrgan: its first degradation, which has its own "
+        "sigmas, betas and sizes",
+        choices=("gg", "disk", "polygon", "real-esrgan"),
+        source="section 3.2: generalized Gaussian filters",
+    )
     radius: tuple[float, float] = option(
-        (0.3, 2.5), "standard deviation of the kernel along an axis; a disk of radius R has R/2", unit="px", lo=0,
-        hi=20, flag="range", source="not stated; Real-ESRGAN draws sigma U(0.2, 3)")
-    anisotropic: float = option(0.2, "share of kernels with two different axes", lo=0, hi=1,
-                                source="Real-ESRGAN: generalized_iso to generalized_aniso 4:1")
+        (0.3, 2.5),
+        "standard deviation of the kernel along an axis; a disk of radius R has R/2",
+        unit="px",
+        lo=0,
+        hi=20,
+        flag="range",
+        source="not stated; Real-ESRGAN draws sigma U(0.2, 3)",
+    )
+    anisotropic: float = option(
+        0.2,
+        "share of kernels with two different axes",
+        lo=0,
+        hi=1,
+        source="Real-ESRGAN: generalized_iso to generalized_aniso 4:1",
+    )
     beta: tuple[float, float] = option(
-        (0.5, 4.0), "shape: below 1 heavy tails, 1 Gaussian, above 1 flat top; half of the draws fall below 1",
-        lo=0.2, hi=16, flag="range", source="Real-ESRGAN: betag_range 0.5..4")
+        (0.5, 4.0),
+        "shape: below 1 heavy tails, 1 Gaussian, above 1 flat top; half of the draws fall below 1",
+        lo=0.2,
+        hi=16,
+        flag="range",
+        source="Real-ESRGAN: betag_range 0.5..4",
+    )
     space: str = option(
-        "linear", "linear: radiance, before clipping; srgb: clipped display values, as Real-ESRGAN does",
-        choices=("linear", "srgb"), source="Fig. 3 leaves it open; docs: optics act on radiance")
+        "linear",
+        "linear: radiance, before clipping; srgb: clipped display values, as Real-ESRGAN does",
+        choices=("linear", "srgb"),
+        source="Fig. 3 leaves it open; docs: optics act on radiance",
+    )
 
 
 @dataclass(frozen=True)
 class NoiseConfig:
-    model: str = option("raw-pg", "raw-pg: Poisson-Gaussian noise on a synthetic RGGB raw", choices=("raw-pg", "none"),
-                        source="section 3.2: CycleISP (sRGB, RAW, noise, sRGB)")
-    probability: float = option(0.5, "share of segments that are noisy", lo=0, hi=1,
-                                source="section 3.2: in a random fashion; the probability is not stated")
-    iso: tuple[float, float] = option((100.0, 1600.0), "sensor gain, log-uniform, one draw a segment", unit="ISO", lo=50,
-                                      hi=25600, flag="range", source="fits the published frames: 0.5..1.6 code values")
-    camera: str = option("sony-rx10m4", "noise and colour constants of this camera", choices=("sony-rx10m4",),
-                         source="section 4: the paper's camera")
-    white_balance: str = option("night", "daylight, tungsten, or night: drawn between lamp types",
-                                choices=("daylight", "tungsten", "night"))
+    model: str = option(
+        "raw-pg",
+        "raw-pg: Poisson-Gaussian noise on a synthetic RGGB raw; raw-eld: photons, read and row noise, whole "
+        "code values; gaussian, poisson: on display values",
+        choices=("raw-pg", "raw-eld", "gaussian", "poisson", "none"),
+        source="section 3.2: CycleISP (sRGB, RAW, noise, sRGB)",
+    )
+    probability: float = option(
+        0.5,
+        "share of segments that are noisy",
+        lo=0,
+        hi=1,
+        source="section 3.2: in a random fashion; the probability is not stated",
+    )
+    iso: tuple[float, float] = option(
+        (100.0, 1600.0),
+        "sensor gain, log-uniform, one draw a segment",
+        unit="ISO",
+        lo=50,
+        hi=25600,
+        flag="range",
+        source="fits the published frames: 0.5..1.6 code values",
+    )
+    camera: str = option(
+        "auto",
+        "noise and colour constants: a bundled camera or a JSON file; auto: sony-rx10m4 for raw-pg, sony-a7s2 for "
+        "raw-eld",
+        source="section 4: the paper's camera is the RX10 IV",
+    )
+    white_balance: str = option(
+        "night",
+        "the lamp that the camera balances, which sets the noise of each colour; night: one is drawn a segment",
+        choices=("night", "daylight", "tungsten", "2500K", "3200K", "warm-fluorescent", "cool-fluorescent"),
+    )
+    sigma: tuple[float, float] = option(
+        (0.0, 8.0),
+        "gaussian: standard deviation",
+        unit="8-bit code values",
+        lo=0,
+        hi=100,
+        flag="range",
+        source="LEDNet's noise in training",
+    )
+    scale: tuple[float, float] = option(
+        (0.1, 1.2),
+        "poisson: multiple of the noise of 255 photons at white",
+        lo=0,
+        hi=10,
+        flag="range",
+        source="LEDNet's noise in training",
+    )
+    gray: float = option(
+        0.3,
+        "gaussian, poisson: share of segments with the same noise on all channels",
+        lo=0,
+        hi=1,
+        source="LEDNet's noise in training",
+    )
 
 
 @dataclass(frozen=True)

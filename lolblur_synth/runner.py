@@ -84,8 +84,13 @@ class _Runner:
     def _start(self) -> _Worker:
         ours, theirs = Pipe()
         command = [sys.executable, "-m", "lolblur_synth.runner", str(theirs.fileno()), self.target]
-        process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.DEVNULL, env=os.environ | ONE_THREAD)
+        process = subprocess.Popen(
+            command,
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            env=os.environ | ONE_THREAD,
+        )
         theirs.close()
         return _Worker(process, ours)
 
@@ -125,8 +130,10 @@ class _Runner:
             self.stillborn += 1
             if self.stillborn > 3:
                 worker.task = None
-                raise LolblurError("worker processes die before they begin",
-                                   "run `lolblur-synth doctor`; the message of the worker is above")
+                raise LolblurError(
+                    "worker processes die before they begin",
+                    "run `lolblur-synth doctor`; the message of the worker is above",
+                )
         else:
             self.deaths[suspect] += 1
             if self.deaths[suspect] > 1:

@@ -41,8 +41,10 @@ def status(out: Path) -> dict:
         "out": str(out),
         "planned": len(planned),
         "done": len(done & planned.keys()),
-        "failed": [{"pair": f"{f['sequence']}/{f['name']}", "reason": f.get("reason"), "message": f.get("message")}
-                   for f in failed],
+        "failed": [
+            {"pair": f"{f['sequence']}/{f['name']}", "reason": f.get("reason"), "message": f.get("message")}
+            for f in failed
+        ],
         "refused": plan.get("refused", []),
         "left": len(planned.keys() - done),
         "train": sum(clip["split"] == "train" for clip in plan["clips"]),
@@ -70,8 +72,11 @@ def verify(out: Path, pixels: bool = False) -> list[Damage]:
     committed = {(p.parts[-2], p.stem) for p in (out / dataset.STATE / "pairs").rglob("*.json")}
     for clip in plan["clips"]:
         failed = {f["name"] for f in dataset.failures(out) if f["sequence"] == clip["sequence"]}
-        damages += [Damage("missing", f"{clip['split']}/*/{clip['sequence']}/{name}.png") for name in clip["pairs"]
-                    if (clip["sequence"], name) not in committed and name not in failed]
+        damages += [
+            Damage("missing", f"{clip['split']}/*/{clip['sequence']}/{name}.png")
+            for name in clip["pairs"]
+            if (clip["sequence"], name) not in committed and name not in failed
+        ]
     for split in dataset.SPLITS:
         for path in sorted((out / split).rglob("*")):
             if path not in expected and not path.is_dir():
@@ -88,7 +93,9 @@ def _sound(record: dict | None, split: str, sequence: str, name: str) -> bool:
     if (record.get("split"), record.get("sequence"), record.get("name")) != (split, sequence, name):
         return False
     sums = record.get("sha256")
-    return isinstance(sums, dict) and all({"file", "pixels", "bytes"} <= sums.get(f, {}).keys() for f in dataset.FOLDERS)
+    return isinstance(sums, dict) and all(
+        {"file", "pixels", "bytes"} <= sums.get(f, {}).keys() for f in dataset.FOLDERS
+    )
 
 
 def _compare(image: Path, sums: dict, pixels: bool) -> str:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 
-from lolblur_synth import __version__, dataset, inputs, pipeline, video
+from lolblur_synth import __version__, dataset, pipeline, video
 from lolblur_synth.errors import InputError
 from lolblur_synth.plan import Facts, Pair
 from lolblur_synth.recipe import Recipe
@@ -33,8 +33,22 @@ def _facts(recipe: Recipe, item) -> Facts:
     source = video.probe(item, recipe.input, recipe.input.fps or None)
     found = video.survey(source, recipe.interpolate.cut)
     sigma = 0.0 if "denoise" in recipe.skip else _sigma(recipe, source)
-    return Facts(source.name, str(item.path), item.kind, inputs.digest(item), source.fps, source.frames, source.width,
-                 source.height, source.bits, source.colour, source.decoder, tuple(found.cuts), found.repeats, sigma)
+    return Facts(
+        source.name,
+        str(item.path),
+        item.kind,
+        video.digest(item),
+        source.fps,
+        source.frames,
+        source.width,
+        source.height,
+        source.bits,
+        source.colour,
+        source.decoder,
+        tuple(found.cuts),
+        found.repeats,
+        sigma,
+    )
 
 
 def _sigma(recipe: Recipe, source) -> float:
@@ -59,7 +73,11 @@ def build(job: dict, pairs: tuple[Pair, ...]) -> Iterator[tuple]:
             images, record = make(stack, pair, job)
         except (InputError, StopIteration) as error:  # StopIteration: an earlier error ended the stream
             reason = getattr(error, "reason", "unreadable")
-            yield "failed", pair, {"reason": reason, "message": str(error) or f"{facts.name}: could not be read to here"}
+            yield (
+                "failed",
+                pair,
+                {"reason": reason, "message": str(error) or f"{facts.name}: could not be read to here"},
+            )
             continue
         record = dataset.commit(job["out"], record, images, recipe.dataset.png_level)
         size = sum(entry["bytes"] for entry in record["sha256"].values())
@@ -67,11 +85,12 @@ def build(job: dict, pairs: tuple[Pair, ...]) -> Iterator[tuple]:
 
 
 def _stacks(recipe: Recipe, facts: Facts, pairs: tuple[Pair, ...]) -> Iterator[torch.Tensor]:
-    item = inputs.Input(Path(facts.path), facts.name, facts.kind)
+    item = video.Input(Path(facts.path), facts.name, facts.kind)
     source = video.probe(item, recipe.input, recipe.input.fps or None)
     start = pairs[0].first
-    yield from pipeline.windows(video.read(source, start, pairs[-1].last + 1), start,
-                                [(pair.first, pair.last) for pair in pairs], recipe)
+    yield from pipeline.windows(
+        video.read(source, start, pairs[-1].last + 1), start, [(pair.first, pair.last) for pair in pairs], recipe
+    )
 
 
 def make(stack: torch.Tensor, pair: Pair, job: dict) -> tuple[dict[str, np.ndarray], dict]:
@@ -85,8 +104,14 @@ def make(stack: torch.Tensor, pair: Pair, job: dict) -> tuple[dict[str, np.ndarr
         "sequence": pair.sequence,
         "name": pair.name,
         "segment": pair.segment,
-        "source": {"name": facts.name, "sha256": facts.sha256, "fps": facts.fps, "decoder": facts.decoder,
-                   "colour": facts.colour, "bits": facts.bits},
+        "source": {
+            "name": facts.name,
+            "sha256": facts.sha256,
+            "fps": facts.fps,
+            "decoder": facts.decoder,
+            "colour": facts.colour,
+            "bits": facts.bits,
+        },
         "frames": [pair.first, pair.last],
         "mid": pair.mid,
         "window": pair.window,
@@ -98,5 +123,3 @@ def make(stack: torch.Tensor, pair: Pair, job: dict) -> tuple[dict[str, np.ndarr
         "key": job["keys"][pair],
     }
     return images, record
-
-

@@ -18,8 +18,11 @@ VOLATILE = {"lock", "lock.owner", "log.jsonl", "manifest.lock"}
 
 def tree(root: Path) -> dict[str, str]:
     """What "byte-identical" means: every file but locks and the log."""
-    return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(root.rglob("*")) if path.is_file() and path.name not in VOLATILE}
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.name not in VOLATILE
+    }
 
 
 def images(number: int) -> dict[str, np.ndarray]:
@@ -30,8 +33,12 @@ def images(number: int) -> dict[str, np.ndarray]:
 def build(out: Path) -> None:
     """A build of three pairs with the real protocol and dummy pixels."""
     (out / dataset.STATE).mkdir(parents=True, exist_ok=True)
-    plan = {"clips": [{"sequence": "0000", "split": "train", "pairs": ["0000", "0001"]},
-                      {"sequence": "0001", "split": "test", "pairs": ["0000"]}]}
+    plan = {
+        "clips": [
+            {"sequence": "0000", "split": "train", "pairs": ["0000", "0001"]},
+            {"sequence": "0001", "split": "test", "pairs": ["0000"]},
+        ]
+    }
     dataset.clean(out)
     dataset.write_atomic(out, out / dataset.STATE / "plan.json", dataset.to_json(plan))
     for number, (split, sequence, name) in enumerate(PAIRS):
@@ -145,8 +152,16 @@ def test_verify_finds_damage_and_build_repairs_it(damage, tmp_path, reference):
         (out / "manifest.jsonl").write_text('{"half')
     before = tree(out)
     words = {found.word for found in verify.verify(out)}
-    expected = {"flip": {"corrupt"}, "truncate": {"corrupt"}, "delete": {"missing"}, "add": {"extra"}, "swap": {"corrupt"},
-                "record": {"record", "extra"}, "no-record": {"missing", "extra", "stale"}, "manifest": {"stale"}}[damage]
+    expected = {
+        "flip": {"corrupt"},
+        "truncate": {"corrupt"},
+        "delete": {"missing"},
+        "add": {"extra"},
+        "swap": {"corrupt"},
+        "record": {"record", "extra"},
+        "no-record": {"missing", "extra", "stale"},
+        "manifest": {"stale"},
+    }[damage]
     assert words == expected
     assert tree(out) == before, "verify must not change anything"
     if damage in ("delete", "truncate", "record", "no-record", "manifest"):

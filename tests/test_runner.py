@@ -20,7 +20,12 @@ def importable(monkeypatch):
 
 def run(folder, tasks, jobs=2):
     events = {}
-    runner.run(TARGET, [(str(folder), items) for items in tasks], jobs, lambda kind, item, result: events.update({item: (kind, result)}))
+    runner.run(
+        TARGET,
+        [(str(folder), items) for items in tasks],
+        jobs,
+        lambda kind, item, result: events.update({item: (kind, result)}),
+    )
     return events
 
 
@@ -36,7 +41,9 @@ def test_a_poison_item_costs_itself_alone(tmp_path, jobs):
     events = run(tmp_path, [("a", "poison", "b"), ("c", "dies-once", "d"), ("e", "f")], jobs)
     kind, failure = events.pop("poison")
     assert kind == "failed" and failure["reason"] == "worker-killed" and "killed" in failure["message"]
-    assert {item: kind for item, (kind, _) in events.items()} == {i: "done" for i in ("a", "b", "c", "d", "e", "f", "dies-once")}
+    assert {item: kind for item, (kind, _) in events.items()} == {
+        i: "done" for i in ("a", "b", "c", "d", "e", "f", "dies-once")
+    }
     assert (tmp_path / "attempts-poison").read_text() == "xx"
 
 

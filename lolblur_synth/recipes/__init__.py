@@ -18,7 +18,6 @@ from lolblur_synth.errors import RecipeError
 from lolblur_synth.recipe import SECTIONS, STAGE_NAMES, Recipe
 
 
-
 def names() -> list[str]:
     """The built-in recipes."""
     return sorted(f.name[:-5] for f in resources.files("lolblur_synth.recipes").iterdir() if f.name.endswith(".toml"))
@@ -32,12 +31,16 @@ def load(name_or_file: str) -> Recipe:
     path = Path(name_or_file)
     if not path.is_file():
         close = difflib.get_close_matches(name_or_file, names(), 1)
-        raise RecipeError(f"no recipe {name_or_file!r}", f"did you mean {close[0]!r}?" if close else
-                          f"built in: {', '.join(names())}; or give a .toml file")
+        raise RecipeError(
+            f"no recipe {name_or_file!r}",
+            f"did you mean {close[0]!r}?" if close else f"built in: {', '.join(names())}; or give a .toml file",
+        )
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: {error}", "a recipe is a UTF-8 TOML file; see `lolblur-synth recipe cp lolblur`") from None
+        raise RecipeError(
+            f"{path}: {error}", "a recipe is a UTF-8 TOML file; see `lolblur-synth recipe cp lolblur`"
+        ) from None
     return parse(text, str(path), default_name=path.stem)
 
 
@@ -114,15 +117,16 @@ def _suggest(key: str) -> str:
     known = ["skip"] + [f"{s}.{f.name}" for s in SECTIONS for f in dataclasses.fields(getattr(Recipe, s))]
     bare = {k.split(".")[-1]: k for k in known}
     close = difflib.get_close_matches(key, known, 1) or [
-        bare[k] for k in difflib.get_close_matches(key.split(".")[-1], bare, 1)]
+        bare[k] for k in difflib.get_close_matches(key.split(".")[-1], bare, 1)
+    ]
     return f"did you mean {close[0]!r}?" if close else "see `lolblur-synth recipe show lolblur` for all keys"
 
 
 def _stages(value: Any, where: str) -> tuple[str, ...]:
-    value = [value] if isinstance(value, str) else value
+    value = value.split(",") if isinstance(value, str) else value
     if not isinstance(value, list) or any(not isinstance(v, str) for v in value):
         raise RecipeError(f"{where}: skip = {value!r} is not a list of stages", f"stages: {', '.join(STAGE_NAMES)}")
-    words = [v.replace("-", "_") for v in value if v]
+    words = [v.strip().replace("-", "_") for v in value if v.strip()]
     for word in words:
         if word not in STAGE_NAMES or word == "resize":
             raise RecipeError(f"{where}: cannot skip {word!r}", f"stages: {', '.join(STAGE_NAMES[1:])}")
@@ -185,7 +189,7 @@ def describe_range(meta) -> str:
 
 def to_toml(recipe: Recipe) -> str:
     """The whole recipe as TOML, each line with its meaning, range and source."""
-    lines = [f'name = {json.dumps(recipe.name)}', f"skip = {json.dumps(list(recipe.skip))}  # stages left out"]
+    lines = [f"name = {json.dumps(recipe.name)}", f"skip = {json.dumps(list(recipe.skip))}  # stages left out"]
     for section in SECTIONS:
         lines += ["", f"[{section}]"]
         config = getattr(recipe, section)
@@ -214,6 +218,9 @@ def diff(old: Recipe, new: Recipe) -> list[tuple[str, Any, Any]]:
     changes = [("skip", old.skip, new.skip)] if old.skip != new.skip else []
     for section in SECTIONS:
         a, b = getattr(old, section), getattr(new, section)
-        changes += [(f"{section}.{f.name}", getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a)
-                    if getattr(a, f.name) != getattr(b, f.name)]
+        changes += [
+            (f"{section}.{f.name}", getattr(a, f.name), getattr(b, f.name))
+            for f in dataclasses.fields(a)
+            if getattr(a, f.name) != getattr(b, f.name)
+        ]
     return changes

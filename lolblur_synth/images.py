@@ -1,0 +1,140 @@
+"""Single images: PNG, JPEG and TIFF in, PNG and TIFF out.
+
+Files are read and written here; OpenCV only encodes and decodes in memory, because its own file writing does not tell a
+full disk from success.
+"""
+
+import os
+import struct
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from lolblur_synth.errors import InputError, UsageError
+
+MAX_PIXELS = 64_000_000  # as recipe.InputConfig.max_pixels; a decoded frame of this size is 768 MB of float32
+JPEG_SIZES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}  # ITU T.81, SOF markers
+
+
+def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """An image file as (H, W, 3) float32 RGB.
+
+    8- and 16-bit images are display values, 0..1; float TIFF is returned as stored (linear light, by our convention).
+    JPEG orientation (EXIF) is applied, grey becomes RGB, alpha is composited on black. Errors as `load`.
+    """
+    return to_rgb(load(path, max_pixels))
+
+
+def load(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """An image file as stored: (H, W), (H, W, 3) BGR or (H, W, 4) BGRA, of uint8, uint16 or float32.
+
+    The size is read from the header before a pixel is decoded. Raises InputError (unreadable, zero-byte, too-large,
+    corrupt, format) with the file's name.
+    """
+    name = os.fsencode(path.name).decode("utf-8", "backslashreplace")
+    hint = "replace it with a PNG, JPEG or TIFF image"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{name}: {error.strerror}", hint) from error
+    if not data:
+        raise InputError(f"{name}: the image is empty (0 bytes)", hint, "zero-byte")
+    try:
+        width, height = header_size(data)
+    except (struct.error, ValueError, KeyError, IndexError) as error:
+        raise InputError(f"{name}: not a readable PNG, JPEG or TIFF image", hint) from error
+    if not 0 < width * height <= max_pixels:
+        raise InputError(f"{name}: {width}x{height} pixels, the limit is {max_pixels} pixels",
+                         "scale it down, or raise input.max_pixels", "too-large")
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if data[:2] == b"\xff\xd8" else cv2.IMREAD_UNCHANGED
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise InputError(f"{name}: the image is damaged or cut short", hint, "corrupt")
+    if pixels.dtype not in (np.uint8, np.uint16, np.float32):
+        raise InputError(f"{name}: pixels of type {pixels.dtype}", "store 8 or 16 bit, or float32 TIFF", "format")
+    return pixels
+
+
+def to_rgb(pixels: np.ndarray) -> np.ndarray:
+    """Pixels from `load` as (H, W, 3) float32 RGB; integers are scaled to 0..1."""
+    peak = 1.0 if pixels.dtype == np.float32 else float(np.iinfo(pixels.dtype).max)
+    values = pixels.astype(np.float32) / np.float32(peak)
+    if values.ndim == 2:
+        return cv2.cvtColor(values, cv2.COLOR_GRAY2RGB)
+    if values.shape[2] == 4:
+        values = values[:, :, :3] * values[:, :, 3:]
+    return np.ascontiguousarray(values[:, :, ::-1])
+
+
+def header_size(data: bytes) -> tuple[int, int]:
+    """(width, height) that the header of a PNG, JPEG or TIFF file claims. Raises ValueError and kin where it cannot."""
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return struct.unpack(">II", data[16:24])
+    if data[:2] == b"\xff\xd8":
+        return _jpeg_size(data)
+    if data[:4] in (b"II*\0", b"MM\0*"):
+        return _tiff_size(data, "<" if data[:1] == b"I" else ">")
+    raise ValueError("unknown image format")
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    at = 2
+    while data[at] == 0xFF:
+        if data[at + 1] == 0xFF:  # fill byte
+            at += 1
+        elif data[at + 1] in JPEG_SIZES:
+            height, width = struct.unpack(">HH", data[at + 5:at + 9])
+            return width, height
+        else:
+            at += 2 + struct.unpack(">H", data[at + 2:at + 4])[0]
+    raise ValueError("no frame header")
+
+
+def _tiff_size(data: bytes, order: str) -> tuple[int, int]:
+    at = struct.unpack(order + "I", data[4:8])[0]
+    values = {}
+    for entry in range(struct.unpack(order + "H", data[at:at + 2])[0]):
+        field = data[at + 2 + 12 * entry:at + 14 + 12 * entry]
+        tag, kind = struct.unpack(order + "HH", field[:4])
+        if tag in (256, 257):  # ImageWidth, ImageLength: SHORT or LONG
+            values[tag] = struct.unpack(order + ("H" if kind == 3 else "I"), field[8:10 if kind == 3 else 12])[0]
+    return values[256], values[257]
+
+
+def write_png(path: Path, frame: np.ndarray, bits: int = 8, level: int = 3) -> None:
+    """Write (H, W, 3) float32 RGB display values, clipped to 0..1 and rounded to 8 or 16 bits, as PNG.
+
+    level: zlib level, 0..9. The file appears whole or not at all. Raises OSError where it cannot be written.
+    """
+    if bits not in (8, 16):
+        raise UsageError(f"PNG with {bits} bits a channel", "use 8 or 16")
+    peak = np.float32(2**bits - 1)
+    codes = np.rint(np.clip(frame, 0, 1) * peak).astype(np.uint8 if bits == 8 else np.uint16)
+    _, data = cv2.imencode(".png", codes[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, level])
+    write_whole(path, data.tobytes())
+
+
+def write_tiff(path: Path, frame: np.ndarray) -> None:
+    """Write (H, W, 3) float32 RGB linear light as TIFF, value for value. Errors as `write_png`."""
+    _, data = cv2.imencode(".tiff", np.ascontiguousarray(frame[:, :, ::-1], np.float32))
+    write_whole(path, data.tobytes())
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write `data` beside `path` and rename it into place, so that no reader sees half a file."""
+    handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
+    try:
+        with open(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -1,0 +1,214 @@
+"""The tool behind `lolblur-synth stage`: one stage alone, on an image, a video or a folder of frames.
+
+Display frames are PNG (8 or 16 bit) or video; linear light is float32 TIFF, in and out. Frames keep their names.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lolblur_synth import draw, frames, images, video
+from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.recipe import STAGE_NAMES, Recipe
+from lolblur_synth.stages import average, clip_reverse, darken, defocus, denoise, interpolate, noise, resize
+
+STAGES = dict(
+    zip(STAGE_NAMES, (resize, denoise, darken, interpolate, clip_reverse, average, defocus, noise), strict=True)
+)
+STACK = 16  # frames that darken calibrates together: enough for a steady exposure, little enough for memory
+LINEAR_OUT = ("clip_reverse", "average")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Frames to work on: named, in order, (1, 3, H, W) float32; linear light when `linear`."""
+
+    names: Iterator[str]
+    frames: Iterator[Tensor]
+    linear: bool
+    fps: float | None
+    is_image: bool
+    sha256: str
+
+
+def run(name: str, source: Path, target: Path, recipe: Recipe, bits: int = 8, limit: int | None = None,
+        overwrite: bool = False, curves: Path | None = None) -> tuple[int, dict]:  # fmt: skip
+    """Apply stage `name` to `source`, write to `target`; returns the number of frames written and the draw.
+
+    limit: read at most this many frames. curves: folder for darken's luminance adjustment maps, 16-bit PNG.
+    Raises InputError for input that cannot be used, UsageError for output that is in the way.
+    """
+    given = _open(source, recipe, limit)
+    if given.linear and name in ("resize", "denoise", "darken", "interpolate", "clip_reverse", "noise"):
+        raise InputError(f"{source}: linear light (float TIFF), but {name} works on display frames",
+                         "give PNG, JPEG or video", "linear")  # fmt: skip
+    stage, config = STAGES[name], getattr(recipe, name)
+    first, shown = _peek(given.frames)
+    rng = draw.rng(recipe.dataset.seed, given.sha256, "segment-0", name)
+    if name == "denoise":
+        head = list(itertools.islice(shown, 9))
+        sigma = denoise.estimate(torch.cat(head)) if config.sigma == "auto" else float(config.sigma)
+        drawn, shown = denoise.Draw(sigma), itertools.chain(head, shown)
+    else:
+        drawn = stage.draw(config, rng)
+    linear = name in LINEAR_OUT or (name == "defocus" and given.linear)
+    results = APPLY.get(name, _each)(stage, shown, config, drawn, recipe, given.linear)
+    if curves is not None:
+        results = _with_curves(results, _open(source, recipe, limit).frames, config, drawn, curves)
+    names = given.names if name not in ("interpolate", "average") else (f"{i:06d}" for i in itertools.count())
+    written = _write(results, names, target, given, linear, bits, overwrite, _rate(name, given.fps, recipe))
+    return written, dataclasses.asdict(drawn)
+
+
+def _open(source: Path, recipe: Recipe, limit: int | None) -> Source:
+    """Whatever the user named, as a stream of frames."""
+    if source.is_file() and source.suffix.lower() in video.IMAGE_SUFFIXES:
+        files = [source]
+    elif source.is_dir():
+        files = video.image_files(source)[:limit]
+        if not files:
+            raise InputError(f"{source}: no PNG, JPEG or TIFF images in this folder", "give a folder of frames", "none")
+    else:
+        return _open_video(source, recipe, limit)
+    item = video.Input(source, source.name, "images" if source.is_dir() else "video")
+    linear = images.load(files[0]).dtype == np.float32
+    loaded = (_tensor(images.read_image(file, recipe.input.max_pixels)) for file in files)
+    return Source(iter(file.stem for file in files), loaded, linear, recipe.input.fps or None, source.is_file(),
+                  video.digest(item))  # fmt: skip
+
+
+def _open_video(source: Path, recipe: Recipe, limit: int | None) -> Source:
+    found, refused = video.find([source])
+    if not found:
+        raise InputError(refused[0].message if refused else f"{source}: no such file", "give an image, a video or a folder")
+    clip = video.probe(found[0], recipe.input, recipe.input.fps or None)
+    stop = clip.frames if limit is None else min(limit, clip.frames)
+    stream = (_tensor(frame) for frame in video.read(clip, 0, stop))
+    return Source((f"{i:06d}" for i in itertools.count()), stream, False, clip.fps, False, video.digest(found[0]))
+
+
+def _tensor(pixels: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].contiguous()
+
+
+def _peek(stream: Iterator[Tensor]) -> tuple[Tensor, Iterator[Tensor]]:
+    first = next(stream)
+    return first, itertools.chain([first], stream)
+
+
+Step = Callable[[Any, Iterator[Tensor], Any, Any, Recipe, bool], Iterable[Tensor]]
+
+
+def _each(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
+    """Frame by frame."""
+    for frame in shown:
+        yield stage.apply(frame, config, drawn)
+
+
+def _denoise(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
+    return (frame[None] if frame.ndim == 3 else frame for frame in denoise.stream(shown, config, drawn.sigma))
+
+
+def _darken(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
+    while stack := list(itertools.islice(shown, STACK)):
+        yield from darken.apply(torch.cat(stack), config, drawn).split(1)
+
+
+def _interpolate(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
+    """Two neighbouring frames at a time, whatever the length; the last frame closes the sequence."""
+    before = next(shown)
+    for after in shown:
+        between = interpolate.apply(torch.cat([before, after]), config, drawn)
+        yield from between[:-1].split(1)
+        before = after
+    yield before
+
+
+def _average(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
+    """One exposure from each window of consecutive frames, taken as 2000 fps samples; a last, short window is left out
+    unless it is the only one."""
+    size = drawn.window * int(recipe.interpolate.factor if recipe.interpolate.factor != "adaptive" else 8)
+    exposures = 0
+    while stack := list(itertools.islice(shown, size)):
+        if len(stack) == size or exposures == 0:
+            light = stack if linear else [frames.to_linear(frame) for frame in stack]
+            yield average.apply(torch.cat(light), config, drawn)
+            exposures += 1
+
+
+def _defocus(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
+    for frame in shown:
+        light = defocus.apply(frame if linear else frames.to_linear(frame), config, drawn)
+        yield light if linear else frames.to_display(light)
+
+
+def _noise(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
+    for number, frame in enumerate(shown):
+        fresh = noise.reseed(drawn, draw.rng(recipe.dataset.seed, str(getattr(drawn, "seed", 0)), f"pair-{number}", "noise"))
+        yield noise.apply(frame, config, fresh)
+
+
+APPLY: dict[str, Step] = {
+    "denoise": _denoise, "darken": _darken, "interpolate": _interpolate, "average": _average, "defocus": _defocus,
+    "noise": _noise,
+}  # fmt: skip
+
+
+def _with_curves(results: Iterable[Tensor], sources: Iterator[Tensor], config, drawn, folder: Path) -> Iterator[Tensor]:
+    """Pass `results` on, and write darken's map of each source frame beside."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (result, source) in enumerate(zip(results, sources, strict=False)):
+        curve = darken.maps(source, config, drawn)[0].expand(3, -1, -1)
+        images.write_png(folder / f"{number:06d}.png", curve.permute(1, 2, 0).numpy(), 16)
+        yield result
+
+
+def _rate(name: str, fps: float | None, recipe: Recipe) -> float:
+    rate = fps or 30.0
+    return rate * recipe.interpolate.factor if name == "interpolate" else rate
+
+
+def _write(results: Iterable[Tensor], names: Iterator[str], target: Path, given: Source, linear: bool, bits: int,
+           overwrite: bool, fps: float) -> int:  # fmt: skip
+    """An image, a video or a folder, by what the user gave and named."""
+    pixels = (frame[0].permute(1, 2, 0).contiguous().numpy() for frame in results)
+    suffix = target.suffix.lower()
+    if suffix in video.VIDEO_SUFFIXES and not target.is_dir():
+        _refuse(target, overwrite)
+        if linear:
+            raise UsageError(f"{target}: linear light does not fit into a video", "name a folder; it gets float32 TIFF frames")
+        counted = itertools.count()
+        video.write_video(target, (frame for frame, _ in zip(pixels, counted, strict=False)), fps)
+        return next(counted)
+    single = given.is_image and suffix in video.IMAGE_SUFFIXES
+    if not single:
+        _make_folder(target)
+    written = 0
+    for name, frame in zip(names, pixels, strict=False):
+        path = target if single else target / f"{name}{'.tiff' if linear else '.png'}"
+        _refuse(path, overwrite)
+        if linear:
+            images.write_tiff(path, frame)
+        else:
+            images.write_png(path, frame, bits)
+        written += 1
+    return written
+
+
+def _make_folder(target: Path) -> None:
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{target}: {error.strerror}", "give another output folder") from None
+
+
+def _refuse(path: Path, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists", "add --overwrite, or name another output")

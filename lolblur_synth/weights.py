@@ -1,0 +1,198 @@
+"""Weight files: the only room that opens them. Bundled ones by name (`darken-slim`), a user's own by path.
+
+Safetensors is the format of this package. A `.pth` of the published networks is read with `weights_only=True`, from
+torch 2.10 on (CVE-2025-32434, CVE-2026-24747), and may nest its weights under `params`, `state_dict` or a `module.`
+prefix. A file is compared with the network (names, shapes, types, contiguity, finiteness) before anything is copied, so a
+malformed or hostile file changes nothing and is refused with one line.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from lolblur_synth.errors import WeightsError
+
+SAFE_PICKLE = (2, 10)  # first torch whose weights_only unpickler has no known hole
+WRAPPERS = ("params_ema", "params", "state_dict", "model")  # BasicSR, CycleISP, common training loops
+SPARE_BYTES = 64 << 20  # beside the weights a file may hold an optimiser, an average, a header
+COPIES = 8
+Rename = Callable[[str], str | None]
+
+
+def bundled() -> dict[str, Path]:
+    """The weights that come with the package, name -> file."""
+    folder = Path(str(resources.files("lolblur_synth"))) / "weights"
+    return {file.stem: file for file in sorted(folder.glob("*.safetensors"))}
+
+
+def resolve(name_or_path: str | Path) -> Path:
+    """A bundled name, or the path of a user's file, to an existing file. Raises WeightsError."""
+    known = bundled()
+    if str(name_or_path) in known:
+        return known[str(name_or_path)]
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    names = ", ".join(known) or "none"
+    raise WeightsError(f"{name_or_path}: no such weights", f"give a file, or one of the bundled weights: {names}")
+
+
+def sha256(name_or_path: str | Path) -> str:
+    """Of the whole file, as hex: the name by which a manifest knows a network."""
+    with resolve(name_or_path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def about(name_or_path: str | Path) -> dict:
+    """What `save` was told about the weights; empty for other files. Raises WeightsError."""
+    path = resolve(name_or_path)
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(path, "pt") as file:
+            return json.loads((file.metadata() or {}).get("about", "{}"))
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise WeightsError(f"{path}: not a readable safetensors file", _one_line(error)) from error
+
+
+def load(module: nn.Module, name_or_path: str | Path, rename: Rename | None = None) -> str:
+    """Fill `module` in place, strictly: every parameter and buffer once, nothing left over. Returns the file's sha256.
+
+    rename: maps a name in the file to the name in the module, or to None where the module has no use for it.
+    Denormal weights become zero: they carry nothing and make a CPU many times slower.
+    Raises WeightsError, with the module untouched.
+    """
+    path = resolve(name_or_path)
+    own = module.state_dict()
+    limit = COPIES * sum(tensor.nbytes for tensor in own.values()) + SPARE_BYTES
+    if _unpacked(path) > limit:
+        raise WeightsError(f"{path}: holds over {limit >> 20} MiB, too much for {type(module).__name__}", _HINT)
+    digest = sha256(path)
+    found = _read(path) if path.suffix == ".safetensors" else _unpickle(path)
+    found = _renamed(found, rename)
+    for name, tensor in found.items():
+        _check(path, module, name, tensor, own)
+    missing = sorted(own.keys() - found.keys())
+    if missing:
+        raise WeightsError(f"{path}: lacks {_some(missing)} of {type(module).__name__}", _HINT)
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(_flushed(found[name]))
+    return digest
+
+
+def save(module: nn.Module, path: str | Path, about: dict) -> str:
+    """Write safetensors at once or not at all (temporary file, fsync, rename). Returns the sha256.
+
+    about: JSON-able facts, kept in the header. Same weights and facts, same bytes.
+    """
+    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in module.state_dict().items()}
+    data = to_bytes(tensors, {"about": json.dumps(about, sort_keys=True)})
+    write(path, data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def write(path: str | Path, data: bytes) -> None:
+    """Replace `path` by `data`; a reader, or a crash, sees the old file or the new one, never a part."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+_HINT = "check that the file belongs to this network (`lolblur-synth weights ls` lists the bundled ones)"
+
+
+def _unpacked(path: Path) -> int:
+    """Bytes that reading the file can bring into memory; torch's zip archives may be compressed."""
+    if not zipfile.is_zipfile(path):
+        return path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        return sum(entry.file_size for entry in archive.infolist())
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        raise WeightsError(f"{path}: not a readable safetensors file", _one_line(error)) from error
+
+
+def _unpickle(path: Path) -> dict[str, Tensor]:
+    """The state dict inside a .pth, without running any code of it."""
+    if tuple(int(part) for part in torch.__version__.split(".")[:2]) < SAFE_PICKLE:
+        raise WeightsError(f"{path}: .pth files are read with torch 2.10 or newer only", "update torch, or convert the file")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a hostile pickle may raise anything
+        raise WeightsError(f"{path}: not a file of plain weights", "it may hold code, which is never run") from error
+    for wrapper in WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
+    ):
+        raise WeightsError(f"{path}: holds no table of weights", _HINT)
+    return content
+
+
+def _renamed(found: dict[str, Tensor], rename: Rename | None) -> dict[str, Tensor]:
+    if found and all(name.startswith("module.") for name in found):  # left by DataParallel
+        found = {name.removeprefix("module."): tensor for name, tensor in found.items()}
+    if rename is None:
+        return found
+    return {new: tensor for name, tensor in found.items() if (new := rename(name)) is not None}
+
+
+def _check(path: Path, module: nn.Module, name: str, tensor: Tensor, own: dict[str, Tensor]) -> None:
+    """Raise unless `tensor` can be copied into the module's `name`; cheap checks first, all before reading the values."""
+    if name not in own:
+        raise WeightsError(f"{path}: has {name!r:.80}, which {type(module).__name__} has not", _HINT)
+    if tensor.shape != own[name].shape:
+        shapes = f"{tuple(tensor.shape)} where {type(module).__name__} has {tuple(own[name].shape)}"
+        raise WeightsError(f"{path}: {name} is {shapes}", _HINT)
+    if tensor.dtype != own[name].dtype:
+        raise WeightsError(f"{path}: {name} is {tensor.dtype}, not {own[name].dtype}", "convert the weights first")
+    if tensor.layout != torch.strided or not tensor.is_contiguous() or tensor.device.type != "cpu":
+        raise WeightsError(f"{path}: {name} is not stored plainly, value by value", "save the weights again, contiguous")
+    if not torch.isfinite(tensor).all():
+        raise WeightsError(f"{path}: {name} holds NaN or infinite values", "the training diverged, or the file is damaged")
+
+
+def _flushed(tensor: Tensor) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    return torch.where(tensor.abs() < torch.finfo(tensor.dtype).tiny, 0, tensor)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,110 @@
+"""Where exposures are placed, and what never changes when something else does."""
+
+import dataclasses
+from fractions import Fraction
+
+import pytest
+
+from lolblur_synth import plan, recipes
+from lolblur_synth.errors import InputError
+from lolblur_synth.plan import Facts
+from lolblur_synth.recipe import Recipe
+from lolblur_synth.stages import average
+
+RECIPE = recipes.override(Recipe(), ["skip=denoise"])
+
+
+def video(name="a.mp4", frames=1000, fps=250.0, cuts=(), sha="00", **facts) -> Facts:
+    return Facts(name, f"/x/{name}", "video", sha, fps, frames, 1280, 720, 8, "yuv420p", "test", tuple(cuts),
+                 facts.get("repeats", 1), 0.0)  # fmt: skip
+
+
+def test_two_segments_of_thirty_that_never_meet():
+    pairs = plan.place(video(frames=1000), RECIPE)
+    assert [p.segment for p in pairs] == [0] * 30 + [1] * 30
+    assert [p.name for p in pairs] == [f"{i:04d}" for i in range(60)]
+    for pair in pairs:
+        assert 0 <= pair.first <= pair.mid - average.reach(pair.window)
+        assert pair.mid + average.reach(pair.window) <= pair.last < 1000
+        assert (pair.last < 500) if pair.segment == 0 else (pair.first >= 500)
+    for a, b in zip(pairs[:-1], pairs[1:], strict=True):
+        if a.segment == b.segment:
+            assert a.window == b.window
+            assert b.mid - a.mid >= a.window, "exposures must not overlap"
+            assert abs(Fraction(b.mid - a.mid) - Fraction(250, 24)) <= 1
+
+
+def test_the_blurred_rate_does_not_drift():
+    pairs = [p for p in plan.place(video(frames=1000), RECIPE) if p.segment == 0]
+    assert abs((pairs[-1].mid - pairs[0].mid) - 29 * 250 / 24) <= 1
+
+
+def test_no_window_crosses_a_scene_cut():
+    cuts = (40, 47, 300, 760)
+    for pair in plan.place(video(cuts=cuts), RECIPE):
+        assert not any(pair.first <= cut < pair.last for cut in cuts)
+
+
+@pytest.mark.parametrize("frames", [9, 10, 11, 12, 18, 19, 23, 97])
+def test_short_clips_give_what_fits(frames):
+    pairs = plan.place(video(frames=frames), RECIPE)
+    assert pairs and all(p.first >= 0 and p.last < frames for p in pairs)
+
+
+@pytest.mark.parametrize("frames", [0, 1, 8])
+def test_too_short_says_needed_and_found(frames):
+    with pytest.raises(InputError, match=f"{frames} frame.*needs 9") as caught:
+        plan.place(video(frames=frames), RECIPE)
+    assert caught.value.reason == "too-short"
+
+
+def test_cut_to_pieces():
+    with pytest.raises(InputError, match="without a scene cut"):
+        plan.place(video(frames=100, cuts=range(0, 100, 5)), RECIPE)
+
+
+def test_pairs_option_limits_a_video():
+    for wanted in (1, 2, 5, 8):
+        recipe = recipes.override(RECIPE, [f"dataset.pairs={wanted}"])
+        assert len(plan.place(video(), recipe)) == wanted
+
+
+def test_denoising_context_stays_inside_the_segment():
+    recipe = recipes.override(Recipe(), ["skip=[]"])
+    for pair in plan.place(video(cuts=(100,)), recipe):
+        assert pair.first >= (500 if pair.segment else 0)
+        assert not pair.first <= 100 < pair.last
+
+
+def test_adding_a_video_changes_nothing_else():
+    videos = [video(f"{c}.mp4", sha=c * 4) for c in "bdf"]
+    before = plan.make(videos, [], RECIPE, {})
+    previous = {clip.facts.sha256: (clip.sequence, clip.split) for clip in before.clips}
+    after = plan.make([video("a.mp4", sha="aaaa"), *videos], [], RECIPE, previous)
+    kept = {clip.facts.sha256: clip for clip in after.clips}
+    assert all(kept[clip.facts.sha256] == clip for clip in before.clips)
+    assert kept["aaaa"].sequence == "0003"
+
+
+def test_the_order_of_inputs_does_not_matter():
+    videos = [video(f"{c}.mp4", sha=c * 4) for c in "abcdefghij"]
+    assert plan.make(videos, [], RECIPE, {}) == plan.make(videos[::-1], [], RECIPE, {})
+
+
+def test_the_split_is_by_video_and_near_the_fraction():
+    videos = [video(f"{i}.mp4", sha=f"{i:064d}") for i in range(20)]
+    splits = [clip.split for clip in plan.make(videos, [], RECIPE, {}).clips]
+    assert splits.count("test") == 3
+    other = recipes.override(RECIPE, ["dataset.seed=1"])
+    assert [clip.split for clip in plan.make(videos, [], other, {}).clips] != splits
+
+
+def test_the_same_content_is_used_once_and_said():
+    found = plan.make([video("a.mp4"), video("b.mp4")], [], RECIPE, {})
+    assert len(found.clips) == 1 and "same content as a.mp4" in found.warnings[0]
+
+
+def test_warnings():
+    small = dataclasses.replace(video(fps=30.0, repeats=8), width=640)
+    text = "\n".join(plan.make([small], [], RECIPE, {}).warnings)
+    assert "enlarged" in text and "stored 8 times" in text and "--fps 250" in text
