@@ -12,10 +12,15 @@ import numpy as np
 PATCH = 16  # px
 FLAT_SHARE = 0.1
 SURFACE_TERMS = 6  # of a quadratic surface
-NEAR = [(0, 0), (0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0)]  # lags, px; with their opposites, where noise correlates
+NEAR = [(0, 0), (0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0)]  # lags where noise correlates, and their opposites
 # of the published frames at mean levels of 13..39 code values
-BANDS = {"luma_lag1": (0.25, 0.40), "luma_lag2": (-0.15, 0.05), "chroma_lag1": (0.40, 0.70),
-         "blue_to_green": (1.2, 1.9), "sigma_green": (0.5, 2.0)}
+BANDS = {
+    "luma_lag1": (0.25, 0.40),
+    "luma_lag2": (-0.15, 0.05),
+    "chroma_lag1": (0.40, 0.70),
+    "blue_to_green": (1.2, 1.9),
+    "sigma_green": (0.5, 2.0),
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Fingerprint:
     red_green: float  # correlation
     green_blue: float
     blue_to_green: float  # sigma_blue / sigma_green
-    row_ratio: float  # variance of row means over that of column means: 1 is no banding
+    row_ratio: float  # variance of row means over that of column means; 1: no banding
 
 
 def fingerprint(image: np.ndarray) -> Fingerprint:
@@ -82,14 +87,20 @@ def describe(noise: np.ndarray, level: float, lost: float = 0.0) -> Fingerprint:
     of_luma, of_chroma = covariance(luma, luma, lost), covariance(chroma, chroma, lost)
     red_green, green_blue = covariance(red, green, lost)[0], covariance(green, blue, lost)[0]
     return Fingerprint(
-        level, *(float(np.sqrt(v)) for v in variance), of_luma[1] / of_luma[0], of_luma[2] / of_luma[0],
-        of_chroma[1] / of_chroma[0], red_green / float(np.sqrt(variance[0] * variance[1])),
-        green_blue / float(np.sqrt(variance[1] * variance[2])), float(np.sqrt(variance[2] / variance[1])),
-        float(luma.mean(axis=2).var() / luma.mean(axis=1).var()))
+        level,
+        *(float(np.sqrt(v)) for v in variance),
+        of_luma[1] / of_luma[0],
+        of_luma[2] / of_luma[0],
+        of_chroma[1] / of_chroma[0],
+        red_green / float(np.sqrt(variance[0] * variance[1])),
+        green_blue / float(np.sqrt(variance[1] * variance[2])),
+        float(np.sqrt(variance[2] / variance[1])),
+        float(luma.mean(axis=2).var() * luma.shape[2] / (luma.mean(axis=1).var() * luma.shape[1])),
+    )
 
 
 def covariance(a: np.ndarray, b: np.ndarray, lost: float = 0.0) -> tuple[float, float, float]:
-    """Covariance of two (N, h, w) planes at 0, 1 and 2 px, the mean of both axes, made good for `lost` (see describe)."""
+    """Covariance of two (N, h, w) planes at 0, 1 and 2 px, the mean of both axes; `lost`: see describe."""
     at = {lag: _lagged(a, b, *lag) for lag in NEAR}
     lags = 2 * len(NEAR) - 1
     short = lost * (2 * sum(at.values()) - at[0, 0]) / (1 - lost * lags)
@@ -101,7 +112,8 @@ def _lagged(a: np.ndarray, b: np.ndarray, down: int, across: int) -> float:
     if across < 0:
         a, b, across = a[:, :, ::-1], b[:, :, ::-1], -across
     h, w = a.shape[1:]
-    first, second = (slice(None), slice(0, h - down), slice(0, w - across)), (slice(None), slice(down, h), slice(across, w))
+    first = (slice(None), slice(0, h - down), slice(0, w - across))
+    second = (slice(None), slice(down, h), slice(across, w))
     return float((a[first] * b[second] + a[second] * b[first]).mean() / 2)
 
 

@@ -251,13 +251,13 @@ class NoiseConfig:
         source="section 3.2: in a random fashion; the probability is not stated",
     )
     iso: tuple[float, float] = option(
-        (100.0, 1600.0),
+        (100.0, 400.0),
         "sensor gain, log-uniform, one draw a segment",
         unit="ISO",
         lo=50,
         hi=25600,
         flag="range",
-        source="fits the published frames: 0.5..1.6 code values",
+        source="fits the published frames: 0.5..1.6 code values at a level of 30",
     )
     camera: str = option(
         "auto",

@@ -87,7 +87,9 @@ def _open(source: Path, recipe: Recipe, limit: int | None) -> Source:
 def _open_video(source: Path, recipe: Recipe, limit: int | None) -> Source:
     found, refused = video.find([source])
     if not found:
-        raise InputError(refused[0].message if refused else f"{source}: no such file", "give an image, a video or a folder")
+        raise InputError(
+            refused[0].message if refused else f"{source}: no such file", "give an image, a video or a folder"
+        )
     clip = video.probe(found[0], recipe.input, recipe.input.fps or None)
     stop = clip.frames if limit is None else min(limit, clip.frames)
     stream = (_tensor(frame) for frame in video.read(clip, 0, stop))
@@ -151,7 +153,9 @@ def _defocus(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
 
 def _noise(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
     for number, frame in enumerate(shown):
-        fresh = noise.reseed(drawn, draw.rng(recipe.dataset.seed, str(getattr(drawn, "seed", 0)), f"pair-{number}", "noise"))
+        fresh = noise.reseed(
+            drawn, draw.rng(recipe.dataset.seed, str(getattr(drawn, "seed", 0)), f"pair-{number}", "noise")
+        )
         yield noise.apply(frame, config, fresh)
 
 
@@ -183,7 +187,9 @@ def _write(results: Iterable[Tensor], names: Iterator[str], target: Path, given:
     if suffix in video.VIDEO_SUFFIXES and not target.is_dir():
         _refuse(target, overwrite)
         if linear:
-            raise UsageError(f"{target}: linear light does not fit into a video", "name a folder; it gets float32 TIFF frames")
+            raise UsageError(
+                f"{target}: linear light does not fit into a video", "name a folder; it gets float32 TIFF frames"
+            )
         counted = itertools.count()
         video.write_video(target, (frame for frame, _ in zip(pixels, counted, strict=False)), fps)
         return next(counted)

@@ -2,14 +2,15 @@
 
 Safetensors is the format of this package. A `.pth` of the published networks is read with `weights_only=True`, from
 torch 2.10 on (CVE-2025-32434, CVE-2026-24747), and may nest its weights under `params`, `state_dict` or a `module.`
-prefix. A file is compared with the network (names, shapes, types, contiguity, finiteness) before anything is copied, so a
-malformed or hostile file changes nothing and is refused with one line.
+prefix. A file is compared with the network (names, shapes, types, contiguity, finiteness) before anything is copied, so
+a malformed or hostile file changes nothing and is refused with one line.
 """
 
 import hashlib
 import json
 import os
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable
 from importlib import resources
@@ -146,9 +147,10 @@ def _read(path: Path) -> dict[str, Tensor]:
 def _unpickle(path: Path) -> dict[str, Tensor]:
     """The state dict inside a .pth, without running any code of it."""
     if tuple(int(part) for part in torch.__version__.split(".")[:2]) < SAFE_PICKLE:
-        raise WeightsError(f"{path}: .pth files are read with torch 2.10 or newer only", "update torch, or convert the file")
+        raise WeightsError(f"{path}: .pth files need torch 2.10 or newer", "update torch, or convert the file")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # about old pickles; they are read or refused below
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a hostile pickle may raise anything
         raise WeightsError(f"{path}: not a file of plain weights", "it may hold code, which is never run") from error
     for wrapper in WRAPPERS:
@@ -170,7 +172,7 @@ def _renamed(found: dict[str, Tensor], rename: Rename | None) -> dict[str, Tenso
 
 
 def _check(path: Path, module: nn.Module, name: str, tensor: Tensor, own: dict[str, Tensor]) -> None:
-    """Raise unless `tensor` can be copied into the module's `name`; cheap checks first, all before reading the values."""
+    """Raise unless `tensor` can be copied into the module's `name`. The values are read last."""
     if name not in own:
         raise WeightsError(f"{path}: has {name!r:.80}, which {type(module).__name__} has not", _HINT)
     if tensor.shape != own[name].shape:
@@ -179,9 +181,9 @@ def _check(path: Path, module: nn.Module, name: str, tensor: Tensor, own: dict[s
     if tensor.dtype != own[name].dtype:
         raise WeightsError(f"{path}: {name} is {tensor.dtype}, not {own[name].dtype}", "convert the weights first")
     if tensor.layout != torch.strided or not tensor.is_contiguous() or tensor.device.type != "cpu":
-        raise WeightsError(f"{path}: {name} is not stored plainly, value by value", "save the weights again, contiguous")
+        raise WeightsError(f"{path}: {name} is not stored value by value", "save the weights again, contiguous")
     if not torch.isfinite(tensor).all():
-        raise WeightsError(f"{path}: {name} holds NaN or infinite values", "the training diverged, or the file is damaged")
+        raise WeightsError(f"{path}: {name} holds NaN or infinite values", "the file is of no use; take another")
 
 
 def _flushed(tensor: Tensor) -> Tensor:

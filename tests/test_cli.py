@@ -1,0 +1,177 @@
+"""The commands as a user types them: exit codes, and one clear line for each thing that can be wrong."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import OPTIONS
+from test_dataset import tree
+
+ROLES = {"low_blur_noise", "low_blur", "low_sharp", "high_sharp_scaled", "high_sharp_original"}
+
+
+def one_clear_error(done) -> bool:
+    return "Traceback" not in done.err + done.out and done.err.strip() != ""
+
+
+def test_build_makes_what_the_contract_says(reference):
+    out = reference.out
+    lines = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+    assert len(lines) == len(list((out / ".lolblur/pairs").rglob("*.json"))) > 4
+    assert lines == sorted(lines, key=lambda line: (line["split"] != "train", line["pair"]))
+    for line in lines:
+        assert {
+            "pair",
+            "split",
+            "source",
+            "frames",
+            "mid",
+            "window",
+            "samples",
+            "draws",
+            "weights",
+            "sha256",
+            "version",
+        } <= set(line)
+        assert set(line["sha256"]) == ROLES and line["samples"] == 8 * line["window"]
+        for role in ROLES:
+            assert (out / line["split"] / role / f"{line['pair']}.png").is_file()
+    assert {line["split"] for line in lines} == {"train", "test"}
+    assert "/" not in json.dumps([line["source"]["name"] for line in lines])
+    assert (out / "recipe.toml").is_file()
+    assert not (out / ".lolblur/tmp").exists()
+
+
+def test_building_again_does_nothing(reference, street_videos, run):
+    done = run("build", street_videos, reference.out, *OPTIONS)
+    assert done.code == 0 and "0 to build" in done.err
+    assert tree(reference.out) == reference.tree
+
+
+def test_recipe_toml_builds_the_same_dataset(reference, street_videos, tmp_path, run):
+    assert run("build", street_videos, tmp_path / "out", "--recipe", reference.out / "recipe.toml").code == 0
+    assert tree(tmp_path / "out") == reference.tree
+
+
+def test_another_recipe_is_refused_with_the_difference(reference, street_videos, run):
+    done = run("build", street_videos, reference.out, *OPTIONS, "--seed", "1")
+    assert done.code == 10 and "dataset.seed: 0 -> 1" in done.err and one_clear_error(done)
+
+
+def test_status_verify_plan_and_report(reference, street_videos, tmp_path, run):
+    state = json.loads(run("status", reference.out, "--json").out)
+    assert state["done"] == state["planned"] and state["left"] == 0 and not state["failed"]
+    assert run("verify", reference.out).code == 0 and run("verify", reference.out, "--pixels").code == 0
+    plan = run("plan", street_videos, reference.out, *OPTIONS, "--json")
+    assert plan.code == 0 and json.loads(plan.out)["left"] == 0
+    plan = run("plan", street_videos, *OPTIONS)
+    assert plan.code == 0 and "minutes with" in plan.out and "denoise" in plan.out or "off" not in plan.out
+    page = tmp_path / "report.html"
+    assert run("report", reference.out, "-o", page).code == 0
+    assert "data:image/jpeg" in page.read_text() and "http" not in page.read_text()
+    assert tree(reference.out) == reference.tree
+
+
+def test_dry_run_writes_nothing(street_videos, tmp_path, run):
+    done = run("build", street_videos, tmp_path / "out", *OPTIONS, "--dry-run")
+    assert done.code == 0 and "pairs" in done.out and not (tmp_path / "out").exists()
+
+
+def test_json_lines_of_a_build(street_videos, tmp_path, run):
+    done = run("build", street_videos, tmp_path / "out", *OPTIONS, "--json")
+    events = [json.loads(line) for line in done.out.splitlines()]
+    assert done.code == 0 and events[-1]["type"] == "summary" and events[-1]["failed"] == 0
+    assert sum(event["type"] == "pair" for event in events) == events[-1]["built"] == events[-1]["planned"]
+
+
+def test_one_bad_folder_of_everything(street_videos, tmp_path, run):
+    """Each bad input is one line with its name; the good video beside them is built; exit code 3."""
+    folder, outside = tmp_path / "videos", tmp_path / "outside"
+    folder.mkdir(), outside.mkdir()
+    good = street_videos / "a.mp4"
+    data = good.read_bytes()
+    shutil.copy(good, folder / "good.mp4")
+    bad = {
+        "zero.mp4": b"", "text.mp4": b"this is not a video\n" * 50, "cut.mp4": data[: len(data) // 2],
+        "playlist.mp4": f"ffconcat version 1.0\nfile '{good}'\n".encode(),
+    }  # fmt: skip
+    for name, content in bad.items():
+        (folder / name).write_bytes(content)
+    os.mkfifo(folder / "pipe.mp4")
+    (folder / "link.mp4").symlink_to(good)
+    (folder / "nothing.mp4").symlink_to(tmp_path / "nowhere")
+    (folder / "folder.mp4").mkdir()
+    (folder / "notes.txt").write_text("ignored")
+    strange = os.fsdecode(os.fsencode(folder) + b"/na\xffme\n.mkv")
+    shutil.copy(street_videos / "b.mkv", strange)
+    before = sorted(p.name for p in tmp_path.iterdir())
+    done = run("build", folder, tmp_path / "out", *OPTIONS)
+    assert done.code == 3 and one_clear_error(done), done.err
+    for name in [*bad, "pipe.mp4", "link.mp4", "nothing.mp4", "folder.mp4"]:
+        assert len([line for line in done.err.splitlines() if name in line and "failed" in line]) == 1, name
+    assert "notes.txt" not in done.err
+    lines = [json.loads(line) for line in (tmp_path / "out/manifest.jsonl").read_text().splitlines()]
+    assert {line["source"]["name"] for line in lines} == {"good.mp4", "na\\xffme\\n.mkv"}
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*before, "out"]), "nothing is written beside OUT"
+    assert run("verify", tmp_path / "out").code == 0
+    assert json.loads(run("status", tmp_path / "out", "--json").out)["refused"]
+
+
+@pytest.mark.parametrize(("words", "code", "expected"), [
+    (["build"], 2, "VIDEOS and OUT"),
+    (["build", "{videos}"], 2, "VIDEOS and OUT"),
+    (["build", "nowhere", "{out}"], 5, "no such file"),
+    (["build", "{empty}", "{out}"], 5, "no usable video"),
+    (["build", "{videos}", "{out}", "--recipe", "lolblurr"], 4, "did you mean"),
+    (["build", "{videos}", "{out}", "--set", "darken.exposur=1"], 4, "did you mean"),
+    (["build", "{videos}", "{out}", "--window", "x"], 4, "average.window"),
+    (["build", "{videos}", "{out}", "--size", "big"], 2, "1120x640"),
+    (["build", "{videos}", "{out}", "--jobs", "0"], 2, "jobs"),
+    (["build", "{videos}", "{out}", "--shard", "3/2"], 2, "shard"),
+    (["build", "{videos}", "{out}", "--device", "tpu"], 2, "device"),
+    (["build", "{videos}", "{videos}/out"], 2, "inside the input"),
+    (["build", "{videos}", "{foreign}"], 10, "not a lolblur-synth dataset"),
+    (["build", "{videos}", "{foreign}/file"], 10, "is a file"),
+    (["status", "{empty}"], 10, "not a lolblur-synth dataset"),
+    (["verify", "{foreign}"], 10, "not a lolblur-synth dataset"),
+    (["stage", "darken", "nowhere.png", "{out}"], 5, "nowhere.png"),
+    (["stage", "darken", "{foreign}", "{out}"], 5, "no PNG"),
+    (["recipe", "validate", "nowhere.toml"], 4, "nowhere.toml"),
+])  # fmt: skip
+def test_what_a_user_can_get_wrong(words, code, expected, street_videos, tmp_path, run):
+    (tmp_path / "empty").mkdir(), (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign/file").write_text("mine")
+    places = {
+        "videos": street_videos,
+        "out": tmp_path / "out",
+        "empty": tmp_path / "empty",
+        "foreign": tmp_path / "foreign",
+    }
+    done = run(*[word.format(**places) for word in words])
+    assert done.code == code, done.err
+    assert expected in done.err and one_clear_error(done)
+    assert (tmp_path / "foreign/file").read_text() == "mine"
+    assert sorted(p.name for p in street_videos.iterdir()) == ["a.mp4", "b.mkv"]
+
+
+def test_read_only_output_is_refused_before_any_work(street_videos, tmp_path, run):
+    out = tmp_path / "out"
+    out.mkdir()
+    if os.geteuid() == 0:  # permissions do not stop root: use a file system that refuses
+        out = Path("/proc/lolblur-out")
+    else:
+        out.chmod(0o555)
+    done = run("build", street_videos, out, *OPTIONS)
+    assert done.code == 10 and "cannot write" in done.err and one_clear_error(done)
+
+
+def test_recipe_commands(tmp_path, run):
+    assert {"lolblur", "fast", "night"} <= {line.split()[0] for line in run("recipe", "ls").out.splitlines()}
+    mine = tmp_path / "mine.toml"
+    assert run("recipe", "cp", "night", mine).code == 0 and run("recipe", "validate", mine).code == 0
+    assert run("recipe", "diff", "night", mine).code == 0
+    assert run("recipe", "diff", "night").code == 3
+    assert run("recipe", "cp", "night", mine).code == 2
+    assert "section 3.2" in run("recipe", "show", "lolblur").out
