@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lolblur_synth import __version__, dataset, manifest, recipes, runner
+from lolblur_synth import __version__, dataset, manifest, recipes, runner, survey
 from lolblur_synth.errors import ForeignOutput, InputError, UsageError
 from lolblur_synth.lock import hold
 from lolblur_synth.recipe import Recipe
@@ -64,6 +64,7 @@ def build(
     check_inputs(paths, out)
     claim(out, recipe)
     with hold(out / dataset.STATE, shard):
+        device = resolve_device(device)
         if shard == (1, 1):  # another shard may have files in flight
             dataset.clean(out)
         plan, pending = prepare(paths, out, recipe, jobs, device, listener)
@@ -132,7 +133,7 @@ def prepare(
 
     found, refusals = video.find(paths)
     refused = [planning.Refused(r.name, r.reason, r.message) for r in refusals]
-    facts, unreadable = survey(found, out if write else None, recipe, jobs or auto_jobs(), listener)
+    facts, unreadable = survey.all_inputs(found, out if write else None, recipe, jobs or auto_jobs(), listener)
     plan = planning.make(facts, refused + unreadable, recipe, _previous(out))
     for warning in plan.warnings:
         listener("note", {"message": warning})
@@ -156,56 +157,6 @@ def prepare(
         if not dataset.is_done(out, clip.split, pair.sequence, pair.name, key(recipe, clip, pair, hashes, device))
     ]
     return plan, pending
-
-
-def survey(found: list, out: Path | None, recipe: Recipe, jobs: int, listener: Listener) -> tuple[list, list]:
-    """Read every input once: its facts, or why it is refused. What an earlier build learnt is not read again."""
-    from lolblur_synth.plan import Facts, Refused
-
-    caches = {item: _cache_path(out, item, recipe) for item in found} if out else {}
-    facts, refused, unknown = [], [], []
-    for item in found:
-        known = dataset.read_json(caches[item]) if item in caches else None
-        if known is None:
-            unknown.append(item)
-        else:
-            facts.append(Facts(**known | {"cuts": tuple(known["cuts"]), "path": str(item.path)}))
-    listener("survey", {"inputs": len(found), "todo": len(unknown)})
-
-    def report(kind: str, item, result) -> None:
-        listener("surveyed", {"name": item.name})
-        if kind == "failed":
-            refused.append(
-                Refused(
-                    item.name,
-                    result["reason"],
-                    f"{item.name}: {result['message']}"
-                    if result["reason"] in ("error", "worker-killed")
-                    else result["message"],
-                )
-            )
-            return
-        facts.append(result)
-        if item in caches:
-            dataset.write_atomic(out, caches[item], dataset.to_json(dataclasses.asdict(result) | {"path": ""}))
-
-    runner.run("lolblur_synth.work:survey", [(recipe, (item,)) for item in unknown], jobs, report)
-    return facts, refused
-
-
-def _cache_path(out: Path, item, recipe: Recipe) -> Path:
-    """Where the facts about an input are kept: a name that changes with the file and with the options that matter."""
-    options = [recipe.input, recipe.interpolate.cut, recipe.skip]
-    if "denoise" not in recipe.skip:
-        options += [recipe.denoise, recipe.resize]
-    name = hashlib.sha256(repr((__version__, item.name, _stamp(item), options)).encode()).hexdigest()[:32]
-    return out / dataset.STATE / "surveys" / f"{name}.json"
-
-
-def _stamp(item) -> list[tuple]:
-    """Name, size and time of each file of an input: they change when the input does, and need no reading."""
-    files = [item.path] if item.kind == "video" else sorted(item.path.iterdir())
-    return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 
 
 def _previous(out: Path | None) -> dict[str, tuple[str, str]]:
@@ -251,24 +202,24 @@ def key(recipe: Recipe, clip, pair, weights: dict[str, str], device: str) -> str
         dataclasses.astuple(pair),
         weights,
         clip.facts.sigma,
-        device_class(device),
+        device.split(":")[0],
         clip.facts.decoder,
         __version__,
     )
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def device_class(device: str) -> str:
-    """`cpu` or `cuda`: results are byte-identical within a class. Raises UsageError for a device that is not there."""
+def resolve_device(device: str) -> str:
+    """`auto` made concrete: cpu, cuda or cuda:N. Raises UsageError for a device that is not there."""
     import torch
 
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if device.split(":")[0] == "cuda" and not torch.cuda.is_available():
+    if device != "cpu" and not torch.cuda.is_available():
         raise UsageError(
             f"--device {device}: torch sees no CUDA device", "use --device cpu, or install a CUDA build of torch"
         )
-    return device.split(":")[0]
+    return device
 
 
 def _tasks(plan, pending: list, out: Path, recipe: Recipe, device: str, shard: tuple[int, int]) -> list[runner.Task]:
@@ -285,7 +236,7 @@ def _tasks(plan, pending: list, out: Path, recipe: Recipe, device: str, shard: t
                     "clip": clip,
                     "keys": keys,
                     "weights": hashes,
-                    "device": "cuda" if device == "auto" and device_class(device) == "cuda" else device,
+                    "device": device,
                 }
                 tasks.append((payload, run))
             number += 1

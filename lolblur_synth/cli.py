@@ -250,7 +250,7 @@ def status(out, as_json):
 @click.option("--pixels", is_flag=True, help="Compare pixels instead of bytes; survives re-encoding of the PNGs.")
 @opt.json_option
 def verify(out, pixels, as_json):
-    """Compare every file of the dataset OUT with its record. Changes nothing; exit code 12 when something is damaged."""
+    """Compare every file of the dataset OUT with its record. Changes nothing; exit code 12 on damage."""
     from lolblur_synth import verify as tool
 
     damages = tool.verify(out, pixels)
@@ -266,7 +266,7 @@ def verify(out, pixels, as_json):
 @main.command()
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write; default OUT/report.html."
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default OUT/report.html."
 )
 def report(out, output):
     """Write one HTML file that shows the dataset OUT: contact sheet, draws, recipe, failures."""

@@ -17,6 +17,7 @@ def plan(videos: list[Path], out: Path | None, recipe: Recipe, jobs: int | None,
     pair in a temporary folder; they are None when nothing is left to build.
     """
     builder.check_inputs(videos, out)
+    device = builder.resolve_device(device)
     built = out if out is not None and (out / dataset.STATE).is_dir() else None
     found, pending = builder.prepare(videos, built, recipe, jobs, device, lambda kind, facts: None, write=False)
     workers = jobs or builder.auto_jobs()
@@ -60,7 +61,7 @@ def _measure(found, pending: list, recipe: Recipe, device: str) -> tuple[int, fl
         "clip": clip,
         "keys": {pending[0]: ""},
         "weights": {},
-        "device": device if device != "auto" else builder.device_class(device),
+        "device": device,
     }
     for _ in range(2):
         with tempfile.TemporaryDirectory() as folder:

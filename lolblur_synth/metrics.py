@@ -112,7 +112,10 @@ def _unit(feature: Tensor) -> Tensor:
 
 
 def niqe(frames: Tensor) -> Tensor:
-    """Natural image quality evaluator, Mittal 2013: lower is better, no reference needed. Raises WeightsError."""
+    """Natural image quality evaluator, Mittal 2013: lower is better, no reference needed. Raises WeightsError.
+
+    NaN for a frame with fewer than two blocks of 96 x 96 pixels that show anything.
+    """
     mean, covariance = _niqe_model()
     return torch.tensor([_niqe(luma.numpy()[0], mean, covariance) for luma in _luma(frames).double().cpu()])
 
@@ -143,7 +146,7 @@ def convert_niqe(archive: Path, target: Path | None = None) -> Path:
 def _niqe(luma: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> float:
     """luma (H, W), 0..255: the distance between two Gaussians of 36 features, the pristine one and the blocks' own."""
     rows, columns = (side // NIQE_BLOCK for side in luma.shape)
-    if rows * columns < 2:
+    if not rows * columns:
         return float("nan")
     luma = luma[:rows * NIQE_BLOCK, :columns * NIQE_BLOCK]
     features = []
@@ -151,8 +154,11 @@ def _niqe(luma: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> float:
         blocks = _normalised(image).reshape(rows, side, columns, side).swapaxes(1, 2).reshape(-1, side, side)
         features.append(_block_features(blocks))
     features = np.concatenate(features, 1)
+    sound = features[~np.isnan(features).any(1)]  # flat blocks have no shape
+    if len(sound) < 2:
+        return float("nan")
     away = mean - np.nanmean(features, 0)
-    spread = np.cov(features[~np.isnan(features).any(1)], rowvar=False)
+    spread = np.cov(sound, rowvar=False)
     return float(np.sqrt(away @ np.linalg.pinv((covariance + spread) / 2) @ away))
 
 

@@ -57,8 +57,10 @@ def prepare(frame: np.ndarray, recipe: Recipe) -> Tensor:
     return resize.apply(source, recipe.resize, resize.Draw())
 
 
-def synthesise(source: Tensor, mid: int, recipe: Recipe, draws: dict, device: str = "cpu") -> dict[str, np.ndarray]:
-    """The five images of one pair, folder -> (H, W, 3) uint8 RGB.
+def synthesise(
+    source: Tensor, mid: int, recipe: Recipe, draws: dict, device: str = "cpu"
+) -> tuple[dict[str, np.ndarray], dict]:
+    """The five images of one pair, folder -> (H, W, 3) uint8 RGB; and what was measured: samples, confidence.
 
     source: (T, 3, H, W) float32 display RGB, resized, with the denoising context; mid: index of the ground truth in it.
     """
@@ -69,7 +71,7 @@ def synthesise(source: Tensor, mid: int, recipe: Recipe, draws: dict, device: st
     else:
         scaled = dark = sharp
     images = {"high_sharp_original": sharp[mid], "high_sharp_scaled": scaled[mid], "low_sharp": dark[mid]}
-    light = expose(dark, sharp, mid, recipe, draws)[None]
+    light, measured = expose(dark, sharp, mid, recipe, draws)
     if "defocus" in draws:
         light = defocus.apply(light, recipe.defocus, draws["defocus"])
     blur = frames.to_display(light)
@@ -77,7 +79,7 @@ def synthesise(source: Tensor, mid: int, recipe: Recipe, draws: dict, device: st
     if "noise" in draws:
         blur = noise.apply(blur, recipe.noise, draws["noise"])
     images["low_blur_noise"] = blur[0]
-    return {folder: frames.to_uint8(image) for folder, image in images.items()}
+    return {folder: frames.to_uint8(image) for folder, image in images.items()}, measured
 
 
 def _sharp(source: Tensor, mid: int, recipe: Recipe, draws: dict) -> tuple[Tensor, int]:
@@ -89,25 +91,23 @@ def _sharp(source: Tensor, mid: int, recipe: Recipe, draws: dict) -> tuple[Tenso
     return source[needed], reach
 
 
-def expose(dark: Tensor, guide: Tensor, mid: int, recipe: Recipe, draws: dict) -> Tensor:
-    """The exposure in linear light: interpolate, clip_reverse and average as one streaming pass. -> (3, H, W)
+def expose(dark: Tensor, guide: Tensor, mid: int, recipe: Recipe, draws: dict) -> tuple[Tensor, dict]:
+    """The exposure in linear light, (1, 3, H, W): interpolate, clip_reverse and average as one streaming pass.
 
-    Motion is estimated on the bright `guide`, where there is more to see; the light comes from `dark`.
+    Motion is estimated on the bright `guide`, where there is more to see; the light comes from `dark`. Without
+    `interpolate` the source frames of the window are averaged; without `average` the mid frame is all there is.
     """
     window = draws["average"].window if "average" in draws else 0
+    reverse = draws.get("clip_reverse")
     if "interpolate" in draws and window:
-        motion = interpolate.motion(guide, recipe.interpolate)
-        instants = mid + average.times(window, recipe.interpolate.factor)
-        reverse = draws.get("clip_reverse")
-        return fused.expose(dark, motion, instants, recipe.interpolate, recipe.clip_reverse, reverse)
+        # the plan has kept scene cuts out of the window: what looks like one here is a flash, and is held
+        motion = interpolate.motion(guide, recipe.interpolate, refuse_cuts=False)
+        instants = mid + average.times(window, interpolate.factor(motion, recipe.interpolate))
+        light = fused.expose(dark, motion, instants, recipe.clip_reverse if reverse else None, reverse)
+        return light[None], {"samples": len(instants), "confidence": round(float(motion.confidence.min()), 4)}
     shown = dark[mid - window // 2 : mid + window // 2 + 1]
-    return average.apply(_linear(shown, recipe, draws), recipe.average, draws.get("average"))[0]
-
-
-def _linear(shown: Tensor, recipe: Recipe, draws: dict) -> Tensor:
-    if "clip_reverse" in draws:
-        return clip_reverse.apply(shown, recipe.clip_reverse, draws["clip_reverse"])
-    return frames.to_linear(shown)
+    light = clip_reverse.apply(shown, recipe.clip_reverse, reverse) if reverse else frames.to_linear(shown)
+    return light.mean(0, keepdim=True), {"samples": len(shown), "confidence": None}
 
 
 def windows(source: Iterator[np.ndarray], start: int, spans: list[tuple[int, int]], recipe: Recipe) -> Iterator[Tensor]:

@@ -1,9 +1,10 @@
-"""What a person sees while a build runs: a bar on a terminal, a plain line every ten seconds elsewhere, or JSON lines."""
+"""What a person sees while a build runs: a bar on a terminal, else a line every ten seconds; or JSON lines."""
 
 import json
 import sys
 import time
 
+import click
 from tqdm import tqdm
 
 EVERY = 10.0  # seconds between plain lines
@@ -26,7 +27,7 @@ class Progress:
 
     def __call__(self, kind: str, facts: dict) -> None:
         if self.style == "json":
-            print(json.dumps({"type": kind, **facts}), flush=True)
+            click.echo(json.dumps({"type": kind, **facts}))
             return
         getattr(self, f"_{kind}")(facts)
 
@@ -59,7 +60,7 @@ class Progress:
             if facts["name"] in facts["message"]
             else (f"failed: {facts['name']}: {facts['message']}")
         )
-        (self.bar.write(text, file=self.stream) if self.bar else print(text, file=self.stream, flush=True))
+        (self.bar.write(text, file=self.stream) if self.bar else click.echo(text, file=self.stream))
 
     def _note(self, facts: dict) -> None:
         self._say(f"note: {facts['message']}")
@@ -79,7 +80,7 @@ class Progress:
     def _say(self, text: str) -> None:
         self.spoken = time.monotonic()
         if self.style == "human":
-            print(text, file=self.stream, flush=True)
+            click.echo(text, file=self.stream)
 
     def close(self) -> None:
         if self.bar is not None:

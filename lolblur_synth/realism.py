@@ -44,7 +44,10 @@ class Fingerprint:
 
 
 def fingerprint(image: np.ndarray) -> Fingerprint:
-    """The Fingerprint of one image, clean image unknown. ValueError: no unclipped patch."""
+    """The Fingerprint of one image, clean image unknown. ValueError: no unclipped patch.
+
+    Fine texture in the flat patches counts as noise; where the clean image is known, `describe` the difference.
+    """
     patches = flat_patches(image)
     return describe(without_surface(patches), float(patches.mean()), SURFACE_TERMS / PATCH**2)
 

@@ -17,9 +17,8 @@ def option(default, help, *, unit="", lo=-math.inf, hi=math.inf, choices=(), sou
     A tuple default of length 2 with `flag="range"` is a LO:HI range; with `flag="list"`, a list of allowed values.
     `words` are admitted beside a number, such as "auto".
     """
-    metadata = dict(
-        help=help, unit=unit, lo=lo, hi=hi, choices=tuple(choices), source=source, words=tuple(words), flag=flag
-    )
+    metadata = {"help": help, "unit": unit, "lo": lo, "hi": hi, "source": source, "flag": flag}
+    metadata |= {"choices": tuple(choices), "words": tuple(words)}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -125,11 +124,23 @@ class InterpolateConfig:
         choices=("dis", "blend"),
         source="section 3.2: a frame interpolation network [SepConv]; see DESIGN.md",
     )
-    factor: int = option(8, "samples a source-frame interval", lo=1, hi=64, source="section 3.2: 250 to 2000 fps")
-    preset: str = option("medium", "DIS flow preset", choices=("ultrafast", "fast", "medium"))
+    factor: int | str = option(
+        8,
+        "samples a source-frame interval; adaptive: 8, and more where motion exceeds 1 px a sample",
+        lo=1,
+        hi=256,
+        words=("adaptive",),
+        source="section 3.2: 250 to 2000 fps",
+    )
+    most: int = option(64, "adaptive: most samples a source-frame interval", lo=8, hi=256, source="DESIGN.md")
+    preset: str = option(
+        "medium",
+        "DIS flow: speed against accuracy; fine: medium down to the full resolution, 4 times the cost",
+        choices=("ultrafast", "fast", "medium", "fine"),
+    )
     cut: float = option(
         0.15,
-        "scene cut: mean absolute difference of neighbouring frames above this and 4 times its neighbours'",
+        "scene cut: decorrelation of neighbouring frames above this, and 2.5 times that of the frames beside them",
         lo=0,
         hi=1,
         source="DESIGN.md",
@@ -166,10 +177,19 @@ class ClipReverseConfig:
         (0.2, 8.0),
         "hdr: light above white that a clipped channel gains, log-uniform",
         unit="multiples of white",
-        lo=0,
+        lo=0.001,
         hi=1000,
         flag="range",
         source="docs: closest to true HDR streaks",
+    )
+    ramp: tuple[float, float] = option(
+        (247.0, 252.0),
+        "hdr: where a channel begins to count as clipped, and where it fully does",
+        unit="8-bit code values",
+        lo=0,
+        hi=255,
+        flag="range",
+        source="decoded video dithers around 250 to 254",
     )
 
 
@@ -239,8 +259,8 @@ class NoiseConfig:
     model: str = option(
         "raw-pg",
         "raw-pg: Poisson-Gaussian noise on a synthetic RGGB raw; raw-eld: photons, read and row noise, whole "
-        "code values; gaussian, poisson: on display values",
-        choices=("raw-pg", "raw-eld", "gaussian", "poisson", "none"),
+        "code values; cycleisp: raw-pg through its networks; gaussian, poisson: on display values",
+        choices=("raw-pg", "raw-eld", "cycleisp", "gaussian", "poisson", "none"),
         source="section 3.2: CycleISP (sRGB, RAW, noise, sRGB)",
     )
     probability: float = option(
@@ -286,6 +306,9 @@ class NoiseConfig:
         hi=10,
         flag="range",
         source="LEDNet's noise in training",
+    )
+    weights: str = option(
+        "", "cycleisp: folder of its three networks, rgb2raw_joint, ccm_joint and raw2rgb_joint (.safetensors or .pth)"
     )
     gray: float = option(
         0.3,

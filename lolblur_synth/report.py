@@ -1,4 +1,4 @@
-"""The tool behind `lolblur-synth report`: one HTML file that shows a dataset to a person. No network, no scripts needed."""
+"""The tool behind `lolblur-synth report`: one HTML file that shows a dataset to a person. No network, no scripts."""
 
 import base64
 import html
@@ -21,15 +21,20 @@ CAPTIONS = {
     "high_sharp_original": "source frame, resized",
 }
 STYLE = """
-body { background: #16181d; color: #d8dbe2; font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 1900px; padding: 0 1em }
-h1, h2 { font-weight: 500 } table { border-collapse: collapse } td, th { padding: .2em .9em .2em 0; text-align: left; vertical-align: top }
-figure { margin: 0 } img { width: 100%; display: block; border-radius: 3px } .row { display: grid; grid-template-columns: repeat(5, 1fr); gap: 8px }
-.note { color: #8d93a1; font-size: 13px } .bar { background: #5b84d6; height: 12px; display: inline-block; border-radius: 2px }
+body { background: #16181d; color: #d8dbe2; font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 1900px }
+h1, h2 { font-weight: 500 }
+table { border-collapse: collapse }
+td, th { padding: .2em .9em .2em 0; text-align: left; vertical-align: top }
+figure { margin: 0 }
+img { width: 100%; display: block; border-radius: 3px }
+.row { display: grid; grid-template-columns: repeat(5, 1fr); gap: 8px }
+.note { color: #8d93a1; font-size: 13px }
+.bar { background: #5b84d6; height: 12px; display: inline-block; border-radius: 2px }
 """
 
 
 def write(out: Path, target: Path | None = None) -> Path:
-    """Write the report of the dataset `out` to `target`, out/report.html by default. Raises ForeignOutput, UsageError."""
+    """Write the report of the dataset `out` to `target`, out/report.html by default."""
     state, pairs = verify.status(out), manifest.read(out)
     if not pairs:
         raise UsageError(f"{out} has no pairs yet", "run `lolblur-synth build` first")

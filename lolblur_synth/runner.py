@@ -25,7 +25,7 @@ from typing import Any
 from lolblur_synth.errors import Interrupted, LolblurError
 
 Task = tuple[Any, tuple]  # payload, items
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 @dataclass
@@ -207,7 +207,7 @@ def _do(pipe: Connection, generate: Callable[..., Iterator], payload: Any, items
                         return
             return
         except (BrokenPipeError, ConnectionResetError):
-            raise SystemExit(1) from None  # the parent is gone
+            raise
         except LolblurError as error:
             pipe.send(("fatal", None, error))
             return
@@ -221,5 +221,5 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     try:
         work(Connection(int(sys.argv[1])), sys.argv[2])
-    except EOFError:
-        pass  # the parent closed the pipe: done
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass  # the parent closed the pipe, or is gone: done

@@ -18,6 +18,7 @@ from lolblur_synth import draw, frames, images, video
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.recipe import STAGE_NAMES, Recipe
 from lolblur_synth.stages import average, clip_reverse, darken, defocus, denoise, interpolate, noise, resize
+from lolblur_synth.video.inputs import image_files
 
 STAGES = dict(
     zip(STAGE_NAMES, (resize, denoise, darken, interpolate, clip_reverse, average, defocus, noise), strict=True)
@@ -72,7 +73,7 @@ def _open(source: Path, recipe: Recipe, limit: int | None) -> Source:
     if source.is_file() and source.suffix.lower() in video.IMAGE_SUFFIXES:
         files = [source]
     elif source.is_dir():
-        files = video.image_files(source)[:limit]
+        files = image_files(source)[:limit]
         if not files:
             raise InputError(f"{source}: no PNG, JPEG or TIFF images in this folder", "give a folder of frames", "none")
     else:

@@ -54,7 +54,7 @@ def status(out: Path) -> dict:
 
 
 def verify(out: Path, pixels: bool = False) -> list[Damage]:
-    """Compare every file with its record. pixels: compare decoded pixels instead of bytes, which survives re-encoding."""
+    """Compare every file with its record. pixels: compare decoded pixels, not bytes; survives re-encoding."""
     plan = open_output(out)
     damages, expected = [], set()
     for path in sorted((out / dataset.STATE / "pairs").rglob("*.json")):

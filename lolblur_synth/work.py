@@ -97,7 +97,7 @@ def make(stack: torch.Tensor, pair: Pair, job: dict) -> tuple[dict[str, np.ndarr
     """The images of one pair and its record, without checksums. Nothing is written."""
     recipe, facts = job["recipe"], job["clip"].facts
     draws = pipeline.draw_all(recipe, facts.sha256, pair.segment, pair.name, pair.window, facts.sigma)
-    images = pipeline.synthesise(stack, pair.mid - pair.first, recipe, draws, job["device"])
+    images, measured = pipeline.synthesise(stack, pair.mid - pair.first, recipe, draws, job["device"])
     record = {
         "pair": f"{pair.sequence}/{pair.name}",
         "split": job["clip"].split,
@@ -115,7 +115,7 @@ def make(stack: torch.Tensor, pair: Pair, job: dict) -> tuple[dict[str, np.ndarr
         "frames": [pair.first, pair.last],
         "mid": pair.mid,
         "window": pair.window,
-        "samples": pair.window * recipe.interpolate.factor,
+        **measured,
         "draws": pipeline.plain(draws),
         "skipped": list(recipe.skip),
         "weights": job["weights"],

@@ -54,7 +54,8 @@ def command(*words, env: dict | None = None, timeout: float = 120, **popen) -> D
     started = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "lolblur_synth.cli", *map(str, words)],
-        capture_output=True, text=True, timeout=timeout, env=os.environ | (env or {}), errors="backslashreplace", **popen,
+        capture_output=True, text=True, errors="backslashreplace", timeout=timeout, env=os.environ | (env or {}),
+        **popen,
     )  # fmt: skip
     return Done(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
 

@@ -13,7 +13,7 @@ from lolblur_synth import dataset, manifest, verify
 from lolblur_synth.errors import ForeignOutput, NoSpace
 
 PAIRS = [("train", "0000", "0000"), ("train", "0000", "0001"), ("test", "0001", "0000")]
-VOLATILE = {"lock", "lock.owner", "log.jsonl", "manifest.lock"}
+VOLATILE = (".lock", ".owner", "lock", "log.jsonl")
 
 
 def tree(root: Path) -> dict[str, str]:
@@ -21,7 +21,7 @@ def tree(root: Path) -> dict[str, str]:
     return {
         path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and path.name not in VOLATILE
+        if path.is_file() and not path.name.endswith(VOLATILE)
     }
 
 

@@ -1,4 +1,4 @@
-"""Kill the real command at random moments, resume, and compare every byte (reliability classes T1, T3, T4, T9, T11, T19)."""
+"""Kill the real command at random moments, resume, compare every byte (reliability T1, T3, T4, T9, T11, T19)."""
 
 import json
 import os

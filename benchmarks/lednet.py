@@ -1,0 +1,139 @@
+"""LEDNet's costs: python benchmarks/lednet.py forward | step | overfit | ablations DATA
+
+forward    1280x720 on one CPU thread: CPU-seconds and peak memory, ours against the form with unfolded filters
+step       a training step, the same two (on a GPU where there is one)
+overfit    eight pairs learned by heart: PSNR must pass 35 dB
+ablations  the paper's Table 3 on a small budget: four variants and the whole, trained and validated on DATA
+"""
+
+import argparse
+import json
+import math
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from lolblur_synth import metrics
+from lolblur_synth.models import lednet
+from lolblur_synth.training.lednet import train_lednet
+from lolblur_synth.training.losses import lednet_loss
+
+ABLATIONS = {"whole": {}, "no PPM": {"ppm": False}, "no CurveNLU": {"curve": False}, "concat": {"skip": "concat"},
+             "no L_en": {"side_loss": False}}
+
+
+def unfold_form(feature, guide, weight, bias):
+    """Every filter (25 C maps) and every neighbourhood laid out in full, as the published layer does."""
+    n, c, h, w = feature.shape
+    filters = F.conv2d(guide, weight, bias).view(n, c, 25, h, w).permute(0, 1, 3, 4, 2)
+    patches = F.pad(feature, (2, 2, 2, 2), "replicate").unfold(2, 5, 1).unfold(3, 5, 1).reshape(n, c, h, w, 25)
+    return F.leaky_relu((filters * patches).sum(-1), 0.2)
+
+
+def measure(task: str, form: str) -> dict:
+    """One form in a process of its own, so that its peak memory is its own."""
+    done = subprocess.run([sys.executable, __file__, task, "--form", form], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def forward() -> dict:
+    torch.manual_seed(0)
+    net, x = lednet.LEDNet().eval(), torch.rand(1, 3, 720, 1280)
+    with torch.no_grad():
+        net(x[..., :64, :64])
+        start = time.process_time()
+        out = net(x)
+    return {"cpu_seconds": round(time.process_time() - start, 2), "mean": out.mean().item(),
+            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10}
+
+
+def step() -> dict:
+    """Crops of 256; batch 8 on a GPU, 1 on a CPU."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.manual_seed(0)
+    net, x = lednet.LEDNet().to(device), torch.rand(8 if device == "cuda" else 1, 3, 256, 256, device=device)
+    adam = torch.optim.Adam(net.parameters(), 1e-4)
+    losses, count = [], 20 if device == "cuda" else 2
+    for number in range(count):
+        if number == count // 2:
+            if device == "cuda":
+                torch.cuda.synchronize()
+            start, cpu = time.monotonic(), time.process_time()
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            side, out = net(x, side_loss=True)
+        loss = lednet_loss(side.float(), out.float(), x, None)["loss"]
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        losses.append(loss.item())
+    peak = torch.cuda.max_memory_allocated() >> 20 if device == "cuda" else (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+    return {"seconds_per_step": round((time.monotonic() - start) / (count - count // 2), 3), "peak_mb": peak,
+            "cpu_seconds_per_step": round((time.process_time() - cpu) / (count - count // 2), 2), "loss": losses[-1]}
+
+
+def overfit(size: int = 32, steps: int = 3000, rate: float = 2e-3) -> dict:
+    """Eight smooth scenes, dark and blurred, a network of quarter width."""
+    generator = np.random.default_rng(0)
+    high = [cv2.resize(generator.random((5, 5, 3)), (size, size), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+            for _ in range(8)]
+    low = [0.3 * cv2.GaussianBlur(frame, (0, 0), 1.5) ** 2.2 for frame in high]
+    high, low = (torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float() for frames in (high, low))
+    torch.manual_seed(0)
+    net = lednet.LEDNet(0.25)
+    lednet.initialise(net)
+    adam = torch.optim.Adam(net.parameters(), rate, (0.9, 0.99))
+    for number in range(steps):
+        adam.param_groups[0]["lr"] = rate * 0.5 * (1 + math.cos(math.pi * number / steps))
+        side, out = net(low, side_loss=True)
+        adam.zero_grad()
+        lednet_loss(side, out, high, None)["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        adam.step()
+        if number % 100 == 99:
+            psnr = metrics.psnr_rgb(out.detach().clamp(0, 1), high).mean().item()
+            print(f"step {number + 1}: {psnr:.2f} dB, {time.process_time():.0f} CPU-s", flush=True)
+            if psnr > 35:
+                break
+    return {"steps": number + 1, "psnr": psnr}
+
+
+def ablations(data: Path, iterations: int) -> dict:
+    """Validation PSNR of each variant after the same small training."""
+    with tempfile.TemporaryDirectory() as folder:
+        return {name: round(train_lednet(data, Path(folder) / name, quiet=True, iterations=iterations, width=0.25,
+                                         crop=96, batch=4, lr=1e-3, perceptual="none", workers=0, **options)["psnr"], 3)
+                for name, options in ABLATIONS.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=("forward", "step", "overfit", "ablations"))
+    parser.add_argument("data", nargs="?", type=Path)
+    parser.add_argument("--form", choices=("ours", "unfold"))
+    parser.add_argument("--iterations", type=int, default=300)
+    words = parser.parse_args()
+    torch.set_num_threads(1)
+    if words.form == "unfold":
+        lednet.adaptive_conv = unfold_form
+    if words.task == "ablations":
+        print(json.dumps(ablations(words.data, words.iterations), indent=1))
+    elif words.task == "overfit":
+        print(json.dumps(overfit()))
+    elif words.form:
+        print(json.dumps({"forward": forward, "step": step}[words.task]()))
+    else:
+        for form in ("ours", "unfold"):
+            print(form, json.dumps(measure(words.task, form)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

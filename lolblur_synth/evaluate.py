@@ -1,0 +1,210 @@
+"""How good are restored frames, or a network's: PSNR, SSIM, LPIPS, NIQE on the test split, by frame and by clip.
+
+RESULTS is a folder of PNG frames, <clip>/<frame>.png or <clip>_<frame>.png, or the weights of a LEDNet. Frames are read
+as RGB, 0..1, and a network's output is rounded to 8 bits first, as a PNG would hold it.
+"""
+
+import csv
+import io
+import json
+import logging
+import math
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from lolblur_synth import images, metrics, weights
+from lolblur_synth.errors import InputError, UsageError, WeightsError
+from lolblur_synth.frames import luminance
+from lolblur_synth.models import lednet, vgg
+from lolblur_synth.training import data, processes
+from lolblur_synth.training.config import EvaluateConfig, checked
+
+SATURATED = ((98 + 16) / 116) ** 3  # CIE Y of L* = 98 (paper, section 3.2)
+REFERENCE_FREE = ("niqe", "musiq", "nrqm")
+FUNCTIONS: dict[str, Callable] = {
+    "psnr_rgb": metrics.psnr_rgb, "psnr_y": metrics.psnr_y, "ssim_y": metrics.ssim_y, "ssim_rgb": metrics.ssim_rgb,
+    "lpips_alex": lambda a, b: metrics.lpips(a, b, "alex"), "lpips_vgg": lambda a, b: metrics.lpips(a, b, "vgg"),
+    "niqe": metrics.niqe}
+CACHED = {"lpips_alex": "alexnet", "lpips_vgg": "vgg16", "niqe": "niqe"}
+PAPER = (  # Table 1: LOL-Blur test set, trained on LOL-Blur; psnr_rgb, ssim_y, lpips_vgg
+    ("Zero-DCE -> MIMO", 17.68, 0.542, 0.510), ("RUAS -> MIMO", 17.81, 0.569, 0.523),
+    ("Chen -> Zero-DCE", 17.02, 0.502, 0.516), ("DeblurGANv2 -> Zero-DCE", 18.33, 0.589, 0.476),
+    ("MIMO -> Zero-DCE", 17.52, 0.570, 0.498), ("KinD++", 21.26, 0.753, 0.359), ("DRBN", 21.78, 0.768, 0.325),
+    ("DeblurGAN-v2", 22.30, 0.745, 0.356), ("DMPHN", 22.20, 0.817, 0.301), ("MIMO-UNet", 22.41, 0.835, 0.262),
+    ("LEDNet", 25.74, 0.850, 0.224))
+Source = Callable[[data.Pair, Tensor], Tensor]
+log = logging.getLogger(__name__)
+
+
+def evaluate(results: str | Path, data_dir: str | Path, out: str | Path | None = None, quiet: bool = False,
+             **options) -> dict:
+    """Score RESULTS against the ground truth of DATA. options: the fields of EvaluateConfig.
+
+    Returns {"metrics", "mean", "clips", "frames", "baselines"}: figures by metric, by clip, by frame, and the means of
+    the input and of the best gamma and gain. With `out`, also writes evaluation.json and evaluation.csv (one row a
+    frame) there. Raises InputError, UsageError, WeightsError.
+    """
+    config = checked(EvaluateConfig, options)
+    device = processes.choose(config.device)
+    scores = _chosen(config.metrics)
+    pairs = data.find_pairs(Path(data_dir), config.split, data.pair_names(config.pair))
+    restored = _source(results, pairs, config.range, device)
+    rows, rivals = [], {"input": [], "gamma_gain": []}
+    for pair in tqdm(pairs, unit="frame", disable=quiet):
+        low, high = (frame[None].to(device) for frame in data.read_pair(pair))
+        rows.append({"clip": pair.clip, "frame": pair.frame} | _score(scores, restored(pair, low), high))
+        if config.baselines:
+            rivals["input"].append(_score(scores, low, high))
+            rivals["gamma_gain"].append(_score(scores, gamma_gain(low, high), high))
+    names = [name for name in rows[0] if name not in ("clip", "frame")]
+    clips = [{"clip": clip} | _mean(list(group), names) for clip, group in groupby(rows, lambda row: row["clip"])]
+    report = {"results": str(results), "data": str(data_dir), "split": config.split, "pair": config.pair,
+              "metrics": names, "mean": _mean(rows, names), "clips": clips, "frames": rows,
+              "baselines": {name: _mean(scored, names) for name, scored in rivals.items() if scored}}
+    if out is not None:
+        _write(Path(out), report)
+    return report
+
+
+def table(report: dict) -> str:
+    """The report as text: a row a clip, the mean, the baselines, and the paper's Table 1 beneath."""
+    names = report["metrics"]
+    rows = [(row["clip"], row) for row in report["clips"]] + [("mean", report["mean"])]
+    rows += [(f"({name})", mean) for name, mean in report["baselines"].items()]
+    lines = [f"{'':24}" + "".join(f"{name:>17}" for name in names)]
+    lines += [f"{label:24}" + "".join(f"{_figure(row[name]):>17}" for name in names) for label, row in rows]
+    lines += ["", "The paper's Table 1 (LOL-Blur test set: comparable only if DATA is that set)",
+              f"{'':24}{'psnr_rgb':>17}{'ssim_y':>17}{'lpips_vgg':>17}"]
+    lines += [f"{name:24}{psnr:17.2f}{ssim:17.3f}{lpips:17.3f}" for name, psnr, ssim, lpips in PAPER]
+    return "\n".join(lines)
+
+
+def _figure(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.4f}"
+
+
+def gamma_gain(low: Tensor, high: Tensor) -> Tensor:
+    """The frame low^gamma * gain, clipped, that is closest to the ground truth: no tone curve of that form beats it.
+
+    (1, 3, H, W), 0..1. It sees the ground truth, so it is a yardstick, not a method. Searched on every fourth pixel.
+    """
+    x, y = low[..., ::4, ::4].clamp_min(1e-4), high[..., ::4, ::4]
+    best = (math.inf, 1.0, 1.0)
+    for gamma in torch.linspace(0.1, 1.5, 57).tolist():
+        bent = x**gamma
+        least = ((bent * y).sum() / bent.square().sum()).item()  # best gain if nothing were clipped
+        for factor in (1.0, 1.02, 1.05, 1.1, 1.2):
+            error = ((bent * least * factor).clamp(0, 1) - y).square().mean().item()
+            best = min(best, (error, gamma, least * factor))
+    _, gamma, gain = best
+    return _rounded(low.clamp_min(1e-4) ** gamma * gain)
+
+
+def _rounded(frame: Tensor) -> Tensor:
+    return frame.clamp(0, 1).mul(255).round().div(255)
+
+
+def _source(results: str | Path, pairs: list[data.Pair], value_range: str, device: torch.device) -> Source:
+    """What gives the restored frame of a pair: a network, or files."""
+    path = Path(results)
+    if path.is_dir() and not (path / "lednet.safetensors").is_file():
+        files = _result_files(path, pairs)
+        return lambda pair, low: _read(files[pair.clip, pair.frame], low)
+    net, value_range = lednet.load(path / "lednet.safetensors" if path.is_dir() else results, value_range)
+    log.info("%s: input and output in %s", results, value_range)
+    net.to(device)
+    return lambda pair, low: _rounded(lednet.enhance(net, low, value_range))
+
+
+def _result_files(folder: Path, pairs: list[data.Pair]) -> dict[tuple[str, str], Path]:
+    found = {(file.parent.name, file.stem): file for file in sorted(folder.rglob("*.png"))}
+    by_name = {file.stem: file for file in found.values()}
+    files = {(p.clip, p.frame): found.get((p.clip, p.frame)) or by_name.get(f"{p.clip}_{p.frame}") for p in pairs}
+    missing = [key for key, file in files.items() if file is None]
+    if missing:
+        raise InputError(f"{folder}: {len(missing)} of {len(pairs)} frames are missing, first {'/'.join(missing[0])}",
+                         "name results <clip>/<frame>.png or <clip>_<frame>.png", "missing")
+    return files
+
+
+def _read(file: Path, low: Tensor) -> Tensor:
+    frame = torch.from_numpy(images.read_image(file)).permute(2, 0, 1)[None].to(low.device)
+    if frame.shape != low.shape:
+        raise InputError(f"{file}: {frame.shape[3]}x{frame.shape[2]}, the dataset has {low.shape[3]}x{low.shape[2]}",
+                         "restore frames at their own size", "size")
+    return frame
+
+
+def _chosen(names: str) -> dict[str, Callable]:
+    """name -> function. Raises UsageError for an unknown name, WeightsError for one whose weights are not at hand."""
+    if names == "auto":
+        missing = [name for name, file in CACHED.items() if not (vgg.cache() / f"{file}.safetensors").is_file()]
+        if missing:
+            log.warning("without %s: their weights are not here (%s)", ", ".join(missing), vgg.HINT)
+        return {name: function for name, function in FUNCTIONS.items() if name not in missing}
+    chosen = {}
+    for name in filter(None, names.split(",")):
+        if name not in FUNCTIONS and name not in REFERENCE_FREE:
+            raise UsageError(f"no metric is called {name!r}", f"known: {', '.join([*FUNCTIONS, 'musiq', 'nrqm'])}")
+        if name in CACHED and not (vgg.cache() / f"{CACHED[name]}.safetensors").is_file():
+            raise WeightsError(f"{name}: its weights are not in {vgg.cache()}", vgg.HINT)
+        chosen[name] = FUNCTIONS.get(name) or _pyiqa(name)
+    if not chosen:
+        raise UsageError("no metric is asked for", "for example --metrics psnr_rgb,ssim_y")
+    return chosen
+
+
+def _pyiqa(name: str) -> Callable[[Tensor], Tensor]:
+    try:
+        import pyiqa
+    except ImportError:
+        raise UsageError(f"{name} needs the package pyiqa (its licence is non-commercial)",
+                         "pip install pyiqa, if that suits you") from None
+    return pyiqa.create_metric(name)
+
+
+@torch.no_grad()
+def _score(scores: dict[str, Callable], frame: Tensor, high: Tensor) -> dict[str, float]:
+    """Every figure of one frame; PSNR also where the ground truth is saturated (L* > 98), and where it is not."""
+    values = {}
+    for name, function in scores.items():
+        values[name] = (function(frame) if name in REFERENCE_FREE else function(frame, high)).item()
+        if name == "psnr_rgb":
+            mask = luminance(high) > SATURATED
+            values["psnr_saturated"] = metrics.psnr_rgb(frame, high, mask).item()
+            values["psnr_unsaturated"] = metrics.psnr_rgb(frame, high, ~mask).item()
+    return values
+
+
+def _mean(rows: list[dict], names: list[str]) -> dict[str, float]:
+    """Mean of each figure over the frames that have it."""
+    return {name: _average(row[name] for row in rows if not math.isnan(row[name])) for name in names}
+
+
+def _average(values: Iterator[float]) -> float:
+    values = list(values)
+    return sum(values) / len(values) if values else math.nan
+
+
+def _write(out: Path, report: dict) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, ["clip", "frame", *report["metrics"]])
+    writer.writeheader()
+    writer.writerows(report["frames"])
+    weights.write(out / "evaluation.csv", text.getvalue().encode())
+    weights.write(out / "evaluation.json", (json.dumps(_plain(report), indent=1) + "\n").encode())
+
+
+def _plain(value):
+    """JSON has no NaN and no infinity: null."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,68 @@
+"""The colour pipeline of a camera, both ways, between linear sRGB light and a Bayer mosaic.
+
+A mosaic is kept packed, (T, 4, H/2, W/2): the planes R, Gr, Gb, B of RGGB, so that every 5x5 demosaicing filter is a
+3x3 one over planes. All of it is linear, so each way is one convolution: forward, light to camera colours, unbalanced,
+sampled; backward, white balance, the demosaicing of Malvar, He and Cutler (ICASSP 2004) and the colour matrix at once.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+# linear sRGB -> XYZ, D65 (IEC 61966-2-1)
+SRGB_TO_XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
+PLANE_COLOUR = (0, 1, 1, 2)  # of R, Gr, Gb, B
+
+# Malvar, He, Cutler 2004, Figure 2
+_GREEN = np.array([[0, 0, -1, 0, 0], [0, 0, 2, 0, 0], [-1, 2, 4, 2, -1], [0, 0, 2, 0, 0], [0, 0, -1, 0, 0]]) / 8
+_ALONG_ROW = (
+    np.array([[0, 0, 0.5, 0, 0], [0, -1, 0, -1, 0], [-1, 4, 5, 4, -1], [0, -1, 0, -1, 0], [0, 0, 0.5, 0, 0]]) / 8
+)
+_ALONG_COLUMN = _ALONG_ROW.T
+_DIAGONAL = np.array([[0, 0, -3, 0, 0], [0, 4, 0, 4, 0], [-3, 0, 12, 0, -3], [0, 4, 0, 4, 0], [0, 0, -3, 0, 0]]) / 16
+_ITSELF = np.zeros((5, 5))
+_ITSELF[2, 2] = 1
+# filters that give R, G, B at a site of each plane
+MALVAR = (
+    (_ITSELF, _GREEN, _DIAGONAL),
+    (_ALONG_ROW, _ITSELF, _ALONG_COLUMN),
+    (_ALONG_COLUMN, _ITSELF, _ALONG_ROW),
+    (_DIAGONAL, _GREEN, _ITSELF),
+)
+
+
+def rgb_to_camera(xyz_to_camera: np.ndarray) -> np.ndarray:
+    """(3, 3): linear sRGB to balanced camera colours, rows summing to 1 so that white stays white."""
+    matrix = np.asarray(xyz_to_camera, float) @ SRGB_TO_XYZ
+    return matrix / matrix.sum(axis=1, keepdims=True)
+
+
+def mosaic(light: Tensor, to_camera: np.ndarray, gains: tuple[float, float, float]) -> Tensor:
+    """(T, 3, H, W) linear sRGB, H and W even -> (T, 4, H/2, W/2) raw; a white of 1 is 1 in green, 1 / gain elsewhere.
+
+    to_camera: `rgb_to_camera`; gains: white balance multipliers of R, G, B, here divided out.
+    """
+    weight = np.zeros((4, 3, 2, 2))
+    for plane, colour in enumerate(PLANE_COLOUR):
+        weight[plane, :, plane // 2, plane % 2] = to_camera[colour] / gains[colour]
+    return F.conv2d(light, _like(weight, light), stride=2)
+
+
+def develop(planes: Tensor, to_camera: np.ndarray, gains: tuple[float, float, float]) -> Tensor:
+    """(T, 4, H/2, W/2) raw -> (T, 3, H, W) linear sRGB, not clipped: white balance, Malvar, colour matrix."""
+    weight = np.zeros((3, 4, 4, 3, 3))  # camera colour, site, plane, block row, block column
+    for site in range(4):
+        for colour in range(3):
+            for (row, column), value in np.ndenumerate(MALVAR[site][colour]):
+                y, x = site // 2 + row - 2, site % 2 + column - 2
+                plane = 2 * (y % 2) + x % 2
+                weight[colour, site, plane, y // 2 + 1, x // 2 + 1] += value * gains[PLANE_COLOUR[plane]]
+    weight = np.einsum("oc,cspyx->ospyx", np.linalg.inv(to_camera), weight).reshape(12, 4, 3, 3)
+    return F.pixel_shuffle(F.conv2d(F.pad(planes, (1, 1, 1, 1), mode="replicate"), _like(weight, planes)), 2)
+
+
+def _like(weight: np.ndarray, frames: Tensor) -> Tensor:
+    return torch.from_numpy(weight.astype(np.float32)).to(frames.device)

@@ -1,0 +1,185 @@
+"""CycleISP (Zamir et al., CVPR 2020), which section 3.2 adds noise with: a camera learnt both ways.
+
+Rgb2Raw      (N, 3, H, W) display sRGB, 0..1     -> (N, 4, H/2, W/2) raw planes R, Gr, Gb, B of RGGB, about 0..1
+ColorBranch  (N, 3, H, W) display sRGB, 0..1     -> (N, features, H/2, W/2) gate, 0..1: the colours to come back to
+Raw2Rgb      (N, 4, H/2, W/2) raw, and the gate  -> (N, 3, H, W) display sRGB, about 0..1
+
+H and W are even. The default size is the published one: 96 features, 3,143,109, 1,084,419 and 3,244,110 parameters, and
+the names of its checkpoints, among them a PReLU that every block of a network shares and a convolution that nothing
+uses. `LITE` is the size for a CPU. The networks are our own reading of the paper; no code or weights of it are here.
+"""
+
+import functools
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lolblur_synth import weights
+from lolblur_synth.errors import InputError, WeightsError
+
+REDUCTION = 8  # of the channel gate
+BLUR_SIGMA, BLUR_SIZE = 12, 21  # px; the colour branch sees no detail
+LITE = {"features": 16, "groups": 2, "blocks": 2}
+FILES = ("rgb2raw_joint", "ccm_joint", "raw2rgb_joint")  # as the authors name them
+
+
+class SpatialGate(nn.Module):
+    """Where to look: the maximum and the mean over channels, one convolution, one sigmoid."""
+
+    def __init__(self):
+        super().__init__()
+        self.spatial = nn.ModuleDict({"conv": _conv(2, 1, bias=False)})
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = torch.cat((x.amax(1, keepdim=True), x.mean(1, keepdim=True)), 1)
+        return x * torch.sigmoid(self.spatial["conv"](seen))
+
+
+class ChannelGate(nn.Module):
+    """What to look at: the mean of each channel through a bottleneck (squeeze and excitation)."""
+
+    def __init__(self, features: int):
+        super().__init__()
+        narrow = features // REDUCTION
+        self.conv_du = nn.Sequential(nn.Conv2d(features, narrow, 1), nn.ReLU(), nn.Conv2d(narrow, features, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(self.conv_du(x.mean((2, 3), keepdim=True)))
+
+
+class DualAttentionBlock(nn.Module):
+    """DAB (Fig. 3): two convolutions, the two gates side by side, joined, added to the input."""
+
+    def __init__(self, features: int, activation: nn.Module):
+        super().__init__()
+        self.SA = SpatialGate()
+        self.CA = ChannelGate(features)
+        self.body = nn.Sequential(_conv(features, features), activation, _conv(features, features))
+        self.conv1x1 = nn.Conv2d(2 * features, features, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = self.body(x)
+        return x + self.conv1x1(torch.cat((self.SA(inner), self.CA(inner)), 1))
+
+
+class RecursiveResidualGroup(nn.Module):
+    """RRG (Fig. 3): blocks and a convolution, added to the input."""
+
+    def __init__(self, features: int, blocks: int, activation: nn.Module):
+        super().__init__()
+        dabs = [DualAttentionBlock(features, activation) for _ in range(blocks)]
+        self.body = nn.Sequential(*dabs, _conv(features, features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+class Rgb2Raw(nn.Module):
+    """From the photograph back to the sensor: all three colours everywhere, then a mosaic of them."""
+
+    def __init__(self, features: int = 96, groups: int = 3, blocks: int = 5):
+        super().__init__()
+        self.head = nn.Sequential(_conv(3, features))
+        self.body = _body(features, groups, blocks, nn.PReLU(features))
+        self.tail = nn.Sequential(_conv(features, 3))
+
+    def forward(self, display: Tensor) -> Tensor:
+        _check(display, 3)
+        camera = self.tail(self.body(self.head(display)))
+        red, green, blue = camera.unbind(1)
+        return torch.stack((red[:, ::2, ::2], green[:, ::2, 1::2], green[:, 1::2, ::2], blue[:, 1::2, 1::2]), 1)
+
+
+class ColorBranch(nn.Module):
+    """The colours of the photograph, without its detail, as a gate for the features of Raw2Rgb."""
+
+    def __init__(self, features: int = 96, groups: int = 2, blocks: int = 2):
+        super().__init__()
+        self.blur = nn.Conv2d(3, 3, BLUR_SIZE, groups=3, bias=False)
+        self.blur.weight.data.copy_(_gaussian().expand(3, 1, BLUR_SIZE, BLUR_SIZE))
+        self.blur.weight.requires_grad_(False)
+        self.head = nn.Sequential(_conv(3, features))
+        self.body = _body(features, groups, blocks, nn.PReLU(features))
+        self.tail = nn.Sequential(_conv(features, features))
+
+    def forward(self, display: Tensor) -> Tensor:
+        _check(display, 3)
+        reach = BLUR_SIZE // 2
+        if min(display.shape[-2:]) <= reach:
+            raise InputError(f"cycleisp: frames need more than {reach} px a side", "use larger frames", "shape")
+        blurred = self.blur(F.pad(display, (reach,) * 4, mode="reflect"))
+        return torch.sigmoid(self.tail(self.body(F.max_pool2d(self.head(blurred), 2))))
+
+
+class Raw2Rgb(nn.Module):
+    """From the sensor to the photograph: the features are gated by the colour branch on their way."""
+
+    def __init__(self, features: int = 96, groups: int = 3, blocks: int = 5):
+        super().__init__()
+        activation = nn.PReLU(features)
+        self.head = nn.Sequential(_conv(4, features))
+        self.body = _body(features, groups, blocks, activation)
+        self.tail = nn.Sequential(_conv(features, features), activation)
+        self.tail_rgb = nn.Sequential(nn.Conv2d(features, 12, 1))
+        self.conv1x1 = nn.Sequential(nn.Conv2d(2 * features, features, 1))  # unused, but in the published checkpoints
+
+    def forward(self, raw: Tensor, gate: Tensor) -> Tensor:
+        _check(raw, 4)
+        x = self.body[:-1](self.head(raw))
+        x = self.body[-1](x + x * gate)
+        return F.pixel_shuffle(self.tail_rgb(self.tail(x)), 2)
+
+
+@functools.lru_cache(maxsize=1)
+def load(folder: str) -> tuple[Rgb2Raw, ColorBranch, Raw2Rgb]:
+    """The three networks from the three FILES of a folder, .safetensors or the authors' .pth, ready to run.
+
+    A .safetensors whose header says {"size": {features, groups, blocks}} has that size, any other file the published
+    one. WeightsError: a file is missing, malformed, or of another network.
+    """
+    networks = []
+    for network, name in zip((Rgb2Raw, ColorBranch, Raw2Rgb), FILES, strict=True):
+        files = [file for suffix in (".safetensors", ".pth") if (file := Path(folder) / (name + suffix)).is_file()]
+        if not folder or not files:
+            raise WeightsError(
+                f"noise.weights: no {name}.pth or .safetensors in {folder or 'an unnamed folder'}",
+                f"set noise.weights to a folder with {', '.join(FILES)}, or use noise.model=raw-pg",
+            )
+        size = weights.about(files[0]).get("size", {})
+        if not set(size) <= set(LITE) or not all(
+            isinstance(value, int) and 0 < value <= 512 for value in size.values()
+        ):
+            raise WeightsError(f"{files[0]}: its header asks for a network of size {size}", "train the weights again")
+        module = network(**size)
+        weights.load(module, files[0])
+        networks.append(module.eval().requires_grad_(False))
+    return tuple(networks)
+
+
+def _conv(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
+
+
+def _body(features: int, groups: int, blocks: int, activation: nn.Module) -> nn.Sequential:
+    """Groups, a convolution and the PReLU that all of the network shares."""
+    rrgs = [RecursiveResidualGroup(features, blocks, activation) for _ in range(groups)]
+    return nn.Sequential(*rrgs, _conv(features, features), activation)
+
+
+def _gaussian() -> Tensor:
+    x = torch.arange(BLUR_SIZE) - BLUR_SIZE // 2
+    line = torch.exp(-(x**2) / (2 * BLUR_SIGMA**2))
+    line = line / line.sum()
+    return line[:, None] * line
+
+
+def _check(frames: Tensor, channels: int) -> None:
+    even = channels == 4 or not any(side % 2 for side in frames.shape[-2:])
+    if frames.ndim != 4 or frames.shape[1] != channels or not even:
+        raise InputError(
+            f"cycleisp: expected (N, {channels}, H, W) of even size, got {tuple(frames.shape)}",
+            "crop the frames to an even size",
+            "shape",
+        )

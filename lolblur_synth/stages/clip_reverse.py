@@ -1,0 +1,59 @@
+"""clip_reverse: give saturated pixels back some of the light that the sensor cut off (section 3.2, Eq. 2).
+
+In   (T, 3, H, W) float32, display sRGB, 0..1, the darkened frames: darkening keeps lights lit
+Out  (T, 3, H, W) float32, linear light, 0..1, above 1 where light was added
+Random: r (or the gain of space "hdr"), one for a clip: drawn anew for each frame it would bead the streaks, for each
+channel colour them, and averaged over 72 frames it would be no draw at all.
+
+A pixel is saturated where CIE L* > 98. L* grows with luminance Y alone, so that is Y > ((98 + 16) / 116)^3: one dot
+product, and no Lab.
+
+    linear  light + r / 255                       Eq. 2 as printed: g^-1 works on 0..255
+    code    (display + r / 255)^2.2               r in code values: fits the authors' released samples best
+    hdr     light + gain * ramp, each channel     a lamp need not be white to clip; closest to real streaks
+
+The ramp of hdr rises over a few code values below white, as decoded video dithers there and a hard edge flickers.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from lolblur_synth import frames as fr
+from lolblur_synth.recipe import ClipReverseConfig
+
+
+@dataclass(frozen=True)
+class Draw:
+    """r: 8-bit code values, for linear and code; gain: multiples of white, for hdr. The other one is 0."""
+
+    r: float
+    gain: float = 0.0
+
+
+def draw(config: ClipReverseConfig, rng: np.random.Generator) -> Draw:
+    """r ~ U(20, 100), or gain log-uniform."""
+    if config.space == "hdr":
+        low, high = config.gain
+        return Draw(0.0, math.exp(rng.uniform(math.log(low), math.log(high))))
+    return Draw(float(rng.uniform(*config.r)))
+
+
+def apply(frames: Tensor, config: ClipReverseConfig, draw: Draw) -> Tensor:
+    """Display frames to linear light with the lights restored. Without a saturated pixel: frames ** 2.2."""
+    fr.check(frames, "clip_reverse")
+    if config.space == "hdr":
+        low, high = config.ramp
+        ramp = ((frames - low / 255) * (255 / (high - low))).clamp(0, 1)
+        return fr.to_linear(frames).add_(ramp, alpha=draw.gain)
+    mask = saturated(frames, config.threshold)
+    if config.space == "code":
+        return fr.to_linear(frames + mask * (draw.r / 255))
+    return fr.to_linear(frames).add_(mask, alpha=draw.r / 255)
+
+
+def saturated(frames: Tensor, threshold: float = 98.0) -> Tensor:
+    """(T, 3, H, W) display -> (T, 1, H, W) bool: CIE L* > threshold, exact for every 8-bit colour."""
+    return fr.luminance(frames) > ((threshold + 16) / 116) ** 3

@@ -1,0 +1,251 @@
+"""darken: well-exposed frames become frames of a requested low exposure (section 3.2, EC-Zero-DCE), and the ground
+truth is dimmed a little before (`scale`).
+
+In   (T, 3, H, W) float32, display sRGB, 0..1, the frames of one window
+Out  (T, 3, H, W) float32, display sRGB, 0..1
+Random: `exposure`, the L*/100 asked for, and `dim`; both once a segment.
+
+    l  = L*(frame) / 100
+    r  = network(l, exposure map)            where to darken
+    r' = (1 - (1 - r)^s) (1 - lamp)          how much: one s for the window, solved for
+    l' = curve(l, r')                        Zero-DCE's curve, see models/dce.py
+    frame' = g(light * Y(l') / Y(l))         one factor for the three channels, in linear light
+
+The exposure of a window is the mean of l over its unsaturated pixels (L* <= 98) and all of its frames. Because s is
+solved for, the exposure of the result is the one asked for; because the factor is common to the channels and acts on
+light, hue and saturation stay. Lamps (saturated pixels in a bright region that is small) keep their own exposure; a
+clipped sky or wall is no lamp. Frames darker than the request stay as they are: this stage never brightens.
+Maps are smoothed over the neighbouring frames and s is common to the window, so the window does not flicker.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.optimize import brentq
+from torch import Tensor
+
+from lolblur_synth import frames as fr
+from lolblur_synth.errors import UsageError
+from lolblur_synth.models import dce
+from lolblur_synth.recipe import DarkenConfig
+
+SATURATED = 0.98  # L* / 100; section 3.2
+GLOW = (0.62, 0.97)  # lightness from which a lamp's glow begins to keep its exposure: of a large lamp, of a speck
+GLOW_REACH, GLOW_GAIN = 5.0, 6.0  # how far it reaches, in cells of the reduced frame, and how soon it is that of a lamp
+BRIGHT = 0.8  # lightness that joins saturated pixels to one region, a lamp or a surface
+SPARSE = (0.03, 0.1)  # share of saturated pixels in a bright region: white paint with specks, and a lamp with its glow
+PROBE = 4  # the exposure is solved for on means of PROBE x PROBE pixels
+NEIGHBOURS = 2.0  # standard deviation of the smoothing of the maps along time, in frames
+STRENGTHS = (1e-3, 64.0)  # bounds of s: below, nothing is to be done; above, (1 - 0.2)^(8 * 64) is black
+
+
+@dataclass(frozen=True)
+class Draw:
+    exposure: float  # mean L* / 100 of the darkened frames, 0..1
+    dim: float  # slope of the ground truth's shadows in lightness, 0..1; 1 leaves it as it is
+
+
+def draw(config: DarkenConfig, rng: np.random.Generator) -> Draw:
+    """Both uniform in their ranges."""
+    return Draw(exposure=float(rng.uniform(*config.exposure)), dim=float(rng.uniform(*config.dim)))
+
+
+def scale(frames: Tensor, config: DarkenConfig, draw: Draw) -> Tensor:
+    """high_sharp_scaled, the softly dimmed ground truth: one step of the curve with r = 1 - dim. White stays white."""
+    fr.check(frames)
+    if draw.dim == 1:
+        return frames
+    _check_share(draw.dim, "dim")
+    out = torch.empty_like(frames)
+    for t, frame in enumerate(frames.split(1)):
+        light = fr.srgb_to_light(frame)
+        lightness = _lightness(light)
+        r = torch.full_like(lightness, 1 - draw.dim)
+        out[t] = _relight(light, lightness, dce.curve(lightness, r, steps=1))[0]
+    return out
+
+
+def apply(frames: Tensor, config: DarkenConfig, draw: Draw) -> Tensor:
+    """The frames at exposure `draw.exposure`. Raises UsageError, WeightsError, InputError."""
+    return _darken(frames, config, draw)[0]
+
+
+def maps(frames: Tensor, config: DarkenConfig, draw: Draw) -> Tensor:
+    """The luminance adjustment map that `apply` uses: (T, 1, H, W), 0 where a pixel is kept, 1 where it turns black.
+
+    It is r', the parameter of the curve (the mean over the iterations, where a network has several).
+    """
+    return _darken(frames, config, draw, want_maps=True)[1]
+
+
+def exposure_of(frames: Tensor, source: Tensor | None = None) -> float:
+    """Mean L*/100 over the unsaturated pixels of display frames (T, 3, H, W); over all, where all are saturated.
+
+    source: the frames before darkening, to judge by them what is saturated, as `apply` does. This is the number that
+    `Draw.exposure` asks for; of a source it is the brightest exposure that can be had, because nothing is brightened.
+    """
+    total, count, everything = 0.0, 0, 0.0
+    for frame, judge in zip(frames.split(1), (frames if source is None else source).split(1), strict=True):
+        lightness = fr.lightness(frame).cpu().numpy()
+        kept = fr.lightness(judge).cpu().numpy() <= SATURATED
+        total += float(lightness.sum(where=kept, dtype=np.float64))
+        count += int(kept.sum())
+        everything += float(lightness.sum(dtype=np.float64))
+    return total / count if count else everything / (frames.numel() // 3)
+
+
+def achievable(frames: Tensor, exposure: float) -> bool:
+    """Whether the frames are bright enough to be darkened to `exposure`; otherwise `apply` leaves them unchanged."""
+    return exposure_of(frames) >= exposure
+
+
+def lamps(lightness: Tensor, lamp_area: float, reduction: int = dce.CurveNet.reduction) -> Tensor:
+    """How much a pixel is a lamp and keeps its exposure, 0..1: (T, 1, H, W) lightness -> (T, 1, H, W).
+
+    1 from L* 98 up. Below, it falls to 0 over the glow of a lamp (down to L* 62), or at once (L* 97) where hardly a
+    pixel is saturated. It fades out on bright surfaces: a clipped sky, white paint with a few clipped specks.
+    """
+    return _lamp(_lamp_model(lightness, lamp_area, reduction), lightness)
+
+
+def _lamp(model: Tensor, lightness: Tensor) -> Tensor:
+    """The weights of `lamps` from the two planes of `_lamp_model`."""
+    surface, foot = F.interpolate(model, lightness.shape[-2:], mode="bilinear", align_corners=False).split(1, dim=1)
+    return _smoothstep((lightness - foot) / (SATURATED - foot)) * (1 - surface)
+
+
+def _lamp_model(lightness: Tensor, lamp_area: float, reduction: int) -> Tensor:
+    """On the reduced frame, (T, 2, h, w): is it a bright surface, 0..1; above which lightness a lamp keeps its glow."""
+    both = torch.cat((lightness, (lightness > SATURATED).float()), 1)
+    planes = []
+    for small, core in dce.reduce(both, reduction).cpu().numpy():
+        surface = _surface(small, core, lamp_area)
+        near = cv2.GaussianBlur(core * (1 - surface), (0, 0), GLOW_REACH)
+        foot = GLOW[1] - (GLOW[1] - GLOW[0]) * np.minimum(GLOW_GAIN * near, 1)
+        planes.append(np.stack((surface, foot)))
+    return lightness.new_tensor(np.stack(planes))
+
+
+def _surface(lightness: np.ndarray, core: np.ndarray, lamp_area: float) -> np.ndarray:
+    """(h, w) lightness and share of saturated pixels -> (h, w): 0 in a lamp, 1 in a bright surface, soft between.
+
+    Surfaces are bright regions with more than twice `lamp_area` of saturated pixels, or with hardly any for their size.
+    """
+    if lamp_area >= 1:
+        return np.zeros_like(core)
+    count, labels = cv2.connectedComponents((lightness > BRIGHT).astype(np.uint8), connectivity=8)
+    cells = np.bincount(labels.ravel(), minlength=count)
+    saturated = np.bincount(labels.ravel(), core.ravel(), count)
+    large = _smoothstep(torch.from_numpy(np.log2(saturated.clip(1e-9) / core.size / lamp_area)))
+    sparse = 1 - _smoothstep(torch.from_numpy((saturated / cells.clip(1) - SPARSE[0]) / (SPARSE[1] - SPARSE[0])))
+    surface = torch.maximum(large, sparse).float().numpy()
+    surface[0] = 0  # label 0 is what is not bright
+    return cv2.dilate(surface[labels], np.ones((5, 5), np.uint8))  # reaches over the edge of the region
+
+
+def _smoothstep(x: Tensor) -> Tensor:
+    x = x.clamp(0, 1)
+    return x * x * (3 - 2 * x)
+
+
+def exposure_map(lightness: Tensor, lamp: Tensor, exposure: float | Tensor) -> Tensor:
+    """What the network is asked for, pixel by pixel: the exposure, and a lamp's own lightness. (T, 1, H, W)."""
+    return exposure + lamp * (lightness - exposure)
+
+
+def _darken(frames: Tensor, config: DarkenConfig, draw: Draw, want_maps=False) -> tuple[Tensor, Tensor | None]:
+    """The darkened frames and, if wanted, r'. Works frame by frame; only two planes a frame are held for the window."""
+    fr.check(frames)
+    _check_share(draw.exposure, "exposure")
+    net = dce.load(config.weights, str(frames.device))
+    out = torch.empty_like(frames)
+    lightness, lamp = (frames.new_empty((len(frames), 1, *frames.shape[-2:])) for _ in range(2))
+    for t, frame in enumerate(frames.split(1)):
+        light = fr.srgb_to_light(frame)
+        lightness[t] = _lightness(light)[0]
+        out[t] = light[0]
+    lamp_model = [_lamp_model(now, config.lamp_area, dce.CurveNet.reduction) for now in lightness.split(1)]
+    for t, planes in enumerate(_smooth_in_time(lamp_model).split(1)):
+        lamp[t] = _lamp(planes, lightness[t, None])[0]
+    model = _model(net, lightness, lamp, draw.exposure)
+    strength = _strength(net, model, lightness, lamp, draw.exposure)
+    used = torch.zeros_like(lightness) if want_maps else None
+    if strength == 0:
+        return frames, used
+    for t in range(len(frames)):
+        now, kept = lightness[t, None], lamp[t, None]
+        r = _adjust(dce.follow_edges(model[t, None], now), kept, strength)
+        out[t] = _relight(out[t, None], now, dce.curve(now, r, net.steps, net.white))[0]
+        if want_maps:
+            used[t] = r.mean(1).clamp(0, 1)
+    return out, used
+
+
+def _model(net: torch.nn.Module, lightness: Tensor, lamp: Tensor, exposure: float) -> Tensor:
+    """The network's maps on reduced frames, as a model of the lightness there, smoothed along time: (T, 2K, h, w)."""
+    models = []
+    for now, kept in zip(lightness.split(1), lamp.split(1), strict=True):
+        small = dce.reduce(now, net.reduction)
+        asked = dce.reduce(exposure_map(now, kept, exposure), net.reduction)
+        models.append(dce.edge_model(net.maps(small, asked), small))
+    return _smooth_in_time(models)
+
+
+def _smooth_in_time(planes: list[Tensor]) -> Tensor:
+    """Gaussian means over the neighbouring frames, of T planes (1, C, h, w): (T, C, h, w)."""
+    stack = torch.cat(planes)
+    time = torch.arange(len(stack), device=stack.device, dtype=torch.float32)
+    weight = torch.exp(-0.5 * ((time[:, None] - time) / NEIGHBOURS) ** 2)
+    return torch.einsum("ts,schw->tchw", weight / weight.sum(1, keepdim=True), stack)
+
+
+def _adjust(r: Tensor, lamp: Tensor, strength: float) -> Tensor:
+    """r' = (1 - (1 - r)^s) (1 - lamp); as if the curve were iterated s times as often. Odd in r."""
+    changed = r.abs().neg_().add_(1).pow_(strength).neg_().add_(1)
+    return torch.copysign(changed, r).mul_(1 - lamp)
+
+
+def _strength(net: torch.nn.Module, model: Tensor, lightness: Tensor, lamp: Tensor, exposure: float) -> float:
+    """The s for which the window has the exposure asked for; 0 where it is already as dark as that."""
+    lit = (lightness <= SATURATED).float()
+    share = dce.reduce(lit, PROBE)
+    if not share.any():
+        lit, share = torch.ones_like(lit), torch.ones_like(share)
+    probe = dce.reduce(lightness * lit, PROBE) / share.clamp_min(1e-6)
+    kept = dce.reduce(lamp * lit, PROBE) / share.clamp_min(1e-6)
+    r = dce.follow_edges(model, probe)
+    share = share.cpu().numpy().astype(np.float64)
+
+    def excess(log_strength: float) -> float:
+        darkened = dce.curve(probe, _adjust(r, kept, np.exp(log_strength)), net.steps, net.white)
+        return float((share * darkened.cpu().numpy()).sum() / share.sum()) - exposure  # numpy: one order of summation
+
+    weakest, strongest = np.log(STRENGTHS)
+    if excess(weakest) <= 0:
+        return 0.0
+    if excess(strongest) >= 0:
+        return STRENGTHS[1]
+    return float(np.exp(brentq(excess, weakest, strongest, xtol=1e-4)))
+
+
+def _check_share(value: float, name: str) -> None:
+    if not 0 < value < 1:
+        raise UsageError(f"darken: {name} {value} is not between 0 and 1", f"the recipe's {name} is a range of shares")
+
+
+def _lightness(light: Tensor) -> Tensor:
+    """L*/100 of linear light (1, 3, H, W) -> (1, 1, H, W)."""
+    red, green, blue = light.split(1, dim=1)
+    return fr.luminance_to_lightness(red * fr.LUMA[0] + green * fr.LUMA[1] + blue * fr.LUMA[2])
+
+
+def _relight(light: Tensor, old: Tensor, new: Tensor) -> Tensor:
+    """Scale linear light (1, 3, H, W), all channels alike, from one lightness (1, 1, H, W) to another; -> display.
+
+    `light` is overwritten.
+    """
+    gain = fr.lightness_to_luminance(new).div_(fr.lightness_to_luminance(old).clamp_min_(1e-8))
+    return fr.light_to_srgb(light.mul_(gain))

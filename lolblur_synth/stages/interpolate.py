@@ -1,0 +1,247 @@
+"""interpolate: raise the frame rate by optical flow (section 3.2: 250 to 2000 fps, there by a network).
+
+In   (T, 3, H, W) float32, display sRGB, 0..1, neighbouring frames of one shot
+Out  ((T - 1) * factor + 1, 3, H, W) float32, display sRGB, 0..1; every factor-th frame is a source frame
+Random: nothing.
+
+Motion is estimated once for each pair of frames, both ways (Kroeger 2016, "Fast optical flow using dense inverse
+search"), and serves any number of instants. At the instant t of a pair both motions are carried along themselves to
+where things are at t ("splatted"), and each frame is fetched from there by a cubic spline:
+
+    sample(x) = (1 - m) first(x - t v(x)) + m second(x + (1 - t) v(x)),    m = t, or the frame that sees x alone
+
+Motion lives on cells of 2x2 pixels: DIS itself solves nothing finer. It may be estimated on a brighter `guide` than the
+frames that are fetched. A cut has no in-between: `motion` refuses it, or holds each frame for its half of the interval.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.ndimage import spline_filter
+from torch import Tensor
+
+from lolblur_synth import frames as fr
+from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.kernels import exposure as fused
+from lolblur_synth.recipe import InterpolateConfig
+
+CELL = 2  # pixels
+TOLERANCE = 0.05  # difference of display values at which a motion is trusted to 1/e
+BASELINE = 1e-3  # weight of the motion that is not carried: it fills what the splat leaves open
+PRESETS = {
+    "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
+    "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
+    "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
+    "fine": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
+}
+MIN_SIDE = 32  # px; below it DIS has no pyramid
+GUIDE_MEDIAN = 0.4  # a darker guide is brightened by a power curve until its median is there ...
+GUIDE_GAMMA = 0.4  # ... but by no stronger one than this: it lifts the noise as well
+PERCENTILE = 99.5  # of the motion's length, which the adaptive factor follows
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Nothing is random here."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Of each of T - 1 frame pairs. h, w = ceil(H / CELL), ceil(W / CELL); float32.
+
+    forward, backward: (T-1, h, w, 3), where each cell goes from the first to the second frame, and back:
+        (dx, dy) in pixels an interval, and trust, 0..1: how well the two frames agree along it.
+    confidence: (T-1,), mean trust. still: (T-1,) bool, nothing moves: cross-fade. cut: (T-1,) bool, hold.
+    """
+
+    forward: np.ndarray
+    backward: np.ndarray
+    confidence: np.ndarray
+    still: np.ndarray
+    cut: np.ndarray
+
+
+def draw(config: InterpolateConfig, rng: np.random.Generator) -> Draw:
+    return Draw()
+
+
+def apply(
+    frames: Tensor,
+    config: InterpolateConfig,
+    draw: Draw | None = None,
+    guide: Tensor | None = None,
+    kernel: bool = True,
+) -> Tensor:
+    """All samples of a stack. A cut is held, not refused: this is for a video as a whole."""
+    fr.check(frames, "interpolate")
+    found = motion(frames if guide is None else guide, config, refuse_cuts=False)
+    steps = factor(found, config)
+    times = np.arange((len(frames) - 1) * steps + 1) / steps
+    return torch.stack(list(samples(frames, found, times, kernel)))
+
+
+def motion(guide: Tensor, config: InterpolateConfig, refuse_cuts: bool = True) -> Motion:
+    """Motion between neighbouring frames of (T, 3, H, W) display, T >= 2. Raises InputError("cut") at a scene cut."""
+    fr.check(guide, "interpolate")
+    if len(guide) < 2:
+        raise InputError("interpolate: one frame has no motion", "pass at least two frames", "too-short")
+    height, width = guide.shape[2:]
+    grey = _grey(guide)
+    cut = _cuts(guide, config.cut)
+    if refuse_cuts and cut.any():
+        at = int(cut.argmax())
+        hint = "choose a window within one shot, or raise interpolate.cut"
+        raise InputError(f"interpolate: scene cut between frames {at} and {at + 1}", hint, "cut")
+    still = np.array([np.array_equal(a, b) for a, b in zip(grey[:-1], grey[1:], strict=True)])
+    if config.method == "blend":
+        still[:] = True
+    elif min(height, width) < MIN_SIDE and not (still | cut).all():
+        hint = f"use frames of at least {MIN_SIDE} pixels a side, or interpolate.method=blend"
+        raise InputError(f"interpolate: {width}x{height} is too small for optical flow", hint, "too-small")
+    cells = (len(grey) - 1, -(-height // CELL), -(-width // CELL), 3)
+    forward, backward = np.zeros(cells, np.float32), np.zeros(cells, np.float32)
+    forward[..., 2] = backward[..., 2] = 1
+    solver = _solver(config)
+    for pair in np.flatnonzero(~(still | cut)):
+        forward[pair] = _flow(solver, grey[pair], grey[pair + 1])
+        backward[pair] = _flow(solver, grey[pair + 1], grey[pair])
+    confidence = np.where(cut, 0, 0.5 * (forward[..., 2].mean((1, 2)) + backward[..., 2].mean((1, 2))))
+    return Motion(forward, backward, confidence.astype(np.float32), still, cut)
+
+
+def factor(motion: Motion, config: InterpolateConfig) -> int:
+    """Samples an interval: the config's, or for "adaptive" 8 and more, so that next to nothing jumps over a pixel."""
+    if config.factor != "adaptive":
+        return config.factor
+    length = np.hypot(motion.forward[..., 0], motion.forward[..., 1])
+    fastest = max(float(np.percentile(pair, PERCENTILE)) for pair in length)
+    return int(np.clip(np.ceil(fastest), 8, config.most))
+
+
+def samples(frames: Tensor, motion: Motion, times: np.ndarray, kernel: bool = True) -> Iterator[Tensor]:
+    """The frames at `times`, positions 0..T-1, one (3, H, W) at a time."""
+    for time in times:
+        yield sample(frames, motion, float(time), kernel)
+
+
+def sample(frames: Tensor, motion: Motion, time: float, kernel: bool = True) -> Tensor:
+    """The frame at position `time`, 0..T-1, of (T, 3, H, W): (3, H, W) display, 0..1. kernel: the fast twin."""
+    if not 0 <= time <= len(frames) - 1:
+        raise UsageError(f"interpolate: time {time} is outside of 0..{len(frames) - 1}", "pass more frames")
+    pair = min(int(time), len(frames) - 2)
+    t = time - pair
+    first, second = frames[pair], frames[pair + 1]
+    if t in (0, 1) or motion.cut[pair]:
+        return (first if t < 0.5 else second).clone()
+    if motion.still[pair]:
+        return first + t * (second - first)
+    if kernel:
+        return fused.sample(frames, motion, time)
+    return _between(first, second, _at(motion.forward[pair], motion.backward[pair], t), t)
+
+
+def _between(first: Tensor, second: Tensor, cells: np.ndarray, t: float) -> Tensor:
+    height, width = first.shape[1:]
+    v = F.interpolate(torch.from_numpy(cells)[None], scale_factor=CELL, mode="bilinear")[0, :, :height, :width]
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    ax, ay, bx, by = x - t * v[0], y - t * v[1], x + (1 - t) * v[0], y + (1 - t) * v[1]
+    seen_first = (1 - t) * (_inside(ax, width) * _inside(ay, height) + 1e-6)
+    seen_second = t * (_inside(bx, width) * _inside(by, height) + 1e-6)
+    a, b = _fetch(first, ax, ay), _fetch(second, bx, by)
+    return (a + seen_second / (seen_first + seen_second) * (b - a)).clamp(0, 1)
+
+
+def _inside(position: Tensor, size: int) -> Tensor:
+    """1 within the frame, falling to 0 one pixel outside of it."""
+    return (1 - torch.maximum(-position, position - (size - 1)).clamp_min(0)).clamp_min(0)
+
+
+def _fetch(frame: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """(3, H, W) at the points x, y, each (H, W), by a cubic B-spline through the pixels, mirrored at the borders."""
+    height, width = frame.shape[1:]
+    spline = torch.from_numpy(np.stack([spline_filter(c, 3, np.float32, "mirror") for c in frame.numpy()]))
+    x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
+    column, row = x.long(), y.long()
+    total = torch.zeros_like(frame)
+    for j, down in enumerate(_weights(y - row)):
+        for i, right in enumerate(_weights(x - column)):
+            total += down * right * spline[:, _mirror(row + j - 1, height), _mirror(column + i - 1, width)]
+    return total
+
+
+def _weights(f: Tensor) -> tuple[Tensor, ...]:
+    """Cubic B-spline weights of the four pixels around fraction f."""
+    g = 1 - f
+    return g**3 / 6, (3 * f**3 - 6 * f**2 + 4) / 6, (3 * g**3 - 6 * g**2 + 4) / 6, f**3 / 6
+
+
+def _mirror(index: Tensor, size: int) -> Tensor:
+    index = index.abs()
+    return torch.where(index >= size, 2 * (size - 1) - index, index).clamp(0, size - 1)
+
+
+def _at(forward: np.ndarray, backward: np.ndarray, t: float) -> np.ndarray:
+    """(2, h, w) motion, pixels an interval, of what is at each cell at the instant t."""
+    sums = _splat(forward, t, 1, 1 - t) + _splat(backward, 1 - t, -1, t)
+    resting = (1 - t) * forward[..., :2] - t * backward[..., :2]
+    moved = (sums[..., :2] + BASELINE * resting) / (sums[..., 2:] + BASELINE)
+    return np.ascontiguousarray(moved.transpose(2, 0, 1), np.float32)
+
+
+def _splat(flow: np.ndarray, t: float, sign: int, weight: float) -> np.ndarray:
+    """Carry each cell's motion along the fraction t of itself: sums (h, w, 3) of trust * (sign * motion, 1)."""
+    height, width, _ = flow.shape
+    y, x = np.mgrid[:height, :width] + t * flow[..., 1::-1].transpose(2, 0, 1).astype(np.float64) / CELL
+    sums = np.zeros((height * width, 3))
+    for row, down in _corners(y):
+        for column, right in _corners(x):
+            ok = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+            index, share = (row * width + column)[ok], (down * right * weight * flow[..., 2])[ok]
+            for c, value in enumerate((sign * flow[ok, 0], sign * flow[ok, 1], 1)):
+                sums[:, c] += np.bincount(index, share * value, height * width)
+    return sums.reshape(height, width, 3)
+
+
+def _corners(position: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """The two cells beside each position, and its share in them."""
+    low = np.floor(position).astype(np.int64)
+    return (low, low + 1 - position), (low + 1, position - low)
+
+
+def _grey(guide: Tensor) -> np.ndarray:
+    """(T, H, W) uint8 for the flow. A dark guide is brightened, by one curve for all frames."""
+    red, green, blue = guide.clamp(0, 1).unbind(1)
+    grey = 0.299 * red + 0.587 * green + 0.114 * blue
+    median = float(grey[len(grey) // 2].median().clamp_min(1e-4))
+    gamma = min(1.0, max(GUIDE_GAMMA, np.log(GUIDE_MEDIAN) / np.log(min(median, 0.99))))
+    return grey.pow(gamma).mul(255).round().byte().numpy()
+
+
+def _cuts(guide: Tensor, limit: float) -> np.ndarray:
+    """(T-1,) bool: the mean difference is above `limit` and above 4 times that of both neighbouring pairs."""
+    change = np.array([float((b - a).abs().mean()) for a, b in zip(guide[:-1], guide[1:], strict=True)])
+    beside = np.pad(change, 1)
+    return (change > limit) & (change > 4 * np.maximum(beside[:-2], beside[2:]))
+
+
+def _solver(config: InterpolateConfig):
+    solver = cv2.DISOpticalFlow_create(PRESETS[config.preset])
+    if config.preset == "fine":
+        solver.setFinestScale(0)
+    return solver
+
+
+def _flow(solver, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(h, w, 3) motion in pixels and trust, a cell."""
+    height, width = first.shape
+    flow = solver.calc(first, second, None)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    fetched = cv2.remap(second, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    trust = np.exp(-cv2.absdiff(first, fetched).astype(np.float32) / (255 * TOLERANCE))
+    pixels = np.dstack([flow, trust])
+    pixels = cv2.copyMakeBorder(pixels, 0, height % CELL, 0, width % CELL, cv2.BORDER_REPLICATE)
+    return cv2.resize(pixels, None, fx=1 / CELL, fy=1 / CELL, interpolation=cv2.INTER_AREA)

@@ -1,0 +1,218 @@
+"""noise: what the sensor adds (section 3.2: sRGB, RAW, noise, sRGB, after CycleISP).
+
+In   (T, 3, H, W) float32, display sRGB, 0..1
+Out  the same
+Random: whether (probability); a sensor gain and a lamp for a clip; a noise field for each frame.
+
+raw-pg and raw-eld undo the camera: sRGB light, camera colours, white balance, RGGB mosaic. Noise is drawn there, at
+the size of the output, and developed: white balance, Malvar demosaicing, colour matrix. All of that is linear, so the
+difference of developing raw + n and raw is developing n alone:
+
+    noisy = srgb(light + develop(n))          light = srgb^-1(clean),  n = noise(mosaic(light))
+
+so that no colour shifts and no detail is demosaiced away. Nothing is clipped on the way, as behind the black pedestal
+of a real sensor; the result is clipped once. A saturated pixel has no noise (RSBlur, ECCV 2022). Under the lamps of a
+night the white balance amplifies blue three times: that is where the blue grain of night photographs comes from.
+
+cycleisp puts the three networks of CycleISP in the place of the analytic camera: the same noise on the raw that they
+predict, and the difference of developing it with and without.
+
+gaussian and poisson are noise on display values, independent from pixel to pixel, as LEDNet adds it in training.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lolblur_synth import cameras
+from lolblur_synth import frames as fr
+from lolblur_synth.draw import field, seed_of
+from lolblur_synth.errors import RecipeError
+from lolblur_synth.kernels import mosaic, sensor
+from lolblur_synth.models import cycleisp
+from lolblur_synth.recipe import NoiseConfig
+
+NIGHT = ("tungsten", "3200K", "warm-fluorescent", "cool-fluorescent")  # 2500K leaves blue noisier than published
+DEFAULT_CAMERA = {"raw-pg": cameras.PAPER_CAMERA, "cycleisp": cameras.PAPER_CAMERA, "raw-eld": "sony-a7s2"}
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The level of a clip, and the seed of the noise field."""
+
+    applied: bool
+    seed: int = 0
+    iso: float = 0.0
+    lamp: str = ""
+    gains: tuple[float, float, float] = (1.0, 1.0, 1.0)  # white balance multipliers of R, G, B
+    shot: tuple[float, ...] = ()  # raw-pg: variance shot x + read of a raw value x in 0..1, for R, G, B
+    read: tuple[float, ...] = ()
+    electron: float = 0.0  # raw-eld: code values an electron
+    read_noise: float = 0.0  # raw-eld: scale of the Tukey distribution, code values
+    row_noise: float = 0.0  # raw-eld: standard deviation, code values
+    tail: float = 0.0  # raw-eld: lambda of the Tukey distribution
+    sigma: float = 0.0  # gaussian: standard deviation, 8-bit code values
+    scale: float = 0.0  # poisson: multiple of the noise of 255 photons at white
+    gray: bool = False  # gaussian, poisson: the same noise on all channels
+
+
+def draw(config: NoiseConfig, rng: np.random.Generator) -> Draw:
+    """The level of a clip and a first seed. RecipeError: the camera has no such table, or not this ISO."""
+    if config.model == "none" or rng.random() >= config.probability:
+        return Draw(applied=False)
+    seed = seed_of(rng)
+    if config.model in ("gaussian", "poisson"):
+        gray = bool(rng.random() < config.gray)
+        if config.model == "gaussian":
+            return Draw(True, seed, sigma=float(rng.uniform(*config.sigma)), gray=gray)
+        return Draw(True, seed, scale=float(rng.uniform(*config.scale)), gray=gray)
+    camera = _camera(config)
+    iso = float(np.exp(rng.uniform(*np.log(config.iso))))
+    level = _physical_level if config.model == "raw-eld" else _poisson_gaussian_level
+    drawn = Draw(True, seed, iso, **level(camera, iso, config, rng))
+    if config.model == "cycleisp":  # its networks know no lamp
+        return drawn
+    lamp = _lamp(camera, config, rng)
+    return dataclasses.replace(drawn, lamp=lamp, gains=camera.white_balance[lamp])
+
+
+def reseed(draw: Draw, rng: np.random.Generator) -> Draw:
+    """The same level with a noise field of its own, for each frame of a clip."""
+    return dataclasses.replace(draw, seed=seed_of(rng)) if draw.applied else draw
+
+
+def apply(frames: Tensor, config: NoiseConfig, draw: Draw) -> Tensor:
+    """(T, 3, H, W) display, 0..1 -> the same, noisy; the very same tensor where not applied. InputError: not frames."""
+    if not draw.applied:
+        return frames
+    fr.check(frames, "noise")
+    if config.model in ("gaussian", "poisson"):
+        return _on_display(frames, config, draw)
+    if config.model == "cycleisp":
+        return torch.cat(
+            [_through_networks(frame[None], config, draw, field(draw.seed + i)) for i, frame in enumerate(frames)]
+        )
+    light = fr.srgb_to_light(frames)
+    _, noise = _raw(frames, light, config, draw)
+    light += mosaic.develop(noise, _colours(config), draw.gains)[..., : frames.shape[-2], : frames.shape[-1]]
+    return torch.where(frames >= 1, frames, fr.light_to_srgb(light).clamp_(0, 1))
+
+
+def raw_pair(frames: Tensor, config: NoiseConfig, draw: Draw) -> tuple[Tensor, Tensor]:
+    """The synthetic RGGB mosaics behind `apply`, clean and noisy: two (T, 1, H, W) float32, 0..1 and a little beyond.
+
+    Only for raw-pg and raw-eld; H and W rounded up to even.
+    """
+    fr.check(frames, "noise")
+    planes, noise = _raw(frames, fr.srgb_to_light(frames), config, draw)
+    return F.pixel_shuffle(planes, 2), F.pixel_shuffle(planes + noise, 2)
+
+
+def _raw(frames: Tensor, light: Tensor, config: NoiseConfig, draw: Draw) -> tuple[Tensor, Tensor]:
+    """Packed raw planes of `light`, and their noise: none where the display frame is saturated."""
+    planes = mosaic.mosaic(_even(light), _colours(config), draw.gains)
+    rng = field(draw.seed)
+    if config.model == "raw-eld":
+        noise = sensor.physical(
+            planes,
+            _camera(config).physical["full_scale"],
+            draw.electron,
+            draw.read_noise,
+            draw.row_noise,
+            draw.tail,
+            rng,
+        )
+    else:
+        noise = sensor.poisson_gaussian(planes, draw.shot, draw.read, rng)
+    return planes, noise.masked_fill_(_saturated(frames), 0)
+
+
+@torch.inference_mode()
+def _through_networks(frame: Tensor, config: NoiseConfig, draw: Draw, rng: np.random.Generator) -> Tensor:
+    """One frame, for memory: its raw as CycleISP sees it, developed with and without noise; the difference is added."""
+    rgb2raw, colour, raw2rgb = (network.to(frame.device) for network in cycleisp.load(config.weights))
+    even = _even(frame)
+    planes, gate = rgb2raw(even).clamp(0, 1), colour(even)
+    noise = sensor.poisson_gaussian(planes, draw.shot, draw.read, rng).masked_fill_(_saturated(frame), 0)
+    residual = (raw2rgb(planes + noise, gate) - raw2rgb(planes, gate))[..., : frame.shape[-2], : frame.shape[-1]]
+    return torch.where(frame >= 1, frame, (frame + residual).clamp(0, 1))
+
+
+def _saturated(frames: Tensor) -> Tensor:
+    """Which sites of the packed mosaic are saturated in some channel of the display frame: (T, 4, H/2, W/2) bool."""
+    red, green, blue = (frames >= 1).unbind(1)
+    return F.pixel_unshuffle(_even((red | green | blue)[:, None].float()), 2) > 0
+
+
+def _on_display(frames: Tensor, config: NoiseConfig, draw: Draw) -> Tensor:
+    """Independent noise on display values; `gray` draws it once, at their mean, for all channels."""
+    values = frames.mean(dim=1, keepdim=True) if draw.gray else frames
+    normal = torch.from_numpy(field(draw.seed).standard_normal(values.shape, dtype=np.float32)).to(frames.device)
+    if config.model == "gaussian":
+        noise = normal * (draw.sigma / 255)
+    else:
+        noise = (sensor.poisson(values * 255, normal) / 255 - values) * draw.scale
+    return (frames + noise).clamp_(0, 1)
+
+
+def _poisson_gaussian_level(camera: cameras.Camera, iso: float, config: NoiseConfig, rng: np.random.Generator) -> dict:
+    """shot and read at an ISO, interpolated in logarithms between the rows of the camera's table."""
+    rows = camera.poisson_gaussian
+    if not rows:
+        raise RecipeError(f"noise.camera: {camera.name} has no poisson_gaussian table", "use noise.model=raw-eld")
+    _check_iso(camera, config, rows[0][0], rows[-1][0])
+    table = np.log([[row[0], *row[1], *np.maximum(row[2], 1e-20)] for row in rows])
+    a_b = [float(np.exp(np.interp(np.log(iso), table[:, 0], column))) for column in table.T[1:]]
+    return {"shot": tuple(a_b[:3]), "read": tuple(a_b[3:])}
+
+
+def _physical_level(camera: cameras.Camera, iso: float, config: NoiseConfig, rng: np.random.Generator) -> dict:
+    """Read and row noise at an ISO: ln sigma = slope ln K + bias +- sd, drawn once a clip."""
+    lines = camera.physical.get("lines")
+    if not lines:
+        raise RecipeError(f"noise.camera: {camera.name} has no physical model", "use noise.model=raw-pg")
+    _check_iso(camera, config, lines[0]["iso"][0], lines[-1]["iso"][1])
+    line = next(line for line in lines if iso <= line["iso"][1])
+    electron = camera.physical["electron"] * iso
+    read, row = (
+        float(np.exp(slope * np.log(electron) + bias + deviation * rng.standard_normal()))
+        for slope, bias, deviation in (line["read"], line["row"])
+    )
+    return {"electron": electron, "read_noise": read, "row_noise": row, "tail": float(rng.choice(line["tail"]))}
+
+
+def _lamp(camera: cameras.Camera, config: NoiseConfig, rng: np.random.Generator) -> str:
+    wanted = NIGHT if config.white_balance == "night" else (config.white_balance,)
+    lamps = [lamp for lamp in wanted if lamp in camera.white_balance]
+    if not lamps:
+        raise RecipeError(
+            f"noise.white_balance: {camera.name} has no {config.white_balance} lamp",
+            f"it has {', '.join(camera.white_balance)}",
+        )
+    return str(rng.choice(lamps))
+
+
+def _check_iso(camera: cameras.Camera, config: NoiseConfig, low: float, high: float) -> None:
+    if config.iso[0] < low or config.iso[1] > high:
+        raise RecipeError(
+            f"noise.iso: {config.iso[0]:g}:{config.iso[1]:g} is outside the table of {camera.name}",
+            f"stay within {low:g}:{high:g}",
+        )
+
+
+def _camera(config: NoiseConfig) -> cameras.Camera:
+    return cameras.load(DEFAULT_CAMERA[config.model] if config.camera == "auto" else config.camera)
+
+
+def _colours(config: NoiseConfig) -> np.ndarray:
+    return mosaic.rgb_to_camera(_camera(config).xyz_to_camera)
+
+
+def _even(frames: Tensor) -> Tensor:
+    """With the last row and column repeated where their number is odd."""
+    height, width = frames.shape[-2:]
+    return F.pad(frames, (0, width % 2, 0, height % 2), mode="replicate") if (height | width) % 2 else frames

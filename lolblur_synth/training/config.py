@@ -1,0 +1,102 @@
+"""The options of training, evaluation and restoration: what each means, its range, and where its default comes from.
+
+The numbers of the paper's section 5 stand here once. Imports no torch, so that `--help` starts at once.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+from lolblur_synth import recipes
+from lolblur_synth.errors import RecipeError, UsageError
+from lolblur_synth.recipe import option
+
+
+@dataclass(frozen=True)
+class LednetConfig:
+    iterations: int = option(500_000, "optimiser steps", lo=1, source="section 5")
+    batch: int = option(8, "pairs a step, over all GPUs together", lo=1, source="section 5")
+    crop: int = option(256, "side of the square crops; smaller where the frames are", unit="px", lo=16, hi=4096,
+                       source="section 5")
+    lr: float = option(1e-4, "learning rate at the start", lo=0, hi=1, source="section 5")
+    lr_end: float = option(1e-7, "learning rate at the end of the cosine", lo=0, hi=1, source="section 5")
+    perceptual: str = option("auto", "features of the perceptual loss; auto: the first of vgg19, vgg16, none at hand",
+                             choices=("auto", "vgg19", "vgg16", "none"), source="section 4.3: vgg19")
+    vgg_weights: str = option("", "file of torchvision's weights for the perceptual loss")
+    side_loss: bool = option(True, "the enhancement loss on the encoder's output", source="Eq. 4; Table 3")
+    ppm: bool = option(True, "pyramid pooling in the encoder", source="section 4.1; Table 3")
+    curve: bool = option(True, "CurveNLU in the encoder", source="section 4.1; Table 3")
+    skip: str = option("fac", "skip connections: filter-adaptive, or plain concatenation", choices=("fac", "concat"),
+                       source="section 4.2; Table 3")
+    width: float = option(1.0, "multiplies every channel count of the network", lo=0.125, hi=4)
+    range: str = option("0..1", "values the network sees and gives", choices=("0..1", "-1..1"),
+                        source="published weights: 0..1; their BasicSR retraining: -1..1")
+    weights: str = option("", "weights to start from: a bundled name or a file")
+    pair: str = option("low_blur_noise:high_sharp_scaled", "folders of the input and of the ground truth",
+                       source="section 5")
+    ema: float = option(0.999, "decay of the averaged weights; 0: no averaging", lo=0, hi=0.999999)
+    clip_grad: float = option(1.0, "largest norm of the gradient; 0: not clipped", lo=0)
+    precision: str = option("auto", "auto: bfloat16 on a GPU, float32 on a CPU",
+                            choices=("auto", "float32", "bfloat16"))
+    compile: bool = option(False, "compile the network with torch.compile")
+    seed: int = option(0, "seed of the first weights and of the samples", lo=0)
+    save_every: int = option(5000, "iterations between checkpoints, each with a validation", lo=1)
+    val_pairs: int = option(30, "most validation pairs, evenly spread over the held-out clips", lo=1)
+    workers: int = option(2, "processes that read frames; 0: none", lo=0, hi=256)
+    max_minutes: float = option(0.0, "stop in good order after this time; 0: no limit", unit="minutes", lo=0)
+    device: str = option("auto", "auto, cpu or cuda[:N]")
+
+
+FREE = {"save_every", "val_pairs", "workers", "max_minutes", "device", "compile"}  # may differ when a run continues
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    split: str = option("test", "part of the dataset to compare with: test, train or eval")
+    pair: str = option("low_blur_noise:high_sharp_scaled", "folders of the input and of the ground truth",
+                       source="section 5")
+    metrics: str = option(
+        "auto", "comma-separated, of psnr_rgb, psnr_y, ssim_y, ssim_rgb, lpips_alex, lpips_vgg, niqe, musiq, nrqm; "
+        "auto: all but the last two, as far as their weights are at hand")
+    baselines: bool = option(True, "also score the input itself, and the best gamma and gain for each frame")
+    range: str = option("auto", "values the network sees; auto: as the weights say, or found out",
+                        choices=("auto", "0..1", "-1..1"))
+    device: str = option("auto", "auto, cpu or cuda[:N]")
+
+
+@dataclass(frozen=True)
+class RestoreConfig:
+    weights: str = option("lednet-small", "bundled weights, a file, or the output folder of train-lednet")
+    range: str = option("auto", "values the network sees; auto: as the weights say, or found out",
+                        choices=("auto", "0..1", "-1..1"))
+    compare: bool = option(False, "write each frame as before | after, side by side")
+    bits: int = option(8, "bits a channel of PNG output, 8 or 16", lo=8, hi=16)
+    precision: str = option("auto", "auto: bfloat16 on a GPU, float32 on a CPU",
+                            choices=("auto", "float32", "bfloat16"))
+    device: str = option("auto", "auto, cpu or cuda[:N]")
+
+
+def checked(config_class: type, options: dict):
+    """A config from keyword options, or from their text, each in its type and range. Raises UsageError."""
+    fields = {field.name: field for field in dataclasses.fields(config_class)}
+    unknown = sorted(options.keys() - fields.keys())
+    if unknown:
+        raise UsageError(f"no option is called {unknown[0]!r}", f"known: {', '.join(fields)}")
+    try:
+        return config_class(**{name: _checked(fields[name], value) for name, value in options.items()})
+    except RecipeError as error:
+        raise UsageError(str(error), error.hint) from None
+
+
+def _checked(field: dataclasses.Field, value):
+    name = f"--{field.name.replace('_', '-')}"
+    if isinstance(field.default, bool):
+        words = {"true": True, "false": False}
+        if str(value).lower() not in words:
+            raise UsageError(f"{name} = {value!r}", "use true or false")
+        return words[str(value).lower()]
+    if isinstance(value, str) and isinstance(field.default, int | float):
+        try:
+            value = float(value)
+        except ValueError:
+            raise UsageError(f"{name} = {value!r} is not a number", field.metadata["help"]) from None
+    return recipes.check(field, value, name)

@@ -1,0 +1,246 @@
+"""Train CurveNet, the darkening network, on any well-exposed pictures: no pairs, no labels (Zero-DCE's idea).
+
+A batch is random crops of lightness (N, 1, size, size), 0..1, each with a random exposure to reach. The losses are
+those of Zero-DCE (Guo et al. 2020, section 3.3) with a requested exposure E for its constant 0.6, changed where they
+would not train: a small E squared has no gradient, and keeping the contrast of the bright picture fights darkening.
+The colour loss is gone, because one channel has no colour; `darken.apply` scales the three alike.
+"""
+
+import io
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lolblur_synth import weights
+from lolblur_synth.errors import UsageError
+from lolblur_synth.models import dce
+from lolblur_synth.recipe import DarkenConfig
+from lolblur_synth.stages import darken
+from lolblur_synth.training.photos import Picture, batch, well_exposed
+
+CONTRAST_WEIGHT, LAMP_WEIGHT, SMOOTHNESS_WEIGHT = 10.0, 10.0, 20.0
+REQUESTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)  # of the card's figures
+CLIP = 1.0  # gradient norm
+WARM_UP = 20  # steps
+
+
+def exposure_loss(darkened: Tensor, asked: Tensor, share: Tensor) -> Tensor:
+    """(log mean(share l') - log mean(share E))^2, mean over the batch. Zero-DCE: |mean of a 16x16 patch - 0.6|.
+
+    The logarithm weighs E = 0.05 like E = 0.5; the mean over the picture leaves its local contrast alone.
+    All are (N, 1, H, W); share is 0 where a lamp keeps its exposure.
+    """
+    got = (share * darkened).mean((1, 2, 3)).clamp_min(1e-4)
+    wanted = (share * asked).mean((1, 2, 3)).clamp_min(1e-4)
+    return (got.log() - wanted.log()).square().mean()
+
+
+def contrast_loss(darkened: Tensor, lightness: Tensor, exposure: Tensor, share: Tensor) -> Tensor:
+    """mean((d l' mean(l)/E - d l)^2), d: difference to the right or lower neighbour. Zero-DCE: (|d l'| - |d l|)^2.
+
+    Contrast is to shrink with the exposure, not to survive it. exposure is (N, 1, 1, 1), the rest (N, 1, H, W).
+    """
+    scale = lightness.mean((1, 2, 3), keepdim=True) / exposure
+    total = darkened.new_zeros(())
+    for axis in (2, 3):
+        both = share.narrow(axis, 1, share.shape[axis] - 1) * share.narrow(axis, 0, share.shape[axis] - 1)
+        total = total + (both * (darkened.diff(dim=axis) * scale - lightness.diff(dim=axis)).square()).mean()
+    return total
+
+
+def smoothness_loss(maps: Tensor) -> Tensor:
+    """mean((d r)^2) over both axes: illumination varies slowly. Zero-DCE, Eq. 8."""
+    return maps.diff(dim=2).square().mean() + maps.diff(dim=3).square().mean()
+
+
+def lamp_loss(darkened: Tensor, lightness: Tensor, lamp: Tensor) -> Tensor:
+    """mean(lamp (l' - l)^2): where the exposure map asks for a pixel's own lightness, it is to be left alone."""
+    return (lamp * (darkened - lightness).square()).mean()
+
+
+def loss(net: dce.CurveNet, lightness: Tensor, exposure: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """Weighted sum of the four, and each of them. lightness (N, 1, H, W), already reduced; exposure (N, 1, 1, 1)."""
+    lamp = darken.lamps(lightness, DarkenConfig().lamp_area, reduction=1)
+    asked = darken.exposure_map(lightness, lamp, exposure)
+    maps = net.maps(lightness, asked)
+    followed = dce.follow_edges(dce.edge_model(maps, lightness), lightness)
+    darkened = dce.curve(lightness, followed, net.steps, net.white)
+    terms = {
+        "exposure": exposure_loss(darkened, asked, 1 - lamp),
+        "contrast": CONTRAST_WEIGHT * contrast_loss(darkened, lightness, exposure, 1 - lamp),
+        "lamp": LAMP_WEIGHT * lamp_loss(darkened, lightness, lamp),
+        "smoothness": SMOOTHNESS_WEIGHT * smoothness_loss(maps),
+    }
+    return sum(terms.values()), {name: float(term.detach()) for name, term in terms.items()}
+
+
+def train_darken(
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    *,
+    held_out: Sequence[str | Path] = (),
+    steps: int = 450,
+    seed: int = 0,
+    size: int = 64,
+    batch_size: int = 8,
+    rate: float = 2e-3,
+    frames_per_video: int = 12,
+    device: str = "cpu",
+    checkpoint_every: int = 100,
+    tensorboard: str | Path | None = None,
+    note: str = "",
+    report: Callable[[int, dict[str, float]], None] | None = None,
+) -> dict:
+    """Train from scratch, or go on where a checkpoint beside `out` was left; write the weights and their card.
+
+    inputs            files or folders of photographs and videos; those with mean L* below 28 are left out
+    held_out          the same, never trained on: the card's figures are of these, or of the inputs where there are none
+    out               the .safetensors to write; the card is the same name with .md, the checkpoint with .checkpoint
+    steps             optimiser steps; rate: peak learning rate of Adam, warmed up, then a cosine to 0
+    size, batch_size  crops of size x size cells (a cell is 8x8 pixels of a 1120x640 frame), so many a step
+    note              text for the card, such as the origin and licence of the inputs
+    report            called after each step with its number and losses, for progress
+
+    Returns {"sha256", "seconds", "pictures", "losses", "obedience"}. Same inputs and options, same weights, on the same
+    kind of device with as many threads, however often it was interrupted. Raises InputError, UsageError.
+    """
+    out = Path(out)
+    photos = well_exposed(inputs, size, frames_per_video)
+    unseen = well_exposed(held_out, size, frames_per_video) if held_out else photos
+    recipe = {"steps": steps, "seed": seed, "size": size, "batch_size": batch_size, "rate": rate,
+              "frames_per_video": frames_per_video, "pictures": sorted({picture.sha256 for picture in photos})}
+    state = _State(recipe, device)
+    checkpoint = out.with_suffix(".checkpoint")
+    if checkpoint.exists():
+        state.resume(checkpoint)
+    writer = _writer(tensorboard)
+    while state.step < steps:
+        begun = time.process_time()
+        losses = state.advance(*batch(photos, seed, state.step, batch_size, size))
+        state.seconds += time.process_time() - begun
+        if report:
+            report(state.step, losses)
+        if writer:
+            for name, value in losses.items():
+                writer.add_scalar(f"loss/{name}", value, state.step)
+        if state.step % checkpoint_every == 0 and state.step < steps:
+            state.save(checkpoint)
+    result = {"seconds": round(state.seconds, 1), "pictures": len(photos), "losses": state.recent(),
+              "obedience": obedience(state.net, unseen)}
+    result["sha256"] = weights.save(state.net, out, {"network": "CurveNet", **recipe})
+    weights.write(out.with_suffix(".md"), card(out.stem, photos, unseen, recipe, result, note).encode())
+    checkpoint.unlink(missing_ok=True)
+    return result
+
+
+class _State:
+    """What a run carries from step to step: network, optimiser, step, CPU seconds, the last losses."""
+
+    def __init__(self, recipe: dict, device: str):
+        self.recipe, self.device = recipe, device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe["seed"])
+            self.net = dce.CurveNet().to(device)
+        self.optimiser = torch.optim.Adam(self.net.parameters(), recipe["rate"])
+        self.step, self.seconds, self.losses = 0, 0.0, []
+
+    def advance(self, lightness: Tensor, exposure: Tensor) -> dict[str, float]:
+        """One optimiser step. Raises UsageError where the loss is no number any more."""
+        done = self.step / self.recipe["steps"]
+        warm = min(1.0, (self.step + 1) / WARM_UP)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.recipe["rate"] * warm * 0.5 * (1 + math.cos(math.pi * done))
+        self.optimiser.zero_grad()
+        total, terms = loss(self.net, lightness.to(self.device), exposure.to(self.device))
+        if not torch.isfinite(total):
+            raise UsageError(f"the loss is {float(total)} at step {self.step}", "lower the learning rate")
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), CLIP)
+        self.optimiser.step()
+        self.step += 1
+        self.losses = (self.losses + [terms])[-100:]
+        return terms
+
+    def recent(self) -> dict[str, float]:
+        """Mean of the last 100 steps' losses."""
+        return {name: round(float(np.mean([terms[name] for terms in self.losses])), 5) for name in self.losses[0]}
+
+    def save(self, path: Path) -> None:
+        content = {"net": self.net.state_dict(), "optimiser": self.optimiser.state_dict(), "step": self.step,
+                   "seconds": self.seconds, "losses": self.losses, "recipe": json.dumps(self.recipe)}
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        weights.write(path, buffer.getvalue())
+
+    def resume(self, path: Path) -> None:
+        try:
+            content = torch.load(path, map_location=self.device, weights_only=True)
+            same = content["recipe"] == json.dumps(self.recipe)
+        except Exception as error:  # a damaged pickle may raise anything
+            raise UsageError(f"{path}: not a readable checkpoint", "delete it to train from the start") from error
+        if not same:
+            raise UsageError(f"{path}: of a run with other options or pictures", "delete it, or repeat its options")
+        self.net.load_state_dict(content["net"])
+        self.optimiser.load_state_dict(content["optimiser"])
+        self.step, self.seconds, self.losses = content["step"], content["seconds"], content["losses"]
+
+
+@torch.no_grad()
+def obedience(net: dce.CurveNet, photos: list[Picture]) -> dict[str, tuple[float, float]]:
+    """Requested exposure -> mean and deviation, over the pictures brighter than it, of what the network alone achieves.
+
+    The stage solves for the strength of the maps besides, so it meets the request where the network is somewhat off.
+    """
+    device = next(net.parameters()).device
+    achieved: dict[str, tuple[float, float]] = {}
+    for request in REQUESTS:
+        means = []
+        for picture in photos:
+            lightness = torch.from_numpy(picture.lightness)[None, None].to(device)
+            if lightness.mean() > request:
+                maps = net.maps(lightness, torch.full_like(lightness, request))
+                followed = dce.follow_edges(dce.edge_model(maps, lightness), lightness)
+                darkened = dce.curve(lightness, followed, net.steps, net.white)
+                means.append(float(darkened[lightness <= darken.SATURATED].mean()))
+        if means:
+            achieved[str(request)] = round(float(np.mean(means)), 4), round(float(np.std(means)), 4)
+    return achieved
+
+
+def _writer(folder: str | Path | None):
+    if folder is None:
+        return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UsageError("tensorboard is not installed", 'pip install "lolblur-synth[train]"') from error
+    return SummaryWriter(str(folder))
+
+
+def card(
+    name: str, photos: list[Picture], unseen: list[Picture], recipe: dict, result: dict, note: str
+) -> str:
+    """The model card, as Markdown: what it is, how and on what it was trained, what came out."""
+    options = " ".join(f"{key}={value}" for key, value in recipe.items() if key != "pictures")
+    files, others = (sorted({(p.name.split(" frame ")[0], p.sha256) for p in group}) for group in (photos, unseen))
+    figures_of = f"{len(unseen)} pictures of {', '.join(file for file, _ in others)}" if others != files else "the same"
+    lines = [
+        f"# {name}", "",
+        "Weights of `CurveNet`, which darkens a frame to a requested exposure (models/dce.py, stages/darken.py).",
+        "Made by `lolblur-synth train-darken` from random weights; no published weights were used.", "",
+        "| | |", "|---|---|", f"| options | {options} |", f"| pictures | {result['pictures']} |",
+        f"| training | {result['seconds']} CPU-seconds |", f"| losses, last 100 steps | {result['losses']} |",
+        f"| sha256 | {result['sha256']} |", "",
+        "Exposure that the network alone achieves, before the stage solves for the rest; figures of " + figures_of, "",
+        "| asked | achieved, mean | deviation |", "|---|---|---|",
+        *(f"| {asked} | {mean:.3f} | {deviation:.3f} |" for asked, (mean, deviation) in result["obedience"].items()),
+        "", "## Trained on", "", *([note, ""] if note else []),
+        "| file | sha256 |", "|---|---|", *(f"| {file} | {sha256} |" for file, sha256 in files), "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,160 @@
+"""Pairs of frames for LEDNet, from a dataset built here or from an original LOL-Blur folder.
+
+    OUT/{train,test}/<folder>/<clip>/<frame>.png     also below LOLBlur/, LOLBlur_Dataset/, LOL_blur/, LOL-Blur/,
+    with an `eval` split, with a folder repeated, or flat: <clip>_<frame>.png
+
+Sample n of a training is a pure function of (seed, n): which pair, which crop, which flips. A training resumed at any
+iteration, on any number of processes and loader workers, therefore sees the same samples.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lolblur_synth.draw import rng
+from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.images import read_image
+
+PAIR = ("low_blur_noise", "high_sharp_scaled")  # LOL-Blur README: input, ground truth
+DEPTH = 4  # folders between the root and a modality, in the nestings that are in circulation
+VALIDATION_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two files that show the same frame; clip and frame are their names in the dataset."""
+
+    low: Path
+    high: Path
+    clip: str
+    frame: str
+
+
+def pair_names(text: str) -> tuple[str, str]:
+    """"low_blur_noise:high_sharp_scaled" -> its two folders. Raises UsageError."""
+    names = tuple(text.split(":"))
+    if len(names) != 2 or not all(names):
+        raise UsageError(f"--pair {text}: expected INPUT:TARGET", "for example low_blur_noise:high_sharp_scaled")
+    return names
+
+
+def find_pairs(root: Path, split: str, pair: tuple[str, str] = PAIR) -> list[Pair]:
+    """All pairs of a split, sorted by clip and frame. Raises InputError where a folder or a partner is missing."""
+    low, high = (_images(_modality(Path(root), split, name)) for name in pair)
+    alone = sorted(low.keys() ^ high.keys())
+    if alone:
+        where = pair[0] if alone[0] in low else pair[1]
+        raise InputError(f"{root}: {len(alone)} {split} frames have no partner, first {'/'.join(alone[0])} of {where}",
+                         "restore the missing frames, or remove their partners", "unpaired")
+    if not low:
+        raise InputError(f"{root}: no {split} pairs", "build a dataset first: lolblur-synth build VIDEOS OUT", "empty")
+    return [Pair(low[key], high[key], *key) for key in sorted(low)]
+
+
+def _modality(root: Path, split: str, name: str) -> Path:
+    """The folder that holds the clips of one modality of one split."""
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder", "build a dataset first: lolblur-synth build VIDEOS OUT", "missing")
+    for depth in range(1, DEPTH + 1):
+        for folder in sorted(root.glob("/".join("*" * depth))):
+            inside = folder.relative_to(root).parts
+            if folder.name == name and folder.is_dir() and split in (*inside, root.name):
+                repeated = folder / name
+                return repeated if repeated.is_dir() else folder
+    raise InputError(f"{root}: no folder {split}/{name}", "a dataset has train/ and test/ with one folder a modality",
+                     "missing")
+
+
+def _images(folder: Path) -> dict[tuple[str, str], Path]:
+    """(clip, frame) -> file, in <clip>/<frame>.png or <clip>_<frame>.png."""
+    nested = {(file.parent.name, file.stem): file for file in folder.glob("*/*.png")}
+    flat = {tuple(file.stem.split("_", 1)): file for file in folder.glob("*_*.png")}
+    return nested or flat
+
+
+def hold_out(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
+    """(training, validation): the last tenth of the clips, at least one, is for validation.
+
+    With a single clip it is the last tenth of its frames, at least one. Raises InputError for fewer than two pairs.
+    """
+    if len(pairs) < 2:
+        raise InputError("one pair is not enough to train and to validate", "build more pairs", "too-few")
+    clips = [list(group) for _, group in groupby(pairs, lambda pair: pair.clip)]
+    units = clips if len(clips) > 1 else [[pair] for pair in pairs]
+    kept = len(units) - max(1, round(VALIDATION_SHARE * len(units)))
+    return [pair for unit in units[:kept] for pair in unit], [pair for unit in units[kept:] for pair in unit]
+
+
+def read_pair(pair: Pair) -> tuple[Tensor, Tensor]:
+    """The two frames, (3, H, W) float32 display, 0..1. Raises InputError where one is unreadable or sizes differ."""
+    low, high = (torch.from_numpy(read_image(path)).permute(2, 0, 1) for path in (pair.low, pair.high))
+    if low.shape != high.shape:
+        sizes = " and ".join(f"{frame.shape[2]}x{frame.shape[1]}" for frame in (low, high))
+        raise InputError(f"{pair.clip}/{pair.frame}: the two frames of the pair are {sizes}", "build the pair again",
+                         "size")
+    return low, high
+
+
+class PairDataset(Dataset):
+    """The pairs of one split as (low, high) tensors, (3, H, W) float32 display, 0..1, for any training loop.
+
+    root: a built dataset or a LOL-Blur folder; pair: the two modalities. Raises InputError.
+    """
+
+    def __init__(self, root: str | Path, split: str = "train", pair: tuple[str, str] = PAIR):
+        self.pairs = find_pairs(Path(root), split, pair)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return read_pair(self.pairs[index])
+
+
+class Crops(Dataset):
+    """An endless training set: item n is a random crop of a pair, flipped and transposed at random (p = 0.5 each).
+
+    Every pair comes once an epoch, in an order shuffled anew. Items are (low, high), (3, crop, crop).
+    """
+
+    def __init__(self, pairs: Sequence[Pair], crop: int, seed: int):
+        self.pairs, self.crop, self.seed = pairs, crop, seed
+        self.epoch, self.order = -1, np.arange(0)
+
+    def __getitem__(self, n: int) -> tuple[Tensor, Tensor]:
+        epoch, place = divmod(n, len(self.pairs))
+        if epoch != self.epoch:
+            self.epoch = epoch
+            self.order = rng(self.seed, "lednet", f"epoch-{epoch}", "order").permutation(len(self.pairs))
+        pair = self.pairs[self.order[place]]
+        return self._augment(pair, read_pair(pair), rng(self.seed, "lednet", f"sample-{n}", "crop"))
+
+    def _augment(self, pair: Pair, frames: tuple[Tensor, Tensor], draw: np.random.Generator) -> tuple[Tensor, ...]:
+        height, width = frames[0].shape[1:]
+        if min(height, width) < self.crop:
+            raise InputError(f"{pair.clip}/{pair.frame}: {width}x{height} is smaller than the crop of {self.crop}",
+                             "choose a smaller --crop, a multiple of 8", "size")
+        top, left = draw.integers(height - self.crop + 1), draw.integers(width - self.crop + 1)
+        flip_x, flip_y, transpose = draw.random(3) < 0.5
+        return tuple(_turn(frame[:, top:top + self.crop, left:left + self.crop], flip_x, flip_y, transpose)
+                     for frame in frames)
+
+
+def _turn(frame: Tensor, flip_x: bool, flip_y: bool, transpose: bool) -> Tensor:
+    axes = [axis for axis, flipped in ((2, flip_x), (1, flip_y)) if flipped]
+    frame = frame.flip(axes)
+    return (frame.transpose(1, 2) if transpose else frame).contiguous()
+
+
+def batches(start: int, stop: int, batch: int, rank: int = 0, world: int = 1) -> Iterator[range]:
+    """The sample numbers of iterations start to stop for one of `world` processes: its share of each global batch."""
+    share = batch // world
+    for iteration in range(start, stop):
+        first = iteration * batch + rank * share
+        yield range(first, first + share)

@@ -1,0 +1,257 @@
+"""Training of LEDNet (paper, section 5), on one CPU, one GPU, or several through torchrun.
+
+    DATA  a built dataset or a LOL-Blur folder; its `test` split is never opened
+    OUT   checkpoints/00001000.pt   log.csv   lednet.safetensors (the averaged weights, for `evaluate` and `restore`)
+
+The same command again continues where the last checkpoint ends: bit for bit on a CPU, because the learning rate and the
+samples are functions of the iteration alone. Departures from the paper, each an option: weights are averaged (ema),
+gradients are clipped (clip_grad), and a GPU computes in bfloat16.
+"""
+
+import contextlib
+import copy
+import dataclasses
+import hashlib
+import logging
+import math
+import sys
+import threading
+import time
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from lolblur_synth import lock, metrics, weights
+from lolblur_synth.errors import ForeignOutput, Interrupted, LolblurError, UsageError, WeightsError
+from lolblur_synth.models import vgg
+from lolblur_synth.models.lednet import LEDNet, enhance, initialise
+from lolblur_synth.training import checkpoint, data, processes
+from lolblur_synth.training.config import FREE, LednetConfig, checked
+from lolblur_synth.training.losses import lednet_loss
+
+CHECKPOINT_SECONDS = 600  # at most this much work is lost to a crash
+LOG_EVERY = 100
+ADAM_BETAS = (0.9, 0.99)  # section 5
+log = logging.getLogger(__name__)
+
+
+def train_lednet(data_dir: str | Path = "out", out: str | Path = "lednet-out", dry_run: bool = False,
+                 quiet: bool = False, **options) -> dict:
+    """Train, or continue. options: the fields of LednetConfig. Returns {"iteration", "psnr", "loss", "weights"}.
+
+    dry_run: time two steps, say what a whole training takes, write nothing. quiet: no progress bar.
+    Raises UsageError, InputError, WeightsError, ForeignOutput, Locked, NoSpace; Interrupted after Ctrl-C, SIGTERM, with
+    a checkpoint; LolblurError when the loss is no longer finite, with the last checkpoint kept.
+    """
+    config = checked(LednetConfig, options)
+    out = Path(out)
+    with processes.group(config.device) as (rank, world, device):
+        if config.batch % world:
+            raise UsageError(f"--batch {config.batch} cannot be shared by {world} processes", "use a multiple of it")
+        run = _Run(config, Path(data_dir), rank, world, device)
+        if dry_run:
+            return run.rehearse()
+        _claim(out)
+        hold = lock.hold(out / "checkpoints") if rank == 0 else contextlib.nullcontext()
+        with hold, processes.stop_signals() as stop:
+            run.resume(out)
+            return run.train(out, stop, quiet)
+
+
+class _Run:
+    """One training: what is drawn from (net, average, optimiser) and the iteration it has reached."""
+
+    def __init__(self, config: LednetConfig, root: Path, rank: int, world: int, device: torch.device):
+        self.rank, self.world, self.device = rank, world, device
+        pairs = data.find_pairs(root, "train", data.pair_names(config.pair))
+        train_pairs, held_out = data.hold_out(pairs)
+        self.val = held_out[::math.ceil(len(held_out) / config.val_pairs)]
+        self.features, perceptual = _features(config, device)
+        self.config = dataclasses.replace(config, crop=_crop(config, train_pairs[0], perceptual), perceptual=perceptual)
+        self.crops = data.Crops(train_pairs, self.config.crop, config.seed)
+        self.names = hashlib.sha256("\n".join(f"{p.clip}/{p.frame}" for p in pairs).encode()).hexdigest()
+        torch.manual_seed(config.seed)
+        self.net = LEDNet(config.width, config.ppm, config.curve, config.skip)
+        if config.weights:
+            weights.load(self.net, config.weights)
+        else:
+            initialise(self.net)
+        self.net.side_out.requires_grad_(config.side_loss)
+        layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+        self.net.to(device, memory_format=layout)
+        self.average = copy.deepcopy(self.net).requires_grad_(False).eval()
+        self.adam = torch.optim.Adam([p for p in self.net.parameters() if p.requires_grad], config.lr, ADAM_BETAS)
+        wrapped = torch.compile(self.net) if config.compile else self.net
+        self.model = DistributedDataParallel(wrapped) if world > 1 else wrapped
+        self.iteration, self.psnr = 0, float("nan")
+        log.info("%d pairs to train, %d to validate, %d parameters, perceptual loss: %s, on %d x %s", len(train_pairs),
+                 len(self.val), sum(p.numel() for p in self.net.parameters()), perceptual, world, device)
+
+    def facts(self) -> dict:
+        """What must be the same for a run to continue."""
+        return {k: v for k, v in dataclasses.asdict(self.config).items() if k not in FREE} | {"pairs": self.names}
+
+    def resume(self, out: Path) -> None:
+        """Take up the newest sound checkpoint in OUT, if any. Raises ForeignOutput where it is of another training."""
+        state = checkpoint.latest(out / "checkpoints")
+        if state is None:
+            return
+        differ = sorted(k for k, v in self.facts().items() if state["facts"].get(k) != v)
+        if differ:
+            raise ForeignOutput(f"{out} holds a training with another {', '.join(differ)}",
+                                "use the same options and data, or another output folder")
+        self.net.load_state_dict(state["params"])
+        self.average.load_state_dict(state["params_ema"])
+        self.adam.load_state_dict(state["adam"])
+        self.iteration, self.psnr = state["iteration"], state["psnr"]
+        log.info("continuing %s after iteration %d", out, self.iteration)
+
+    def save(self, out: Path) -> None:
+        """Validate, then write the checkpoint and the averaged weights; with several processes, the first one does."""
+        if self.rank:
+            return
+        self.psnr = self.validate()
+        state = {"params": self.net.state_dict(), "params_ema": self.average.state_dict(),
+                 "adam": self.adam.state_dict(), "iteration": self.iteration, "psnr": self.psnr, "facts": self.facts()}
+        checkpoint.save(out / "checkpoints", self.iteration, state)
+        about = {"network": "lednet", "options": self.net.options, "range": self.config.range,
+                 "iterations": self.iteration, "validation_psnr_rgb": self.psnr, "training": self.facts()}
+        with checkpoint.disk_full_told(out):
+            weights.save(self.average, out / "lednet.safetensors", about)
+
+    @torch.no_grad()
+    def validate(self) -> float:
+        """Mean PSNR (RGB, dB) of the averaged weights on whole held-out frames."""
+        scores = []
+        for pair in self.val:
+            low, high = (frame[None].to(self.device) for frame in data.read_pair(pair))
+            scores.append(metrics.psnr_rgb(enhance(self.average, low, self.config.range), high).item())
+        return sum(scores) / len(scores)
+
+    def loader(self, stop: int) -> DataLoader:
+        """The batches from the present iteration to `stop`, in order."""
+        numbers = data.batches(self.iteration, stop, self.config.batch, self.rank, self.world)
+        return DataLoader(self.crops, batch_sampler=numbers, num_workers=self.config.workers,
+                          pin_memory=self.device.type == "cuda")
+
+    def step(self, low: Tensor, high: Tensor, stop: bool = False) -> tuple[dict[str, float], bool]:
+        """One optimiser step. Returns the losses and whether any process wants to stop. Raises LolblurError on NaN."""
+        config = self.config
+        for group in self.adam.param_groups:
+            group["lr"] = learning_rate(config, self.iteration)
+        low, high = low.to(self.device, non_blocking=True), high.to(self.device, non_blocking=True)
+        half = config.precision == "bfloat16" or config.precision == "auto" and self.device.type == "cuda"
+        signed = config.range == "-1..1"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            given = self.model(low * 2 - 1 if signed else low, side_loss=config.side_loss)
+        side, out = given if config.side_loss else (None, given)
+        side, out = (None if x is None else (x.float() + 1) / 2 if signed else x.float() for x in (side, out))
+        terms = lednet_loss(side, out, high, self.features)
+        self.adam.zero_grad(set_to_none=True)
+        terms["loss"].backward()
+        norm = nn.utils.clip_grad_norm_(self.net.parameters(), config.clip_grad or math.inf)
+        shared = torch.stack([t.detach() for t in terms.values()] + [norm, norm.new_tensor(float(stop))])
+        if self.world > 1:
+            dist.all_reduce(shared)
+            shared /= self.world
+        *values, norm, stopping = shared.tolist()
+        if not math.isfinite(norm) or not all(map(math.isfinite, values)):
+            raise LolblurError(f"the loss is not finite at iteration {self.iteration}; the last checkpoint is kept",
+                               "continue from it with a smaller --lr in another output folder (--weights)")
+        self.adam.step()
+        self.iteration += 1
+        self._follow()
+        return dict(zip(terms, values, strict=True)), stopping > 0
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Move the averaged weights; at first fast, so that a short run is not an average with its random start."""
+        decay = min(self.config.ema, (1 + self.iteration) / (10 + self.iteration)) if self.config.ema else 0.0
+        for mean, value in zip(self.average.parameters(), self.net.parameters(), strict=True):
+            mean.lerp_(value, 1 - decay)
+
+    def train(self, out: Path, stop: threading.Event, quiet: bool) -> dict:
+        """To the last iteration, the time limit or a signal, with checkpoints, log and progress."""
+        config = self.config
+        started = saved = time.monotonic()
+        terms, done = {}, self.iteration >= config.iterations
+        rows = checkpoint.Log(out / "log.csv", self.iteration) if self.rank == 0 else None
+        bar = tqdm(total=config.iterations, initial=self.iteration, unit="it", disable=quiet or self.rank > 0,
+                   mininterval=0.5 if sys.stderr.isatty() else 10, dynamic_ncols=True)
+        with bar:
+            for low, high in () if done else self.loader(config.iterations):
+                late = config.max_minutes and time.monotonic() - started > 60 * config.max_minutes
+                terms, done = self.step(low, high, bool(late or stop.is_set()))
+                done = done or self.iteration == config.iterations
+                bar.update()
+                bar.set_postfix(loss=f"{terms['loss']:.4f}", psnr=f"{self.psnr:.2f}", refresh=False)
+                due = self.iteration % config.save_every == 0 or time.monotonic() - saved > CHECKPOINT_SECONDS
+                if done or due:
+                    self.save(out)
+                    saved = time.monotonic()
+                if rows and (done or due or self.iteration % LOG_EVERY == 0):
+                    rows.add(self.iteration, learning_rate(config, self.iteration - 1), terms,
+                             self.psnr if done or due else None)
+                if done:
+                    break
+        if stop.is_set():
+            raise Interrupted(f"stopped after iteration {self.iteration}", "the same command continues")
+        return {"iteration": self.iteration, "psnr": self.psnr, "loss": terms.get("loss"),
+                "weights": str(out / "lednet.safetensors")}
+
+    def rehearse(self) -> dict:
+        """Two steps, the second timed: what a whole training would take."""
+        for low, high in self.loader(self.iteration + 2):
+            start = time.monotonic()
+            self.step(low, high)
+        seconds = time.monotonic() - start
+        hours = seconds * self.config.iterations / 3600
+        log.info("one step takes %.2f s; %d steps about %.1f hours", seconds, self.config.iterations, hours)
+        return {"seconds_per_step": seconds, "hours": hours, "pairs": len(self.crops.pairs), "val_pairs": len(self.val)}
+
+
+def learning_rate(config: LednetConfig, iteration: int) -> float:
+    """Cosine annealing from lr to lr_end over all iterations (section 5)."""
+    share = 0.5 * (1 + math.cos(math.pi * iteration / config.iterations))
+    return config.lr_end + (config.lr - config.lr_end) * share
+
+
+def _features(config: LednetConfig, device: torch.device) -> tuple[nn.Module | None, str]:
+    """The perceptual network and its name; what is missing is said, never skipped in silence."""
+    if config.perceptual == "none":
+        return None, "none"
+    wanted = ("vgg19", "vgg16") if config.perceptual == "auto" else (config.perceptual,)
+    for network in wanted:
+        try:
+            return vgg.perceptual(network, config.vgg_weights or None).to(device), network
+        except WeightsError as error:
+            if config.perceptual != "auto" or config.vgg_weights and network == wanted[-1]:
+                raise
+            missing = error
+    log.warning("no ImageNet weights: training without the perceptual loss (%s)", missing.hint)
+    return None, "none"
+
+
+def _crop(config: LednetConfig, pair: data.Pair, perceptual: str) -> int:
+    """The crop, a multiple of 8, cut down to what the first frame can give."""
+    smallest = min(data.read_pair(pair)[0].shape[1:])
+    crop = min(config.crop, smallest) // 8 * 8
+    least = 64 if perceptual != "none" else 16  # the fourth stage of VGG halves the side output three times
+    if crop < least:
+        raise UsageError(f"crops of {crop} px are too small (frames: {smallest} px)", f"at least {least} px are needed")
+    if crop < config.crop:
+        log.warning("crops are %d px, not %d: the frames are no larger", crop, config.crop)
+    return crop
+
+
+def _claim(out: Path) -> None:
+    """Make OUT, or refuse a folder that holds something else."""
+    ours = {"checkpoints", "log.csv", "lednet.safetensors"}
+    if out.exists() and (not out.is_dir() or any(file.name not in ours for file in out.iterdir())):
+        raise ForeignOutput(f"{out} is not the output of a training", "use an empty or new folder")
+    (out / "checkpoints").mkdir(parents=True, exist_ok=True)

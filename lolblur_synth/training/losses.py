@@ -1,0 +1,45 @@
+"""The losses of LEDNet (paper, section 4.3), on display frames, 0..1.
+
+    Eq. 4  L_en     = |side - y/8|  + 0.01 |phi(side) - phi(y/8)|      y/8: the ground truth at an eighth of its size
+    Eq. 5  L_deblur = |out  - y|    + 0.01 |phi(out)  - phi(y)|        phi: ImageNet features before their ReLU
+    Eq. 6  L        = L_deblur + 0.8 L_en
+
+All | | are means of absolute differences; the features' four means are added.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PERCEPTUAL_WEIGHT = 0.01  # lambda_per, Eq. 4 and 5
+ENHANCEMENT_WEIGHT = 0.8  # lambda_en, Eq. 6
+SIDE_SCALE = 8  # section 4.3
+
+
+def perceptual_loss(features: nn.Module, prediction: Tensor, target: Tensor) -> Tensor:
+    """Sum over the feature maps of their mean absolute difference; frames are (N, 3, H, W), 0..1."""
+    with torch.no_grad():
+        wanted = features(target)
+    return sum(F.l1_loss(found, w) for found, w in zip(features(prediction), wanted, strict=True))
+
+
+def lednet_loss(side: Tensor | None, out: Tensor, target: Tensor, features: nn.Module | None) -> dict[str, Tensor]:
+    """Every term of Eq. 6, unweighted, by name, and their weighted sum, "loss".
+
+    out, target (N, 3, H, W), side (N, 3, H/8, W/8), float32. side None leaves out L_en (the ablation of the paper's
+    Table 3); features None leaves out the perceptual terms.
+    """
+    terms = {"l1": F.l1_loss(out, target)}
+    loss = terms["l1"]
+    if features is not None:
+        terms["perceptual"] = perceptual_loss(features, out, target)
+        loss = loss + PERCEPTUAL_WEIGHT * terms["perceptual"]
+    if side is not None:
+        small = F.interpolate(target, scale_factor=1 / SIDE_SCALE, mode="bicubic", align_corners=False)
+        terms["side_l1"] = F.l1_loss(side, small)
+        enhancement = terms["side_l1"]
+        if features is not None:
+            terms["side_perceptual"] = perceptual_loss(features, side, small)
+            enhancement = enhancement + PERCEPTUAL_WEIGHT * terms["side_perceptual"]
+        loss = loss + ENHANCEMENT_WEIGHT * enhancement
+    return terms | {"loss": loss}

@@ -1,0 +1,117 @@
+"""What the darkening network is trained on: crops of the lightness of photographs and video frames, much reduced."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from lolblur_synth import draw
+from lolblur_synth import frames as fr
+from lolblur_synth.errors import InputError
+from lolblur_synth.images import read_image
+from lolblur_synth.recipe import InputConfig
+from lolblur_synth.video import IMAGE_SUFFIXES, Input, digest, find, probe, read
+from lolblur_synth.video.inputs import image_files
+
+WELL_EXPOSED = 0.28  # mean lightness; a darker picture has nothing to darken
+EXPOSURES = (0.03, 0.5)  # requested of a crop, log-uniform; never above 95 % of what it has
+SCALES = (0.5, 1.0)  # of a stored picture, whose shorter side is twice the crop
+LAMP_SHARE = 0.3  # of the crops, in which lamps are painted; pictures of the day have few
+
+
+@dataclass(frozen=True)
+class Picture:
+    name: str
+    sha256: str  # of the file it comes from
+    lightness: np.ndarray  # (h, w) float32, L* / 100, the shorter side `size` long
+
+
+def pictures(paths: Sequence[str | Path], size: int, frames_per_video: int) -> list[Picture]:
+    """Every image, and `frames_per_video` frames spread evenly over every video, at or under `paths`.
+
+    Each is reduced to `size` on its shorter side by averaging the lightness of areas. Raises InputError for a file that
+    cannot be read and where there is none.
+    """
+    found = []
+    files = [Path(path) for path in paths]
+    for file in files:
+        if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file():
+            found.append(_photo(file, size))
+    inputs, refused = find([file for file in files if file.suffix.lower() not in IMAGE_SUFFIXES])
+    for source in inputs:
+        if source.kind == "images":
+            found += [_photo(file, size) for file in image_files(source.path)]
+        else:
+            found += _stills(source, size, frames_per_video)
+    if not found:
+        why = refused[0].message if refused else "there is no image and no video in it"
+        raise InputError(why, "give folders of well-exposed photographs or videos", "no-input")
+    return found
+
+
+def well_exposed(inputs: Sequence[str | Path], size: int, frames_per_video: int) -> list[Picture]:
+    """The `pictures`, for crops of `size`, that are bright enough to learn from. Raises InputError if none is."""
+    photos = pictures(inputs, 2 * size, frames_per_video)
+    bright = [picture for picture in photos if picture.lightness.mean() >= WELL_EXPOSED]
+    if not bright:
+        raise InputError(f"all {len(photos)} pictures are dark (mean L* below {100 * WELL_EXPOSED:.0f})",
+                         "darkening is learnt from well-exposed pictures", "too-dark")
+    return bright
+
+
+def _photo(file: Path, size: int) -> Picture:
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    return Picture(file.name, sha256, _reduced(read_image(file), size))
+
+
+def _stills(source: Input, size: int, count: int) -> list[Picture]:
+    # A rate is given because slow motion and image sequences may lack one, and it does not matter here.
+    video = probe(source, InputConfig(), fps=30.0)
+    wanted = {int(index) for index in np.linspace(0, video.frames - 1, count)}
+    sha256 = digest(source)
+    return [
+        Picture(f"{source.name} frame {index}", sha256, _reduced(frame, size))
+        for index, frame in enumerate(read(video))
+        if index in wanted
+    ]
+
+
+def _reduced(pixels: np.ndarray, size: int) -> np.ndarray:
+    """(H, W, 3) display RGB, 0..1 -> lightness, `size` on the shorter side. Enlarged where it is smaller."""
+    frame = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+    lightness = fr.lightness(frame)[0, 0].numpy()
+    height, width = lightness.shape
+    factor = size / min(height, width)
+    target = max(size, round(width * factor)), max(size, round(height * factor))
+    return cv2.resize(lightness, target, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
+
+
+def batch(photos: list[Picture], seed: int, step: int, count: int, size: int) -> tuple[Tensor, Tensor]:
+    """Crops (N, 1, size, size) and exposures (N, 1, 1, 1): a function of seed and step, so that a run can resume."""
+    rng = draw.rng(seed, "train-darken", f"step-{step}", "darken")
+    crops, exposures = [], []
+    for _ in range(count):
+        picture = photos[rng.integers(len(photos))].lightness
+        side = round(size / rng.uniform(*SCALES))
+        top, left = (int(rng.integers(extent - side + 1)) for extent in picture.shape)
+        crop = picture[top : top + side, left : left + side]
+        crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)[:, :: rng.choice((-1, 1))]
+        if rng.random() < LAMP_SHARE:
+            crop = _with_lamps(crop, rng)
+        crops.append(torch.from_numpy(np.ascontiguousarray(crop)))
+        brightest = min(EXPOSURES[1], 0.95 * max(float(crop.mean()), 2 * EXPOSURES[0]))
+        exposures.append(np.exp(rng.uniform(np.log(EXPOSURES[0]), np.log(brightest))))
+    return torch.stack(crops)[:, None], torch.tensor(exposures, dtype=torch.float32)[:, None, None, None]
+
+
+def _with_lamps(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One to three soft white discs on the crop, 1 to 5 cells in radius."""
+    discs = np.zeros_like(crop)
+    for _ in range(rng.integers(1, 4)):
+        cv2.circle(discs, rng.integers(0, len(crop), 2).tolist(), int(rng.integers(1, 6)), 1.3, -1)
+    return np.maximum(crop, cv2.GaussianBlur(discs, None, rng.uniform(0.5, 1.5)).clip(0, 1))

@@ -1,0 +1,84 @@
+"""One quick look at a whole video: does every frame decode, where are the scene cuts, are frames repeated?
+
+Frames are compared as grey thumbnails of about 160 columns. A cut shows in their *decorrelation*, 1 - r of the square
+roots of the thumbnails: at night the mean difference of two shots may be less than that of one firework, but two shots
+do not look alike. A flash looks like a cut, except that the frame after it looks like the frame before it.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from lolblur_synth.video.reader import Video, luma
+
+COLUMNS = 160
+NOISE = 0.01  # standard deviation below which a thumbnail counts as black, so that two black frames are alike
+STILL = 0.5 / 255  # mean absolute difference below which nothing moves
+LONGEST_REPEAT = 16  # frames
+
+
+@dataclass(frozen=True)
+class Survey:
+    """frames: decoded, always what `probe` counted. differences: mean absolute difference of frames i and i+1, 0..1.
+    cuts: i where a new scene begins at i+1. repeats: each picture is stored this many times in a row (8 for 30 fps kept
+    in a 240 fps file), 1 where pictures differ."""
+
+    frames: int
+    differences: tuple[float, ...]
+    cuts: tuple[int, ...]
+    repeats: int
+
+
+def survey(video: Video, cut: float = 0.15, ratio: float = 2.5) -> Survey:
+    """Decode all of `video` once, one frame in memory. Raises InputError where a frame is damaged or missing.
+
+    cut: a scene cut has a decorrelation above this, 0..1, between both frames before it and both frames after it;
+    ratio: and above this many times the decorrelation of the frames within its two neighbouring pairs.
+    """
+    last: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=3)
+    differences, lags = [], ([], [], [])  # lags[k][i]: decorrelation of frames i and i + k + 1
+    for frame in luma(video):
+        small = _thumbnail(frame)
+        texture = np.sqrt(small) - np.sqrt(small).mean()
+        if last:
+            differences.append(round(float(np.abs(small - last[-1][0]).mean()), 6))
+        for lag, (_, earlier) in zip(lags, reversed(last), strict=False):
+            lag.append(_decorrelation(earlier, texture))
+        last.append((small, texture))
+    return Survey(video.frames, tuple(differences), _cuts(lags, cut, ratio), _repeats(np.array(differences)))
+
+
+def _thumbnail(frame: np.ndarray) -> np.ndarray:
+    height, width = frame.shape
+    scale = min(1.0, COLUMNS / width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+
+
+def _decorrelation(a: np.ndarray, b: np.ndarray) -> float:
+    floor = NOISE**2 * a.size
+    return 1 - float(((a * b).sum() + floor) / (np.sqrt((a * a).sum() * (b * b).sum()) + floor))
+
+
+def _cuts(lags: tuple[list[float], list[float], list[float]], cut: float, ratio: float) -> tuple[int, ...]:
+    one, two, three = lags
+    found = []
+    for i, here in enumerate(one):
+        across = [here, *two[max(i - 1, 0):i + 1], *three[max(i - 1, 0):i]]  # every pair of i-1, i with i+1, i+2
+        around = max([*one[max(i - 1, 0):i], *one[i + 1:i + 2]], default=0.0)
+        if min(across) > max(cut, ratio * around):
+            found.append(i)
+    return tuple(found)
+
+
+def _repeats(differences: np.ndarray) -> int:
+    """The longest period at which one difference is clear and those between are not, wherever something moves."""
+    for period in range(LONGEST_REPEAT, 1, -1):
+        for phase in range(period):
+            blocks = differences[phase:phase + (len(differences) - phase) // period * period].reshape(-1, period)
+            moving = blocks[blocks.max(axis=1, initial=0) > STILL]
+            if len(moving) >= 4 and np.mean(moving[:, 0] > 4 * moving[:, 1:].max(axis=1)) >= 0.9:
+                return period
+    return 1

@@ -1,0 +1,162 @@
+"""models/cycleisp.py: the published layout key by key, and networks that take part in the noise."""
+
+import numpy as np
+import pytest
+import torch
+
+from lolblur_synth import draw as dr
+from lolblur_synth import weights
+from lolblur_synth.errors import InputError, WeightsError
+from lolblur_synth.models import cycleisp
+from lolblur_synth.recipe import NoiseConfig
+from lolblur_synth.stages import noise
+
+TINY = {"features": 8, "groups": 1, "blocks": 1}
+NETWORKS = (cycleisp.Rgb2Raw, cycleisp.ColorBranch, cycleisp.Raw2Rgb)
+
+
+def published_keys(groups: int, blocks: int, ends: dict) -> dict:
+    """Names and shapes of an official checkpoint, written out from its description."""
+    keys = dict(ends)
+    for g in range(groups):
+        for d in range(blocks):
+            dab = f"body.{g}.body.{d}"
+            keys |= {
+                f"{dab}.SA.spatial.conv.weight": (1, 2, 3, 3),
+                f"{dab}.CA.conv_du.0.weight": (12, 96, 1, 1), f"{dab}.CA.conv_du.0.bias": (12,),
+                f"{dab}.CA.conv_du.2.weight": (96, 12, 1, 1), f"{dab}.CA.conv_du.2.bias": (96,),
+                f"{dab}.body.0.weight": (96, 96, 3, 3), f"{dab}.body.0.bias": (96,), f"{dab}.body.1.weight": (96,),
+                f"{dab}.body.2.weight": (96, 96, 3, 3), f"{dab}.body.2.bias": (96,),
+                f"{dab}.conv1x1.weight": (96, 192, 1, 1), f"{dab}.conv1x1.bias": (96,),
+            }  # fmt: skip
+        keys |= {f"body.{g}.body.{blocks}.weight": (96, 96, 3, 3), f"body.{g}.body.{blocks}.bias": (96,)}
+    keys |= {f"body.{groups}.weight": (96, 96, 3, 3), f"body.{groups}.bias": (96,), f"body.{groups + 1}.weight": (96,)}
+    return keys
+
+
+PUBLISHED = {
+    cycleisp.Rgb2Raw: (3_143_109, 193, published_keys(3, 5, {
+        "head.0.weight": (96, 3, 3, 3), "head.0.bias": (96,), "tail.0.weight": (3, 96, 3, 3), "tail.0.bias": (3,)})),
+    cycleisp.ColorBranch: (1_084_419, 60, published_keys(2, 2, {
+        "blur.weight": (3, 1, 21, 21), "head.0.weight": (96, 3, 3, 3), "head.0.bias": (96,),
+        "tail.0.weight": (96, 96, 3, 3), "tail.0.bias": (96,)})),
+    cycleisp.Raw2Rgb: (3_244_110, 198, published_keys(3, 5, {
+        "head.0.weight": (96, 4, 3, 3), "head.0.bias": (96,), "tail.0.weight": (96, 96, 3, 3), "tail.0.bias": (96,),
+        "tail.1.weight": (96,), "tail_rgb.0.weight": (12, 96, 1, 1), "tail_rgb.0.bias": (12,),
+        "conv1x1.0.weight": (96, 192, 1, 1), "conv1x1.0.bias": (96,)})),
+}  # fmt: skip
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A folder of three small networks with random weights."""
+    torch.manual_seed(0)
+    for network, name in zip(NETWORKS, cycleisp.FILES, strict=True):
+        weights.save(network(**TINY), tmp_path / f"{name}.safetensors", {"size": TINY})
+    return tmp_path
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_published_layout_to_the_last_parameter(network):
+    count, entries, keys = PUBLISHED[network]
+    module = network()
+    assert sum(p.numel() for p in module.parameters()) == count
+    assert {name: tuple(value.shape) for name, value in module.state_dict().items()} == keys and len(keys) == entries
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_published_checkpoint_loads_strictly(network, tmp_path):
+    """With the prefix of DataParallel, the nesting, and the shared PReLU repeated once a block."""
+    keys = PUBLISHED[network][2]
+    prelu = torch.rand(96)
+    state = {f"module.{k}": prelu if s == (96,) and k.endswith("weight") else torch.rand(s) for k, s in keys.items()}
+    torch.save({"epoch": 3, "state_dict": state}, tmp_path / "joint.pth")
+    module = network()
+    weights.load(module, tmp_path / "joint.pth")
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, state[f"module.{name}"])
+    other = NETWORKS[NETWORKS.index(network) - 1]()
+    with pytest.raises(WeightsError):
+        weights.load(other, tmp_path / "joint.pth")
+
+
+def test_shapes_and_the_mosaic():
+    torch.manual_seed(0)
+    rgb2raw, colour, raw2rgb = (network(**TINY).eval() for network in NETWORKS)
+    display = torch.rand(2, 3, 24, 32)
+    with torch.inference_mode():
+        raw, gate = rgb2raw(display), colour(display)
+        assert raw.shape == (2, 4, 12, 16) and gate.shape == (2, 8, 12, 16) and 0 < gate.min() and gate.max() < 1
+        assert raw2rgb(raw, gate).shape == display.shape
+        camera = rgb2raw.tail(rgb2raw.body(rgb2raw.head(display)))
+    for plane, (channel, y, x) in enumerate(((0, 0, 0), (1, 0, 1), (1, 1, 0), (2, 1, 1))):
+        assert torch.equal(raw[:, plane], camera[:, channel, y::2, x::2])
+
+
+def test_the_colour_branch_sees_colours_not_detail():
+    torch.manual_seed(0)
+    colour = cycleisp.ColorBranch(**TINY).eval()
+    assert colour.blur.weight.sum((1, 2, 3)).tolist() == pytest.approx([1, 1, 1], abs=1e-5)
+    flat = torch.full((1, 3, 64, 64), 0.5)
+    checks = flat + 0.2 * ((torch.arange(64)[:, None] + torch.arange(64)) % 2 - 0.5)
+    with torch.inference_mode():
+        assert (colour(flat) - colour(checks)).abs().max() < 1e-3 < (colour(flat) - colour(flat * 0.5)).abs().max()
+
+
+def test_one_prelu_for_all_blocks_learns_once():
+    module = cycleisp.Rgb2Raw(**TINY)
+    slopes = [m for m in module.modules() if isinstance(m, torch.nn.PReLU)]
+    assert len(slopes) == 1
+    module(torch.rand(1, 3, 8, 8)).sum().backward()
+    assert slopes[0].weight.grad is not None
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 9, 8), (1, 4, 8, 8), (3, 8, 8)])
+def test_odd_frames_are_refused(shape):
+    with pytest.raises(InputError):
+        cycleisp.Rgb2Raw(**TINY)(torch.rand(shape))
+    with pytest.raises(InputError, match="more than 10"):
+        cycleisp.ColorBranch(**TINY)(torch.rand(1, 3, 8, 8))
+
+
+def config_of(folder, **options) -> NoiseConfig:
+    return NoiseConfig(model="cycleisp", probability=1.0, weights=str(folder), **options)
+
+
+def test_the_networks_make_noise_without_a_round_trip(tiny):
+    """Noise without a level leaves the frame as it is, however poor the networks; more of it, more noise."""
+    frames = torch.rand(2, 3, 33, 40) * 0.8
+    frames[..., :4, :4] = 1.0
+    config = config_of(tiny)
+    drawn = noise.draw(config, dr.rng(0, "video", "segment-0", "noise"))
+    silent = noise.Draw(True, 1, shot=(0.0,) * 3, read=(0.0,) * 3)
+    torch.testing.assert_close(noise.apply(frames, config, silent), frames, atol=1e-6, rtol=0)
+    out = noise.apply(frames, config, drawn)
+    assert (
+        out.shape == frames.shape
+        and out.min() >= 0
+        and out.max() <= 1
+        and torch.equal(out[..., :4, :4], frames[..., :4, :4])
+    )
+    assert torch.equal(out, noise.apply(frames, config, drawn))
+    loud = noise.Draw(True, drawn.seed, shot=(1e-2,) * 3, read=(1e-4,) * 3)
+    assert (noise.apply(frames, config, loud) - frames).std() > 2 * (out - frames).std() > 0
+    first, second = out - frames
+    assert abs(np.corrcoef(first.flatten(), second.flatten())[0, 1]) < 0.2
+
+
+def test_missing_or_wrong_weights_are_one_clear_line(tiny):
+    frames = torch.rand(1, 3, 32, 32)
+    drawn = noise.draw(config_of(tiny), dr.rng(0, "video", "segment-0", "noise"))
+    with pytest.raises(WeightsError, match="unnamed folder"):
+        noise.apply(frames, config_of(""), drawn)
+    cycleisp.load.cache_clear()
+    (tiny / "ccm_joint.safetensors").unlink()
+    with pytest.raises(WeightsError, match="ccm_joint"):
+        noise.apply(frames, config_of(tiny), drawn)
+    weights.save(cycleisp.Rgb2Raw(**TINY), tiny / "ccm_joint.safetensors", {"size": TINY})
+    with pytest.raises(WeightsError, match="ColorBranch"):
+        noise.apply(frames, config_of(tiny), drawn)
+    weights.save(cycleisp.ColorBranch(**TINY), tiny / "ccm_joint.safetensors", {"size": {"features": 10**9}})
+    with pytest.raises(WeightsError, match="size"):
+        noise.apply(frames, config_of(tiny), drawn)

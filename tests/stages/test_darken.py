@@ -1,0 +1,226 @@
+"""darken: the exposure asked for is the one measured; hue, saturation and lamps stay; nothing flickers or brightens."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from lolblur_synth import draw as dr
+from lolblur_synth import frames as fr
+from lolblur_synth.errors import InputError, UsageError, WeightsError
+from lolblur_synth.recipe import DarkenConfig
+from lolblur_synth.stages import darken
+
+CONFIG = DarkenConfig()
+
+
+def draw(exposure: float = 0.1, dim: float = 0.8) -> darken.Draw:
+    return darken.Draw(exposure, dim)
+
+
+def scene(seed: int = 0, height: int = 160, width: int = 280) -> np.ndarray:
+    """A made-up picture: tinted patches of many sizes, soft shading and some texture. (H, W, 3) float32, 0..1."""
+    rng = np.random.default_rng(seed)
+    picture = np.full((height, width, 3), rng.uniform(0.4, 0.7, 3))
+    for _ in range(40):
+        centre = rng.integers(0, (width, height))
+        colour = rng.uniform(0.05, 0.93, 3).tolist()
+        cv2.circle(picture, centre.tolist(), int(rng.integers(4, 50)), colour, -1, cv2.LINE_AA)
+    shade = cv2.resize(rng.uniform(0.6, 1.0, (3, 4)), (width, height), interpolation=cv2.INTER_CUBIC)
+    return (picture * shade[..., None] + rng.normal(0, 0.01, (height, width, 1))).clip(0, 0.95).astype(np.float32)
+
+
+def stack(*pictures: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
+
+
+def with_lamp(picture: np.ndarray, radius: int) -> torch.Tensor:
+    """A white disc with a soft rim in the middle of a darker room."""
+    y, x = np.mgrid[: picture.shape[0], : picture.shape[1]]
+    distance = np.hypot(y - picture.shape[0] / 2, x - picture.shape[1] / 2)
+    disc = 1 / (1 + np.exp((distance - radius) / 2))[..., None]
+    return stack((0.7 * picture * (1 - disc) + 1.2 * disc).clip(0, 1).astype(np.float32))
+
+
+def chroma(frames: torch.Tensor) -> torch.Tensor:
+    """Each channel's share of the linear light, where there is enough of it to tell."""
+    light = fr.srgb_to_light(frames)
+    return light / light.sum(1, keepdim=True).clamp_min(1e-6)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_exposure_asked_for_is_achieved_and_rises_with_the_request(seed):
+    frames = stack(scene(seed))
+    requests = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
+    got = [darken.exposure_of(darken.apply(frames, CONFIG, draw(e)), frames) for e in requests]
+    np.testing.assert_allclose(got, requests, atol=0.006)
+    assert np.all(np.diff(got) > 0)
+
+
+def test_every_pixel_is_darkened_and_none_brightened():
+    frames = stack(scene())
+    out = darken.apply(frames, CONFIG, draw(0.1))
+    assert (out <= frames + 1e-6).all() and out.min() >= 0 and out.isfinite().all() and out.dtype == torch.float32
+
+
+def test_the_darkening_varies_in_space():
+    """Not one gain, and not one curve: pixels of equal lightness in different surroundings end differently."""
+    frames = stack(scene())
+    before, after = fr.lightness(frames), fr.lightness(darken.apply(frames, CONFIG, draw(0.1)))
+    alike = (before - 0.45).abs() < 0.01
+    assert after[alike].std() > 0.002
+    gain = fr.lightness_to_luminance(after) / fr.lightness_to_luminance(before)
+    assert gain.std() / gain.mean() > 0.05
+
+
+def test_hue_and_saturation_stay():
+    frames = stack(scene())
+    for exposure in (0.03, 0.1, 0.3):
+        out = darken.apply(frames, CONFIG, draw(exposure))
+        bright_enough = fr.luminance(out) > 1e-3
+        assert ((chroma(out) - chroma(frames)).abs() * bright_enough).max() < 2e-3
+
+
+def test_small_lamps_stay_lit_without_a_dark_ring():
+    for radius in (4, 8, 11):
+        frames = with_lamp(scene(3), radius)
+        out = darken.apply(frames, CONFIG, draw(0.1))
+        lit = fr.lightness(frames) > 0.98
+        assert lit.sum() > 5
+        assert (fr.lightness(out)[lit] > 0.98).float().mean() >= 0.95
+        flat = with_lamp(np.full((160, 280, 3), 0.5, np.float32), radius)
+        profile = fr.lightness(darken.apply(flat, CONFIG, draw(0.1)))[0, 0, 80, 140:]
+        assert (profile.diff() <= 2e-3).all(), "from the lamp outwards it only gets darker"
+
+
+def test_a_clipped_sky_is_no_lamp_unless_asked():
+    frames = stack(scene(3))
+    frames[:, :, :60] = 1.0
+    dark = fr.lightness(darken.apply(frames, CONFIG, draw(0.1)))[:, :, 4:50]
+    kept = fr.lightness(darken.apply(frames, DarkenConfig(lamp_area=1.0), draw(0.1)))[:, :, 4:50]
+    assert dark.max() < 0.6 and kept.min() > 0.98
+
+
+def test_the_lamp_weight_is_smooth_in_the_size_of_the_lamp():
+    """A lamp that grows past the limit dims step by step: it would flicker otherwise."""
+    peaks = []
+    for radius in range(10, 27):
+        lightness = fr.lightness(with_lamp(np.full((160, 280, 3), 0.5, np.float32), radius))
+        peaks.append(float(darken.lamps(lightness, CONFIG.lamp_area)[0, 0, 80, 140]))
+    assert peaks[0] > 0.99 and peaks[-1] < 0.01 and np.abs(np.diff(peaks)).max() < 0.45
+    assert np.all(np.diff(peaks) <= 1e-3)
+
+
+def test_a_static_scene_with_noise_does_not_flicker():
+    still, rng = scene(4), np.random.default_rng(0)
+    noisy = [(still + rng.normal(0, 2 / 255, still.shape)).clip(0, 1).astype(np.float32) for _ in range(12)]
+    out = fr.lightness(darken.apply(stack(*noisy), CONFIG, draw(0.1))).mean((1, 2, 3))
+    alone = [float(fr.lightness(darken.apply(stack(frame), CONFIG, draw(0.1))).mean()) for frame in noisy]
+    assert out.std() / out.mean() < 0.002
+    assert np.std(alone) / np.mean(alone) < 0.002
+
+
+def test_one_strength_for_the_window():
+    """A frame that is darker than its neighbours stays darker: the window is calibrated as a whole."""
+    still = scene(5)
+    out = darken.apply(stack(still, still * 0.7, still), CONFIG, draw(0.1))
+    levels = fr.lightness(out).mean((1, 2, 3))
+    assert levels[1] < 0.9 * levels[0] and levels[0] == pytest.approx(float(levels[2]), rel=1e-3)
+    assert float(levels.mean()) == pytest.approx(0.1, abs=0.006)
+
+
+def test_frames_darker_than_the_request_stay_as_they_are():
+    frames = stack(scene() * 0.2)
+    assert not darken.achievable(frames, 0.3) and darken.achievable(frames, 0.02)
+    assert darken.apply(frames, CONFIG, draw(0.3)).equal(frames)
+    assert not darken.maps(frames, CONFIG, draw(0.3)).any()
+
+
+def test_black_white_and_grey_frames():
+    black, white = torch.zeros(2, 3, 40, 60), torch.ones(1, 3, 40, 60)
+    assert darken.apply(black, CONFIG, draw()).equal(black)
+    assert darken.scale(black, CONFIG, draw()).equal(black)
+    out = darken.apply(white, CONFIG, draw(0.2))
+    assert darken.exposure_of(out, white) == pytest.approx(0.2, abs=0.006), "all is saturated: all of it counts"
+    assert darken.scale(white, CONFIG, draw()).allclose(white, atol=1e-5)
+    grey = torch.full((1, 3, 40, 60), 0.6)
+    out = darken.apply(grey, CONFIG, draw(0.2))
+    assert (out.amax(1) - out.amin(1)).max() < 1e-5
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (8, 8), (17, 31), (641, 7)])
+def test_any_size(size):
+    frames = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(1)) * 0.5 + 0.3
+    out = darken.apply(frames, CONFIG, draw(0.1))
+    assert out.shape == frames.shape and darken.exposure_of(out, frames) == pytest.approx(0.1, abs=0.02)
+
+
+@pytest.mark.parametrize("exposure", [0.0, 1.0, -0.1, 1.5, float("nan")])
+def test_exposures_that_cannot_be(exposure):
+    with pytest.raises(UsageError, match="not between 0 and 1"):
+        darken.apply(stack(scene()), CONFIG, draw(exposure))
+
+
+def test_frames_that_cannot_be():
+    with pytest.raises(InputError, match="NaN"):
+        darken.apply(torch.full((1, 3, 8, 8), torch.nan), CONFIG, draw())
+    with pytest.raises(InputError, match="expected"):
+        darken.scale(torch.zeros(1, 1, 8, 8), CONFIG, draw())
+    with pytest.raises(WeightsError, match="no such weights"):
+        darken.apply(stack(scene()), DarkenConfig(weights="nowhere"), draw())
+
+
+def test_the_ground_truth_is_dimmed_mildly_with_white_fixed():
+    frames = with_lamp(scene(6), 8)
+    out = darken.scale(frames, CONFIG, draw(dim=0.7))
+    before, after = fr.lightness(frames), fr.lightness(out)
+    expected = before - 0.3 * before * (1 - before)
+    assert after.allclose(expected, atol=2e-4)
+    assert (chroma(out) - chroma(frames)).abs().max() < 1e-3
+    assert darken.scale(frames, CONFIG, draw(dim=1.0)).equal(frames)
+
+
+def test_draws_are_uniform_in_their_ranges_and_repeatable():
+    config = DarkenConfig(exposure=(0.1, 0.2), dim=(0.5, 0.6))
+    drawn = [darken.draw(config, dr.rng(0, "v", f"segment-{i}", "darken")) for i in range(200)]
+    exposures, dims = np.array([(d.exposure, d.dim) for d in drawn]).T
+    assert exposures.min() >= 0.1 and exposures.max() <= 0.2 and exposures.std() == pytest.approx(0.029, abs=0.005)
+    assert dims.min() >= 0.5 and dims.max() <= 0.6
+    assert drawn[3] == darken.draw(config, dr.rng(0, "v", "segment-3", "darken"))
+
+
+def test_maps_are_what_apply_uses():
+    frames = with_lamp(scene(7), 8)
+    maps = darken.maps(frames, CONFIG, draw(0.1))
+    assert maps.shape == (1, 1, 160, 280) and maps.min() >= 0 and maps.max() <= 1
+    assert maps[fr.lightness(frames) > 0.98].max() < 1e-6, "lamps are kept"
+    lightness = fr.lightness(frames)
+    for _ in range(8):
+        lightness = lightness - maps * lightness * (1 - lightness / 1.1)
+    assert fr.lightness(darken.apply(frames, CONFIG, draw(0.1))).allclose(lightness, atol=1e-3)
+
+
+def test_same_bytes_for_any_number_of_threads():
+    frames, threads = stack(scene(8), scene(9)), torch.get_num_threads()
+    results = []
+    for count in (1, 2, 4):
+        torch.set_num_threads(count)
+        results.append(darken.apply(frames, CONFIG, draw(0.12)))
+    torch.set_num_threads(threads)
+    assert results[0].equal(results[1]) and results[0].equal(results[2])
+
+
+def test_the_input_is_left_alone():
+    frames = stack(scene())
+    before = frames.clone()
+    darken.apply(frames, CONFIG, draw())
+    darken.scale(frames, CONFIG, draw())
+    assert frames.equal(before)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_agrees():
+    frames = with_lamp(scene(10), 8)
+    out = darken.apply(frames.cuda(), CONFIG, draw(0.1)).cpu()
+    assert (out - darken.apply(frames, CONFIG, draw(0.1))).abs().max() < 2e-3

@@ -1,0 +1,117 @@
+"""evaluate: its means are those of its metrics, files are found in both layouts, and nothing missing is passed over."""
+
+import csv
+import json
+import logging
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from lolblur_synth import metrics, weights
+from lolblur_synth.errors import InputError, UsageError, WeightsError
+from lolblur_synth.evaluate import PAPER, evaluate, gamma_gain, table
+from lolblur_synth.models.lednet import LEDNet
+
+FAST = {"metrics": "psnr_rgb,ssim_y", "quiet": True}
+
+
+def scene(seed, size=(24, 32)):
+    generator = np.random.default_rng(seed)
+    return cv2.resize(generator.random((4, 5, 3)), size[::-1], interpolation=cv2.INTER_CUBIC).clip(0, 1)
+
+
+def write(path, image):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.rint(255 * image).astype(np.uint8)[..., ::-1])
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Two clips of two frames, a white patch in one frame alone."""
+    for clip in range(2):
+        for frame in range(2):
+            high = scene(10 * clip + frame) * 0.9
+            if (clip, frame) == (1, 1):
+                high[:8, :8] = 1
+            write(tmp_path / f"data/test/high_sharp_scaled/{clip:04d}/{frame:04d}.png", high)
+            write(tmp_path / f"data/test/low_blur_noise/{clip:04d}/{frame:04d}.png", 0.5 * high**2)
+    return tmp_path / "data"
+
+
+def results(dataset, folder, pattern):
+    """The ground truth, 10 code values brighter."""
+    for file in (dataset / "test/high_sharp_scaled").rglob("*.png"):
+        brighter = np.clip(cv2.imread(str(file)).astype(int) + 10, 0, 255)
+        write(folder / pattern.format(clip=file.parent.name, frame=file.stem), brighter[..., ::-1] / 255)
+    return folder
+
+
+@pytest.mark.parametrize("pattern", ["{clip}/{frame}.png", "{clip}_{frame}.png", "deep/er/{clip}/{frame}.png"])
+def test_results_are_found_in_every_layout(dataset, tmp_path, pattern):
+    report = evaluate(results(dataset, tmp_path / "results", pattern), dataset, **FAST)
+    assert len(report["frames"]) == 4 and [clip["clip"] for clip in report["clips"]] == ["0000", "0001"]
+    assert report["frames"][0]["psnr_rgb"] == pytest.approx(20 * np.log10(255 / 10), abs=0.05)
+
+
+def test_means_baselines_and_saturated_pixels(dataset, tmp_path):
+    report = evaluate(results(dataset, tmp_path / "results", "{clip}/{frame}.png"), dataset, tmp_path / "out", **FAST)
+    frames = [row["psnr_rgb"] for row in report["frames"]]
+    assert report["mean"]["psnr_rgb"] == pytest.approx(np.mean(frames))
+    assert report["clips"][1]["psnr_rgb"] == pytest.approx(np.mean(frames[2:]))
+    assert np.isnan(report["frames"][0]["psnr_saturated"]), "no white pixel there"
+    assert report["frames"][3]["psnr_saturated"] == float("inf"), "white stayed white"
+    assert report["baselines"]["gamma_gain"]["psnr_rgb"] > report["baselines"]["input"]["psnr_rgb"] + 10
+    with (tmp_path / "out/evaluation.csv").open() as file:
+        assert [row["frame"] for row in csv.DictReader(file)] == ["0000", "0001"] * 2
+    written = json.loads((tmp_path / "out/evaluation.json").read_text())
+    assert written["frames"][0]["psnr_saturated"] is None
+    text = table(report)
+    assert all(name in text for name, *_ in PAPER) and "0001" in text and "(gamma_gain)" in text
+
+
+def test_a_network_is_scored_in_its_range(dataset, tmp_path):
+    """A network that answers mid grey, whatever it sees, in either range."""
+    scores = []
+    for value_range, grey in (("0..1", 0.5), ("-1..1", 0.0)):
+        net = LEDNet(0.125)
+        with torch.no_grad():
+            net.D_block0[1].weight.zero_()
+            net.D_block0[1].bias.fill_(grey)
+        about = {"network": "lednet", "options": net.options, "range": value_range}
+        weights.save(net, tmp_path / f"run{value_range}/lednet.safetensors", about)
+        report = evaluate(tmp_path / f"run{value_range}", dataset, baselines=False, **FAST)
+        scores.append(report["mean"]["psnr_rgb"])
+        assert report["baselines"] == {}
+    high = torch.from_numpy(np.stack([cv2.imread(str(f)) for f in (dataset / "test/high_sharp_scaled").rglob("*.png")]))
+    high = high.permute(0, 3, 1, 2).float() / 255
+    wanted = metrics.psnr_rgb(torch.full_like(high, 128 / 255), high).mean().item()
+    assert scores == pytest.approx([wanted, wanted], abs=1e-3)
+
+
+def test_gamma_gain_undoes_a_gamma_and_a_gain():
+    high = torch.from_numpy(scene(3, (48, 64))).permute(2, 0, 1)[None].float() * 0.8 + 0.1
+    assert metrics.psnr_rgb(gamma_gain(0.3 * high**2, high), high) > 40
+
+
+def test_what_is_missing_or_wrong_is_named(dataset, tmp_path, monkeypatch, caplog):
+    folder = results(dataset, tmp_path / "results", "{clip}/{frame}.png")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "none"))
+    with caplog.at_level(logging.WARNING):
+        assert evaluate(folder, dataset, quiet=True)["metrics"][-1] == "ssim_rgb"
+    assert "without lpips_alex, lpips_vgg, niqe" in caplog.text
+    with pytest.raises(WeightsError, match="lpips_alex"):
+        evaluate(folder, dataset, metrics="lpips_alex", quiet=True)
+    with pytest.raises(UsageError, match="'psnr'"):
+        evaluate(folder, dataset, metrics="psnr", quiet=True)
+    with pytest.raises(WeightsError, match="nowhere"):
+        evaluate(tmp_path / "nowhere", dataset, **FAST)
+    with pytest.raises(InputError, match="train/low_blur_noise"):
+        evaluate(folder, dataset, split="train", **FAST)
+    write(folder / "0001/0000.png", scene(0, (8, 8)))
+    with pytest.raises(InputError, match="8x8, the dataset has 32x24"):
+        evaluate(folder, dataset, **FAST)
+    (folder / "0001/0000.png").unlink()
+    with pytest.raises(InputError, match="1 of 4 frames are missing, first 0001/0000"):
+        evaluate(folder, dataset, **FAST)

@@ -1,0 +1,332 @@
+"""Training: it learns, it resumes bit for bit, two processes equal one, and nothing bad is passed over in silence."""
+
+import csv
+import dataclasses
+import logging
+import os
+import subprocess
+import sys
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from lolblur_synth import metrics, weights
+from lolblur_synth.errors import ForeignOutput, InputError, Interrupted, LolblurError, NoSpace, UsageError, WeightsError
+from lolblur_synth.models import vgg
+from lolblur_synth.models.lednet import enhance, load
+from lolblur_synth.training import checkpoint, data, lednet
+from lolblur_synth.training.config import LednetConfig, checked
+from lolblur_synth.training.lednet import learning_rate, train_lednet
+from lolblur_synth.training.losses import lednet_loss
+
+TINY = {"width": 0.125, "crop": 16, "batch": 2, "perceptual": "none", "workers": 0, "device": "cpu"}
+
+
+def write_pairs(root, clips=3, frames=2, size=(24, 32), split="train", pattern="{split}/{folder}/{clip}/{frame}.png"):
+    """Smooth coloured scenes, and the same dark and blurred."""
+    generator = np.random.default_rng(0)
+    for clip in range(clips):
+        for frame in range(frames):
+            high = cv2.resize(generator.random((4, 5, 3)), size[::-1], interpolation=cv2.INTER_CUBIC).clip(0, 1)
+            low = 0.3 * cv2.GaussianBlur(high, (0, 0), 1.5) ** 2.2
+            for folder, image in (("low_blur_noise", low), ("high_sharp_scaled", high)):
+                path = root / pattern.format(split=split, folder=folder, clip=f"{clip:04d}", frame=f"{frame:04d}")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(path), np.rint(255 * image).astype(np.uint8))
+    return root
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return write_pairs(tmp_path_factory.mktemp("data"))
+
+
+def final_state(out):
+    return checkpoint.latest(out / "checkpoints")
+
+
+def same(a, b):
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+# the loop
+
+def test_it_learns(tmp_path, dataset):
+    """After 100 small steps the loss has fallen, and frames come out better than the input and their mean colour."""
+    result = train_lednet(dataset, tmp_path / "run", quiet=True, iterations=100, lr=2e-3, save_every=50, **TINY | {
+        "width": 0.25, "batch": 4, "crop": 24})
+    with (tmp_path / "run" / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["iteration"] for row in rows] == ["50", "100"]
+    assert float(rows[1]["loss"]) < float(rows[0]["loss"])
+    net, value_range = load(result["weights"])
+    assert value_range == "0..1" and net.options["width"] == 0.25
+    assert weights.about(result["weights"])["iterations"] == 100
+    scores = []
+    for pair in data.hold_out(data.find_pairs(dataset, "train"))[0]:
+        low, high = (frame[None] for frame in data.read_pair(pair))
+        mean = high.mean((2, 3), keepdim=True).expand_as(high)
+        scores.append([metrics.psnr_rgb(x, high).item() for x in (enhance(net, low), low, mean)])
+    ours, identity, mean = np.mean(scores, 0)
+    assert ours > identity + 5 and ours > mean + 0.5
+
+
+def test_resume_is_bit_exact(tmp_path, dataset):
+    """Stopped in the middle by a signal and continued, with other loader settings, it ends in the same bits."""
+    options = TINY | {"iterations": 6, "lr": 1e-3}
+    train_lednet(dataset, tmp_path / "whole", quiet=True, **options)
+    original = lednet._Run.step
+
+    def step(run, low, high, stop=False):
+        return original(run, low, high, stop or run.iteration == 2)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lednet._Run, "step", step)
+        assert train_lednet(dataset, tmp_path / "parts", quiet=True, **options)["iteration"] == 3
+    train_lednet(dataset, tmp_path / "parts", quiet=True, **options | {"workers": 1, "save_every": 2})
+    whole, parts = final_state(tmp_path / "whole"), final_state(tmp_path / "parts")
+    assert whole["iteration"] == parts["iteration"] == 6
+    assert same(whole["params"], parts["params"]) and same(whole["params_ema"], parts["params_ema"])
+    assert same(whole["adam"]["state"], parts["adam"]["state"])
+    assert (tmp_path / "whole/lednet.safetensors").read_bytes() == (tmp_path / "parts/lednet.safetensors").read_bytes()
+
+
+def test_signal_saves_and_says_so(tmp_path, dataset, monkeypatch):
+    original = lednet._Run.step
+
+    def step(run, low, high, stop=False):
+        if run.iteration == 1:
+            os.kill(os.getpid(), 15)
+        return original(run, low, high, stop)
+
+    monkeypatch.setattr(lednet._Run, "step", step)
+    with pytest.raises(Interrupted, match="after iteration"):
+        train_lednet(dataset, tmp_path, quiet=True, iterations=50, **TINY)
+    assert 2 <= final_state(tmp_path)["iteration"] <= 3
+
+
+def test_time_limit(tmp_path, dataset):
+    result = train_lednet(dataset, tmp_path, quiet=True, iterations=50, max_minutes=1e-9, **TINY)
+    assert result["iteration"] == final_state(tmp_path)["iteration"] == 1
+
+
+def test_dry_run_writes_nothing(tmp_path, dataset):
+    result = train_lednet(dataset, tmp_path / "run", dry_run=True, iterations=50, **TINY)
+    assert result["seconds_per_step"] > 0 and result["pairs"] == 4 and result["val_pairs"] == 2
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_processes_equal_one(tmp_path, dataset):
+    """torchrun with gloo on the CPU: same global batch, same weights to 1e-5."""
+    options = TINY | {"iterations": 2, "lr": 1e-3}
+    train_lednet(dataset, tmp_path / "one", quiet=True, **options)
+    script = tmp_path / "train.py"
+    script.write_text("import sys\nfrom lolblur_synth.training.lednet import train_lednet\n"
+                      f"train_lednet({str(dataset)!r}, {str(tmp_path / 'two')!r}, quiet=True, **{options!r})\n")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    alone = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=alone, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    one, two = final_state(tmp_path / "one")["params"], final_state(tmp_path / "two")["params"]
+    assert max((one[key] - two[key]).abs().max().item() for key in one) < 1e-5
+
+
+@pytest.mark.parametrize("ablation", [{"side_loss": False}, {"ppm": False, "curve": False}, {"skip": "concat"},
+                                      {"range": "-1..1", "ema": 0.0, "precision": "bfloat16"}])
+def test_ablations_run_by_option(tmp_path, dataset, ablation):
+    result = train_lednet(dataset, tmp_path, quiet=True, iterations=2, **TINY | ablation)
+    net, value_range = load(result["weights"])
+    assert result["iteration"] == 2 and value_range == ablation.get("range", "0..1")
+    assert net.options["skip"] == ablation.get("skip", "fac") and net.options["ppm"] == ablation.get("ppm", True)
+
+
+# losses
+
+def test_loss_is_equation_6():
+    torch.manual_seed(0)
+    side, out, target = torch.rand(1, 3, 8, 8), torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64)
+
+    def double(frame):
+        return [frame * 2, frame]
+
+    terms = lednet_loss(side, out, target, double)
+    small = torch.nn.functional.interpolate(target, (8, 8), mode="bicubic", align_corners=False)
+    l1, side_l1 = (out - target).abs().mean(), (side - small).abs().mean()
+    assert terms["loss"].item() == pytest.approx((l1 * 1.03 + 0.8 * side_l1 * 1.03).item(), rel=1e-5)
+    assert lednet_loss(None, out, target, None).keys() == {"l1", "loss"}
+
+
+def test_learning_rate():
+    config = LednetConfig(iterations=1000)
+    rates = [learning_rate(config, i) for i in (0, 500, 1000)]
+    assert rates == pytest.approx([1e-4, (1e-4 + 1e-7) / 2, 1e-7])
+
+
+def test_perceptual_loss_is_never_skipped_in_silence(tmp_path, dataset, monkeypatch, caplog):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "empty"))
+    with pytest.raises(WeightsError, match="vgg19"):
+        train_lednet(dataset, tmp_path / "a", dry_run=True, **TINY | {"perceptual": "vgg19"})
+    with caplog.at_level(logging.WARNING):
+        train_lednet(dataset, tmp_path / "a", dry_run=True, **TINY | {"perceptual": "auto"})
+    assert "without the perceptual loss" in caplog.text
+
+
+def test_perceptual_loss_trains(tmp_path):
+    dataset = write_pairs(tmp_path / "data", clips=2, frames=1, size=(64, 64))
+    torch.manual_seed(0)
+    net = vgg.Features("vgg16", vgg.PERCEPTUAL["vgg16"])
+    weights.save(net, tmp_path / "vgg16.safetensors", {})
+    result = train_lednet(dataset, tmp_path / "run", quiet=True, iterations=1, **TINY | {
+        "crop": 64, "batch": 1, "perceptual": "vgg16", "vgg_weights": str(tmp_path / "vgg16.safetensors")})
+    with (tmp_path / "run" / "log.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["perceptual"]) > 0 and float(row["side_perceptual"]) > 0 and result["iteration"] == 1
+    with pytest.raises(UsageError, match="too small"):
+        train_lednet(dataset, tmp_path / "b", dry_run=True, **TINY | {
+            "crop": 32, "perceptual": "vgg16", "vgg_weights": str(tmp_path / "vgg16.safetensors")})
+
+
+# checkpoints
+
+def test_three_checkpoints_are_kept_and_a_damaged_one_is_stepped_over(tmp_path, caplog):
+    for iteration in (1, 2, 3, 4):
+        checkpoint.save(tmp_path, iteration, {"iteration": iteration, "x": torch.full((1000,), iteration)})
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == ["00000002.pt", "00000003.pt", "00000004.pt"]
+    with zipfile.ZipFile(files[-1]) as archive:
+        at = next(i for i in archive.infolist() if "data/0" in i.filename).header_offset + 2000
+    broken = bytearray(files[-1].read_bytes())
+    broken[at] ^= 1  # one bit of a tensor: torch alone would not notice
+    files[-1].write_bytes(broken)
+    with caplog.at_level(logging.WARNING):
+        assert checkpoint.latest(tmp_path)["iteration"] == 3
+    assert "00000004.pt" in caplog.text
+    for file in files:
+        file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(InputError, match="all checkpoints are damaged"):
+        checkpoint.latest(tmp_path)
+
+
+def test_a_hostile_checkpoint_runs_nothing(tmp_path):
+    class Shell:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "owned"), "w"))
+
+    torch.save({"x": Shell()}, tmp_path / "00000001.pt")
+    with pytest.raises(InputError, match="not a sound checkpoint"):
+        checkpoint.load(tmp_path / "00000001.pt")
+    assert not (tmp_path / "owned").exists()
+
+
+def test_full_disk_keeps_the_earlier_checkpoint(tmp_path, monkeypatch):
+    checkpoint.save(tmp_path, 1, {"iteration": 1})
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(NoSpace):
+        checkpoint.save(tmp_path, 2, {"iteration": 2})
+    assert [file.name for file in tmp_path.iterdir()] == ["00000001.pt"]
+    assert checkpoint.latest(tmp_path)["iteration"] == 1
+
+
+def test_nan_stops_and_keeps_the_checkpoint(tmp_path, dataset, monkeypatch):
+    train_lednet(dataset, tmp_path, quiet=True, iterations=50, max_minutes=1e-9, **TINY)
+    monkeypatch.setattr(lednet, "lednet_loss", lambda side, out, *_: {"l1": out.mean(), "loss": out.mean() * torch.nan})
+    with pytest.raises(LolblurError, match="not finite at iteration 1"):
+        train_lednet(dataset, tmp_path, quiet=True, iterations=50, **TINY)
+    assert final_state(tmp_path)["iteration"] == 1
+
+
+def test_other_options_or_a_foreign_folder_are_refused(tmp_path, dataset):
+    train_lednet(dataset, tmp_path / "run", quiet=True, iterations=1, **TINY)
+    with pytest.raises(ForeignOutput, match="lr"):
+        train_lednet(dataset, tmp_path / "run", quiet=True, iterations=1, lr=0.5, **TINY)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("work of years")
+    with pytest.raises(ForeignOutput, match="not the output"):
+        train_lednet(dataset, tmp_path / "mine", quiet=True, iterations=1, **TINY)
+
+
+# data
+
+@pytest.mark.parametrize("pattern", [
+    "{split}/{folder}/{clip}/{frame}.png", "LOLBlur/{split}/{folder}/{clip}/{frame}.png",
+    "LOL-Blur/{split}/{split}/{folder}/{clip}/{frame}.png", "LOL_blur/{split}/{folder}/{folder}/{clip}/{frame}.png",
+    "LOLBlur_Dataset/{split}/{folder}/{clip}_{frame}.png"])
+def test_every_nesting_is_read(tmp_path, pattern):
+    write_pairs(tmp_path, pattern=pattern)
+    write_pairs(tmp_path, pattern=pattern, clips=1, split="test")
+    pairs = data.find_pairs(tmp_path, "train")
+    assert [(p.clip, p.frame) for p in pairs] == [(f"{c:04d}", f"{f:04d}") for c in range(3) for f in range(2)]
+    assert all("low_blur_noise" in str(p.low) and "high_sharp_scaled" in str(p.high) for p in pairs)
+    assert len(data.find_pairs(tmp_path, "test")) == 2
+
+
+def test_held_out_clips_are_not_trained_on(dataset, tmp_path):
+    train, val = data.hold_out(data.find_pairs(dataset, "train"))
+    assert {p.clip for p in train}.isdisjoint(p.clip for p in val) and len(train) + len(val) == 6
+    write_pairs(tmp_path, clips=1, frames=5)
+    train, val = data.hold_out(data.find_pairs(tmp_path, "train"))
+    assert len(train) == 4 and len(val) == 1
+
+
+def test_samples_depend_on_their_number_alone(dataset):
+    pairs = data.find_pairs(dataset, "train")
+    one, two = data.Crops(pairs, 16, seed=3), data.Crops(pairs, 16, seed=3)
+    two[40]
+    assert all(torch.equal(a, b) for a, b in zip(one[5], two[5], strict=True))
+    assert not torch.equal(one[5][0], data.Crops(pairs, 16, seed=4)[5][0])
+    epoch = data.Crops(pairs, 16, seed=3)
+    epoch[0]
+    assert sorted(epoch.order) == list(range(6))
+    low, high = one[7]
+    assert low.shape == high.shape == (3, 16, 16)
+    assert np.corrcoef(low.flatten(), high.flatten())[0, 1] > 0.5, "both frames are turned alike"
+
+
+def test_each_process_gets_its_share():
+    whole = [list(batch) for batch in data.batches(2, 4, 4)]
+    parts = [[list(batch) for batch in data.batches(2, 4, 4, rank, 2)] for rank in (0, 1)]
+    assert whole == [[8, 9, 10, 11], [12, 13, 14, 15]]
+    assert [a + b for a, b in zip(*parts, strict=True)] == whole
+
+
+def test_bad_data_is_named(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        data.find_pairs(tmp_path / "none", "train")
+    write_pairs(tmp_path)
+    with pytest.raises(InputError, match="train/low_sharp"):
+        data.find_pairs(tmp_path, "train", ("low_sharp", "high_sharp_scaled"))
+    frame = tmp_path / "train/low_blur_noise/0001/0000.png"
+    whole = frame.read_bytes()
+    frame.write_bytes(whole[:len(whole) // 2])
+    with pytest.raises(InputError, match="0000.png"):
+        data.PairDataset(tmp_path)[2]
+    cv2.imwrite(str(frame), np.zeros((24, 40, 3), np.uint8))
+    with pytest.raises(InputError, match="40x24 and 32x24"):
+        data.PairDataset(tmp_path)[2]
+    frame.unlink()
+    with pytest.raises(InputError, match="no partner, first 0001/0000"):
+        data.find_pairs(tmp_path, "train")
+    with pytest.raises(UsageError, match="INPUT:TARGET"):
+        data.pair_names("low_blur")
+
+
+# options
+
+def test_options_are_checked_and_taken_as_text():
+    config = checked(LednetConfig, {"width": "0.25", "batch": "4", "ppm": "false", "lr": "3e-4"})
+    assert (config.width, config.batch, config.ppm, config.lr) == (0.25, 4, False, 3e-4)
+    for options, what in (({"widht": 1}, "widht"), ({"batch": 0}, "batch"), ({"skip": "sum"}, "skip"),
+                          ({"ppm": "perhaps"}, "ppm"), ({"crop": "big"}, "crop"), ({"batch": 1.5}, "batch")):
+        with pytest.raises(UsageError, match=what):
+            checked(LednetConfig, options)
+    assert all(field.metadata["help"] for field in dataclasses.fields(LednetConfig))
