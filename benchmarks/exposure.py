@@ -41,7 +41,7 @@ METHODS = {
 LAMPS = {"white": (1, 1, 1), "sodium": (1, 0.62, 0.16), "red": (1, 0.09, 0.06)}
 PEAKS = (1.5, 4, 20, 100)
 R = (20.0, 40.0, 60.0, 80.0, 100.0)
-GAINS = (0.2, 0.4, 0.8, 1.6, 3.2, 8.0)
+GAINS = tuple(0.2 * 40 ** (k / 12) for k in range(13))  # 0.2..8
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -194,23 +194,31 @@ def streaks() -> None:
 
 def _streak(colour, peak: float, space: str) -> float:
     """Mean PSNR over the streak, for the one draw that fits a lamp of this colour and peak best on the mean."""
-    samples, results = 72, []
+    instants, results = average.times(1, 36) + 0.5, []
     for radius in (2, 5, 12):
         for path in (8, 30, 90):
-            light = np.stack([lamp(colour, peak, radius, path)((k + 0.5) / samples) for k in range(samples)])
+            light = np.stack([lamp(colour, peak, radius, path)(t) for t in instants])
             stack = torch.from_numpy((np.round(shown(light) * 255) / 255).astype(np.float32))
             streak = light.max((0, 1)) > 0.1
-            results.append([psnr(shown(got)[:, streak], shown(light.mean(0))[:, streak]) for got in _restore(stack, space)])
+            true = shown(light.mean(0))[:, streak]
+            results.append([psnr(shown(got)[:, streak], true) for got in _restore(stack, space)])
     return float(np.max(np.mean(results, 0)))
 
 
 def _restore(stack: torch.Tensor, space: str) -> list[np.ndarray]:
     """The exposure of ready samples, for each draw of `space`."""
+    config = ClipReverseConfig(space="linear" if space == "none" else space)
+
+    def exposed(r: float, gain: float = 0.0) -> np.ndarray:
+        return average.mean(clip_reverse.apply(stack, config, clip_reverse.Draw(r, gain))).numpy()
+
+    plain = exposed(0.0)
     if space == "none":
-        return [fr.to_linear(stack).mean(0).numpy()]
-    config = ClipReverseConfig(space=space)
-    draws = [clip_reverse.Draw(0.0, k) for k in GAINS] if space == "hdr" else [clip_reverse.Draw(r) for r in R]
-    return [average.mean(clip_reverse.apply(stack, config, draw)).numpy() for draw in draws]
+        return [plain]
+    if space == "code":
+        return [exposed(r) for r in R]
+    full = exposed(255.0, 1.0) - plain  # linear and hdr are affine in their draw
+    return [plain + full * amount for amount in (GAINS if space == "hdr" else np.array(R) / 255)]
 
 
 def cost() -> None:

@@ -17,6 +17,7 @@ from lolblur_synth import __version__, recipes
 from lolblur_synth import options as opt
 from lolblur_synth.errors import LolblurError, NoSpace, UsageError
 from lolblur_synth.recipe import STAGE_NAMES, Recipe
+from lolblur_synth.training.config import EvaluateConfig, LednetConfig, RestoreConfig
 
 EXIT_CODES = """\b
 Exit codes: 0 done, 1 a bug, 2 usage, 3 finished with failures, 4 recipe,
@@ -265,9 +266,7 @@ def verify(out, pixels, as_json):
 
 @main.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default OUT/report.html."
-)
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default OUT/report.html.")
 def report(out, output):
     """Write one HTML file that shows the dataset OUT: contact sheet, draws, recipe, failures."""
     from lolblur_synth import report as tool
@@ -366,8 +365,14 @@ def _add_stage(name: str) -> None:
     @click.option("--fps", type=float, help="Capture rate of the input, where the file does not say.")
     @click.option("--frames", type=int, default=None, help="Read at most this many frames.")
     @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+    @click.option(
+        "--save-curves",
+        hidden=name != "darken",
+        type=click.Path(path_type=Path),
+        help="Folder for the luminance adjustment maps, 16-bit PNG (darken only).",
+    )
     @click.pass_obj
-    def command(style, input, output, recipe, seed, bits, fps, frames, overwrite, **values):
+    def command(style, input, output, recipe, seed, bits, fps, frames, overwrite, save_curves, **values):
         words = (
             opt.config_overrides(name, values)
             + ([f"input.fps={fps}"] if fps else [])
@@ -379,10 +384,131 @@ def _add_stage(name: str) -> None:
         source, target = input or sample_clip(), output or Path(f"{word}-out")
         if style == "human" and (input is None or output is None):
             click.echo(f"{'the bundled sample' if input is None else source} -> {target}", err=True)
-        written, draw = single.run(name, source, target, settings, int(bits), frames, overwrite)
+        written, draw = single.run(name, source, target, settings, int(bits), frames, overwrite, save_curves)
         if style == "human":
             click.echo(f"{written} frames in {_printable(str(target))}" + (f"; {draw}" if draw else ""))
         return 0
+
+
+@main.command("train-lednet")
+@click.argument("data", default="out", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--out",
+    default="lednet-out",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder of checkpoints, log and weights.",
+)
+@click.option("--dry-run", is_flag=True, help="Time two steps, say what the whole training takes, write nothing.")
+@opt.config_options(LednetConfig)
+@click.pass_obj
+def train_lednet(style, data, out, dry_run, **values):
+    """Train LEDNet on DATA: a dataset that was built here (default out/), or an original LOL-Blur folder.
+
+    The same command again continues. Example: lolblur-synth train-lednet out/ --width 0.25 --max-minutes 30
+    """
+    if not data.exists():
+        raise UsageError(
+            f"{data}: no such dataset", "make one first: lolblur-synth build videos/ out/   or   make demo"
+        )
+    from lolblur_synth.training import lednet
+
+    done = lednet.train_lednet(data, out, dry_run=dry_run, quiet=style == "quiet", **opt.given(values))
+    if style == "human":
+        click.echo(", ".join(f"{key} {value}" for key, value in done.items()))
+    return 0
+
+
+@main.command()
+@click.argument("results", type=click.Path(path_type=Path, exists=True))
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for evaluation.json and evaluation.csv.")
+@opt.config_options(EvaluateConfig)
+@opt.json_option
+@click.pass_obj
+def evaluate(style, results, data, out, as_json, **values):
+    """Score RESULTS (a checkpoint, or a folder of restored frames) against the ground truth of the dataset DATA."""
+    from lolblur_synth import evaluate as tool
+
+    report = tool.evaluate(results, data, out, quiet=as_json or style == "quiet", **opt.given(values))
+    click.echo(json.dumps(report) if as_json else tool.table(report))
+    return 0
+
+
+@main.command()
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUTPUT", type=click.Path(path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@opt.config_options(RestoreConfig)
+@click.pass_obj
+def restore(style, source, target, overwrite, **values):
+    """Run LEDNet on INPUT, an image, a folder of images or a video. No weights are bundled yet: give --weights."""
+    from lolblur_synth import restore as tool
+
+    written = tool.restore(source, target, quiet=style == "quiet", overwrite=overwrite, **opt.given(values))
+    if style == "human":
+        click.echo(f"{written} frames in {_printable(str(target))}")
+    return 0
+
+
+@main.command("train-darken")
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--out",
+    default="darken.safetensors",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Weights to write; the card goes beside them.",
+)
+@click.option(
+    "--held-out",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Pictures and videos never trained on, for the card's figures; repeatable.",
+)
+@click.option("--steps", default=450, show_default=True, type=click.IntRange(1), help="Optimiser steps.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the first weights and of the samples.")
+@click.option("--note", default="", help="Text for the card: origin and licence of the inputs.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
+@click.pass_obj
+def train_darken(style, inputs, out, held_out, steps, seed, note, device):
+    """Train the darkening network again, from any well-exposed photographs and videos. Continues when interrupted."""
+    from tqdm import tqdm
+
+    from lolblur_synth.training import darken as tool
+
+    with tqdm(total=steps, unit="step", disable=style == "quiet") as bar:
+        done = tool.train_darken(
+            inputs, out, held_out=held_out, steps=steps, seed=seed, note=note, device=device,
+            report=lambda step, losses: bar.update(step - bar.n),
+        )  # fmt: skip
+    click.echo(f"{out}: {done['pictures']} pictures, {done['seconds']} CPU-seconds, {done['sha256'][:12]}")
+    return 0
+
+
+@main.group("weights")
+def weights_group():
+    """List and check weight files."""
+
+
+@weights_group.command("ls")
+def weights_ls():
+    """List the bundled weights."""
+    from lolblur_synth import weights
+
+    for name, path in sorted(weights.bundled().items()):
+        click.echo(f"{name:14} {path.stat().st_size / 1e3:7.0f} kB  {weights.sha256(name)}")
+
+
+@weights_group.command("check")
+@click.argument("file")
+def weights_check(file):
+    """Say what a weight file holds; refuse one that is damaged or not what it seems."""
+    from lolblur_synth import weights
+
+    click.echo(json.dumps({"file": file, "sha256": weights.sha256(file), **weights.about(file)}, indent=2))
 
 
 SUMMARIES = {

@@ -131,34 +131,51 @@ def parse_shard(value: str | None) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def config_options(config: type) -> Callable[[Callable], Callable]:
-    """One option for each value of a stage's config, with its unit, range and default in the help."""
+def config_options(config: type, leave_out: tuple[str, ...] = ()) -> Callable[[Callable], Callable]:
+    """One option for each value of a config, with its unit, range and default in the help."""
 
     def decorate(command: Callable) -> Callable:
-        for field in reversed(dataclasses.fields(config)):
-            meta = field.metadata
-            default = field.default
-            shown = (
-                ":".join(f"{v:g}" for v in default)
-                if meta["flag"] == "range"
-                else (",".join(map(str, default)) if meta["flag"] == "list" else str(default))
-            )
-            limits = describe_range(meta)
-            limits += "".join(f" | {word}" for word in meta["words"])
-            help = f"{meta['help'][0].upper()}{meta['help'][1:]}. [{limits}; default {shown}]"
-            metavar = {"range": "X|LO:HI", "list": "N,…"}.get(meta["flag"], _metavar(field))
-            command = click.option(f"--{field.name.replace('_', '-')}", field.name, metavar=metavar, help=help)(command)
+        for field in reversed([f for f in dataclasses.fields(config) if f.name not in leave_out]):
+            meta, flag = field.metadata, f"--{field.name.replace('_', '-')}"
+            limits = "".join(f"{words}; " for words in [_limits(meta)] if words)
+            help = f"{meta['help'][0].upper()}{meta['help'][1:]}. [{limits}default {_shown(field)}]"
+            if isinstance(field.default, bool):
+                option = click.option(f"{flag}/--no-{flag[2:]}", field.name, default=None, help=help)
+            else:
+                option = click.option(flag, field.name, metavar=_metavar(field), help=help)
+            command = option(command)
         return command
 
     return decorate
 
 
+def _limits(meta) -> str:
+    return " | ".join(words for words in (describe_range(meta), *meta["words"]) if words)
+
+
+def _shown(field: dataclasses.Field) -> str:
+    if field.metadata["flag"] == "range":
+        return ":".join(f"{v:g}" for v in field.default)
+    if field.metadata["flag"] == "list":
+        return ",".join(map(str, field.default))
+    if isinstance(field.default, bool):
+        return "on" if field.default else "off"
+    return f"{field.default:g}" if isinstance(field.default, float) else str(field.default) or "none"
+
+
 def _metavar(field: dataclasses.Field) -> str:
     if field.metadata["choices"]:
         return "|".join(field.metadata["choices"])
+    if field.metadata["flag"]:
+        return {"range": "X|LO:HI", "list": "N,…"}[field.metadata["flag"]]
     return "TEXT" if isinstance(field.default, str) and not field.metadata["words"] else "X"
+
+
+def given(values: dict[str, Any]) -> dict[str, Any]:
+    """The options that were typed."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def config_overrides(section: str, values: dict[str, Any]) -> list[str]:
     """What `config_options` collected, as `--set` words."""
-    return [f"{section}.{name}={value}" for name, value in values.items() if value is not None]
+    return [f"{section}.{name}={value}" for name, value in given(values).items()]

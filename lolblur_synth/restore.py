@@ -13,11 +13,13 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import av
 import numpy as np
 import torch
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from lolblur_synth import images, video
@@ -51,12 +53,46 @@ def restore(source: str | Path, target: str | Path, quiet: bool = False, overwri
     return _video(source, target, net, config.bits, overwrite, quiet)
 
 
+def export_onnx(target: str | Path, width: int, height: int, **options) -> None:
+    """Write the network as ONNX for frames of one size: (1, 3, height, width), 0..1 in and out, any width and height.
+
+    options: `weights` and `range` of RestoreConfig. The padding, the range and the clipping are inside, and the pooling
+    grids are exact, so the answers are those of `restore`. Needs the packages onnx and onnxscript (UsageError).
+    """
+    config = checked(RestoreConfig, options)
+    if find_spec("onnx") is None or find_spec("onnxscript") is None:
+        raise UsageError("ONNX export needs the packages onnx and onnxscript", "pip install onnx onnxscript")
+    model = _Display(*_load(config)).eval()
+    target = Path(target)
+    with tempfile.TemporaryDirectory(prefix=".exporting-", dir=target.parent) as folder:
+        file = Path(folder) / target.name
+        torch.onnx.export(model, (torch.zeros(1, 3, height, width),), file, dynamo=True, verbose=False,
+                          external_data=False, input_names=["dark"], output_names=["restored"])
+        os.replace(file, target)
+
+
+class _Display(nn.Module):
+    """`lednet.enhance` as a module."""
+
+    def __init__(self, net: lednet.LEDNet, value_range: str):
+        super().__init__()
+        self.net, self.value_range = net, value_range
+
+    def forward(self, dark: Tensor) -> Tensor:
+        return lednet.enhance(self.net, dark, self.value_range)
+
+
+def _load(config: RestoreConfig) -> tuple[lednet.LEDNet, str]:
+    path = Path(config.weights)
+    net, value_range = lednet.load(path / "lednet.safetensors" if path.is_dir() else config.weights, config.range)
+    log.info("%s: input and output in %s", config.weights, value_range)
+    return net, value_range
+
+
 def _network(config: RestoreConfig) -> Restore:
     """(H, W, 3) float32 RGB display, 0..1 -> the same, restored."""
     device = processes.choose(config.device)
-    path = Path(config.weights)
-    net, value_range = lednet.load(path / "lednet.safetensors" if path.is_dir() else config.weights, config.range)
-    log.info("%s: input and output in %s, on %s", config.weights, value_range, device)
+    net, value_range = _load(config)
     net.to(device)
     half = config.precision == "bfloat16" or config.precision == "auto" and device.type == "cuda"
 

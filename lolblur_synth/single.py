@@ -50,6 +50,9 @@ def run(name: str, source: Path, target: Path, recipe: Recipe, bits: int = 8, li
     if given.linear and name in ("resize", "denoise", "darken", "interpolate", "clip_reverse", "noise"):
         raise InputError(f"{source}: linear light (float TIFF), but {name} works on display frames",
                          "give PNG, JPEG or video", "linear")  # fmt: skip
+    if recipe.interpolate.factor == "adaptive" and name in ("interpolate", "average"):
+        raise UsageError("--factor adaptive gives each frame pair another rate, which frames alone cannot tell",
+                         "give a number; adaptive is for build")  # fmt: skip
     stage, config = STAGES[name], getattr(recipe, name)
     first, shown = _peek(given.frames)
     rng = draw.rng(recipe.dataset.seed, given.sha256, "segment-0", name)
@@ -137,7 +140,7 @@ def _interpolate(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor
 def _average(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
     """One exposure from each window of consecutive frames, taken as 2000 fps samples; a last, short window is left out
     unless it is the only one."""
-    size = drawn.window * int(recipe.interpolate.factor if recipe.interpolate.factor != "adaptive" else 8)
+    size = drawn.window * recipe.interpolate.factor
     exposures = 0
     while stack := list(itertools.islice(shown, size)):
         if len(stack) == size or exposures == 0:

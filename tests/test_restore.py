@@ -8,9 +8,9 @@ import torch
 
 from lolblur_synth import video, weights
 from lolblur_synth.errors import InputError, UsageError, WeightsError
-from lolblur_synth.models.lednet import LEDNet
+from lolblur_synth.models.lednet import LEDNet, enhance
 from lolblur_synth.recipe import InputConfig
-from lolblur_synth.restore import restore
+from lolblur_synth.restore import export_onnx, restore
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +94,29 @@ def test_a_video_without_sound_and_a_video_to_frames(tmp_path, net, clip):
     assert restore(tmp_path / "silent.mp4", tmp_path / "bright.mkv", **net) == 5
     assert restore(clip, tmp_path / "frames", **net) == 5
     assert sorted(file.name for file in (tmp_path / "frames").iterdir()) == [f"{i:06d}.png" for i in range(5)]
+
+
+@pytest.mark.slow
+def test_onnx_gives_the_same_answer(tmp_path):
+    """At a size that needs padding, and whose pooling grids do not divide it."""
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    import onnxruntime
+
+    torch.manual_seed(0)
+    model = LEDNet(0.125).eval()
+    weights.save(model, tmp_path / "w.safetensors", {"network": "lednet", "options": model.options, "range": "-1..1"})
+    export_onnx(tmp_path / "w.onnx", 90, 66, weights=str(tmp_path / "w.safetensors"))
+    frame = torch.rand(1, 3, 66, 90)
+    session = onnxruntime.InferenceSession(str(tmp_path / "w.onnx"), providers=["CPUExecutionProvider"])
+    (answer,) = session.run(None, {"dark": frame.numpy()})
+    assert np.abs(answer - enhance(model, frame, "-1..1").numpy()).max() < 1e-5
+
+
+def test_onnx_without_its_packages(tmp_path, monkeypatch):
+    monkeypatch.setattr("lolblur_synth.restore.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="onnxscript"):
+        export_onnx(tmp_path / "w.onnx", 64, 64)
 
 
 def test_refusals(tmp_path, net):

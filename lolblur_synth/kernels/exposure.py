@@ -137,15 +137,21 @@ def _motion_row(field, y, row, out):
     for c in range(2):
         for x in range(width):
             row[x] = share * field[c, up, x] + (F(1) - share) * field[c, down, x]
-        for x in range(out.shape[1]):
-            share_x = F(0.75) if x % 2 else F(0.25)
-            out[c, x] = share_x * row[max((x - 1) // 2, 0)] + (F(1) - share_x) * row[min((x + 1) // 2, width - 1)]
+        for x in range(width):
+            out[c, 2 * x] = F(0.25) * row[max(x - 1, 0)] + F(0.75) * row[x]
+        for x in range(out.shape[1] // 2):
+            out[c, 2 * x + 1] = F(0.75) * row[x] + F(0.25) * row[min(x + 1, width - 1)]
 
 
 @njit(cache=True)
-def _inside(position, last):
+def _within(value, last):
+    return min(max(value, F(0)), last)
+
+
+@njit(cache=True)
+def _inside(overshoot):
     """1 within the frame, falling to 0 one pixel outside of it."""
-    return max(F(0), F(1) - max(max(-position, position - last), F(0)))
+    return max(F(0), F(1) - abs(overshoot))
 
 
 @njit(cache=True)
@@ -153,20 +159,23 @@ def _warped_row(first, second, pitch, y, velocity, t, height, out):
     """Row y of the sample at t: both frames fetched along the motion, blended by time and by who sees the point."""
     width = out.shape[1]
     last_x, last_y = F(width - 1), F(height - 1)
+    rest = F(1) - t
     for x in range(width):
         ax, ay = F(x) - t * velocity[0, x], F(y) - t * velocity[1, x]
-        bx, by = ax + velocity[0, x], ay + velocity[1, x]
-        seen_a = (F(1) - t) * (_inside(ax, last_x) * _inside(ay, last_y) + F(1e-6))
-        seen_b = t * (_inside(bx, last_x) * _inside(by, last_y) + F(1e-6))
-        share = seen_b / (seen_a + seen_b)
-        ax, ay = min(max(ax, F(0)), last_x), min(max(ay, F(0)), last_y)
-        bx, by = min(max(bx, F(0)), last_x), min(max(by, F(0)), last_y)
-        ix, iy, jx, jy = np.int32(ax), np.int32(ay), np.int32(bx), np.int32(by)
-        r, g, b = cubic.at(first, (np.int64(iy) * pitch + ix) * 4, pitch * 4, ax - F(ix), ay - F(iy))
-        u, v, w = cubic.at(second, (np.int64(jy) * pitch + jx) * 4, pitch * 4, bx - F(jx), by - F(jy))
-        out[0, x] = min(max(r + share * (u - r), F(0)), F(1))
-        out[1, x] = min(max(g + share * (v - g), F(0)), F(1))
-        out[2, x] = min(max(b + share * (w - b), F(0)), F(1))
+        bx, by = F(x) + rest * velocity[0, x], F(y) + rest * velocity[1, x]
+        cx, cy, dx, dy = _within(ax, last_x), _within(ay, last_y), _within(bx, last_x), _within(by, last_y)
+        ix, iy, jx, jy = np.int32(cx), np.int32(cy), np.int32(dx), np.int32(dy)
+        r, g, b = cubic.at(first, (np.int64(iy) * pitch + ix) * 4, pitch * 4, cx - F(ix), cy - F(iy))
+        u, v, w = cubic.at(second, (np.int64(jy) * pitch + jx) * 4, pitch * 4, dx - F(jx), dy - F(jy))
+        share = t
+        if ax != cx or ay != cy or bx != dx or by != dy:
+            seen_a = rest * (_inside(ax - cx) * _inside(ay - cy) + F(1e-6))
+            seen_b = t * (_inside(bx - dx) * _inside(by - dy) + F(1e-6))
+            share = seen_b / (seen_a + seen_b)
+        out[0, x], out[1, x], out[2, x] = r + share * (u - r), g + share * (v - g), b + share * (w - b)
+    for c in range(3):
+        for x in range(width):
+            out[c, x] = _within(out[c, x], F(1))
 
 
 @njit(cache=True)

@@ -32,15 +32,11 @@ from lolblur_synth.recipe import InterpolateConfig
 CELL = 2  # pixels
 TOLERANCE = 0.05  # difference of display values at which a motion is trusted to 1/e
 BASELINE = 1e-3  # weight of the motion that is not carried: it fills what the splat leaves open
-PRESETS = {
-    "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
-    "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
-    "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
-    "fine": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
-}
+PRESETS = {"ultrafast": 0, "fast": 1, "medium": 2, "fine": 2}  # of cv2.DISOpticalFlow_create
 MIN_SIDE = 32  # px; below it DIS has no pyramid
 GUIDE_MEDIAN = 0.4  # a darker guide is brightened by a power curve until its median is there ...
 GUIDE_GAMMA = 0.4  # ... but by no stronger one than this: it lifts the noise as well
+FLAT = (1 / 255) ** 2  # variance of a frame without content, where correlation would be that of noise
 PERCENTILE = 99.5  # of the motion's length, which the adaptive factor follows
 
 
@@ -93,9 +89,9 @@ def motion(guide: Tensor, config: InterpolateConfig, refuse_cuts: bool = True) -
     grey = _grey(guide)
     cut = _cuts(guide, config.cut)
     if refuse_cuts and cut.any():
-        at = int(cut.argmax())
+        where = f"frames {cut.argmax()} and {cut.argmax() + 1}"
         hint = "choose a window within one shot, or raise interpolate.cut"
-        raise InputError(f"interpolate: scene cut between frames {at} and {at + 1}", hint, "cut")
+        raise InputError(f"interpolate: scene cut between {where}", hint, "cut")
     still = np.array([np.array_equal(a, b) for a, b in zip(grey[:-1], grey[1:], strict=True)])
     if config.method == "blend":
         still[:] = True
@@ -222,10 +218,18 @@ def _grey(guide: Tensor) -> np.ndarray:
 
 
 def _cuts(guide: Tensor, limit: float) -> np.ndarray:
-    """(T-1,) bool: the mean difference is above `limit` and above 4 times that of both neighbouring pairs."""
-    change = np.array([float((b - a).abs().mean()) for a, b in zip(guide[:-1], guide[1:], strict=True)])
-    beside = np.pad(change, 1)
-    return (change > limit) & (change > 4 * np.maximum(beside[:-2], beside[2:]))
+    """(T-1,) bool: two frames do not look alike, and look 4 times less alike than the pairs before and after.
+
+    The measure is 1 - r, the correlation of thumbnails: dark scenes differ by few code values, and yet they differ.
+    Two frames alone are no cut: there is nothing to compare them with, and who passes them wants what is between.
+    """
+    size = min(90, guide.shape[2]), min(160, guide.shape[3])
+    small = F.interpolate(guide.clamp(0, 1).mean(1, keepdim=True), size=size, mode="area").sqrt().flatten(1)
+    small = small - small.mean(1, keepdim=True)
+    power = small.square().mean(1)
+    change = (small[1:] - small[:-1]).square().mean(1) / (power[1:] + power[:-1] + FLAT)
+    beside = F.pad(change, (1, 1), value=0 if len(change) > 1 else torch.inf)
+    return ((change > limit) & (change > 4 * torch.maximum(beside[:-2], beside[2:]))).numpy()
 
 
 def _solver(config: InterpolateConfig):

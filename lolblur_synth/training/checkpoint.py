@@ -16,10 +16,18 @@ import torch
 
 from lolblur_synth import weights
 from lolblur_synth.dataset import raise_no_space
-from lolblur_synth.errors import InputError
+from lolblur_synth.errors import ForeignOutput, InputError
 
 KEEP = 3
 log = logging.getLogger(__name__)
+
+
+def claim(out: Path) -> None:
+    """Make OUT, or refuse a folder that holds something else. Raises ForeignOutput."""
+    ours = {"checkpoints", "log.csv", "lednet.safetensors"}
+    if out.exists() and (not out.is_dir() or any(file.name not in ours for file in out.iterdir())):
+        raise ForeignOutput(f"{out} is not the output of a training", "use an empty or new folder")
+    (out / "checkpoints").mkdir(parents=True, exist_ok=True)
 
 
 def save(folder: Path, iteration: int, state: dict) -> Path:

@@ -33,6 +33,9 @@ class LednetConfig:
     weights: str = option("", "weights to start from: a bundled name or a file")
     pair: str = option("low_blur_noise:high_sharp_scaled", "folders of the input and of the ground truth",
                        source="section 5")
+    online: bool = option(
+        False, "draw noise (on low_sharp: and defocus) afresh for every sample; with --pair low_blur:high_sharp_scaled "
+        "or low_sharp:high_sharp_scaled")
     ema: float = option(0.999, "decay of the averaged weights; 0: no averaging", lo=0, hi=0.999999)
     clip_grad: float = option(1.0, "largest norm of the gradient; 0: not clipped", lo=0)
     precision: str = option("auto", "auto: bfloat16 on a GPU, float32 on a CPU",

@@ -131,6 +131,8 @@ def train_darken(
                 writer.add_scalar(f"loss/{name}", value, state.step)
         if state.step % checkpoint_every == 0 and state.step < steps:
             state.save(checkpoint)
+    if writer:
+        writer.close()
     result = {"seconds": round(state.seconds, 1), "pictures": len(photos), "losses": state.recent(),
               "obedience": obedience(state.net, unseen)}
     result["sha256"] = weights.save(state.net, out, {"network": "CurveNet", **recipe})

@@ -7,7 +7,7 @@ Sample n of a training is a pure function of (seed, n): which pair, which crop, 
 iteration, on any number of processes and loader workers, therefore sees the same samples.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -19,11 +19,15 @@ from torch.utils.data import Dataset
 
 from lolblur_synth.draw import rng
 from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.frames import to_display, to_linear
 from lolblur_synth.images import read_image
+from lolblur_synth.recipe import DefocusConfig, NoiseConfig
+from lolblur_synth.stages import defocus, noise
 
 PAIR = ("low_blur_noise", "high_sharp_scaled")  # LOL-Blur README: input, ground truth
 DEPTH = 4  # folders between the root and a modality, in the nestings that are in circulation
 VALIDATION_SHARE = 0.1
+Degrade = Callable[[Tensor, np.random.Generator], Tensor]
 
 
 @dataclass(frozen=True)
@@ -121,10 +125,11 @@ class Crops(Dataset):
     """An endless training set: item n is a random crop of a pair, flipped and transposed at random (p = 0.5 each).
 
     Every pair comes once an epoch, in an order shuffled anew. Items are (low, high), (3, crop, crop).
+    degrade: what is done to the low crop, a function of it and of a generator.
     """
 
-    def __init__(self, pairs: Sequence[Pair], crop: int, seed: int):
-        self.pairs, self.crop, self.seed = pairs, crop, seed
+    def __init__(self, pairs: Sequence[Pair], crop: int, seed: int, degrade: Degrade | None = None):
+        self.pairs, self.crop, self.seed, self.degrade = pairs, crop, seed, degrade
         self.epoch, self.order = -1, np.arange(0)
 
     def __getitem__(self, n: int) -> tuple[Tensor, Tensor]:
@@ -133,7 +138,10 @@ class Crops(Dataset):
             self.epoch = epoch
             self.order = rng(self.seed, "lednet", f"epoch-{epoch}", "order").permutation(len(self.pairs))
         pair = self.pairs[self.order[place]]
-        return self._augment(pair, read_pair(pair), rng(self.seed, "lednet", f"sample-{n}", "crop"))
+        low, high = self._augment(pair, read_pair(pair), rng(self.seed, "lednet", f"sample-{n}", "crop"))
+        if self.degrade is not None:
+            low = self.degrade(low, rng(self.seed, "lednet", f"sample-{n}", "degrade"))
+        return low, high
 
     def _augment(self, pair: Pair, frames: tuple[Tensor, Tensor], draw: np.random.Generator) -> tuple[Tensor, ...]:
         height, width = frames[0].shape[1:]
@@ -150,6 +158,28 @@ def _turn(frame: Tensor, flip_x: bool, flip_y: bool, transpose: bool) -> Tensor:
     axes = [axis for axis, flipped in ((2, flip_x), (1, flip_y)) if flipped]
     frame = frame.flip(axes)
     return (frame.transpose(1, 2) if transpose else frame).contiguous()
+
+
+def noisy(low: Tensor, draw: np.random.Generator) -> Tensor:
+    """(3, H, W) display, 0..1 -> with the noise of a sensor drawn anew, as `build` adds it."""
+    config = NoiseConfig()
+    return noise.apply(low[None], config, noise.draw(config, draw))[0]
+
+
+def defocused_noisy(low: Tensor, draw: np.random.Generator) -> Tensor:
+    """(3, H, W) display, 0..1 -> out of focus and noisy, both drawn anew."""
+    config = DefocusConfig()
+    light = defocus.apply(to_linear(low[None]), config, defocus.draw(config, draw))
+    return noisy(to_display(light)[0], draw)
+
+
+def online(pair: tuple[str, str]) -> Degrade:
+    """What --online does to the input folder of `pair`. Raises UsageError for a folder that has its noise already."""
+    known = {"low_sharp": defocused_noisy, "low_blur": noisy}
+    if pair[0] not in known:
+        raise UsageError(f"--online adds noise, and {pair[0]} is not free of it",
+                         "use --pair low_blur:high_sharp_scaled or low_sharp:high_sharp_scaled")
+    return known[pair[0]]
 
 
 def batches(start: int, stop: int, batch: int, rank: int = 0, world: int = 1) -> Iterator[range]:

@@ -56,7 +56,7 @@ def train_lednet(data_dir: str | Path = "out", out: str | Path = "lednet-out", d
         run = _Run(config, Path(data_dir), rank, world, device)
         if dry_run:
             return run.rehearse()
-        _claim(out)
+        checkpoint.claim(out)
         hold = lock.hold(out / "checkpoints") if rank == 0 else contextlib.nullcontext()
         with hold, processes.stop_signals() as stop:
             run.resume(out)
@@ -68,12 +68,14 @@ class _Run:
 
     def __init__(self, config: LednetConfig, root: Path, rank: int, world: int, device: torch.device):
         self.rank, self.world, self.device = rank, world, device
-        pairs = data.find_pairs(root, "train", data.pair_names(config.pair))
+        names = data.pair_names(config.pair)
+        pairs = data.find_pairs(root, "train", names)
         train_pairs, held_out = data.hold_out(pairs)
         self.val = held_out[::math.ceil(len(held_out) / config.val_pairs)]
         self.features, perceptual = _features(config, device)
         self.config = dataclasses.replace(config, crop=_crop(config, train_pairs[0], perceptual), perceptual=perceptual)
-        self.crops = data.Crops(train_pairs, self.config.crop, config.seed)
+        degrade = data.online(names) if config.online else None
+        self.crops = data.Crops(train_pairs, self.config.crop, config.seed, degrade)
         self.names = hashlib.sha256("\n".join(f"{p.clip}/{p.frame}" for p in pairs).encode()).hexdigest()
         torch.manual_seed(config.seed)
         self.net = LEDNet(config.width, config.ppm, config.curve, config.skip)
@@ -247,11 +249,3 @@ def _crop(config: LednetConfig, pair: data.Pair, perceptual: str) -> int:
     if crop < config.crop:
         log.warning("crops are %d px, not %d: the frames are no larger", crop, config.crop)
     return crop
-
-
-def _claim(out: Path) -> None:
-    """Make OUT, or refuse a folder that holds something else."""
-    ours = {"checkpoints", "log.csv", "lednet.safetensors"}
-    if out.exists() and (not out.is_dir() or any(file.name not in ours for file in out.iterdir())):
-        raise ForeignOutput(f"{out} is not the output of a training", "use an empty or new folder")
-    (out / "checkpoints").mkdir(parents=True, exist_ok=True)

@@ -48,6 +48,10 @@ def pictures(paths: Sequence[str | Path], size: int, frames_per_video: int) -> l
             found += [_photo(file, size) for file in image_files(source.path)]
         else:
             found += _stills(source, size, frames_per_video)
+    sequences = {source.path for source in inputs if source.kind == "images"}
+    for top in (file.absolute() for file in files if file.is_dir()):  # images that lie among videos are no sequence
+        folders = [top, *sorted(path for path in top.rglob("*") if path.is_dir())]
+        found += [_photo(file, size) for folder in folders if folder not in sequences for file in image_files(folder)]
     if not found:
         why = refused[0].message if refused else "there is no image and no video in it"
         raise InputError(why, "give folders of well-exposed photographs or videos", "no-input")

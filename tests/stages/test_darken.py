@@ -8,6 +8,7 @@ import torch
 from lolblur_synth import draw as dr
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, UsageError, WeightsError
+from lolblur_synth.models import dce
 from lolblur_synth.recipe import DarkenConfig
 from lolblur_synth.stages import darken
 
@@ -198,6 +199,21 @@ def test_maps_are_what_apply_uses():
     for _ in range(8):
         lightness = lightness - maps * lightness * (1 - lightness / 1.1)
     assert fr.lightness(darken.apply(frames, CONFIG, draw(0.1))).allclose(lightness, atol=1e-3)
+
+
+def test_a_file_of_the_published_layout_can_be_used(tmp_path):
+    """Ten maps that may brighten: the exposure is achieved all the same, and red is not blue."""
+    net = dce.PublishedCurveNet()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.zero_()
+        net.e_conv7.bias.copy_(torch.linspace(-0.1, 0.5, 10))
+    torch.save(net.state_dict(), tmp_path / "ce_zerodce.pth")
+    config, frames = DarkenConfig(weights=str(tmp_path / "ce_zerodce.pth")), stack(scene(11, 40, 64))
+    out = darken.apply(frames, config, draw(0.12))
+    assert darken.exposure_of(out, frames) == pytest.approx(0.12, abs=0.006)
+    assert ((chroma(out) - chroma(frames)).abs() * (fr.luminance(out) > 1e-3)).max() < 2e-3
+    assert darken.maps(frames, config, draw(0.12)).shape == (1, 1, 40, 64)
 
 
 def test_same_bytes_for_any_number_of_threads():

@@ -130,6 +130,16 @@ def test_a_cut_is_refused_or_held():
     assert torch.equal(interpolate.sample(frames, motion, 2.6), frames[3])
 
 
+def test_a_cut_between_two_dark_scenes_is_seen():
+    frames = torch.cat([stack(3) * 0.1, stack(3).flip(-1, -2) * 0.1])
+    assert interpolate.motion(frames, CONFIG, refuse_cuts=False).cut.tolist() == [False, False, True, False, False]
+
+
+def test_two_frames_alone_are_no_cut():
+    frames = torch.stack([stack(1)[0], stack(1)[0].flip(-1)])
+    assert not interpolate.motion(frames, CONFIG).cut.any()
+
+
 def test_a_flash_is_no_cut():
     frames = stack(5) * 0.4
     frames[2] += 0.5
@@ -139,8 +149,7 @@ def test_a_flash_is_no_cut():
 def test_unrelated_frames_have_less_confidence():
     """Independent noise cannot be followed, and the number says so."""
     noise = torch.rand(2, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
-    wild = dataclasses.replace(CONFIG, cut=1.0)
-    assert interpolate.motion(noise, wild).confidence[0] < 0.5 < interpolate.motion(stack(2), CONFIG).confidence[0]
+    assert interpolate.motion(noise, CONFIG).confidence[0] < 0.5 < interpolate.motion(stack(2), CONFIG).confidence[0]
 
 
 def test_adaptive_factor_follows_the_motion():

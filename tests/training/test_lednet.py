@@ -292,6 +292,24 @@ def test_samples_depend_on_their_number_alone(dataset):
     assert np.corrcoef(low.flatten(), high.flatten())[0, 1] > 0.5, "both frames are turned alike"
 
 
+def test_online_draws_the_noise_of_each_sample_anew(tmp_path, dataset):
+    (tmp_path / "train").mkdir()
+    for folder, source in (("low_blur", "low_blur_noise"), ("low_sharp", "high_sharp_scaled"),
+                           ("high_sharp_scaled", "high_sharp_scaled")):
+        (tmp_path / "train" / folder).symlink_to(dataset / "train" / source)
+    pair = ("low_sharp", "high_sharp_scaled")
+    pairs = data.find_pairs(tmp_path, "train", pair)
+    crops = data.Crops(pairs, 16, 0, data.online(pair))
+    changed = [n for n in range(12) if not torch.allclose(*crops[n], atol=1e-4)]
+    assert 3 <= len(changed) < 12, "noise and defocus are for half of the samples each"
+    assert all(torch.equal(a, b) for a, b in zip(crops[changed[0]], crops[changed[0]], strict=True))
+    result = train_lednet(tmp_path, tmp_path / "run", quiet=True, iterations=1, online=True,
+                          pair="low_blur:high_sharp_scaled", **TINY)
+    assert result["iteration"] == 1
+    with pytest.raises(UsageError, match="low_blur_noise is not free"):
+        train_lednet(dataset, tmp_path / "b", dry_run=True, online=True, **TINY)
+
+
 def test_each_process_gets_its_share():
     whole = [list(batch) for batch in data.batches(2, 4, 4)]
     parts = [[list(batch) for batch in data.batches(2, 4, 4, rank, 2)] for rank in (0, 1)]

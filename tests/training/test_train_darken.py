@@ -1,5 +1,7 @@
 """train-darken: the losses are their equations; a run is repeatable and resumable, and refuses what cannot be."""
 
+import importlib.util
+
 import cv2
 import numpy as np
 import pytest
@@ -66,6 +68,9 @@ def test_pictures_are_reduced_lightness_of_images_and_videos(photos, tmp_path):
     found = pictures([photos, tmp_path / "clip.mp4", photos / "2.png"], size=16, frames_per_video=4)
     assert len(found) == 4 + 4 + 1 and all(min(p.lightness.shape) == 16 for p in found)
     assert [p.name for p in found if "clip" in p.name] == [f"clip.mp4 frame {i}" for i in (0, 3, 6, 9)]
+    (tmp_path / "among-videos.png").write_bytes((photos / "2.png").read_bytes())
+    mixed = pictures([tmp_path], size=16, frames_per_video=2)
+    assert [p.name for p in mixed] == ["clip.mp4 frame 0", "clip.mp4 frame 9", "among-videos.png"]
     levels = [p.lightness.mean() for p in found if "clip" in p.name]
     assert np.all(np.diff(levels) > 0) and all(0 <= p.lightness.min() and p.lightness.max() <= 1 for p in found)
 
@@ -131,6 +136,16 @@ def test_a_checkpoint_of_another_run_or_damaged_is_not_continued(photos, tmp_pat
     (tmp_path / "a.checkpoint").write_bytes(b"torn")
     with pytest.raises(UsageError, match="not a readable checkpoint"):
         darken.train_darken([photos], tmp_path / "a.safetensors", steps=5, **SMALL)
+
+
+def test_tensorboard_is_optional(photos, tmp_path):
+    options = {"steps": 2, "tensorboard": tmp_path / "logs", **SMALL}
+    if importlib.util.find_spec("tensorboard"):
+        darken.train_darken([photos], tmp_path / "a.safetensors", **options)
+        assert list((tmp_path / "logs").iterdir())
+    else:
+        with pytest.raises(UsageError, match="tensorboard is not installed"):
+            darken.train_darken([photos], tmp_path / "a.safetensors", **options)
 
 
 def test_dark_or_missing_pictures_are_refused(tmp_path):

@@ -1,0 +1,44 @@
+"""The memory of a worker at the paper's size: below its ceiling, and independent of the length of the video."""
+
+import subprocess
+import sys
+
+from conftest import moving_street
+
+from lolblur_synth.video import write_video
+
+CEILING = 1.5e9  # bytes a worker
+MEASURE = """
+import resource, subprocess, sys
+subprocess.run([sys.executable, "-m", "lolblur_synth.cli", *sys.argv[1:]], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
+"""
+
+
+def peak(video, out) -> float:
+    """Largest resident set of any process of a build at 1120x640, bytes."""
+    words = [
+        "build",
+        str(video),
+        str(out),
+        "--pairs",
+        "2",
+        "--window",
+        "9",
+        "--jobs",
+        "1",
+        "--set",
+        "defocus.probability=1",
+    ]
+    done = subprocess.run([sys.executable, "-c", MEASURE, *words], capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    return float(done.stdout.split()[-1])
+
+
+def test_memory_is_bounded_and_does_not_grow_with_the_video(tmp_path):
+    frames = moving_street(24, 3, 1280, 720)
+    write_video(tmp_path / "short.mp4", frames, 250)
+    write_video(tmp_path / "long.mp4", (frame for _ in range(10) for frame in frames), 250)
+    short, long = peak(tmp_path / "short.mp4", tmp_path / "a"), peak(tmp_path / "long.mp4", tmp_path / "b")
+    assert long < CEILING, f"{long / 1e9:.2f} GB"
+    assert abs(long - short) < 0.05 * short, f"{short / 1e9:.2f} GB for 24 frames, {long / 1e9:.2f} GB for 240"
