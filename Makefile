@@ -18,13 +18,18 @@ $(VENV)/ready-test: $(VENV)/ready
 	touch $@
 
 demo: $(VENV)/ready  ## a dataset from the bundled clip, in out/
+	test -e videos || { mkdir videos && cp lolblur_synth/samples/*.mp4 videos/; }
 	$(BIN)/lolblur-synth build --sample out/
 	$(BIN)/lolblur-synth report out/
-	@echo "Open out/report.html; the pairs are in out/train/"
+	@echo
+	@echo "Open out/report.html. The pairs are in out/train/. Then, after '. $(BIN)/activate':"
+	@echo "  lolblur-synth build videos/ out/            put your own 250 fps videos into videos/ first"
+	@echo "  lolblur-synth stage darken --exposure 0.2   one stage alone, into darken-out/"
+	@echo "  lolblur-synth train-lednet                  train on out/"
 
 test: $(VENV)/ready-test  ## the whole suite, without a GPU
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 soak: $(VENV)/ready-test  ## the long tests
 	$(BIN)/python -m pytest -q -m slow

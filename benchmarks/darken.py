@@ -134,8 +134,9 @@ def lights(material: dict, config: DarkenConfig) -> None:
         lamp = saturated & (darken.lamps(before, config.lamp_area) > 0.5)
         share = [100 * float((out[mask] > darken.SATURATED).float().mean()) if mask.any() else np.nan
                  for out, mask in ((after, lamp), (after, saturated), (all_kept, saturated))]
-        row(name, f"{100 * saturated.float().mean():.2f} %", *(f"{x:.1f} %" for x in share),
-            f"{ring(before, after, lamp):.2f}")
+        around = ring(before, after, lamp)
+        kept = ("no lamp" if np.isnan(x) else f"{x:.1f} %" for x in share)
+        row(name, f"{100 * saturated.float().mean():.2f} %", *kept, "-" if np.isnan(around) else f"{around:.2f}")
     print("\nring: share of its lightness that a pixel keeps 2 to 12 px from a lamp, relative to pixels that were")
     print("as bright, 40 to 100 px from it. Below 1 is a dark ring, above 1 a glow.")
 

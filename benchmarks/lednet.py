@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 
 from lolblur_synth import metrics
-from lolblur_synth.models import lednet
+from lolblur_synth.models import fasc, lednet
 from lolblur_synth.training.lednet import train_lednet
 from lolblur_synth.training.losses import lednet_loss
 
@@ -123,7 +123,7 @@ def main() -> None:
     words = parser.parse_args()
     torch.set_num_threads(1)
     if words.form == "unfold":
-        lednet.adaptive_conv = unfold_form
+        fasc.adaptive_conv = unfold_form
     if words.task == "ablations":
         print(json.dumps(ablations(words.data, words.iterations), indent=1))
     elif words.task == "overfit":

@@ -384,7 +384,9 @@ def _add_stage(name: str) -> None:
         source, target = input or sample_clip(), output or Path(f"{word}-out")
         if style == "human" and (input is None or output is None):
             click.echo(f"{'the bundled sample' if input is None else source} -> {target}", err=True)
-        written, draw = single.run(name, source, target, settings, int(bits), frames, overwrite, save_curves)
+        written, draw = single.run(
+            name, source, target, settings, int(bits), frames, overwrite or output is None, save_curves, style == "human"
+        )
         if style == "human":
             click.echo(f"{written} frames in {_printable(str(target))}" + (f"; {draw}" if draw else ""))
         return 0

@@ -198,11 +198,15 @@ def _write(out: Path, report: dict) -> None:
     writer.writeheader()
     writer.writerows(report["frames"])
     weights.write(out / "evaluation.csv", text.getvalue().encode())
-    weights.write(out / "evaluation.json", (json.dumps(_plain(report), indent=1) + "\n").encode())
+    weights.write(out / "evaluation.json", to_json(report).encode())
+
+
+def to_json(report: dict) -> str:
+    """The report as JSON; a figure that is not finite (equal frames, no saturated pixel) is null."""
+    return json.dumps(_plain(report), indent=1, allow_nan=False) + "\n"
 
 
 def _plain(value):
-    """JSON has no NaN and no infinity: null."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -16,6 +16,8 @@ from filelock import FileLock, Timeout
 
 from lolblur_synth.errors import Locked
 
+PATIENCE = 1.0  # seconds; a shard that is starting holds the gate for a moment
+
 
 @contextlib.contextmanager
 def hold(state: Path, shard: tuple[int, int] = (1, 1)) -> Iterator[None]:
@@ -41,7 +43,7 @@ def hold(state: Path, shard: tuple[int, int] = (1, 1)) -> Iterator[None]:
 def _take(path: Path) -> FileLock:
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=PATIENCE, poll_interval=0.02)
     except Timeout:
         raise Locked(
             f"{path.parent.parent} is being built by {_owner(path)}", "wait for it to end, or stop it"

@@ -9,25 +9,20 @@ lpips_*    v0.1, AlexNet ("alex") or VGG16 ("vgg")            niqe     the autho
 Luma is 0.299 R + 0.587 G + 0.114 B. SSIM: 11x11 Gaussian, sigma 1.5, no border, K1 = 0.01, K2 = 0.03 (Wang 2004).
 """
 
-import io
-import tarfile
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load_file
 from scipy.ndimage import correlate1d
 from scipy.special import gamma
 from torch import Tensor
 
-from lolblur_synth import weights
 from lolblur_synth.errors import InputError, WeightsError
 from lolblur_synth.models import vgg
 
 NIQE_BLOCK = 96  # Mittal 2013; the pristine model holds for this size alone
-NIQE_MEMBER = "basicsr/metrics/niqe_pris_params.npz"
 
 
 def psnr_rgb(a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -127,20 +122,6 @@ def _niqe_model() -> tuple[np.ndarray, np.ndarray]:
         raise WeightsError(f"NIQE needs {path}", vgg.HINT)
     arrays = load_file(path)
     return arrays["mean"], arrays["covariance"]
-
-
-def convert_niqe(archive: Path, target: Path | None = None) -> Path:
-    """Take the pristine model out of the source archive of `basicsr`, into `target` (default: the cache)."""
-    try:
-        with tarfile.open(archive) as tar:
-            (member,) = (m for m in tar.getmembers() if m.name.endswith(NIQE_MEMBER))
-            arrays = np.load(io.BytesIO(tar.extractfile(member).read()), allow_pickle=False)
-        model = {"mean": arrays["mu_pris_param"].reshape(36), "covariance": arrays["cov_pris_param"].reshape(36, 36)}
-    except (OSError, tarfile.TarError, KeyError, ValueError) as error:
-        raise WeightsError(f"{archive}: not the source archive of basicsr 1.4.2", vgg.HINT) from error
-    path = (target or vgg.cache()) / "niqe.safetensors"
-    weights.write(path, save(model))
-    return path
 
 
 def _niqe(luma: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> float:

@@ -87,8 +87,9 @@ class DenoiseConfig:
     )
     profile: str = option(
         "fast",
-        "fast: no grouping; np: normal profile; vbm4d: Table I of Maggioni 2012",
-        choices=("fast", "np", "vbm4d"),
+        "fast: each block is a reference in one frame of three; np: in every frame, as in V-BM4D's normal profile. "
+        "Both without grouping of similar volumes",
+        choices=("fast", "np"),
     )
 
 

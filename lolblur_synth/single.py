@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from lolblur_synth import draw, frames, images, video
 from lolblur_synth.errors import InputError, UsageError
@@ -40,10 +41,11 @@ class Source:
 
 
 def run(name: str, source: Path, target: Path, recipe: Recipe, bits: int = 8, limit: int | None = None,
-        overwrite: bool = False, curves: Path | None = None) -> tuple[int, dict]:  # fmt: skip
+        overwrite: bool = False, curves: Path | None = None, progress: bool = False) -> tuple[int, dict]:  # fmt: skip
     """Apply stage `name` to `source`, write to `target`; returns the number of frames written and the draw.
 
     limit: read at most this many frames. curves: folder for darken's luminance adjustment maps, 16-bit PNG.
+    progress: show a bar when there is a terminal.
     Raises InputError for input that cannot be used, UsageError for output that is in the way.
     """
     given = _open(source, recipe, limit)
@@ -54,7 +56,7 @@ def run(name: str, source: Path, target: Path, recipe: Recipe, bits: int = 8, li
         raise UsageError("--factor adaptive gives each frame pair another rate, which frames alone cannot tell",
                          "give a number; adaptive is for build")  # fmt: skip
     stage, config = STAGES[name], getattr(recipe, name)
-    first, shown = _peek(given.frames)
+    shown = given.frames
     rng = draw.rng(recipe.dataset.seed, given.sha256, "segment-0", name)
     if name == "denoise":
         head = list(itertools.islice(shown, 9))
@@ -67,6 +69,7 @@ def run(name: str, source: Path, target: Path, recipe: Recipe, bits: int = 8, li
     if curves is not None:
         results = _with_curves(results, _open(source, recipe, limit).frames, config, drawn, curves)
     names = given.names if name not in ("interpolate", "average") else (f"{i:06d}" for i in itertools.count())
+    results = tqdm(results, unit="frame", disable=None if progress else True)
     written = _write(results, names, target, given, linear, bits, overwrite, _rate(name, given.fps, recipe))
     return written, dataclasses.asdict(drawn)
 
@@ -102,11 +105,6 @@ def _open_video(source: Path, recipe: Recipe, limit: int | None) -> Source:
 
 def _tensor(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].contiguous()
-
-
-def _peek(stream: Iterator[Tensor]) -> tuple[Tensor, Iterator[Tensor]]:
-    first = next(stream)
-    return first, itertools.chain([first], stream)
 
 
 Step = Callable[[Any, Iterator[Tensor], Any, Any, Recipe, bool], Iterable[Tensor]]

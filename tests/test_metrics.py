@@ -158,7 +158,7 @@ def pristine(cache, tmp_path):
     np.savez(file, mu_pris_param=np.zeros((1, 36)), cov_pris_param=np.eye(36), gaussian_window=np.ones((7, 7)))
     with tarfile.open(tmp_path / "basicsr-1.4.2.tar.gz", "w:gz") as archive:
         archive.add(file, "basicsr-1.4.2/basicsr/metrics/niqe_pris_params.npz")
-    return metrics.convert_niqe(tmp_path / "basicsr-1.4.2.tar.gz")
+    return vgg.convert_niqe(tmp_path / "basicsr-1.4.2.tar.gz")
 
 
 def test_niqe_pieces(pristine):
@@ -178,7 +178,7 @@ def test_niqe_pieces(pristine):
 def test_a_foreign_archive_is_refused(tmp_path):
     (tmp_path / "x.tar.gz").write_bytes(b"no archive")
     with pytest.raises(WeightsError, match="basicsr"):
-        metrics.convert_niqe(tmp_path / "x.tar.gz", tmp_path)
+        vgg.convert_niqe(tmp_path / "x.tar.gz", tmp_path)
 
 
 def test_luma_is_the_published_one():

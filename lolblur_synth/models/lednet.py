@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from lolblur_synth import weights
 from lolblur_synth.errors import InputError, UsageError, WeightsError
-from lolblur_synth.models.adaptive_conv import TAPS, adaptive_conv
+from lolblur_synth.models.fasc import FASC, TAPS
 
 CHANNELS = (32, 64, 128, 128)  # full resolution, 1/2, 1/4, 1/8
 BINS = (1, 2, 3, 6)  # section 4.1, PPM
@@ -126,23 +126,6 @@ class CurveNLU(nn.Module):
         return f
 
 
-class FASC(nn.Sequential):
-    """Filter-adaptive skip connection: the encoder feature predicts one 5x5 filter for each pixel and channel of the
-    decoder feature (section 4.2). The last, 1x1, convolution has 25 filters a channel, index = channel * 25 + tap."""
-
-    def __init__(self, channels: int):
-        super().__init__(
-            conv(channels, channels), nn.ReLU(), conv(channels, channels), nn.ReLU(), conv(channels, channels),
-            nn.ReLU(), conv(channels, channels * TAPS**2, 1))
-
-    def forward(self, decoder: Tensor, encoder: Tensor) -> Tensor:
-        *layers, filters = self
-        guide = encoder
-        for layer in layers:
-            guide = layer(guide)
-        return adaptive_conv(decoder, guide, filters.weight, filters.bias)
-
-
 class Concat(nn.Sequential):
     """The ablation of FASC: encoder and decoder features side by side, mixed by a 1x1 convolution."""
 
@@ -229,7 +212,10 @@ def load(name_or_path: str | Path, value_range: str = "auto") -> tuple[LEDNet, s
     about = weights.about(name_or_path)
     if about.get("network", "lednet") != "lednet":
         raise WeightsError(f"{name_or_path}: weights of {about['network']}, not of lednet", "give a LEDNet checkpoint")
-    net = LEDNet(**about.get("options", {}))
+    try:
+        net = LEDNet(**about.get("options", {}))
+    except (TypeError, UsageError) as error:
+        raise WeightsError(f"{name_or_path}: asks for a LEDNet that there is not ({error})", "train it again") from None
     weights.load(net, name_or_path)
     net.eval()
     if value_range == "auto":

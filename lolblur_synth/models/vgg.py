@@ -4,11 +4,14 @@
     out  the named convolutions' outputs, before their ReLU
 
 No weights come with the package. VGG19 is taken from a file or from torch's cache; VGG16 and AlexNet, with the linear
-layers of LPIPS, from the user's cache, where `convert` puts them (`make perceptual`). Nothing is ever downloaded here.
+layers of LPIPS, from the user's cache: `make perceptual` calls `convert` for them, and `convert_niqe` for the model of
+NIQE. Nothing is ever downloaded here.
 """
 
+import io
 import os
 import pickle
+import tarfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -33,6 +36,7 @@ LPIPS = {
     "vgg": ("vgg16", ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")),
     "alex": ("alexnet", ("conv1", "conv2", "conv3", "conv4", "conv5")),
 }
+NIQE_MEMBER = "basicsr/metrics/niqe_pris_params.npz"
 HINT = "run `make perceptual` once"
 
 
@@ -148,6 +152,21 @@ def convert(source: Path | None = None, target: Path | None = None) -> list[Path
     return written
 
 
+def convert_niqe(archive: Path, target: Path | None = None) -> Path:
+    """Take the pristine model out of the source archive of `basicsr`, into `target` (default: the cache)."""
+    try:
+        with tarfile.open(archive) as tar:
+            (member,) = (m for m in tar.getmembers() if m.name.endswith(NIQE_MEMBER))
+            arrays = np.load(io.BytesIO(tar.extractfile(member).read()), allow_pickle=False)
+        mean, covariance = arrays["mu_pris_param"].reshape(36), arrays["cov_pris_param"].reshape(36, 36)
+        model = {"mean": _tensor(mean, np.float64), "covariance": _tensor(covariance, np.float64)}
+    except (OSError, tarfile.TarError, KeyError, ValueError) as error:
+        raise WeightsError(f"{archive}: not the source archive of basicsr 1.4.2", HINT) from error
+    path = (target or cache()) / "niqe.safetensors"
+    weights.write(path, save(model))
+    return path
+
+
 def _converted(network: str, file: Path) -> dict[str, Tensor]:
     """One flax pickle -> `features.N.weight`, `features.N.bias` (torchvision's names) and `lpips.0` to `lpips.4`."""
     try:
@@ -168,5 +187,5 @@ def _converted(network: str, file: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _tensor(array: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array, np.float32))
+def _tensor(array: np.ndarray, kind: type = np.float32) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, kind))

@@ -9,8 +9,8 @@ from torch.autograd import gradcheck
 
 from lolblur_synth import weights
 from lolblur_synth.errors import InputError, UsageError, WeightsError
-from lolblur_synth.models import lednet
-from lolblur_synth.models.adaptive_conv import AdaptiveConv, adaptive_conv
+from lolblur_synth.models import fasc
+from lolblur_synth.models.fasc import AdaptiveConv, adaptive_conv
 from lolblur_synth.models.lednet import LEDNet, detect_range, enhance, load
 
 SMALL = 0.125
@@ -66,6 +66,9 @@ def test_foreign_weights_are_refused(tmp_path):
     weights.save(torch.nn.Linear(2, 2), tmp_path / "dce.safetensors", {"network": "dce"})
     with pytest.raises(WeightsError, match="weights of dce"):
         load(tmp_path / "dce.safetensors")
+    weights.save(torch.nn.Linear(2, 2), tmp_path / "odd.safetensors", {"network": "lednet", "options": {"depth": 3}})
+    with pytest.raises(WeightsError, match="there is not"):
+        load(tmp_path / "odd.safetensors")
 
 
 def test_whole_network_equals_the_unfold_form(monkeypatch):
@@ -75,7 +78,7 @@ def test_whole_network_equals_the_unfold_form(monkeypatch):
     side, out = net(x, side_loss=True)
     loss = out.square().mean() + side.square().mean()
     ours = torch.autograd.grad(loss, list(net.parameters()))
-    monkeypatch.setattr(lednet, "adaptive_conv", unfold_form)
+    monkeypatch.setattr(fasc, "adaptive_conv", unfold_form)
     plain_side, plain_out = net(x, side_loss=True)
     plain = torch.autograd.grad(plain_out.square().mean() + plain_side.square().mean(), list(net.parameters()))
     assert side.shape == (2, 3, 5, 6) and out.shape == x.shape

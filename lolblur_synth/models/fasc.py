@@ -1,4 +1,4 @@
-"""The adaptive convolution of FASC (paper, section 4.2): every pixel and channel has its own 5x5 filter.
+"""FASC, the filter-adaptive skip connection (paper, section 4.2): every pixel and channel has its own 5x5 filter.
 
     out = LeakyReLU(sum over taps of conv1x1(guide, weight, bias)[tap] * feature[shifted by tap])
 
@@ -11,10 +11,26 @@ from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 TAPS = 5  # section 4.2: filters of 5x5
 SLOPE = 0.2  # of the LeakyReLU: not stated, as published
+
+
+class FASC(nn.Sequential):
+    """The encoder feature predicts the filters of the decoder feature; both (N, C, H, W). Keys as published."""
+
+    def __init__(self, channels: int):
+        spatial = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(3))
+        super().__init__(*(layer for conv in spatial for layer in (conv, nn.ReLU())),
+                         nn.Conv2d(channels, channels * TAPS**2, 1))
+
+    def forward(self, decoder: Tensor, encoder: Tensor) -> Tensor:
+        *layers, filters = self
+        guide = encoder
+        for layer in layers:
+            guide = layer(guide)
+        return adaptive_conv(decoder, guide, filters.weight, filters.bias)
 
 
 class AdaptiveConv(torch.autograd.Function):
