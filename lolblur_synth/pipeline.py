@@ -65,12 +65,14 @@ def synthesise(
     source: (T, 3, H, W) float32 display RGB, resized, with the denoising context; mid: index of the ground truth in it.
     """
     sharp, mid = _sharp(source, mid, recipe, draws)
+    images = {"high_sharp_original": sharp[mid]}
     if "darken" in draws:
-        scaled = darken.scale(sharp, recipe.darken, draws["darken"])
-        dark = darken.apply(scaled.to(device), recipe.darken, draws["darken"]).cpu()
+        dark = darken.scale(sharp, recipe.darken, draws["darken"])
+        images["high_sharp_scaled"] = dark[mid].clone()  # a clone, so that the other frames can go
+        dark = darken.apply(dark.to(device), recipe.darken, draws["darken"]).cpu()
     else:
-        scaled = dark = sharp
-    images = {"high_sharp_original": sharp[mid], "high_sharp_scaled": scaled[mid], "low_sharp": dark[mid]}
+        dark, images["high_sharp_scaled"] = sharp, sharp[mid]
+    images["low_sharp"] = dark[mid]
     light, measured = expose(dark, sharp, mid, recipe, draws)
     if "defocus" in draws:
         light = defocus.apply(light, recipe.defocus, draws["defocus"])
@@ -123,6 +125,7 @@ def windows(source: Iterator[np.ndarray], start: int, spans: list[tuple[int, int
             if following >= first:
                 held[following] = prepare(frame, recipe)
             following += 1
-        yield torch.cat([held[i] for i in range(first, last + 1)])
+        stack = torch.cat([held[i] for i in range(first, last + 1)])
         next_first = spans[number + 1][0] if number + 1 < len(spans) else following
         held = {i: frame for i, frame in held.items() if i >= next_first}
+        yield stack

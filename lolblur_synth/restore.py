@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from lolblur_synth import images, video
-from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.models import lednet
 from lolblur_synth.recipe import InputConfig
 from lolblur_synth.training import processes
@@ -84,7 +84,10 @@ class _Display(nn.Module):
 
 def _load(config: RestoreConfig) -> tuple[lednet.LEDNet, str]:
     path = Path(config.weights)
-    net, value_range = lednet.load(path / "lednet.safetensors" if path.is_dir() else config.weights, config.range)
+    if config.weights == RestoreConfig.weights and not path.is_dir():
+        raise WeightsError(f"there are no LEDNet weights here: no {path}/, and none are bundled",
+                           "train a network (lolblur-synth train-lednet), or give --weights FILE")
+    net, value_range = lednet.load(path / "lednet.safetensors" if path.is_dir() else path, config.range)
     log.info("%s: input and output in %s", config.weights, value_range)
     return net, value_range
 

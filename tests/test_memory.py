@@ -41,4 +41,4 @@ def test_memory_is_bounded_and_does_not_grow_with_the_video(tmp_path):
     write_video(tmp_path / "long.mp4", (frame for _ in range(10) for frame in frames), 250)
     short, long = peak(tmp_path / "short.mp4", tmp_path / "a"), peak(tmp_path / "long.mp4", tmp_path / "b")
     assert long < CEILING, f"{long / 1e9:.2f} GB"
-    assert abs(long - short) < 0.05 * short, f"{short / 1e9:.2f} GB for 24 frames, {long / 1e9:.2f} GB for 240"
+    assert long < 1.05 * short, f"{short / 1e9:.2f} GB for 24 frames, {long / 1e9:.2f} GB for 240"

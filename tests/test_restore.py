@@ -119,7 +119,8 @@ def test_onnx_without_its_packages(tmp_path, monkeypatch):
         export_onnx(tmp_path / "w.onnx", 64, 64)
 
 
-def test_refusals(tmp_path, net):
+def test_refusals(tmp_path, net, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     source = picture(tmp_path / "night.png")
     quiet = {"quiet": True}
     restore(source, tmp_path / "day.png", **net)
@@ -136,6 +137,9 @@ def test_refusals(tmp_path, net):
         restore(tmp_path / "nothing.png", tmp_path / "x.png", **net)
     with pytest.raises(WeightsError, match="no-such-weights"):
         restore(source, tmp_path / "x.png", weights="no-such-weights", **quiet)
+    with pytest.raises(WeightsError, match="none are bundled") as error:
+        restore(source, tmp_path / "x.png", **quiet)
+    assert "train-lednet" in error.value.hint
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no images"):
         restore(tmp_path / "empty", tmp_path / "x", **net)

@@ -4,6 +4,7 @@ The numbers of the paper's section 5 stand here once. Imports no torch, so that 
 """
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 from lolblur_synth import recipes
@@ -52,6 +53,12 @@ class LednetConfig:
 FREE = {"save_every", "val_pairs", "workers", "max_minutes", "device", "compile"}  # may differ when a run continues
 
 
+def learning_rate(config: LednetConfig, iteration: int) -> float:
+    """Cosine annealing from lr to lr_end over all iterations (section 5)."""
+    share = 0.5 * (1 + math.cos(math.pi * iteration / config.iterations))
+    return config.lr_end + (config.lr - config.lr_end) * share
+
+
 @dataclass(frozen=True)
 class EvaluateConfig:
     split: str = option("test", "part of the dataset to compare with: test, train or eval")
@@ -68,7 +75,7 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class RestoreConfig:
-    weights: str = option("lednet-small", "bundled weights, a file, or the output folder of train-lednet")
+    weights: str = option("lednet-out", "a file of weights, or the output folder of train-lednet")
     range: str = option("auto", "values the network sees; auto: as the weights say, or found out",
                         choices=("auto", "0..1", "-1..1"))
     compare: bool = option(False, "write each frame as before | after, side by side")

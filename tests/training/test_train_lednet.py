@@ -18,8 +18,8 @@ from lolblur_synth.errors import ForeignOutput, InputError, Interrupted, Lolblur
 from lolblur_synth.models import vgg
 from lolblur_synth.models.lednet import enhance, load
 from lolblur_synth.training import checkpoint, data, lednet
-from lolblur_synth.training.config import LednetConfig, checked
-from lolblur_synth.training.lednet import learning_rate, train_lednet
+from lolblur_synth.training.config import LednetConfig, checked, learning_rate
+from lolblur_synth.training.lednet import train_lednet
 from lolblur_synth.training.losses import lednet_loss
 
 TINY = {"width": 0.125, "crop": 16, "batch": 2, "perceptual": "none", "workers": 0, "device": "cpu"}
@@ -249,6 +249,9 @@ def test_other_options_or_a_foreign_folder_are_refused(tmp_path, dataset):
     train_lednet(dataset, tmp_path / "run", quiet=True, iterations=1, **TINY)
     with pytest.raises(ForeignOutput, match="lr"):
         train_lednet(dataset, tmp_path / "run", quiet=True, iterations=1, lr=0.5, **TINY)
+    with pytest.raises(UsageError, match="values in 0..1"):
+        train_lednet(dataset, tmp_path / "more", dry_run=True, range="-1..1", **TINY | {
+            "weights": str(tmp_path / "run/lednet.safetensors")})
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("work of years")
     with pytest.raises(ForeignOutput, match="not the output"):
