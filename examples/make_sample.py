@@ -21,7 +21,7 @@ import numpy as np
 from night_street import EYE, banner, car, near, trace, walker
 from numba import njit
 
-FPS, FRAMES, WIDTH, HEIGHT = 250, 150, 1120, 640
+FPS, FRAMES, WIDTH, HEIGHT = 250, 90, 1120, 640
 CRF = 8  # 1.9 MB
 GAMMA = 2.2  # a frame is clip(radiance)^(1/2.2) rounded to 8 bit: Eq. 1 of the paper
 LENS = 0.6  # standard deviation of the lens, output pixels

@@ -434,7 +434,7 @@ def evaluate(style, results, data, out, as_json, **values):
     from lolblur_synth import evaluate as tool
 
     report = tool.evaluate(results, data, out, quiet=as_json or style == "quiet", **opt.given(values))
-    click.echo(json.dumps(report) if as_json else tool.table(report))
+    click.echo(tool.to_json(report) if as_json else tool.table(report))
     return 0
 
 
@@ -445,7 +445,7 @@ def evaluate(style, results, data, out, as_json, **values):
 @opt.config_options(RestoreConfig)
 @click.pass_obj
 def restore(style, source, target, overwrite, **values):
-    """Run LEDNet on INPUT, an image, a folder of images or a video. No weights are bundled yet: give --weights."""
+    """Run LEDNet on INPUT, an image, a folder of images or a video, with the weights that train-lednet left."""
     from lolblur_synth import restore as tool
 
     written = tool.restore(source, target, quiet=style == "quiet", overwrite=overwrite, **opt.given(values))

@@ -325,7 +325,7 @@ class Recipe:
     """All sections, in the order of the paper, and the stages to leave out."""
 
     name: str = "lolblur"
-    skip: tuple[str, ...] = ("denoise",)
+    skip: tuple[str, ...] = ()
     input: InputConfig = InputConfig()
     dataset: DatasetConfig = DatasetConfig()
     resize: ResizeConfig = ResizeConfig()

@@ -1,22 +1,232 @@
-"""denoise: off in every recipe until it is written; asking for it is an error, never a silent pass."""
+"""denoise: V-BM4D style video denoising (section 3.2; Maggioni et al., "Video denoising, deblocking, and enhancement
+through separable 4-D nonlocal spatiotemporal transforms", TIP 2012), without the grouping of similar volumes.
 
+In   (T, 3, H, W) float32, display, 0..1, H and W at least 8
+Out  (T, 3, H, W) float32, display, 0..1; or the frames of `keep` only
+Random: nothing. `Draw.sigma` is what is measured or asked for, so that the manifest can record it.
+
+Two passes over time, each a stream. Blocks of 8x8 of the luminance are followed through up to h = 4 frames each way;
+the volume of each opponent channel is transformed (2-D DCT, then DCT over time), shrunk, transformed back and averaged
+with all others where they overlap. The first pass shrinks by a hard threshold, the second by the empirical Wiener gain
+of the first one's result. At the ends of the clip, at cuts and at occlusions volumes are shorter; no frame is ever
+repeated.
+
+Every block of a grid is a reference in one frame of STRIDE; in others only where no volume of an earlier frame has
+left an estimate. Estimate sigma once a clip or segment and hand the same Draw to all of its pairs: pairs denoised with
+different strengths would flicker.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
-from lolblur_synth.errors import UsageError
+import numpy as np
+import torch
+from torch import Tensor
 
-CONTEXT = 4  # source frames read beyond each end of an exposure
+from lolblur_synth import frames as fr
+from lolblur_synth.errors import InputError, RecipeError
+from lolblur_synth.kernels.aggregation import aggregate, normalise, uncovered
+from lolblur_synth.kernels.motion import trajectories
+from lolblur_synth.kernels.transforms import temporal_matrices
+from lolblur_synth.kernels.volumes import hard_threshold, wiener
+from lolblur_synth.recipe import DenoiseConfig
+
+OPPONENT = np.array([[1 / 3, 1 / 3, 1 / 3], [1 / 2, 0, -1 / 2], [1 / 4, -1 / 2, 1 / 4]])  # V-BM4D, section VI.D
+GAIN = np.linalg.norm(OPPONENT, axis=1)  # standard deviation of each channel for noise of 1 in R, G and B
+H = 4  # frames each way: Table I
+CONTEXT = H  # frames of context that make the ends of a window as good as its middle
+STEP = 4  # pixels between reference blocks: V-BM4D software, normal profile
+LAMBDA = 2.7  # hard threshold in sigma: Table I
+KAISER = (2.0, 1.3)  # beta of the aggregation window in each pass: V-BM4D software
+RADIUS = np.array([4, 2])  # search in the next frame, and round the prediction in later ones
+PENALTY = 6.0  # cost of a pixel off the prediction, in noise variances: still blocks must not chase noise
+CALM = 0.1  # PENALTY of the second pass is that part of the first one's: the pilot is calmer
+MISMATCH = (8.0, 2.0)  # a trajectory stops at this many expected squared distances of two noisy copies, in each pass
+STRIDE = {"fast": 3, "np": 1}  # frames from one full set of reference blocks to the next
+FLAT = 0.15  # share of the blocks, the flattest, on which the noise is estimated
+ROWS = 4  # grid rows filtered between two aggregations: bounds the memory for filtered blocks
 
 
 @dataclass(frozen=True)
 class Draw:
-    """sigma: standard deviation of the noise to remove, 8-bit code values."""
+    """sigma: deviation of the noise to remove, 8-bit code values. None: `apply` estimates it from its frames."""
 
-    sigma: float = 0.0
-
-
-def draw(config, rng) -> Draw:
-    raise UsageError("denoise is not available yet", "leave it out: --skip denoise")
+    sigma: float | None
 
 
-def estimate(frames) -> float:
-    raise UsageError("denoise is not available yet", "leave it out: --skip denoise")
+def draw(config: DenoiseConfig, rng: np.random.Generator) -> Draw:
+    """The config's sigma, or None where it says auto: then replace it by `Draw(estimate(frames))`. Draws nothing."""
+    return Draw(None if config.sigma == "auto" else float(config.sigma))
+
+
+def apply(frames: Tensor, config: DenoiseConfig, draw: Draw, keep: slice | None = None) -> Tensor:
+    """Denoise a stack; with `keep`, only these frames, the others serving as context: CONTEXT each side is enough.
+
+    sigma = 0 returns the frames untouched. Raises InputError for frames that are no frames or smaller than a block,
+    RecipeError for a sigma that is none. With all frames kept, the result is that of `stream`, bit for bit.
+    """
+    fr.check(frames, "denoise")
+    sigma = estimate(frames) if draw.sigma is None else draw.sigma
+    kept = range(len(frames))[keep or slice(None)]
+    if sigma == 0 or len(kept) == 0:
+        return frames[kept.start : kept.stop].clone()
+    return torch.cat(list(_denoise(frames, config, sigma, kept)))
+
+
+def stream(frames: Iterable[Tensor], config: DenoiseConfig, sigma: float) -> Iterator[Tensor]:
+    """Denoise a long video of (3, H, W) or (1, 3, H, W) frames; yields (1, 3, H, W), as many as come in.
+
+    The first frame leaves when 4 H + 1 have come in; memory does not grow with the video.
+    """
+    if sigma == 0:
+        return (frame.reshape(1, *frame.shape[-3:]) for frame in frames)
+    return _denoise(frames, config, sigma, None)
+
+
+def _denoise(frames: Iterable[Tensor], config: DenoiseConfig, sigma: float, kept: range | None) -> Iterator[Tensor]:
+    if not (math.isfinite(sigma) and 0 < sigma <= 100):
+        raise RecipeError(f"denoise: sigma is {sigma}", "give a standard deviation of 0 to 100 code values, or auto")
+    stride = STRIDE[config.profile]
+    noisy = ((planes, planes) for planes in map(_opponent, frames))
+    basic = _estimates(noisy, 0, sigma, stride, None)
+    for _, planes in _estimates(basic, 1, sigma, stride, kept):
+        yield torch.from_numpy(_mix(np.linalg.inv(OPPONENT) / 255, planes)).clamp_(0, 1)[None]
+
+
+def _opponent(frame: Tensor) -> np.ndarray:
+    """(3, H, W) or (1, 3, H, W) display -> (3, H, W) opponent planes in 8-bit code values."""
+    fr.check(frame.reshape(1, *frame.shape[-3:]), "denoise")
+    if min(frame.shape[-2:]) < 8:
+        height, width = frame.shape[-2:]
+        raise InputError(
+            f"denoise: a frame of {width}x{height} is smaller than a block of 8x8", "leave denoise out", "size"
+        )
+    return _mix(OPPONENT * 255, frame.reshape(frame.shape[-3:]).numpy())
+
+
+def _mix(matrix: np.ndarray, planes: np.ndarray) -> np.ndarray:
+    """A 3x3 matrix on the channels of (3, H, W) float32; elementwise, since a BLAS may round by its thread count."""
+    rows = matrix.astype(np.float32)
+    return np.stack([row[0] * planes[0] + row[1] * planes[1] + row[2] * planes[2] for row in rows])
+
+
+def _estimates(pairs: Iterable, stage: int, sigma: float, stride: int, kept: range | None) -> Iterator:
+    """One pass: (noisy, pilot) planes in, (noisy, estimate) planes out, in order, H frames later.
+
+    stage 0 is the hard threshold, 1 the Wiener filter. kept: the frames that are wanted; no other is a reference.
+    """
+    pairs, span = iter(pairs), 2 * H + 1
+    count, now, volumes = 0, 0, None
+    while True:
+        for noisy, pilot in islice(pairs, max(0, now + H + 1 - count)):
+            volumes = volumes or _Volumes(noisy.shape, stage, sigma)
+            volumes.noisy[count % span], volumes.pilot[count % span] = noisy, pilot
+            count += 1
+        if now >= count + H or (now >= count and count == 0):
+            return
+        wanted = range(count) if kept is None else kept
+        if now < count and now in wanted:
+            volumes.add(now, range(count), wanted, (now - wanted.start) % stride == 0)
+        if now - H in wanted:
+            yield volumes.finish(now - H)
+        now += 1
+
+
+class _Volumes:
+    """What a pass keeps: the planes of 2 H + 1 frames and the sums of blocks put back into them, in rings."""
+
+    def __init__(self, shape: tuple[int, int, int], stage: int, sigma: float):
+        span = 2 * H + 1
+        self.stage, self.shape = stage, shape
+        self.noisy = np.zeros((span, *shape), np.float32)
+        self.pilot = np.zeros_like(self.noisy) if stage else self.noisy
+        self.total = np.zeros((span, 4, *shape[1:]), np.float32)
+        self.sigma = (sigma * GAIN).astype(np.float32)
+        self.window = np.outer(np.kaiser(8, KAISER[stage]), np.kaiser(8, KAISER[stage])).astype(np.float32).ravel()
+        self.matrices = temporal_matrices()
+
+    def add(self, now: int, present: range, wanted: range, everywhere: bool) -> None:
+        """Filter the volumes whose reference is frame `now`, `everywhere` or only where it has no estimate yet.
+
+        present: the frames that may be read; wanted: the frames that blocks are put back into.
+        """
+        span, phase = 2 * H + 1, now % 2 * STEP // 2
+        ys, xs = _grid(self.shape[1], phase), _grid(self.shape[2], phase)
+        active = np.ones((len(ys), len(xs)), np.bool_)
+        if not everywhere:
+            uncovered(self.total[now % span, 3], ys, xs, active)
+        near = range(now - H, now + H + 1)
+        slots = np.array([t % span if t in present else -1 for t in near])
+        targets = np.array([t % span if t in wanted else -1 for t in near])
+        path, extent = np.zeros((*active.shape, span, 2), np.int16), np.zeros((*active.shape, 2), np.int16)
+        variance = self.sigma[0] ** 2
+        limit = np.float32(MISMATCH[self.stage] * 2 * 64 * variance)
+        penalty = np.float32(PENALTY * variance * (CALM if self.stage else 1))
+        trajectories(self.pilot, slots, ys, xs, RADIUS, penalty, limit, active, path, extent)
+        blocks = np.empty((ROWS, len(xs), span, 3, 64), np.float32)
+        weights = np.empty((ROWS, len(xs)), np.float32)
+        for first in range(0, len(ys), ROWS):
+            rows = (first, min(first + ROWS, len(ys)))
+            where = (ys, xs, rows, active, path, extent)
+            shape = (self.window, self.matrices, H, blocks, weights)
+            if self.stage == 0:
+                hard_threshold(self.noisy, slots, *where, self.sigma, np.float32(LAMBDA), *shape)
+            else:
+                wiener(self.noisy, self.pilot, slots, *where, self.sigma, *shape)
+            aggregate(blocks, weights, self.window, targets, *where, self.total)
+
+    def finish(self, t: int) -> tuple[np.ndarray, np.ndarray]:
+        """The noisy planes of frame t and its estimate; its ring slot is free afterwards."""
+        span, estimate = 2 * H + 1, np.empty(self.shape, np.float32)
+        normalise(self.total[t % span], estimate)
+        return self.noisy[t % span], estimate
+
+
+def _grid(size: int, phase: int) -> np.ndarray:
+    """Places of the reference blocks along an axis: every STEP pixels from `phase`, and both ends."""
+    return np.unique(np.concatenate([[0], np.arange(phase, size - 7, STEP), [size - 8]]))
+
+
+def estimate(frames: Tensor, pairs: int = 6) -> float:
+    """Standard deviation of the noise of a stack (T, 3, H, W), in 8-bit code values, mean over R, G and B.
+
+    From the motion-compensated difference of up to `pairs` neighbouring frames in their flattest blocks, each
+    with its mean removed (flicker). How flat a block is, is told by the *sum* of the two frames, which for white noise
+    is independent of the difference. Blocks near black or white are left out: noise is clipped there. One frame has no
+    difference: the median of its finest diagonal detail (MAD) serves instead.
+    """
+    fr.check(frames, "estimate")
+    if min(frames.shape[-2:]) < 8:
+        raise InputError("denoise: frames smaller than a block of 8x8", "leave denoise out", "size")
+    if len(frames) == 1:
+        detail = 255 * (frames[..., :-1, :-1] + frames[..., 1:, 1:] - frames[..., :-1, 1:] - frames[..., 1:, :-1]) / 2
+        return float(detail.abs().median() / 0.6745)
+    starts = np.unique(np.linspace(0, len(frames) - 2, min(pairs, len(frames) - 1)).astype(int))
+    variances = [_residual_variance(frames[t : t + 2]) for t in starts]
+    return float(np.sqrt(np.median(variances)))
+
+
+def _residual_variance(pair: Tensor) -> float:
+    """Noise variance of two neighbouring frames (2, 3, H, W), 8-bit code values squared; see `estimate`."""
+    planes = np.stack([_opponent(frame) for frame in pair])
+    ys, xs = (np.arange(0, size - 7, 8) for size in pair.shape[-2:])
+    still = np.square(planes[1, 0] - planes[0, 0])[: len(ys) * 8, : len(xs) * 8].reshape(len(ys), 8, len(xs), 8)
+    penalty = np.float32(np.quantile(still.mean((1, 3)), 0.3) * 32)  # half of a block's expected squared difference
+    path, extent = np.zeros((len(ys), len(xs), 3, 2), np.int16), np.zeros((len(ys), len(xs), 2), np.int16)
+    active = np.ones((len(ys), len(xs)), np.bool_)
+    slots = np.array([-1, 0, 1])
+    trajectories(planes, slots, ys, xs, np.array([5, 5]), penalty, np.float32(np.inf), active, path, extent)
+    y = (ys[:, None] + np.arange(8))[:, None, :, None]
+    x = (xs[:, None] + np.arange(8))[None, :, None, :]
+    rgb = 255 * pair.permute(0, 2, 3, 1).numpy()
+    first, second = rgb[0][y, x], rgb[1][y + path[..., 2, 0, None, None], x + path[..., 2, 1, None, None]]
+    noise = (second - first).var((2, 3), ddof=1).mean(-1) / 2
+    level = first.mean((2, 3))
+    usable = ((level > 6) & (level < 249)).all(-1)
+    texture = (second + first).var((2, 3)).mean(-1)
+    if not usable.any():
+        return 0.0
+    flat = usable & (texture <= np.quantile(texture[usable], FLAT))
+    return float(np.median(noise[flat]))

@@ -1,0 +1,156 @@
+"""How well and how fast does `denoise` work? Gaussian noise of known sigma on real clips; a Markdown table a question.
+
+    python benchmarks/denoise.py clip.mp4 ... [--sigma 10 20 40] [--profile fast np] [--exchange DIR] [--cost-only]
+
+Of every clip 14 frames from its middle are taken, and the centre of 384x224 pixels after scaling to at most 576 rows.
+`handheld250` is the middle frame of the first clip by name on a smooth sub-pixel path of about one pixel a frame.
+"Inside" leaves out the first and last 4 frames. With --exchange, the noisy clips are saved as DIR/noisy-CLIP-SIGMA.npy
+(T, H, W, 3) float32, 8-bit code values, and what others made of them, DIR/NAME-CLIP-SIGMA.npy, is measured beside.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import cv2
+import numba
+import numpy as np
+import torch
+from skimage.metrics import structural_similarity
+
+from lolblur_synth.recipe import DenoiseConfig, InputConfig
+from lolblur_synth.stages import denoise
+from lolblur_synth.video import find, probe, read
+
+FRAMES, WIDTH, HEIGHT = 14, 384, 224
+LUMA = np.array([0.299, 0.587, 0.114])  # BT.601, as the peers' SSIM-Y
+
+
+def clips_of(paths: list[Path]) -> dict[str, np.ndarray]:
+    """name -> (T, H, W, 3) uint8."""
+    clips, first = {}, None
+    for source in find(paths)[0]:
+        video = probe(source, InputConfig(), fps=250.0)
+        start = max(0, (video.frames - FRAMES) // 2)
+        frames = [scaled(frame) for frame in read(video, start, min(video.frames, start + FRAMES))]
+        first = frames[len(frames) // 2] if first is None else first
+        clips[source.path.stem] = np.stack([centre(frame) for frame in frames])
+    return clips | {"handheld250": handheld(first)}
+
+
+def scaled(frame: np.ndarray) -> np.ndarray:
+    """(H, W, 3) float32, 0..1 -> uint8, at most 576 rows."""
+    factor = min(1.0, 576 / frame.shape[0])
+    frame = cv2.resize(frame, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    return np.rint(255 * frame).astype(np.uint8)
+
+
+def centre(frame: np.ndarray) -> np.ndarray:
+    top, left = (frame.shape[0] - HEIGHT) // 2, (frame.shape[1] - WIDTH) // 2
+    return frame[top : top + HEIGHT, left : left + WIDTH]
+
+
+def handheld(frame: np.ndarray) -> np.ndarray:
+    """A still on the path of a hand: sums of slow sines, about one pixel a frame, and a slight roll."""
+    time = np.arange(FRAMES) / FRAMES
+    dx = 2.5 * np.sin(4.4 * time + 0.3) + np.sin(11.9 * time + 1)
+    dy = 1.9 * np.sin(5.0 * time + 2) + np.sin(13.2 * time)
+    frames = []
+    for t in range(FRAMES):
+        move = cv2.getRotationMatrix2D((frame.shape[1] / 2, frame.shape[0] / 2), 0.2 * np.sin(3.1 * time[t]), 1)
+        move[:, 2] += dx[t], dy[t]
+        frames.append(
+            centre(
+                cv2.warpAffine(frame, move, frame.shape[1::-1], flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT)
+            )
+        )
+    return np.stack(frames)
+
+
+def noisy_of(clip: np.ndarray, sigma: int) -> np.ndarray:
+    return clip + sigma * np.random.Generator(np.random.PCG64(sigma)).standard_normal(clip.shape, dtype=np.float32)
+
+
+def denoised(noisy: np.ndarray, sigma: float, profile: str) -> np.ndarray:
+    frames = torch.from_numpy(noisy.transpose(0, 3, 1, 2) / np.float32(255)).contiguous()
+    result = denoise.apply(frames, DenoiseConfig(profile=profile), denoise.Draw(sigma))
+    return result.numpy().transpose(0, 2, 3, 1) * 255
+
+
+def measures(result: np.ndarray, clean: np.ndarray) -> list[float]:
+    """PSNR-RGB inside and over the whole clip, SSIM-Y over the whole clip."""
+    result, clean = np.clip(result, 0, 255), clean.astype(np.float32)
+    psnr = [10 * np.log10(255**2 / np.square(a - b).mean()) for a, b in zip(result, clean, strict=True)]
+    ssim = [
+        structural_similarity(
+            a @ LUMA, b @ LUMA, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+        )
+        for a, b in zip(result, clean, strict=True)
+    ]
+    return [np.mean(psnr[4:-4]), np.mean(psnr), np.mean(ssim)]
+
+
+def quality(clips: dict[str, np.ndarray], sigmas: list[int], profiles: list[str], exchange: Path | None) -> None:
+    for sigma in sigmas:
+        rows: dict[str, dict] = {}
+        for name, clip in clips.items():
+            noisy = noisy_of(clip, sigma)
+            rows.setdefault("noisy", {})[name] = measures(noisy, clip)
+            for profile in profiles:
+                rows.setdefault(profile, {})[name] = measures(denoised(noisy, sigma, profile), clip)
+            if exchange:
+                exchange.mkdir(parents=True, exist_ok=True)
+                np.save(exchange / f"noisy-{name}-{sigma}.npy", noisy)
+                for file in sorted(exchange.glob(f"*-{name}-{sigma}.npy")):
+                    other = file.name.removesuffix(f"-{name}-{sigma}.npy")
+                    if other != "noisy":
+                        rows.setdefault(other, {})[name] = measures(np.load(file), clip)
+        print(f"\n### sigma {sigma}: PSNR-RGB inside / whole clip / SSIM-Y\n\n| | {' | '.join(clips)} | mean |")
+        print("|---" * (len(clips) + 2) + "|")
+        for row, cells in rows.items():
+            shown = [cells[name] for name in clips if name in cells]
+            shown = [f"{a:.2f} / {b:.2f} / {c:.4f}" for a, b, c in [*shown, np.mean(shown, 0)]]
+            print(f"| {row} | {' | '.join(shown)} |", flush=True)
+
+
+def resident() -> float:
+    """Memory of this process, GiB (Linux)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**30
+
+
+def cost(clip: np.ndarray, profiles: list[str], sigma: int = 20) -> None:
+    """Frames of 1120x640 through `stream`: time, and what the process grew by."""
+    print(
+        "\n### cost at 1120x640\n\n| profile | threads | CPU-s/MPf | wall s/MPf | memory growth, GiB |\n"
+        "|---|---|---|---|---|"
+    )
+    big = np.stack([cv2.resize(frame, (1120, 640), interpolation=cv2.INTER_CUBIC) for frame in clip])
+    frames = torch.from_numpy(
+        noisy_of(np.concatenate([big, big[::-1]]), sigma).transpose(0, 3, 1, 2) / np.float32(255)
+    ).contiguous()
+    for profile in profiles:
+        config = DenoiseConfig(profile=profile)
+        list(denoise.stream(frames[:2, :, :64, :64], config, sigma))
+        for threads in (1, numba.config.NUMBA_NUM_THREADS):
+            numba.set_num_threads(threads)
+            before, most, cpu, wall = resident(), 0.0, time.process_time(), time.perf_counter()
+            for _ in denoise.stream(frames, config, sigma):
+                most = max(most, resident())
+            pixels = len(frames) * 1120 * 640 / 1e6
+            cpu, wall = (time.process_time() - cpu) / pixels, (time.perf_counter() - wall) / pixels
+            grown = most - before
+            print(f"| {profile} | {threads} | {cpu:.2f} | {wall:.2f} | {grown:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clips", nargs="+", type=Path)
+    parser.add_argument("--sigma", nargs="+", type=int, default=[10, 20, 40])
+    parser.add_argument("--profile", nargs="+", default=["fast", "np"])
+    parser.add_argument("--exchange", type=Path)
+    parser.add_argument("--cost-only", action="store_true")
+    given = parser.parse_args()
+    loaded = clips_of(given.clips)
+    if not given.cost_only:
+        quality(loaded, given.sigma, given.profile, given.exchange)
+    cost(loaded["handheld250"], given.profile)

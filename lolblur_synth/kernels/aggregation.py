@@ -1,0 +1,78 @@
+"""Weighted average of overlapping blocks (V-BM4D, section II: aggregation).
+
+One task owns one plane of one frame: no two tasks write the same pixel, and each adds its blocks in grid order, so the
+sum is the same for any number of threads.
+"""
+
+import numpy as np
+from numba import njit, prange
+
+from lolblur_synth.kernels.transforms import MATH
+
+
+@njit(fastmath=MATH)
+def _add(total, at, width, block, first, scale):
+    """Add 64 values of block from `first`, times scale, to the 8x8 pixels of flat total at `at`. Loads stand before
+    stores, so that each row of eight vectorises."""
+    for r in range(8):
+        o, i = at + r * width, first + r * 8
+        a0, a1, a2, a3 = block[i] * scale, block[i + 1] * scale, block[i + 2] * scale, block[i + 3] * scale
+        a4, a5, a6, a7 = block[i + 4] * scale, block[i + 5] * scale, block[i + 6] * scale, block[i + 7] * scale
+        a0, a1, a2, a3 = a0 + total[o], a1 + total[o + 1], a2 + total[o + 2], a3 + total[o + 3]
+        a4, a5, a6, a7 = a4 + total[o + 4], a5 + total[o + 5], a6 + total[o + 6], a7 + total[o + 7]
+        total[o], total[o + 1], total[o + 2], total[o + 3] = a0, a1, a2, a3
+        total[o + 4], total[o + 5], total[o + 6], total[o + 7] = a4, a5, a6, a7
+
+
+@njit(parallel=True, cache=True, fastmath=MATH)
+def aggregate(blocks, weights, window, slots, ys, xs, rows, active, path, extent, total):
+    """Add the filtered blocks of the grid rows `rows` = (first, last) to total (slots, 4, H, W).
+
+    Planes 0..2 of total receive the blocks, which already hold their window and weight, plane 3 the window times the
+    weight. slots: the slot of each of the 2 reach + 1 frames round the reference, -1 for none.
+    """
+    reach = slots.size // 2
+    h = path.shape[2] // 2
+    height, width = total.shape[2], total.shape[3]
+    pixels, values = total.reshape(-1), blocks.reshape(-1)
+    one = np.float32(1)
+    for task in prange(slots.size * 4):
+        k = task // 4 - reach
+        c = task % 4
+        slot = slots[k + reach]
+        if slot < 0:
+            continue
+        for row in range(rows[0], rows[1]):
+            for n in range(xs.size):
+                if not active[row, n] or k < -extent[row, n, 0] or k > extent[row, n, 1]:
+                    continue
+                y = ys[row] + path[row, n, h + k, 0]
+                x = xs[n] + path[row, n, h + k, 1]
+                at = ((slot * 4 + c) * height + y) * width + x
+                if c == 3:
+                    _add(pixels, at, width, window, 0, weights[row - rows[0], n])
+                else:
+                    first = (((row - rows[0]) * xs.size + n) * slots.size + k + reach) * 3 + c
+                    _add(pixels, at, width, values, first * 64, one)
+
+
+@njit(parallel=True, cache=True, fastmath=MATH)
+def normalise(total, out):
+    """out (3, H, W) = total[:3] / total[3], then total (4, H, W) = 0. Every pixel has been covered."""
+    for y in prange(out.shape[1]):
+        for c in range(3):
+            for x in range(out.shape[2]):
+                out[c, y, x] = total[c, y, x] / total[3, y, x]
+        total[:, y] = np.float32(0)
+
+
+@njit(parallel=True, cache=True)
+def uncovered(weight, ys, xs, active):
+    """active[row, column] = whether some pixel of that 8x8 block of weight (H, W) has no estimate yet."""
+    for row in prange(ys.size):
+        for n in range(xs.size):
+            active[row, n] = False
+            for y in range(ys[row], ys[row] + 8):
+                for x in range(xs[n], xs[n] + 8):
+                    if weight[y, x] == 0:
+                        active[row, n] = True

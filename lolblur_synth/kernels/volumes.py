@@ -1,0 +1,152 @@
+"""Collaborative filtering of volumes: gather the blocks of a trajectory, transform, shrink, transform back.
+
+`hard_threshold` is the first stage of V-BM4D, `wiener` the second, with the first one's result as pilot. One task is a
+run of reference blocks; it writes only its own part of `blocks` and `weights`: threads do not change the result.
+"""
+
+import numpy as np
+from numba import njit, prange
+
+from lolblur_synth.kernels.transforms import BLOCK, LONGEST, MATH, VOLUME, dct_blocks, idct_blocks, over_time
+
+RUN = 16  # reference blocks of one task
+
+
+@njit(fastmath=MATH)
+def _gather(pixels, at, width, v, first):
+    """Copy the 8x8 block of flat pixels at `at` to v[first ...]."""
+    for r in range(8):
+        o, i = at + r * width, first + r * 8
+        a0, a1, a2, a3 = pixels[o], pixels[o + 1], pixels[o + 2], pixels[o + 3]
+        a4, a5, a6, a7 = pixels[o + 4], pixels[o + 5], pixels[o + 6], pixels[o + 7]
+        v[i], v[i + 1], v[i + 2], v[i + 3] = a0, a1, a2, a3
+        v[i + 4], v[i + 5], v[i + 6], v[i + 7] = a4, a5, a6, a7
+
+
+@njit(fastmath=MATH)
+def _forward(pixels, places, width, length, matrix, v, out):
+    """out = the transform of the volume of the blocks at places[:length] of flat pixels."""
+    for n in range(length):
+        _gather(pixels, places[n], width, v, n * BLOCK)
+    dct_blocks(v, length)
+    over_time(v, out, matrix, length)
+
+
+@njit(fastmath=MATH)
+def _places(slots, channel, height, width, y, x, path, before, length, places):
+    """places[n] = offset of the n-th block of the trajectory in flat (slots, 3, H, W) planes."""
+    h = slots.size // 2
+    for n in range(length):
+        k = h - before + n
+        places[n] = ((slots[k] * 3 + channel) * height + y + path[k, 0]) * width + x + path[k, 1]
+
+
+@njit(fastmath=MATH)
+def _inverse(spectrum, v, before, length, transposed, scale, reach, channel, blocks):
+    """blocks[reach + k, channel] = scale * filtered block of the frame k away, for |k| <= reach."""
+    over_time(spectrum, v, transposed, length)
+    idct_blocks(v, length)
+    for n in range(length):
+        k = n - before
+        if -reach <= k <= reach:
+            out = blocks[reach + k, channel]
+            block = v[n * BLOCK : (n + 1) * BLOCK]
+            for i in range(BLOCK):
+                out[i] = block[i] * scale[i]
+
+
+@njit(fastmath=MATH)
+def _shrink(spectrum, values, threshold):
+    """Zero what is at most the threshold, except the mean; return the number of values kept."""
+    mean = spectrum[0]
+    kept = 0
+    for i in range(values):
+        keep = abs(spectrum[i]) > threshold
+        spectrum[i] = spectrum[i] if keep else np.float32(0)
+        kept += keep
+    spectrum[0] = mean
+    return max(kept, 1)
+
+
+@njit(fastmath=MATH | {"reassoc"})
+def _attenuate(spectrum, pilot, values, variance):
+    """Multiply by the empirical Wiener gain W = p^2 / (p^2 + variance); return ||W||^2."""
+    norm = np.float32(0)
+    for i in range(values):
+        power = pilot[i] * pilot[i]
+        gain = power / (power + variance)
+        spectrum[i] *= gain
+        norm += gain * gain
+    return norm
+
+
+@njit(parallel=True, cache=True, fastmath=MATH)
+def hard_threshold(
+    noisy, slots, ys, xs, rows, active, path, extent, sigma, lam, window, matrices, reach, blocks, weights
+):
+    """Filter the active volumes of the grid rows `rows` = (first, last): zero what is at most lam * sigma[channel].
+
+    noisy (slots, 3, H, W) opponent planes; slots: the slot of each of the 2 h + 1 frames; path, extent: `trajectories`;
+    matrices: `temporal_matrices`. blocks (rows, columns, 2 reach + 1, 3, 64) receives the filtered blocks times window
+    times weight, weights (rows, columns) the weight 1 / (sigma^2 N_har), one for the three channels of a volume.
+    """
+    runs = (xs.size + RUN - 1) // RUN
+    height, width = noisy.shape[2], noisy.shape[3]
+    pixels = noisy.reshape(-1)
+    for task in prange((rows[1] - rows[0]) * runs):
+        row = rows[0] + task // runs
+        places = np.empty(LONGEST, np.int64)
+        v = np.zeros(VOLUME, np.float32)
+        spectra = np.zeros((3, VOLUME), np.float32)
+        scale = np.empty(BLOCK, np.float32)
+        for n in range((task % runs) * RUN, min((task % runs + 1) * RUN, xs.size)):
+            if not active[row, n]:
+                continue
+            before, after = extent[row, n]
+            length = before + after + 1
+            energy = np.float32(0)
+            for c in range(3):
+                _places(slots, c, height, width, ys[row], xs[n], path[row, n], before, length, places)
+                _forward(pixels, places, width, length, matrices[0, length], v, spectra[c])
+                kept = _shrink(spectra[c], length * BLOCK, np.float32(lam * sigma[c]))
+                energy += sigma[c] * sigma[c] * np.float32(kept)
+            weights[row - rows[0], n] = 1 / energy
+            for i in range(BLOCK):
+                scale[i] = window[i] / energy
+            for c in range(3):
+                _inverse(spectra[c], v, before, length, matrices[1, length], scale, reach, c, blocks[row - rows[0], n])
+
+
+@njit(parallel=True, cache=True, fastmath=MATH)
+def wiener(noisy, pilot, slots, ys, xs, rows, active, path, extent, sigma, window, matrices, reach, blocks, weights):
+    """Filter the active volumes of the grid rows `rows` by the empirical Wiener gain of `pilot`, the basic estimate.
+
+    Shapes as in `hard_threshold`; the weight of a volume is 1 / (sigma^2 ||W||^2).
+    """
+    runs = (xs.size + RUN - 1) // RUN
+    height, width = noisy.shape[2], noisy.shape[3]
+    pixels, pilots = noisy.reshape(-1), pilot.reshape(-1)
+    for task in prange((rows[1] - rows[0]) * runs):
+        row = rows[0] + task // runs
+        places = np.empty(LONGEST, np.int64)
+        v = np.zeros(VOLUME, np.float32)
+        spectra = np.zeros((3, VOLUME), np.float32)
+        prior = np.zeros(VOLUME, np.float32)
+        scale = np.empty(BLOCK, np.float32)
+        for n in range((task % runs) * RUN, min((task % runs + 1) * RUN, xs.size)):
+            if not active[row, n]:
+                continue
+            before, after = extent[row, n]
+            length = before + after + 1
+            energy = np.float32(1e-6)
+            for c in range(3):
+                _places(slots, c, height, width, ys[row], xs[n], path[row, n], before, length, places)
+                _forward(pixels, places, width, length, matrices[0, length], v, spectra[c])
+                _forward(pilots, places, width, length, matrices[0, length], v, prior)
+                variance = np.float32(sigma[c] * sigma[c])
+                energy += variance * _attenuate(spectra[c], prior, length * BLOCK, variance)
+            weights[row - rows[0], n] = 1 / energy
+            for i in range(BLOCK):
+                scale[i] = window[i] / energy
+            for c in range(3):
+                _inverse(spectra[c], v, before, length, matrices[1, length], scale, reach, c, blocks[row - rows[0], n])

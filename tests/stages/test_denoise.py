@@ -1,0 +1,169 @@
+import cv2
+import numba
+import numpy as np
+import pytest
+import torch
+
+from lolblur_synth import draw as draws
+from lolblur_synth.errors import InputError, RecipeError
+from lolblur_synth.recipe import DenoiseConfig
+from lolblur_synth.stages import denoise
+
+CONFIG = DenoiseConfig()
+
+
+def scene(seed: int, count: int, height: int = 72, width: int = 88, speed=(1.3, 0.6)) -> torch.Tensor:
+    """A textured and partly flat picture that drifts by a fraction of a pixel a frame, (count, 3, H, W), 0.1..0.9."""
+    rng = np.random.default_rng(seed)
+    picture = np.zeros((160, 200, 3), np.float32)
+    for scale in (3, 9, 31):
+        picture += cv2.GaussianBlur(rng.standard_normal(picture.shape).astype(np.float32), (0, 0), scale) * scale
+    picture[:, 100:130] = picture[:, 100:130].mean((0, 1))
+    picture = 0.1 + 0.8 * (picture - picture.min()) / np.ptp(picture)
+    moves = [np.float32([[1, 0, -20 - speed[0] * t], [0, 1, -20 - speed[1] * t]]) for t in range(count)]
+    frames = [cv2.warpAffine(picture, move, (width, height), flags=cv2.INTER_CUBIC) for move in moves]
+    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous().clamp(0, 1)
+
+
+def noisy(frames: torch.Tensor, sigma: float, seed: int = 1) -> torch.Tensor:
+    noise = np.random.default_rng(seed).standard_normal(tuple(frames.shape)).astype(np.float32)
+    return frames + torch.from_numpy(noise) * sigma / 255
+
+
+def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float(-10 * torch.log10((a - b).square().mean()))
+
+
+@pytest.fixture(scope="module")
+def clip():
+    clean = scene(0, 12)
+    dirty = noisy(clean, 20)
+    return clean, dirty, denoise.apply(dirty, CONFIG, denoise.Draw(20.0))
+
+
+def test_noise_goes_and_the_ends_lose_no_more_than_their_missing_frames(clip):
+    clean, dirty, result = clip
+    assert result.shape == clean.shape and result.dtype == torch.float32
+    assert result.min() >= 0 and result.max() <= 1
+    frames = [psnr(a, b) for a, b in zip(result, clean, strict=True)]
+    assert np.mean(frames) > psnr(dirty, clean) + 12
+    assert min(frames[0], frames[-1]) > np.mean(frames[4:-4]) - 2.7  # 5 frames in place of 9: 10 log10(9 / 5) = 2.6 dB
+
+
+def test_the_two_passes_and_time_are_worth_it(clip):
+    clean, dirty, result = clip
+    alone = torch.cat([denoise.apply(frame[None], CONFIG, denoise.Draw(20.0)) for frame in dirty[:4]])
+    assert psnr(dirty[:4], clean[:4]) + 7 < psnr(alone, clean[:4]) < psnr(result[:4], clean[:4]) - 0.7
+
+
+@pytest.mark.parametrize("profile", ["fast", "np"])
+def test_a_stream_gives_the_bytes_of_the_stack(clip, profile):
+    config = DenoiseConfig(profile=profile)
+    streamed = torch.cat(list(denoise.stream(iter(clip[1]), config, 20.0)))
+    assert torch.equal(streamed, denoise.apply(clip[1], config, denoise.Draw(20.0)))
+
+
+def test_the_first_frame_of_a_stream_does_not_wait_for_the_last():
+    taken = []
+    frames = (taken.append(t) or frame for t, frame in enumerate(noisy(scene(0, 30, 16, 24), 10)))
+    assert next(denoise.stream(frames, CONFIG, 10.0)).shape == (1, 3, 16, 24)
+    assert len(taken) == 4 * denoise.H + 1
+
+
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
+def test_threads_do_not_change_a_bit(clip):
+    before = numba.get_num_threads()
+    try:
+        numba.set_num_threads(1)
+        one = denoise.apply(clip[1], CONFIG, denoise.Draw(20.0))
+        numba.set_num_threads(2)
+        two = denoise.apply(clip[1], CONFIG, denoise.Draw(20.0))
+    finally:
+        numba.set_num_threads(before)
+    assert torch.equal(one, two)
+
+
+def test_context_serves_and_is_not_returned(clip):
+    clean, dirty, result = clip
+    kept = denoise.apply(dirty, CONFIG, denoise.Draw(20.0), keep=slice(4, 8))
+    assert kept.shape[0] == 4
+    assert psnr(kept, clean[4:8]) > psnr(result[4:8], clean[4:8]) - 0.3
+    assert psnr(kept, clean[4:8]) > psnr(denoise.apply(dirty[4:8], CONFIG, denoise.Draw(20.0)), clean[4:8])
+
+
+def test_nothing_leaks_across_a_cut():
+    first, second = noisy(scene(0, 6), 10), noisy(scene(5, 6), 10, seed=2)
+    together = denoise.apply(torch.cat([first, second]), CONFIG, denoise.Draw(10.0))
+    apart = torch.cat([denoise.apply(half, CONFIG, denoise.Draw(10.0)) for half in (first, second)])
+    clean = torch.cat([scene(0, 6), scene(5, 6)])
+    for t in range(4, 8):
+        assert psnr(together[t], clean[t]) > psnr(apart[t], clean[t]) - 2
+        assert (together[t] - clean[t]).abs().max() < 0.12
+
+
+def test_a_moving_object_leaves_no_ghost():
+    clean = scene(0, 9, speed=(0, 0))
+    for t in range(9):
+        clean[t, :, 30:46, 4 + 8 * t : 16 + 8 * t] = torch.tensor([0.95, 0.9, 0.1])[:, None, None]
+    result = denoise.apply(noisy(clean, 5), CONFIG, denoise.Draw(5.0))
+    assert (result - clean).abs().amax() < 0.2
+    assert psnr(result[4, :, 24:52], clean[4, :, 24:52]) > 36
+
+
+def test_sigma_zero_is_the_identity(clip):
+    assert torch.equal(denoise.apply(clip[1], CONFIG, denoise.Draw(0.0)), clip[1])
+    assert torch.equal(denoise.apply(clip[1], CONFIG, denoise.Draw(0.0), keep=slice(2, 5)), clip[1][2:5])
+    assert torch.equal(torch.cat(list(denoise.stream(clip[1], CONFIG, 0.0))), clip[1])
+
+
+def test_grey_stays_grey():
+    grey = noisy(scene(0, 3), 10).mean(1, keepdim=True).expand(-1, 3, -1, -1).contiguous()
+    result = denoise.apply(grey, CONFIG, denoise.Draw(10.0))
+    assert (result - result[:, :1]).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("height,width", [(8, 8), (9, 8), (8, 31), (13, 17)])
+def test_the_smallest_frames_and_odd_sizes(height, width):
+    clean = torch.full((2, 3, height, width), 0.5)
+    result = denoise.apply(noisy(clean, 10), CONFIG, denoise.Draw(10.0))
+    assert result.shape == clean.shape and psnr(result, clean) > 36
+
+
+@pytest.mark.parametrize("sigma", [-1.0, float("nan"), float("inf"), 1000.0])
+def test_an_absurd_sigma_is_refused(clip, sigma):
+    with pytest.raises(RecipeError, match="sigma"):
+        denoise.apply(clip[1], CONFIG, denoise.Draw(sigma))
+    with pytest.raises(RecipeError, match="sigma"):
+        list(denoise.stream(clip[1], CONFIG, sigma))
+
+
+def test_frames_that_are_none_are_refused(clip):
+    broken = clip[1].clone()
+    broken[3, 1, 5, 5] = float("nan")
+    for frames in (broken, clip[1][:, :1], clip[1][:, :, :7], clip[1][..., :5]):
+        with pytest.raises(InputError):
+            denoise.apply(frames, CONFIG, denoise.Draw(10.0))
+        with pytest.raises(InputError):
+            list(denoise.stream(frames, CONFIG, 10.0))
+
+
+@pytest.mark.parametrize("sigma", [1, 4, 15, 40])
+@pytest.mark.parametrize("speed", [(0, 0), (1.3, 0.6)])
+def test_the_noise_is_estimated(sigma, speed):
+    estimate = denoise.estimate(noisy(scene(2, 5, 144, 160, speed), sigma))
+    assert abs(estimate / sigma - 1) < 0.15
+
+
+def test_clipped_darkness_does_not_hide_the_noise():
+    clean = scene(2, 5, 144, 160, (0, 0))
+    clean[:, :, 40:] = -0.3
+    assert abs(denoise.estimate(noisy(clean, 8).clamp(0, 1)) / 8 - 1) < 0.15
+    assert denoise.estimate(torch.zeros(3, 3, 32, 32)) == 0
+
+
+def test_draw_takes_the_number_or_leaves_it_to_the_clip(clip):
+    rng = draws.rng(0, "video", "segment-0", "denoise")
+    assert denoise.draw(DenoiseConfig(sigma=7), rng) == denoise.Draw(7.0)
+    assert denoise.draw(CONFIG, rng) == denoise.Draw(None)
+    estimated = denoise.Draw(denoise.estimate(clip[1]))
+    assert torch.equal(denoise.apply(clip[1], CONFIG, denoise.Draw(None)), denoise.apply(clip[1], CONFIG, estimated))
