@@ -384,8 +384,9 @@ def _add_stage(name: str) -> None:
         source, target = input or sample_clip(), output or Path(f"{word}-out")
         if style == "human" and (input is None or output is None):
             click.echo(f"{'the bundled sample' if input is None else source} -> {target}", err=True)
+        replace = overwrite or output is None  # the default folder is ours to write again
         written, draw = single.run(
-            name, source, target, settings, int(bits), frames, overwrite or output is None, save_curves, style == "human"
+            name, source, target, settings, int(bits), frames, replace, save_curves, progress=style == "human"
         )
         if style == "human":
             click.echo(f"{written} frames in {_printable(str(target))}" + (f"; {draw}" if draw else ""))
@@ -476,7 +477,7 @@ def restore(style, source, target, overwrite, **values):
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
 @click.pass_obj
 def train_darken(style, inputs, out, held_out, steps, seed, note, device):
-    """Train the darkening network again, from any well-exposed photographs and videos. Continues when interrupted."""
+    """Train the darkening network again, from well-exposed photographs and videos. Continues when interrupted."""
     from tqdm import tqdm
 
     from lolblur_synth.training import darken as tool

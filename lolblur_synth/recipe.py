@@ -112,7 +112,8 @@ class DarkenConfig:
         source="LOL-Blur README: brightness slightly reduced; the amount is not published",
     )
     lamp_area: float = option(
-        0.015, "most saturated pixels of one bright region that stay lit as a lamp; 1: all stay", unit="share of the frame",
+        0.015, "most saturated pixels of one bright region that stay lit as a lamp; 1: all stay",
+        unit="share of the frame",
         lo=1e-6, hi=1, source="lights stay lit; a clipped sky or wall is no light. The released script keeps all: 1")
     weights: str = option("darken-slim", "bundled weights, or a file")
 
