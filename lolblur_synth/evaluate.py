@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lolblur_synth import images, metrics, weights
+from lolblur_synth import images, metrics, whole
 from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.frames import luminance
 from lolblur_synth.models import lednet, vgg
@@ -197,8 +197,8 @@ def _write(out: Path, report: dict) -> None:
     writer = csv.DictWriter(text, ["clip", "frame", *report["metrics"]])
     writer.writeheader()
     writer.writerows(report["frames"])
-    weights.write(out / "evaluation.csv", text.getvalue().encode())
-    weights.write(out / "evaluation.json", to_json(report).encode())
+    whole.write(out / "evaluation.csv", text.getvalue().encode())
+    whole.write(out / "evaluation.json", to_json(report).encode())
 
 
 def to_json(report: dict) -> str:

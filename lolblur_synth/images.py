@@ -6,12 +6,12 @@ full disk from success.
 
 import os
 import struct
-import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from lolblur_synth import whole
 from lolblur_synth.errors import InputError, UsageError
 
 MAX_PIXELS = 64_000_000  # as recipe.InputConfig.max_pixels; a decoded frame of this size is 768 MB of float32
@@ -116,25 +116,10 @@ def write_png(path: Path, frame: np.ndarray, bits: int = 8, level: int = 3) -> N
     peak = np.float32(2**bits - 1)
     codes = np.rint(np.clip(frame, 0, 1) * peak).astype(np.uint8 if bits == 8 else np.uint16)
     _, data = cv2.imencode(".png", codes[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, level])
-    write_whole(path, data.tobytes())
+    whole.write(path, data.tobytes())
 
 
 def write_tiff(path: Path, frame: np.ndarray) -> None:
     """Write (H, W, 3) float32 RGB linear light as TIFF, value for value. Errors as `write_png`."""
     _, data = cv2.imencode(".tiff", np.ascontiguousarray(frame[:, :, ::-1], np.float32))
-    write_whole(path, data.tobytes())
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write `data` beside `path` and rename it into place, so that no reader sees half a file."""
-    handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
-    try:
-        with open(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    whole.write(path, data.tobytes())

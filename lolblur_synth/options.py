@@ -5,7 +5,10 @@ Imports click and the standard library only: `lolblur-synth --help` must not wai
 
 import dataclasses
 import re
+import sys
 from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import click
@@ -179,3 +182,17 @@ def given(values: dict[str, Any]) -> dict[str, Any]:
 def config_overrides(section: str, values: dict[str, Any]) -> list[str]:
     """What `config_options` collected, as `--set` words."""
     return [f"{section}.{name}={value}" for name, value in given(values).items()]
+
+
+def printable(text: str) -> str:
+    """One line that any terminal can show, whatever a file name holds."""
+    return (
+        text.encode(sys.stderr.encoding or "utf-8", "backslashreplace")
+        .decode(sys.stderr.encoding or "utf-8")
+        .replace("\n", "\\n")
+    )
+
+
+def sample_clip() -> Path:
+    """The bundled clip."""
+    return Path(str(resources.files("lolblur_synth") / "samples" / "night_street_250fps.mp4"))

@@ -8,8 +8,6 @@ a malformed or hostile file changes nothing and is refused with one line.
 
 import hashlib
 import json
-import os
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -21,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from lolblur_synth import whole
 from lolblur_synth.errors import WeightsError
 
 SAFE_PICKLE = (2, 10)  # first torch whose weights_only unpickler has no known hole
@@ -99,30 +98,8 @@ def save(module: nn.Module, path: str | Path, about: dict) -> str:
     """
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in module.state_dict().items()}
     data = to_bytes(tensors, {"about": json.dumps(about, sort_keys=True)})
-    write(path, data)
+    whole.write(path, data)
     return hashlib.sha256(data).hexdigest()
-
-
-def write(path: str | Path, data: bytes) -> None:
-    """Replace `path` by `data`; a reader, or a crash, sees the old file or the new one, never a part."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 _HINT = "check that the file belongs to this network (`lolblur-synth weights ls` lists the bundled ones)"

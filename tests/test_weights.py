@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from lolblur_synth import weights
+from lolblur_synth import weights, whole
 from lolblur_synth.errors import WeightsError
 
 
@@ -49,10 +49,10 @@ def test_same_weights_same_bytes(tmp_path):
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
-    weights.write(tmp_path / "a", b"old")
+    whole.write(tmp_path / "a", b"old")
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space"):
-        weights.write(tmp_path / "a", b"new")
+        whole.write(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from lolblur_synth import weights
+from lolblur_synth import whole
 from lolblur_synth.dataset import raise_no_space
 from lolblur_synth.errors import ForeignOutput, InputError
 
@@ -37,7 +37,7 @@ def save(folder: Path, iteration: int, state: dict) -> Path:
     torch.save(state, buffer)
     path = folder / f"{iteration:08d}.pt"
     with disk_full_told(path):
-        weights.write(path, buffer.getvalue())
+        whole.write(path, buffer.getvalue())
     for old in _files(folder)[:-KEEP]:
         old.unlink(missing_ok=True)
     return path

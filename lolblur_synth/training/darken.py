@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lolblur_synth import weights
+from lolblur_synth import weights, whole
 from lolblur_synth.errors import UsageError
 from lolblur_synth.models import dce
 from lolblur_synth.recipe import DarkenConfig
@@ -136,7 +136,7 @@ def train_darken(
     result = {"seconds": round(state.seconds, 1), "pictures": len(photos), "losses": state.recent(),
               "obedience": obedience(state.net, unseen)}
     result["sha256"] = weights.save(state.net, out, {"network": "CurveNet", **recipe})
-    weights.write(out.with_suffix(".md"), card(out.stem, photos, unseen, recipe, result, note).encode())
+    whole.write(out.with_suffix(".md"), card(out.stem, photos, unseen, recipe, result, note).encode())
     checkpoint.unlink(missing_ok=True)
     return result
 
@@ -178,7 +178,7 @@ class _State:
                    "seconds": self.seconds, "losses": self.losses, "recipe": json.dumps(self.recipe)}
         buffer = io.BytesIO()
         torch.save(content, buffer)
-        weights.write(path, buffer.getvalue())
+        whole.write(path, buffer.getvalue())
 
     def resume(self, path: Path) -> None:
         try:

@@ -1,8 +1,6 @@
 """Frames to a video file that plays everywhere: H.264, 8 bits, BT.709 limited range."""
 
 import itertools
-import os
-import tempfile
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +9,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
+from lolblur_synth import whole
 from lolblur_synth.errors import InputError, UsageError
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".avi")
@@ -32,17 +31,8 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
     if path.suffix.lower() not in SUFFIXES or not 0 < fps < float("inf"):
         raise UsageError(f"{path.name}: cannot write a video of {fps} frames/s here",
                          f"give a name that ends in {', '.join(SUFFIXES)} and a rate above 0")
-    handle, temporary = tempfile.mkstemp(prefix=".writing-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    try:
-        _encode(temporary, frames, Fraction(fps).limit_denominator(1001), path.name)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with whole.replacing(path) as temporary:
+        _encode(str(temporary), frames, Fraction(fps).limit_denominator(1001), path.name)
 
 
 def _encode(path: str, frames: Iterable[np.ndarray], rate: Fraction, name: str) -> None:

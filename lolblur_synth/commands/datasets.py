@@ -1,0 +1,175 @@
+"""build, plan, status, verify, report: what concerns a dataset."""
+
+import contextlib
+import json
+import os
+from pathlib import Path
+
+import click
+
+from lolblur_synth import options as opt
+from lolblur_synth import recipes
+from lolblur_synth.errors import UsageError
+from lolblur_synth.recipe import Recipe
+
+
+def resolve(recipe: str, assignments, **everyday) -> Recipe:
+    """The recipe with everyday options and `--set` words applied."""
+    base = recipes.load(recipe)
+    return recipes.override(base, opt.overrides(assignments, base_skip=base.skip, **everyday))
+
+
+def inputs_and_output(paths: tuple[str, ...], sample: bool, needs_output: bool) -> tuple[list[Path], Path | None]:
+    """Split `VIDEOS… OUT`. With --sample there are no VIDEOS."""
+    given = [Path(p) for p in paths]
+    if sample:
+        if len(given) != 1 and (needs_output or given):
+            raise UsageError("with --sample give OUT alone", "lolblur-synth build --sample out/")
+        return [opt.sample_clip()], given[0] if given else None
+    if not given or (needs_output and len(given) < 2):
+        raise UsageError(
+            "VIDEOS and OUT are needed" if needs_output else "VIDEOS are needed",
+            "lolblur-synth build videos/ out/   or   lolblur-synth build --sample out/",
+        )
+    if needs_output:
+        return given[:-1], given[-1]
+    return given, None
+
+
+@click.command(short_help="Make the dataset; resumes by itself.")
+@click.argument("paths", metavar="VIDEOS... OUT", nargs=-1, type=click.Path())
+@opt.build_options
+@click.option(
+    "--shard",
+    metavar="I/N",
+    callback=lambda c, p, v: opt.parse_shard(v),
+    help="Build the I-th of N shares; shards may run at once, on machines that share OUT.",
+)
+@click.option("--dry-run", is_flag=True, help="Plan only; write nothing.")
+@click.pass_obj
+def build(style, paths, recipe, assignments, jobs, device, sample, as_json, shard, dry_run, **everyday):
+    """Make the dataset OUT from VIDEOS (files, or folders of videos or of frames).
+
+    The same command again continues where the last one stopped. Example:
+
+    \b
+    lolblur-synth build videos/ out/ --fps 250 --pairs 8
+    """
+    videos, out = inputs_and_output(paths, sample, needs_output=True)
+    settings = resolve(recipe, assignments, **everyday)
+    if dry_run:
+        return show_plan(videos, out, settings, jobs, device, "json" if as_json else style)
+    from lolblur_synth import builder
+    from lolblur_synth.progress import Progress
+
+    progress = Progress("json" if as_json else style)
+    if style == "human" and not as_json and settings.skip:
+        click.echo(f"off: {', '.join(settings.skip)}", err=True)
+    with contextlib.closing(progress):
+        summary = builder.build(videos, out, settings, jobs=jobs, shard=shard, device=device, listener=progress)
+    code = 3 if summary.failed else 0
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "type": "summary",
+                    "out": str(out),
+                    "planned": summary.planned,
+                    "built": summary.built,
+                    "already": summary.already,
+                    "failed": len(summary.failed),
+                    "exit": code,
+                }
+            )
+        )
+    elif style == "human":
+        click.echo(
+            f"{summary.built + summary.already} of {summary.planned} pairs in {opt.printable(str(out))}"
+            + (f", {len(summary.failed)} failures (see above)" if summary.failed else "")
+        )
+    return code
+
+
+@click.command(short_help="What build would do: clips, pairs, refusals, disk, time.")
+@click.argument("paths", metavar="VIDEOS... [OUT]", nargs=-1, type=click.Path())
+@opt.build_options
+@click.pass_obj
+def plan(style, paths, recipe, assignments, jobs, device, sample, as_json, **everyday):
+    """Show what `build` would do with VIDEOS: clips, pairs, refusals, disk and time. Writes nothing.
+
+    OUT is the last path when it is a dataset already or does not exist yet.
+    """
+    *head, last = paths or ("",)
+    is_out = (
+        last and len(paths) > (0 if sample else 1) and (not os.path.lexists(last) or (Path(last) / ".lolblur").is_dir())
+    )
+    videos, _ = (
+        inputs_and_output(tuple(head) if is_out else paths, sample and not is_out, needs_output=False)
+        if not (sample and is_out)
+        else ([opt.sample_clip()], None)
+    )
+    settings = resolve(recipe, assignments, **everyday)
+    return show_plan(videos, Path(last) if is_out else None, settings, jobs, device, "json" if as_json else style)
+
+
+def show_plan(videos: list[Path], out: Path | None, recipe: Recipe, jobs: int | None, device: str, style: str) -> int:
+    """Print the plan; exit code 5 (raised) when nothing is usable, 3 when something is refused."""
+    from lolblur_synth import estimate
+
+    found = estimate.plan(videos, out, recipe, jobs, device)
+    if style == "json":
+        click.echo(json.dumps(found))
+    else:
+        click.echo(estimate.to_text(found))
+    return 3 if found["refused"] else 0
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@opt.json_option
+def status(out, as_json):
+    """Show how far the dataset OUT is: pairs done, left and failed."""
+    from lolblur_synth import verify as tool
+
+    state = tool.status(out)
+    if as_json:
+        click.echo(json.dumps(state))
+        return 0
+    click.echo(
+        f"{state['done']} of {state['planned']} pairs done, {state['left']} left, {len(state['failed'])} failed; "
+        f"{state['train']} train and {state['test']} test videos; {state['bytes'] / 1e6:.0f} MB"
+    )
+    for failure in state["failed"]:
+        click.echo(f"failed {failure['pair']}: {opt.printable(failure['message'] or '')}")
+    for refusal in state["refused"]:
+        click.echo(f"refused {opt.printable(refusal['message'])}")
+    return 0
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--pixels", is_flag=True, help="Compare pixels instead of bytes; survives re-encoding of the PNGs.")
+@opt.json_option
+def verify(out, pixels, as_json):
+    """Compare every file of the dataset OUT with its record. Changes nothing; exit code 12 on damage."""
+    from lolblur_synth import verify as tool
+
+    damages = tool.verify(out, pixels)
+    if as_json:
+        click.echo(json.dumps({"out": str(out), "damages": [[d.word, d.path] for d in damages]}))
+    else:
+        for damage in damages:
+            click.echo(f"{damage.word}: {opt.printable(damage.path)}")
+        click.echo(f"{len(damages)} damages; `lolblur-synth build` repairs all but extra files" if damages else "whole")
+    return 12 if damages else 0
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default OUT/report.html.")
+def report(out, output):
+    """Write one HTML file that shows the dataset OUT: contact sheet, draws, recipe, failures."""
+    from lolblur_synth import report as tool
+
+    click.echo(f"wrote {opt.printable(str(tool.write(out, output)))}")
+    return 0

@@ -1,0 +1,131 @@
+"""train-lednet, train-darken, evaluate, restore, weights: what concerns networks."""
+
+import json
+from pathlib import Path
+
+import click
+
+from lolblur_synth import options as opt
+from lolblur_synth.errors import UsageError
+from lolblur_synth.training.config import EvaluateConfig, LednetConfig, RestoreConfig
+
+
+@click.command("train-lednet")
+@click.argument("data", default="out", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--out",
+    default="lednet-out",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder of checkpoints, log and weights.",
+)
+@click.option("--dry-run", is_flag=True, help="Time two steps, say what the whole training takes, write nothing.")
+@opt.config_options(LednetConfig)
+@click.pass_obj
+def train_lednet(style, data, out, dry_run, **values):
+    """Train LEDNet on DATA: a dataset that was built here (default out/), or an original LOL-Blur folder.
+
+    The same command again continues. Example: lolblur-synth train-lednet out/ --width 0.25 --max-minutes 30
+    """
+    if not data.exists():
+        raise UsageError(
+            f"{data}: no such dataset", "make one first: lolblur-synth build videos/ out/   or   make demo"
+        )
+    from lolblur_synth.training import lednet
+
+    done = lednet.train_lednet(data, out, dry_run=dry_run, quiet=style == "quiet", **opt.given(values))
+    if style == "human":
+        click.echo(", ".join(f"{key} {value}" for key, value in done.items()))
+    return 0
+
+
+@click.command()
+@click.argument("results", type=click.Path(path_type=Path, exists=True))
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for evaluation.json and evaluation.csv.")
+@opt.config_options(EvaluateConfig)
+@opt.json_option
+@click.pass_obj
+def evaluate(style, results, data, out, as_json, **values):
+    """Score RESULTS (a checkpoint, or a folder of restored frames) against the ground truth of the dataset DATA."""
+    from lolblur_synth import evaluate as tool
+
+    report = tool.evaluate(results, data, out, quiet=as_json or style == "quiet", **opt.given(values))
+    click.echo(tool.to_json(report) if as_json else tool.table(report))
+    return 0
+
+
+@click.command()
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUTPUT", type=click.Path(path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@opt.config_options(RestoreConfig)
+@click.pass_obj
+def restore(style, source, target, overwrite, **values):
+    """Run LEDNet on INPUT, an image, a folder of images or a video, with the weights that train-lednet left."""
+    from lolblur_synth import restore as tool
+
+    written = tool.restore(source, target, quiet=style == "quiet", overwrite=overwrite, **opt.given(values))
+    if style == "human":
+        click.echo(f"{written} frames in {opt.printable(str(target))}")
+    return 0
+
+
+@click.command("train-darken")
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--out",
+    default="darken.safetensors",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Weights to write; the card goes beside them.",
+)
+@click.option(
+    "--held-out",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Pictures and videos never trained on, for the card's figures; repeatable.",
+)
+@click.option("--steps", default=450, show_default=True, type=click.IntRange(1), help="Optimiser steps.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the first weights and of the samples.")
+@click.option("--note", default="", help="Text for the card: origin and licence of the inputs.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
+@click.pass_obj
+def train_darken(style, inputs, out, held_out, steps, seed, note, device):
+    """Train the darkening network again, from well-exposed photographs and videos. Continues when interrupted."""
+    from tqdm import tqdm
+
+    from lolblur_synth.training import darken as tool
+
+    with tqdm(total=steps, unit="step", disable=style == "quiet") as bar:
+        done = tool.train_darken(
+            inputs, out, held_out=held_out, steps=steps, seed=seed, note=note, device=device,
+            report=lambda step, losses: bar.update(step - bar.n),
+        )  # fmt: skip
+    click.echo(f"{out}: {done['pictures']} pictures, {done['seconds']} CPU-seconds, {done['sha256'][:12]}")
+    return 0
+
+
+@click.group("weights")
+def weights_group():
+    """List and check weight files."""
+
+
+@weights_group.command("ls")
+def weights_ls():
+    """List the bundled weights."""
+    from lolblur_synth import weights
+
+    for name, path in sorted(weights.bundled().items()):
+        click.echo(f"{name:14} {path.stat().st_size / 1e3:7.0f} kB  {weights.sha256(name)}")
+
+
+@weights_group.command("check")
+@click.argument("file")
+def weights_check(file):
+    """Say what a weight file holds; refuse one that is damaged or not what it seems."""
+    from lolblur_synth import weights
+
+    click.echo(json.dumps({"file": file, "sha256": weights.sha256(file), **weights.about(file)}, indent=2))

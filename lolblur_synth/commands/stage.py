@@ -1,0 +1,75 @@
+"""stage NAME: one stage alone. The options of each stage are made from the recipe's declaration."""
+
+from pathlib import Path
+
+import click
+
+from lolblur_synth import options as opt
+from lolblur_synth import recipes
+from lolblur_synth.recipe import STAGE_NAMES, Recipe
+
+SUMMARIES = {
+    "resize": "Scale to cover the size and crop the centre; area averaging.",
+    "denoise": "Remove sensor noise, V-BM4D style.",
+    "darken": "Darken to the requested exposure with EC-Zero-DCE; lights stay lit.",
+    "interpolate": "Raise the frame rate: optical flow once a frame pair, then any number of instants.",
+    "clip_reverse": "Give saturated lights back what the sensor cut off; linear float32 TIFF out.",
+    "average": "Average a window of frames in linear light; linear float32 TIFF out.",
+    "defocus": "Blur with a generalized Gaussian in linear light.",
+    "noise": "Add sensor noise on a synthetic raw.",
+}
+
+
+@click.group()
+def stage():
+    """One stage alone, on an image, a video or a folder of frames.
+
+    Without INPUT the bundled sample is used; without OUTPUT the result goes to STAGE-out/.
+    """
+
+
+def _add_stage(name: str) -> None:
+    """The command of one stage, its options made from the recipe's declaration."""
+    word = name.replace("_", "-")
+    config = type(getattr(Recipe, name))
+
+    @stage.command(word, help=f"{SUMMARIES[name]}\n\nExample: lolblur-synth stage {word} INPUT OUTPUT")
+    @click.argument("input", required=False, type=click.Path(path_type=Path))
+    @click.argument("output", required=False, type=click.Path(path_type=Path))
+    @opt.config_options(config)
+    @opt.recipe_option
+    @opt.seed_option
+    @click.option("--bits", type=click.Choice(["8", "16"]), default="8", show_default=True, help="Depth of PNG output.")
+    @click.option("--fps", type=float, help="Capture rate of the input, where the file does not say.")
+    @click.option("--frames", type=int, default=None, help="Read at most this many frames.")
+    @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+    @click.option(
+        "--save-curves",
+        hidden=name != "darken",
+        type=click.Path(path_type=Path),
+        help="Folder for the luminance adjustment maps, 16-bit PNG (darken only).",
+    )
+    @click.pass_obj
+    def command(style, input, output, recipe, seed, bits, fps, frames, overwrite, save_curves, **values):
+        words = (
+            opt.config_overrides(name, values)
+            + ([f"input.fps={fps}"] if fps else [])
+            + ([f"dataset.seed={seed}"] if seed is not None else [])
+        )
+        settings = recipes.override(recipes.load(recipe), words)
+        from lolblur_synth import single
+
+        source, target = input or opt.sample_clip(), output or Path(f"{word}-out")
+        if style == "human" and (input is None or output is None):
+            click.echo(f"{'the bundled sample' if input is None else source} -> {target}", err=True)
+        replace = overwrite or output is None  # the default folder is ours to write again
+        written, draw = single.run(
+            name, source, target, settings, int(bits), frames, replace, save_curves, progress=style == "human"
+        )
+        if style == "human":
+            click.echo(f"{written} frames in {opt.printable(str(target))}" + (f"; {draw}" if draw else ""))
+        return 0
+
+
+for _name in STAGE_NAMES:
+    _add_stage(_name)

@@ -1,0 +1,46 @@
+"""Files that appear whole or not at all: written beside their place, forced to the disk, renamed.
+
+For everything but the pairs of a dataset, whose protocol in dataset.py also knows records.
+"""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """The block writes to the temporary file it is given; then that file is `path`. On an error nothing is left of it.
+
+    Creates the folder. The temporary file has the suffix of `path`. Raises OSError where the file cannot be written.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".writing-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    try:
+        yield Path(name)
+        _force(name)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    _force(path.parent)
+
+
+def write(path: str | Path, data: bytes) -> None:
+    """Replace `path` by `data`; a reader, or a crash, sees the old file or the new one, never a part."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def _force(path: str | Path) -> None:
+    """fsync a file, or the entries of a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
