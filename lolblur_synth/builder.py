@@ -53,7 +53,7 @@ def build(
 
     recipe: a Recipe, a built-in name or a TOML file; set: `section.key=value` overrides; jobs: worker processes, by
     default one a core as far as memory allows; shard: (I, N) builds the I-th of N shares; device: auto, cpu, cuda[:N].
-    Raises NoInput-like InputError (exit 5), ForeignOutput (10), Locked (11), NoSpace (13), Interrupted (130).
+    Raises InputError when no input is usable (5), ForeignOutput (10), Locked (11), NoSpace (13), Interrupted (130).
     Failing videos and pairs do not raise: they are in the summary.
     """
     paths = [Path(p) for p in ([videos] if isinstance(videos, str | Path) else videos)]

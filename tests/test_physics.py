@@ -65,7 +65,8 @@ def image(out, line, folder) -> np.ndarray:
 def test_the_images_of_a_pair_line_up(reference):
     for line in lines(reference.out):
         sharp, truth = image(reference.out, line, "low_sharp"), image(reference.out, line, "high_sharp_scaled")
-        shift, *_ = phase_cross_correlation(truth.mean(2), sharp.mean(2))
+        planes = [plane.mean(2) - plane.mean() for plane in (truth, sharp)]
+        shift, *_ = phase_cross_correlation(*planes, normalization=None)  # tiny frames: whitening would show noise
         assert np.abs(shift).max() == 0, line["pair"]
 
 

@@ -90,6 +90,7 @@ def test_memory_that_was_used_before_does_not_matter(monkeypatch):
     frames, motion = scene(41, 43)
     times = 1.5 + average.times(2, 8)
     clean = exposure.expose(frames, motion, times)
+    exposure.sample(frames, motion, 1.5)  # everything is compiled before numpy.empty is replaced
     empty = np.empty
 
     def poisoned(*args, **kwargs):
