@@ -26,6 +26,7 @@ STAGES = dict(
 )
 STACK = 16  # frames that darken calibrates together: enough for a steady exposure, little enough for memory
 LINEAR_OUT = ("clip_reverse", "average")
+FRAME_BY_FRAME = ("resize", "clip_reverse", "defocus", "noise")  # the others take frames together: one clip, one size
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def run(name: str, source: Path, target: Path, recipe: Recipe, bits: int = 8, li
         raise UsageError("--factor adaptive gives each frame pair another rate, which frames alone cannot tell",
                          "give a number; adaptive is for build")  # fmt: skip
     stage, config = STAGES[name], getattr(recipe, name)
-    shown = given.frames
+    shown = given.frames if name in FRAME_BY_FRAME else _of_one_size(given.frames, source)
     rng = draw.rng(recipe.dataset.seed, given.sha256, "segment-0", name)
     if name == "denoise":
         head = list(itertools.islice(shown, 9))
@@ -105,6 +106,16 @@ def _open_video(source: Path, recipe: Recipe, limit: int | None) -> Source:
 
 def _tensor(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].contiguous()
+
+
+def _of_one_size(stream: Iterator[Tensor], source: Path) -> Iterator[Tensor]:
+    size = None
+    for frame in stream:
+        size = size or frame.shape
+        if frame.shape != size:
+            hint = "give the frames of one clip, or one image at a time"
+            raise InputError(f"{source}: its images differ in size", hint, "size-changes")
+        yield frame
 
 
 Step = Callable[[Any, Iterator[Tensor], Any, Any, Recipe, bool], Iterable[Tensor]]

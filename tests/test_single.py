@@ -77,6 +77,16 @@ def test_a_video_gives_a_video_of_the_new_rate(street_videos, tmp_path, run):
     assert clip.fps == 2000 and clip.frames == 33
 
 
+def test_images_of_different_sizes_are_no_clip(folder, tmp_path, run):
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    for number, size in enumerate(((32, 48), (48, 32))):
+        images.write_png(mixed / f"{number}.png", np.full((*size, 3), 0.5, np.float32))
+    done = run("stage", "darken", mixed, tmp_path / "out")
+    assert done.code == 5 and "differ in size" in done.err
+    assert run("stage", "noise", mixed, tmp_path / "out").code == 0
+
+
 def test_without_input_and_output_the_sample_is_used_and_said(tmp_path, run):
     for _ in range(2):  # the default folder may be written again
         done = run("stage", "darken", "--exposure", "0.2", "--frames", "2", cwd=tmp_path)

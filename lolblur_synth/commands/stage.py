@@ -24,6 +24,7 @@ SUMMARIES = {
 def stage():
     """One stage alone, on an image, a video or a folder of frames.
 
+    A folder is taken as the frames of one clip.
     Without INPUT the bundled sample is used; without OUTPUT the result goes to STAGE-out/.
     """
 
