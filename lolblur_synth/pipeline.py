@@ -60,7 +60,8 @@ def prepare(frame: np.ndarray, recipe: Recipe) -> Tensor:
 def synthesise(
     source: Tensor, mid: int, recipe: Recipe, draws: dict, device: str = "cpu"
 ) -> tuple[dict[str, np.ndarray], dict]:
-    """The five images of one pair, folder -> (H, W, 3) uint8 RGB; and what was measured: samples, confidence.
+    """The five images of one pair, folder -> (H, W, 3) uint8 RGB; and what was measured: samples, confidence, and
+    exposure, the mean L*/100 of low_sharp, which is below the one asked for where the source is darker than that.
 
     source: (T, 3, H, W) float32 display RGB, resized, with the denoising context; mid: index of the ground truth in it.
     """
@@ -74,6 +75,7 @@ def synthesise(
         dark, images["high_sharp_scaled"] = sharp, sharp[mid]
     images["low_sharp"] = dark[mid]
     light, measured = expose(dark, sharp, mid, recipe, draws)
+    measured["exposure"] = round(darken.exposure_of(dark[mid, None], images["high_sharp_scaled"][None]), 4)
     if "defocus" in draws:
         light = defocus.apply(light, recipe.defocus, draws["defocus"])
     blur = frames.to_display(light)

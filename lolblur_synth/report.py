@@ -21,7 +21,8 @@ CAPTIONS = {
     "high_sharp_original": "source frame, resized",
 }
 STYLE = """
-body { background: #16181d; color: #d8dbe2; font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 1900px }
+body { background: #16181d; color: #d8dbe2; font: 15px/1.5 system-ui, sans-serif }
+body { margin: 2em auto; padding: 0 1.5em; max-width: 1900px }
 h1, h2 { font-weight: 500 }
 table { border-collapse: collapse }
 td, th { padding: .2em .9em .2em 0; text-align: left; vertical-align: top }
