@@ -477,7 +477,7 @@ def test_images_come_back_value_for_value(tmp_path):
     with pytest.raises(UsageError):
         images.write_png(tmp_path / "a.png", frame, 12)
     with pytest.raises(OSError):
-        images.write_png(tmp_path / "missing" / "a.png", frame)
+        images.write_png(tmp_path / "a.png" / "below_a_file.png", frame)
 
 
 def _moved(folder: Path, name: str, to: str) -> Path:
