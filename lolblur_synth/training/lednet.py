@@ -142,7 +142,7 @@ class _Run:
         """The batches from the present iteration to `stop`, in order."""
         numbers = data.batches(self.iteration, stop, self.config.batch, self.rank, self.world)
         return DataLoader(self.crops, batch_sampler=numbers, num_workers=self.config.workers,
-                          pin_memory=self.device.type == "cuda")
+                          worker_init_fn=processes.leave_stopping_to_the_parent, pin_memory=self.device.type == "cuda")
 
     def step(self, low: Tensor, high: Tensor, stop: bool = False) -> tuple[dict[str, float], bool]:
         """One optimiser step. Returns the losses and whether any process wants to stop. Raises LolblurError on NaN."""

@@ -52,3 +52,10 @@ def stop_signals() -> Iterator[threading.Event]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+def leave_stopping_to_the_parent(worker: int) -> None:
+    """For a reader process: a signal to the whole process group must not take the readers from a step that is finished
+    and saved. A reader ends when its parent says so, or is gone."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
