@@ -132,9 +132,8 @@ def prepare(
     from lolblur_synth import video
 
     found, refusals = video.find(paths)
-    refused = [planning.Refused(r.name, r.reason, r.message) for r in refusals]
     facts, unreadable = survey.all_inputs(found, out if write else None, recipe, jobs or auto_jobs(), listener)
-    plan = planning.make(facts, refused + unreadable, recipe, _previous(out))
+    plan = planning.make(facts, refusals + unreadable, recipe, _previous(out))
     for warning in plan.warnings:
         listener("note", {"message": warning})
     for refusal in plan.refused:

@@ -14,7 +14,8 @@ from fractions import Fraction
 from lolblur_synth import draw
 from lolblur_synth.errors import InputError
 from lolblur_synth.recipe import AverageConfig, Recipe
-from lolblur_synth.stages import average, denoise
+from lolblur_synth.stages import average, denoise, resize
+from lolblur_synth.video import Refusal
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,9 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Refused:
-    name: str
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True)
 class Plan:
     clips: tuple[Clip, ...]
-    refused: tuple[Refused, ...]
+    refused: tuple[Refusal, ...]
     warnings: tuple[str, ...]
 
     @property
@@ -78,7 +72,7 @@ class Plan:
         return sum(len(clip.pairs) for clip in self.clips)
 
 
-def make(facts: list[Facts], refused: list[Refused], recipe: Recipe, previous: dict[str, tuple[str, str]]) -> Plan:
+def make(facts: list[Facts], refused: list[Refusal], recipe: Recipe, previous: dict[str, tuple[str, str]]) -> Plan:
     """Place the pairs of every video.
 
     previous: sha256 -> (sequence, split) of an earlier plan for the same output, so that videos added later change
@@ -94,7 +88,7 @@ def make(facts: list[Facts], refused: list[Refused], recipe: Recipe, previous: d
         try:
             placed.append((video, place(video, recipe)))
         except InputError as error:
-            refused.append(Refused(video.name, error.reason, str(error)))
+            refused.append(Refusal(video.name, error.reason, str(error)))
             continue
         warnings += _warnings(video, recipe, len(placed[-1][1]))
     sequences = _number([video.sha256 for video, _ in placed], previous)
@@ -185,7 +179,7 @@ def _warnings(video: Facts, recipe: Recipe, pairs: int) -> list[str]:
     """What a user should know about a video that is used all the same."""
     warnings = []
     width, height = recipe.resize.width, recipe.resize.height
-    if video.width < width or video.height < height:
+    if resize.enlarges((video.width, video.height), recipe.resize):
         warnings.append(
             f"{video.name}: {video.width}x{video.height} is enlarged to {width}x{height}; "
             f"use --size to stay at or below the source"

@@ -17,13 +17,11 @@ from tqdm import tqdm
 
 from lolblur_synth import draw, frames, images, video
 from lolblur_synth.errors import InputError, UsageError
-from lolblur_synth.recipe import STAGE_NAMES, Recipe
-from lolblur_synth.stages import average, clip_reverse, darken, defocus, denoise, interpolate, noise, resize
+from lolblur_synth.pipeline import STAGES
+from lolblur_synth.recipe import Recipe
+from lolblur_synth.stages import average, darken, defocus, denoise, interpolate, noise
 from lolblur_synth.video.inputs import image_files
 
-STAGES = dict(
-    zip(STAGE_NAMES, (resize, denoise, darken, interpolate, clip_reverse, average, defocus, noise), strict=True)
-)
 STACK = 16  # frames that darken calibrates together: enough for a steady exposure, little enough for memory
 LINEAR_OUT = ("clip_reverse", "average")
 FRAME_BY_FRAME = ("resize", "clip_reverse", "defocus", "noise")  # the others take frames together: one clip, one size

@@ -13,7 +13,8 @@ Listener = Callable[[str, dict], None]
 
 def all_inputs(found: list, out: Path | None, recipe: Recipe, jobs: int, listener: Listener) -> tuple[list, list]:
     """Read every input once: its facts, or why it is refused. What an earlier build learnt is not read again."""
-    from lolblur_synth.plan import Facts, Refused
+    from lolblur_synth.plan import Facts
+    from lolblur_synth.video import Refusal
 
     caches = {item: _cache_path(out, item, recipe) for item in found} if out else {}
     facts, refused, unknown = [], [], []
@@ -29,7 +30,7 @@ def all_inputs(found: list, out: Path | None, recipe: Recipe, jobs: int, listene
         listener("surveyed", {"name": item.name})
         if kind == "failed":
             named = result["message"] if item.name in result["message"] else f"{item.name}: {result['message']}"
-            refused.append(Refused(item.name, result["reason"], named))
+            refused.append(Refusal(item.name, result["reason"], named))
             return
         facts.append(result)
         if item in caches:

@@ -9,7 +9,7 @@ import click
 
 from lolblur_synth import options as opt
 from lolblur_synth import recipes
-from lolblur_synth.errors import UsageError
+from lolblur_synth.errors import ClipsFailed, Damaged, UsageError
 from lolblur_synth.recipe import Recipe
 
 
@@ -67,7 +67,7 @@ def build(style, paths, recipe, assignments, jobs, device, sample, as_json, shar
         click.echo(f"off: {', '.join(settings.skip)}", err=True)
     with contextlib.closing(progress):
         summary = builder.build(videos, out, settings, jobs=jobs, shard=shard, device=device, listener=progress)
-    code = 3 if summary.failed else 0
+    code = ClipsFailed.exit_code if summary.failed else 0
     if as_json:
         click.echo(
             json.dumps(
@@ -121,7 +121,7 @@ def show_plan(videos: list[Path], out: Path | None, recipe: Recipe, jobs: int | 
         click.echo(json.dumps(found))
     else:
         click.echo(estimate.to_text(found))
-    return 3 if found["refused"] else 0
+    return ClipsFailed.exit_code if found["refused"] else 0
 
 
 @click.command()
@@ -161,7 +161,7 @@ def verify(out, pixels, as_json):
         for damage in damages:
             click.echo(f"{damage.word}: {opt.printable(damage.path)}")
         click.echo(f"{len(damages)} damages; `lolblur-synth build` repairs all but extra files" if damages else "whole")
-    return 12 if damages else 0
+    return Damaged.exit_code if damages else 0
 
 
 @click.command()
