@@ -112,7 +112,8 @@ def doctor(as_json):
 
 
 for _command in (
-    datasets.build, datasets.plan, datasets.status, datasets.verify, datasets.report, stage.stage, recipe.recipe,
+    datasets.build, datasets.plan, datasets.status, datasets.verify, datasets.preview,
+    datasets.report, datasets.export, stage.stage, recipe.recipe,
     networks.train_lednet, networks.train_darken, networks.evaluate, networks.restore, networks.weights_group,
 ):  # fmt: skip
     main.add_command(_command)

@@ -10,16 +10,9 @@ import numpy as np
 
 from lolblur_synth import dataset, manifest, recipes, verify
 from lolblur_synth.errors import UsageError
+from lolblur_synth.preview import CAPTIONS, THUMB, drawn, spread
 
 SHOWN = 8  # pairs on the contact sheet
-THUMB = 360  # px wide
-CAPTIONS = {
-    "low_blur_noise": "input: dark, blurred, noisy",
-    "low_blur": "dark, blurred",
-    "low_sharp": "dark, sharp",
-    "high_sharp_scaled": "ground truth",
-    "high_sharp_original": "source frame, resized",
-}
 STYLE = """
 body { background: #16181d; color: #d8dbe2; font: 15px/1.5 system-ui, sans-serif }
 body { margin: 2em auto; padding: 0 1.5em; max-width: 1900px }
@@ -39,13 +32,12 @@ def write(out: Path, target: Path | None = None) -> Path:
     state, pairs = verify.status(out), manifest.read(out)
     if not pairs:
         raise UsageError(f"{out} has no pairs yet", "run `lolblur-synth build` first")
-    chosen = [pairs[round(i)] for i in np.linspace(0, len(pairs) - 1, min(SHOWN, len(pairs)))]
     parts = [
         f"<!doctype html><meta charset=utf-8><title>{html.escape(out.resolve().name)}</title><style>{STYLE}</style>",
         f"<h1>{html.escape(out.resolve().name)}: {state['done']} pairs</h1>",
         _summary(state, pairs),
         "<h2>Pairs</h2>",
-        *[_row(out, pair) for pair in chosen],
+        *[_row(out, pair) for pair in spread(pairs, SHOWN)],
         "<h2>Draws</h2>",
         *[_histogram(title, pairs, value) for title, value in HISTOGRAMS.items()],
         "<h2>Recipe</h2>",
@@ -87,22 +79,8 @@ def _row(out: Path, pair: dict) -> str:
         )
     source = html.escape(pair["source"]["name"])
     return (
-        f"<p>{pair['pair']} <span class=note>{source}, {_drawn(pair)}</span></p><div class=row>{''.join(figures)}</div>"
+        f"<p>{pair['pair']} <span class=note>{source}, {drawn(pair)}</span></p><div class=row>{''.join(figures)}</div>"
     )
-
-
-def _drawn(pair: dict) -> str:
-    draws = pair["draws"]
-    words = [f"{pair['window']} source frames round {pair['mid']}"]
-    if "darken" in draws:
-        words.append(f"exposure {draws['darken']['exposure']:.2f}")
-    if "clip_reverse" in draws and draws["clip_reverse"].get("r") is not None:
-        words.append(f"r {draws['clip_reverse']['r']:.0f}")
-    if "defocus" in draws:
-        words.append("defocused" if draws["defocus"]["applied"] else "in focus")
-    if "noise" in draws:
-        words.append(f"ISO {draws['noise']['iso']:.0f}" if draws["noise"]["applied"] else "no noise")
-    return ", ".join(words)
 
 
 def _thumbnail(data: bytes) -> str:

@@ -93,6 +93,11 @@ def _stacks(recipe: Recipe, facts: Facts, pairs: tuple[Pair, ...]) -> Iterator[t
     )
 
 
+def synthesise(job: dict, pair: Pair) -> tuple[dict[str, np.ndarray], dict]:
+    """The images and the record of one pair alone, read from its video. Nothing is written. Raises InputError."""
+    return make(next(_stacks(job["recipe"], job["clip"].facts, (pair,))), pair, job)
+
+
 def make(stack: torch.Tensor, pair: Pair, job: dict) -> tuple[dict[str, np.ndarray], dict]:
     """The images of one pair and its record, without checksums. Nothing is written."""
     recipe, facts = job["recipe"], job["clip"].facts

@@ -1,4 +1,4 @@
-"""build, plan, status, verify, report: what concerns a dataset."""
+"""build, plan, status, verify, preview, report, export: what concerns a dataset."""
 
 import contextlib
 import json
@@ -162,6 +162,75 @@ def verify(out, pixels, as_json):
             click.echo(f"{damage.word}: {opt.printable(damage.path)}")
         click.echo(f"{len(damages)} damages; `lolblur-synth build` repairs all but extra files" if damages else "whole")
     return Damaged.exit_code if damages else 0
+
+
+@click.command()
+@click.argument("paths", metavar="OUT|VIDEOS...", nargs=-1, type=click.Path(path_type=Path))
+@opt.build_options
+@click.option("-n", "--rows", default=6, show_default=True, type=click.IntRange(1, 100), help="Most pairs shown.")
+@click.option(
+    "-o", "--output", default="preview.png", show_default=True, type=click.Path(path_type=Path, dir_okay=False),
+    help="The picture to write.",
+)  # fmt: skip
+@click.pass_obj
+def preview(style, paths, recipe, assignments, jobs, device, sample, as_json, rows, output, **everyday):
+    """Write a contact sheet of the dataset OUT; or of VIDEOS, as a build with these options would make them.
+
+    Example: lolblur-synth preview videos/ --exposure 0.1 -n 3
+    """
+    from lolblur_synth import preview as tool
+
+    if sample:
+        paths = (opt.sample_clip(), *paths)
+    if not paths:
+        raise UsageError("OUT or VIDEOS are needed", "lolblur-synth preview out/   or   lolblur-synth preview videos/")
+    settings = resolve(recipe, assignments, **everyday)
+
+    def say(kind: str, facts: dict) -> None:
+        if kind in ("note", "failed") and style == "human":
+            click.echo(f"{kind}: {opt.printable(facts['message'])}", err=True)
+
+    count = tool.write(list(paths), output, settings, rows, jobs=jobs, device=device, listener=say)
+    if as_json:
+        click.echo(json.dumps({"output": str(output), "rows": count}))
+    elif style == "human":
+        click.echo(f"{count} pairs on {opt.printable(str(output))}")
+    return 0
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("dest", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--format", "form", default="flat", show_default=True,
+    type=click.Choice(["flat", "lmdb", "webdataset", "huggingface"]),
+    help="flat: SPLIT/FOLDER/0000_0000.png and BasicSR's meta_info; lmdb: BasicSR's; webdataset: tars; huggingface: "
+    "an imagefolder.",
+)  # fmt: skip
+@click.option("--folders", metavar="NAME,…", help="Which of the five images; default all.")
+@click.pass_obj
+def export(style, out, dest, form, folders):
+    """Write the dataset OUT into the new folder DEST (default OUT-FORMAT) in a form that other codes read.
+
+    Example: lolblur-synth export out/ --format lmdb --folders low_blur_noise,high_sharp_scaled
+    """
+    from tqdm import tqdm
+
+    from lolblur_synth import dataset
+    from lolblur_synth import export as tool
+
+    dest = dest or out.with_name(f"{out.resolve().name}-{form}")
+    chosen = tuple(folders.split(",")) if folders is not None else dataset.FOLDERS
+    with tqdm(unit="pair", disable=style == "quiet") as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        pairs = tool.export(out, dest, form, chosen, show)
+    if style == "human":
+        click.echo(f"{pairs} pairs in {opt.printable(str(dest))}")
+    return 0
 
 
 @click.command()

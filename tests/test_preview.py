@@ -1,0 +1,47 @@
+"""The contact sheet of a dataset, and of videos before anything is built."""
+
+import numpy as np
+import pytest
+
+from lolblur_synth import images, manifest, preview, recipes
+from lolblur_synth.errors import Damaged, UsageError
+
+
+def small(street_videos, *words):
+    recipe = recipes.load("lolblur")
+    return recipes.override(recipe, ["resize.width=96", "resize.height=64", "dataset.pairs=4", *words])
+
+
+def test_videos_and_the_dataset_made_of_them_look_the_same(reference, street_videos, tmp_path):
+    """Thumbnails are those of the built pairs: preview synthesises what build would commit."""
+    recipe = small(street_videos, "dataset.test_fraction=0.5")
+    rows = preview.write([reference.out], tmp_path / "built.png", recipe, 2)
+    assert rows == preview.write([street_videos], tmp_path / "before.png", recipe, 2, jobs=1) == 2
+    built, before = (images.read_image(tmp_path / name) for name in ("built.png", "before.png"))
+    assert built.shape[1] == 5 * (preview.THUMB + preview.GAP) + preview.GAP
+    assert np.array_equal(built, before)
+    assert not any(path.suffix != ".png" for path in tmp_path.iterdir())
+
+
+def test_only_as_many_rows_as_there_are_pairs(reference, street_videos, tmp_path):
+    count = len(manifest.read(reference.out))
+    assert preview.write([reference.out], tmp_path / "sheet.jpg", small(street_videos), 50) == count
+
+
+def test_bad_input(reference, street_videos, tmp_path, run):
+    with pytest.raises(UsageError, match="not a picture"):
+        preview.write([reference.out], tmp_path / "sheet.txt", small(street_videos))
+    done = run("preview", tmp_path, "-o", tmp_path / "sheet.png")
+    assert done.code == 5 and len(done.err.splitlines()) <= 2
+    assert run("preview").code == 2
+
+
+def test_a_missing_image_is_named(reference, street_videos, tmp_path):
+    import shutil
+
+    out = tmp_path / "out"
+    shutil.copytree(reference.out, out)
+    victim = next(out.glob("train/low_blur/*/*.png"))
+    victim.unlink()
+    with pytest.raises(Damaged, match=str(victim)):
+        preview.write([out], tmp_path / "sheet.png", small(street_videos), 50)
