@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lolblur_synth import __version__, dataset, manifest, recipes, runner, survey
+from lolblur_synth import __version__, clusters, dataset, manifest, recipes, runner, survey
 from lolblur_synth.errors import ForeignOutput, InputError, UsageError
 from lolblur_synth.lock import hold
 from lolblur_synth.recipe import Recipe
@@ -47,12 +47,15 @@ def build(
     jobs: int | None = None,
     shard: tuple[int, int] = (1, 1),
     device: str = "auto",
+    backend: str = "local",
+    address: str = "",
     listener: Listener = lambda kind, facts: None,
 ) -> Summary:
     """Make the dataset `out` from `videos` (files or folders); the same call again continues.
 
     recipe: a Recipe, a built-in name or a TOML file; set: `section.key=value` overrides; jobs: worker processes, by
-    default one a core as far as memory allows; shard: (I, N) builds the I-th of N shares; device: auto, cpu, cuda[:N].
+    default one a core as far as memory allows; shard: (I, N) builds the I-th of N shares; device: auto, cpu, cuda[:N];
+    backend: local, dask or ray; address: of a running cluster.
     Raises InputError when no input is usable (5), ForeignOutput (10), Locked (11), NoSpace (13), Interrupted (130).
     Failing videos and pairs do not raise: they are in the summary.
     """
@@ -61,19 +64,20 @@ def build(
     if isinstance(recipe, str):
         recipe = recipes.load(recipe)
     recipe = recipes.override(recipe, list(set))
+    run = clusters.choose(backend, address)
     check_inputs(paths, out)
     claim(out, recipe)
     with hold(out / dataset.STATE, shard):
         device = resolve_device(device)
         if shard == (1, 1):  # another shard may have files in flight
             dataset.clean(out)
-        plan, pending = prepare(paths, out, recipe, jobs, device, listener)
+        plan, pending = prepare(paths, out, recipe, jobs, device, listener, run=run)
         dataset.write_atomic(out, out / "recipe.toml", recipes.to_toml(recipe).encode())
         already = plan.pairs - len(pending)
         tasks = _tasks(plan, pending, out, recipe, device, shard)
         listener("plan", {"pairs": plan.pairs, "already": already, "todo": sum(len(items) for _, items in tasks)})
         try:
-            built, failed = _run(tasks, out, jobs or auto_jobs(), listener)
+            built, failed = _run(tasks, out, jobs or auto_jobs(), listener, run)
         finally:
             manifest.write(out)
             if shard == (1, 1):
@@ -126,13 +130,14 @@ def prepare(
     device: str,
     listener: Listener,
     write: bool = True,
+    run: clusters.Run = runner.run,
 ) -> tuple[Any, list]:
     """The plan, and the pairs of it that are not built yet. out=None: nothing was built; write=False: only look."""
     from lolblur_synth import plan as planning
     from lolblur_synth import video
 
     found, refusals = video.find(paths)
-    facts, unreadable = survey.all_inputs(found, out if write else None, recipe, jobs or auto_jobs(), listener)
+    facts, unreadable = survey.all_inputs(found, out if write else None, recipe, jobs or auto_jobs(), listener, run)
     plan = planning.make(facts, refusals + unreadable, recipe, _previous(out))
     for warning in plan.warnings:
         listener("note", {"message": warning})
@@ -242,7 +247,7 @@ def _tasks(plan, pending: list, out: Path, recipe: Recipe, device: str, shard: t
     return tasks
 
 
-def _run(tasks: list[runner.Task], out: Path, jobs: int, listener: Listener) -> tuple[int, list]:
+def _run(tasks: list[runner.Task], out: Path, jobs: int, listener: Listener, run: clusters.Run) -> tuple[int, list]:
     """Hand the tasks to workers; count, log and note failures."""
     built, failed, log = 0, [], out / dataset.STATE / "log.jsonl"
 
@@ -259,7 +264,7 @@ def _run(tasks: list[runner.Task], out: Path, jobs: int, listener: Listener) -> 
         with contextlib.suppress(OSError), log.open("a") as stream:
             stream.write(json.dumps({"time": time.time(), "pair": name, "kind": kind, **(result or {})}) + "\n")
 
-    runner.run("lolblur_synth.work:build", tasks, jobs, report)
+    run("lolblur_synth.work:build", tasks, jobs, report)
     return built, failed
 
 

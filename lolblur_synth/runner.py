@@ -45,7 +45,7 @@ def run(target: str, tasks: list[Task], jobs: int, report: Callable[[str, Any, A
     """
     if not tasks:
         return
-    with _signals() as stop:
+    with signals() as stop:
         _Runner(target, tasks, report, stop).loop(max(1, jobs))
 
 
@@ -160,7 +160,7 @@ def _how_it_died(code: int) -> str:
     return f"died of {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
 
 
-class _signals:
+class signals:
     """Within the block the first SIGINT or SIGTERM sets the event, the second raises Interrupted."""
 
     def __enter__(self) -> threading.Event:

@@ -11,8 +11,13 @@ from lolblur_synth.recipe import Recipe
 Listener = Callable[[str, dict], None]
 
 
-def all_inputs(found: list, out: Path | None, recipe: Recipe, jobs: int, listener: Listener) -> tuple[list, list]:
-    """Read every input once: its facts, or why it is refused. What an earlier build learnt is not read again."""
+def all_inputs(
+    found: list, out: Path | None, recipe: Recipe, jobs: int, listener: Listener, run: Callable = runner.run
+) -> tuple[list, list]:
+    """Read every input once: its facts, or why it is refused. What an earlier build learnt is not read again.
+
+    run: `runner.run`, or one of `clusters`.
+    """
     from lolblur_synth.plan import Facts
     from lolblur_synth.video import Refusal
 
@@ -36,7 +41,7 @@ def all_inputs(found: list, out: Path | None, recipe: Recipe, jobs: int, listene
         if item in caches:
             dataset.write_atomic(out, caches[item], dataset.to_json(dataclasses.asdict(result) | {"path": ""}))
 
-    runner.run("lolblur_synth.work:survey", [(recipe, (item,)) for item in unknown], jobs, report)
+    run("lolblur_synth.work:survey", [(recipe, (item,)) for item in unknown], jobs, report)
     return facts, refused
 
 

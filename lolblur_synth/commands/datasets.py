@@ -45,9 +45,16 @@ def inputs_and_output(paths: tuple[str, ...], sample: bool, needs_output: bool) 
     callback=lambda c, p, v: opt.parse_shard(v),
     help="Build the I-th of N shares; shards may run at once, on machines that share OUT.",
 )
+@click.option(
+    "--backend", default="local", show_default=True, type=click.Choice(["local", "dask", "ray"]),
+    help="Where the workers run; on a cluster OUT and VIDEOS must be at the same path on every machine.",
+)  # fmt: skip
+@click.option("--address", default="", help="Of a running Dask or Ray cluster; without, one is started here.")
 @click.option("--dry-run", is_flag=True, help="Plan only; write nothing.")
 @click.pass_obj
-def build(style, paths, recipe, assignments, jobs, device, sample, as_json, shard, dry_run, **everyday):
+def build(
+    style, paths, recipe, assignments, jobs, device, sample, as_json, shard, backend, address, dry_run, **everyday
+):
     """Make the dataset OUT from VIDEOS (files, or folders of videos or of frames).
 
     The same command again continues where the last one stopped. Example:
@@ -66,7 +73,10 @@ def build(style, paths, recipe, assignments, jobs, device, sample, as_json, shar
     if style == "human" and not as_json and settings.skip:
         click.echo(f"off: {', '.join(settings.skip)}", err=True)
     with contextlib.closing(progress):
-        summary = builder.build(videos, out, settings, jobs=jobs, shard=shard, device=device, listener=progress)
+        summary = builder.build(
+            videos, out, settings, jobs=jobs, shard=shard, device=device, backend=backend, address=address,
+            listener=progress,
+        )  # fmt: skip
     code = ClipsFailed.exit_code if summary.failed else 0
     if as_json:
         click.echo(
