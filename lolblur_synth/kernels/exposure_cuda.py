@@ -1,0 +1,98 @@
+"""The exposure on CUDA, in one streaming pass: host side of exposure.cu, twin of kernels/exposure.py.
+
+Two prepared frames, the motion of CHUNK instants and the accumulators are all that is held: memory does not grow with
+the number of samples. Every sum has a fixed order, or is one of integers: the same device gives the same bytes.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lolblur_synth.frames import GAMMA, LUMA
+from lolblur_synth.kernels import cuda
+from lolblur_synth.kernels.exposure import BASELINE, CHUNK, _by_pair, _rule
+from lolblur_synth.recipe import ClipReverseConfig
+
+POLE = np.sqrt(3) - 2  # of the cubic B-spline filter (Unser 1999, Box 2)
+RESPONSE = -6 * POLE / (1 - POLE**2) * POLE ** np.arange(15)  # POLE^15 = 3e-9
+UNIT = np.float32(2**30)  # fixed point of the splatted motion: 1e-9 of a pixel
+I = np.int32  # noqa: E741  the integer type of the kernels' parameters
+
+
+def integrate(
+    frames: Tensor, motion, instants: np.ndarray, config: ClipReverseConfig | None = None, r: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """mean(light) and mean(mask), each (3, H, W), as `kernels.exposure.integrate`; frames on the device."""
+    light, mask = torch.zeros_like(frames[0]), torch.zeros_like(frames[0])
+    rule, (height, width) = _parameters(config, r), (I(size) for size in frames.shape[2:])
+    threads, prepared = (int(width), int(height), 1), {}
+    for pair, parts in _by_pair(instants, len(frames)):
+        if motion.still[pair] or motion.cut[pair]:
+            shares = _upload(np.round(parts) if motion.cut[pair] else parts, frames.device)
+            cuda.launch("exposure", "add_faded", threads, frames[pair], frames[pair + 1], shares, light, mask,
+                        I(len(parts)), height, width, *rule)  # fmt: skip
+            continue
+        prepared = {i: prepared[i] if i in prepared else _prepare(frames[i]) for i in (pair, pair + 1)}
+        for start in range(0, len(parts), CHUNK):
+            shares = _upload(parts[start : start + CHUNK], frames.device)
+            field = _fields(motion, pair, shares)
+            cuda.launch("exposure", "add_warped", threads, prepared[pair], prepared[pair + 1], field, shares, light,
+                        mask, I(len(shares)), height, width, *map(I, field.shape[1:3]), *rule)  # fmt: skip
+    return light.div_(len(instants)), mask.div_(len(instants))
+
+
+def sample(frames: Tensor, motion, instant: float) -> Tensor:
+    """One instant where neither `still` nor `cut` holds, as `kernels.exposure.sample`: (3, H, W) display, 0..1."""
+    ((pair, parts),) = _by_pair(np.array([instant]), len(frames))
+    field, out = _fields(motion, pair, _upload(parts, frames.device)), torch.empty_like(frames[0])
+    height, width = frames.shape[2:]
+    cuda.launch("exposure", "render", (width, height, 1), _prepare(frames[pair]), _prepare(frames[pair + 1]), field,
+                parts[0], out, I(height), I(width), *map(I, field.shape[1:3]))  # fmt: skip
+    return out
+
+
+def average(frames: Tensor, config: ClipReverseConfig | None = None, r: float = 0.0) -> tuple[Tensor, Tensor]:
+    """mean(light) and mean(mask), each (3, H, W), of given frames (T, 3, H, W), each a sample as it is."""
+    count, _, height, width = frames.shape
+    pixels = height * width
+    padded, quads = frames.reshape(count, 3, pixels), -(-pixels // 4)  # whole quads: 16-byte accesses
+    if pixels % 4:
+        padded = torch.nn.functional.pad(padded, (0, -pixels % 4))
+    light, mask = torch.empty_like(padded[0]), torch.empty_like(padded[0])
+    cuda.launch("exposure", "add_given", (1024, -(-quads // 1024), 1), padded, light, mask, I(count), I(quads),
+                *_parameters(config, r))  # fmt: skip
+    return tuple((total[:, :pixels] / count).reshape(3, height, width) for total in (light, mask))
+
+
+def _parameters(config: ClipReverseConfig | None, r: float) -> tuple[np.generic, ...]:
+    space, threshold, *rest = _rule(config, r)
+    return I(space), np.float64(threshold), *map(np.float32, (*rest, GAMMA, *LUMA))
+
+
+def _upload(values: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(device)
+
+
+def _prepare(frame: Tensor) -> Tensor:
+    """(3, H, W) -> spline coefficients (H + 3, W + 3, 4), see exposure.cu."""
+    height, width = frame.shape[1:]
+    response = _upload(RESPONSE, frame.device)
+    size = I(len(RESPONSE) - 1), I(1), I(height), I(width)
+    quads = torch.empty((height, width, 4), dtype=torch.float32, device=frame.device)
+    cuda.launch("exposure", "spline_columns", (width, height, 1), frame, response, quads, *size)
+    prepared = torch.empty((height + 3, width + 3, 4), dtype=torch.float32, device=frame.device)
+    cuda.launch("exposure", "spline_rows", (width + 3, height + 3, 1), quads, response, prepared, *size)
+    return prepared
+
+
+def _fields(motion, pair: int, parts: Tensor) -> Tensor:
+    """(n, h, w, 2) motion, pixels an interval, at each of n instants of a pair."""
+    forward, backward = (_upload(flow[pair], parts.device) for flow in (motion.forward, motion.backward))
+    height, width, count = *forward.shape[:2], len(parts)
+    sums = torch.zeros((count, 3, height, width), dtype=torch.int64, device=parts.device)
+    size = I(count), I(height), I(width)
+    cuda.launch("exposure", "splat", (width, height, 2 * count), forward, backward, parts, sums, UNIT, *size)
+    field = torch.empty((count, height, width, 2), dtype=torch.float32, device=parts.device)
+    cuda.launch("exposure", "resolve", (width, height, count), forward, backward, parts, sums, field, UNIT,
+                np.float32(BASELINE), *size)  # fmt: skip
+    return field
