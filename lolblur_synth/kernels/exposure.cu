@@ -111,10 +111,11 @@ extern "C" __global__ void splat(const float *__restrict__ forward, const float 
         }
 }
 
-// field (instants, h, w): motion in pixels an interval; `baseline`: weight of the motion that is not carried
+// field (instants, h, w): motion in pixels an interval, the share of the second frame, the share of a cross-fade;
+// `baseline`: weight of the motion that is not carried
 extern "C" __global__ void resolve(const float *__restrict__ forward, const float *__restrict__ backward,
                                    const float *__restrict__ parts, const long long *__restrict__ sums,
-                                   float2 *__restrict__ field, float unit, float baseline, int instants, int height,
+                                   float4 *__restrict__ field, float unit, float baseline, int instants, int height,
                                    int width) {
     int x = column_of_thread(), y = row_of_thread(), k = layer_of_thread();
     if (x >= width || y >= height || k >= instants) return;
@@ -124,22 +125,24 @@ extern "C" __global__ void resolve(const float *__restrict__ forward, const floa
     float t = parts[k], total = 1 / (sum[2 * cells] / unit + baseline);
     float vx = sum[0] / unit + baseline * ((1 - t) * ahead[0] - t * behind[0]);
     float vy = sum[cells] / unit + baseline * ((1 - t) * ahead[1] - t * behind[1]);
-    field[k * cells + cell] = make_float2(vx * total, vy * total);
+    field[k * cells + cell] = make_float4(vx * total, vy * total, t, 0);
 }
 
 // ---- one sample of one pixel ----
 
-__device__ __forceinline__ float2 mixed(float2 a, float share, float2 b) {
-    return make_float2(share * a.x + (1 - share) * b.x, share * a.y + (1 - share) * b.y);
+__device__ __forceinline__ float4 mixed(float4 a, float share, float4 b) {
+    float rest = 1 - share;
+    return make_float4(share * a.x + rest * b.x, share * a.y + rest * b.y, share * a.z + rest * b.z,
+                       share * a.w + rest * b.w);
 }
 
 // bilinear from cells (h, w) of 2x2 pixels, half-pixel centres
-__device__ __forceinline__ float2 motion_at(const float2 *__restrict__ field, int x, int y, int height, int width) {
+__device__ __forceinline__ float4 motion_at(const float4 *__restrict__ field, int x, int y, int height, int width) {
     int up = max((y - 1) / 2, 0), down = min((y + 1) / 2, height - 1);
     int left = max((x - 1) / 2, 0), right = min((x + 1) / 2, width - 1);
     float above = y % 2 ? 0.75f : 0.25f, before = x % 2 ? 0.75f : 0.25f;
-    float2 a = mixed(field[(size_t)up * width + left], above, field[(size_t)down * width + left]);
-    float2 b = mixed(field[(size_t)up * width + right], above, field[(size_t)down * width + right]);
+    float4 a = mixed(field[(size_t)up * width + left], above, field[(size_t)down * width + left]);
+    float4 b = mixed(field[(size_t)up * width + right], above, field[(size_t)down * width + right]);
     return mixed(a, before, b);
 }
 
@@ -183,23 +186,34 @@ __device__ __forceinline__ Colour blended(Colour a, float share, Colour b) {
     return out;
 }
 
-// both frames fetched along the motion v, blended by time and by who sees the point; 0..1
-__device__ __forceinline__ Colour warped(const float4 *__restrict__ first, const float4 *__restrict__ second, float2 v,
-                                         float t, int x, int y, int height, int width) {
-    float last_x = width - 1, last_y = height - 1, rest = 1 - t, share = t;
+// A frame pair: prepared, and as planes (3, H, W).
+typedef struct {
+    const float4 *first, *second;
+    int height, width;
+} Pair;
+
+__device__ __forceinline__ Colour colour_at(const float *__restrict__ planes, size_t place, size_t plane) {
+    Colour out = {planes[place], planes[place + plane], planes[place + 2 * plane]};
+    return out;
+}
+
+// both frames fetched along the motion (v.x, v.y), blended by v.z and by who sees the point; the share v.w of it gives
+// way to `faded`, the cross-fade of the pixel itself; 0..1
+__device__ __forceinline__ Colour warped(Pair pair, float4 v, float t, int x, int y, Colour faded) {
+    float last_x = pair.width - 1, last_y = pair.height - 1, rest = 1 - t, share = v.z;
     float ax = x - t * v.x, ay = y - t * v.y, bx = x + rest * v.x, by = y + rest * v.y;
     float cx = within(ax, last_x), cy = within(ay, last_y), dx = within(bx, last_x), dy = within(by, last_y);
     if (ax != cx || ay != cy || bx != dx || by != dy) {
-        float seen_a = rest * (inside(ax - cx) * inside(ay - cy) + 1e-6f);
-        float seen_b = t * (inside(bx - dx) * inside(by - dy) + 1e-6f);
+        float seen_a = (1 - share) * (inside(ax - cx) * inside(ay - cy) + 1e-6f);
+        float seen_b = share * (inside(bx - dx) * inside(by - dy) + 1e-6f);
         share = seen_b / (seen_a + seen_b);
     }
-    Colour a = fetch(first, width + MARGIN, cx, cy), b = fetch(second, width + MARGIN, dx, dy);
+    Colour a = fetch(pair.first, pair.width + MARGIN, cx, cy), b = fetch(pair.second, pair.width + MARGIN, dx, dy);
     Colour out = blended(a, share, b);
     out.r = within(out.r, 1);
     out.g = within(out.g, 1);
     out.b = within(out.b, 1);
-    return out;
+    return blended(out, v.w, faded);
 }
 
 // ---- clip_reverse and the sum ----
@@ -238,8 +252,7 @@ __device__ __forceinline__ void expose(Sums *sums, Colour shown, Rule rule) {
 }
 
 __device__ __forceinline__ Sums sums_at(const float *light, const float *mask, size_t place, size_t plane) {
-    Sums out = {{light[place], light[place + plane], light[place + 2 * plane]},
-                {mask[place], mask[place + plane], mask[place + 2 * plane]}};
+    Sums out = {colour_at(light, place, plane), colour_at(mask, place, plane)};
     return out;
 }
 
@@ -249,19 +262,23 @@ __device__ __forceinline__ void store(float *planes, size_t place, size_t plane,
     planes[place + 2 * plane] = value.b;
 }
 
-// light, mask (3, H, W) += the samples at `parts` of a pair of prepared frames; field (instants, cells_high, cells_wide)
-extern "C" __global__ void add_warped(const float4 *__restrict__ first, const float4 *__restrict__ second,
-                                      const float2 *__restrict__ field, const float *__restrict__ parts,
+// light, mask (3, H, W) += the samples at `parts` of the pair a, b; first, second: the same, prepared;
+// field (instants, cells_high, cells_wide), see `resolve`
+extern "C" __global__ void add_warped(const float *__restrict__ a, const float *__restrict__ b,
+                                      const float4 *__restrict__ first, const float4 *__restrict__ second,
+                                      const float4 *__restrict__ field, const float *__restrict__ parts,
                                       float *__restrict__ light, float *__restrict__ mask, int instants, int height,
                                       int width, int cells_high, int cells_wide, RULE_PARAMETERS) {
     int x = column_of_thread(), y = row_of_thread();
     if (x >= width || y >= height) return;
     Rule rule = RULE;
+    Pair pair = {first, second, height, width};
     size_t plane = (size_t)height * width, place = (size_t)y * width + x;
     Sums sums = sums_at(light, mask, place, plane);
+    Colour before = colour_at(a, place, plane), after = colour_at(b, place, plane);
     for (int k = 0; k < instants; k++) {
-        float2 v = motion_at(field + (size_t)k * cells_high * cells_wide, x, y, cells_high, cells_wide);
-        expose(&sums, warped(first, second, v, parts[k], x, y, height, width), rule);
+        float4 v = motion_at(field + (size_t)k * cells_high * cells_wide, x, y, cells_high, cells_wide);
+        expose(&sums, warped(pair, v, parts[k], x, y, blended(before, parts[k], after)), rule);
     }
     store(light, place, plane, sums.light);
     store(mask, place, plane, sums.mask);
@@ -276,21 +293,24 @@ extern "C" __global__ void add_faded(const float *__restrict__ first, const floa
     Rule rule = RULE;
     size_t plane = (size_t)height * width, place = (size_t)y * width + x;
     Sums sums = sums_at(light, mask, place, plane);
-    Colour a = {first[place], first[place + plane], first[place + 2 * plane]};
-    Colour b = {second[place], second[place + plane], second[place + 2 * plane]};
+    Colour a = colour_at(first, place, plane), b = colour_at(second, place, plane);
     for (int k = 0; k < instants; k++) expose(&sums, blended(a, parts[k], b), rule);
     store(light, place, plane, sums.light);
     store(mask, place, plane, sums.mask);
 }
 
 // one sample, display 0..1: out (3, H, W)
-extern "C" __global__ void render(const float4 *__restrict__ first, const float4 *__restrict__ second,
-                                  const float2 *__restrict__ field, float t, float *__restrict__ out, int height,
+extern "C" __global__ void render(const float *__restrict__ a, const float *__restrict__ b,
+                                  const float4 *__restrict__ first, const float4 *__restrict__ second,
+                                  const float4 *__restrict__ field, float t, float *__restrict__ out, int height,
                                   int width, int cells_high, int cells_wide) {
     int x = column_of_thread(), y = row_of_thread();
     if (x >= width || y >= height) return;
-    float2 v = motion_at(field, x, y, cells_high, cells_wide);
-    store(out, (size_t)y * width + x, (size_t)height * width, warped(first, second, v, t, x, y, height, width));
+    Pair pair = {first, second, height, width};
+    size_t plane = (size_t)height * width, place = (size_t)y * width + x;
+    Colour faded = blended(colour_at(a, place, plane), t, colour_at(b, place, plane));
+    float4 v = motion_at(field, x, y, cells_high, cells_wide);
+    store(out, place, plane, warped(pair, v, t, x, y, faded));
 }
 
 // ---- frames that are given: nothing to warp, all bandwidth ----

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from lolblur_synth.frames import GAMMA, LUMA
 from lolblur_synth.kernels import cuda
-from lolblur_synth.kernels.exposure import BASELINE, CHUNK, _by_pair, _rule
 from lolblur_synth.recipe import ClipReverseConfig
 
+CHUNK = 8  # instants whose motion is held at once
+BASELINE = np.float32(1e-3)  # weight of the unmoved motion, as in stages/interpolate.py
+SPACES = {"none": 0, "linear": 1, "code": 2, "hdr": 3}
 POLE = np.sqrt(3) - 2  # of the cubic B-spline filter (Unser 1999, Box 2)
 RESPONSE = -6 * POLE / (1 - POLE**2) * POLE ** np.arange(15)  # POLE^15 = 3e-9
 UNIT = np.float32(2**30)  # fixed point of the splatted motion: 1e-9 of a pixel
@@ -36,8 +38,9 @@ def integrate(
         for start in range(0, len(parts), CHUNK):
             shares = _upload(parts[start : start + CHUNK], frames.device)
             field = _fields(motion, pair, shares)
-            cuda.launch("exposure", "add_warped", threads, prepared[pair], prepared[pair + 1], field, shares, light,
-                        mask, I(len(shares)), height, width, *map(I, field.shape[1:3]), *rule)  # fmt: skip
+            cuda.launch("exposure", "add_warped", threads, frames[pair], frames[pair + 1], prepared[pair],
+                        prepared[pair + 1], field, shares, light, mask, I(len(shares)), height, width,
+                        *map(I, field.shape[1:3]), *rule)  # fmt: skip
     return light.div_(len(instants)), mask.div_(len(instants))
 
 
@@ -46,8 +49,9 @@ def sample(frames: Tensor, motion, instant: float) -> Tensor:
     ((pair, parts),) = _by_pair(np.array([instant]), len(frames))
     field, out = _fields(motion, pair, _upload(parts, frames.device)), torch.empty_like(frames[0])
     height, width = frames.shape[2:]
-    cuda.launch("exposure", "render", (width, height, 1), _prepare(frames[pair]), _prepare(frames[pair + 1]), field,
-                parts[0], out, I(height), I(width), *map(I, field.shape[1:3]))  # fmt: skip
+    cuda.launch("exposure", "render", (width, height, 1), frames[pair], frames[pair + 1], _prepare(frames[pair]),
+                _prepare(frames[pair + 1]), field, parts[0], out, I(height), I(width),
+                *map(I, field.shape[1:3]))  # fmt: skip
     return out
 
 
@@ -64,9 +68,20 @@ def average(frames: Tensor, config: ClipReverseConfig | None = None, r: float = 
     return tuple((total[:, :pixels] / count).reshape(3, height, width) for total in (light, mask))
 
 
+def _by_pair(instants: np.ndarray, count: int) -> list[tuple[int, np.ndarray]]:
+    """Instants grouped by source-frame pair: [(pair, fractions of its interval)], in time order."""
+    pairs = np.minimum(np.floor(instants).astype(int), count - 2)
+    return [(int(p), (instants[pairs == p] - p).astype(np.float32)) for p in np.unique(pairs)]
+
+
 def _parameters(config: ClipReverseConfig | None, r: float) -> tuple[np.generic, ...]:
-    space, threshold, *rest = _rule(config, r)
-    return I(space), np.float64(threshold), *map(np.float32, (*rest, GAMMA, *LUMA))
+    """RULE_PARAMETERS of exposure.cu: space, Y and grey display value at the threshold, r, the ramp, gamma, luma."""
+    config, space = config or ClipReverseConfig(), SPACES[config.space if config else "none"]
+    y = ((config.threshold + 16) / 116) ** 3
+    grey = 1.055 * y ** (1 / 2.4) - 0.055
+    low, high = config.ramp
+    rest = (grey, r / 255, low / 255, 255 / (high - low), GAMMA, *LUMA)
+    return I(space), np.float64(y), *map(np.float32, rest)
 
 
 def _upload(values: np.ndarray, device: torch.device) -> Tensor:
@@ -86,13 +101,18 @@ def _prepare(frame: Tensor) -> Tensor:
 
 
 def _fields(motion, pair: int, parts: Tensor) -> Tensor:
-    """(n, h, w, 2) motion, pixels an interval, at each of n instants of a pair."""
+    """(n, h, w, 4) at each of n instants of a pair: motion in pixels an interval, shares of second frame and cross-fade.
+    """
     forward, backward = (_upload(flow[pair], parts.device) for flow in (motion.forward, motion.backward))
     height, width, count = *forward.shape[:2], len(parts)
     sums = torch.zeros((count, 3, height, width), dtype=torch.int64, device=parts.device)
     size = I(count), I(height), I(width)
     cuda.launch("exposure", "splat", (width, height, 2 * count), forward, backward, parts, sums, UNIT, *size)
-    field = torch.empty((count, height, width, 2), dtype=torch.float32, device=parts.device)
+    field = torch.empty((count, height, width, 4), dtype=torch.float32, device=parts.device)
     cuda.launch("exposure", "resolve", (width, height, count), forward, backward, parts, sums, field, UNIT,
-                np.float32(BASELINE), *size)  # fmt: skip
-    return field
+                BASELINE, *size)  # fmt: skip
+    fuse = getattr(motion, "fuse", None)
+    if fuse is None:
+        return field
+    corrected = fuse(pair, parts.cpu().numpy(), field[..., :2].permute(0, 3, 1, 2).contiguous().cpu().numpy())
+    return _upload(corrected.transpose(0, 2, 3, 1), parts.device)
