@@ -33,6 +33,7 @@ def library(source: str) -> ctypes.CDLL:
     folder = Path(tempfile.mkdtemp(prefix="cuda-shim-"))
     (folder / "kernels.cpp").write_text(code)
     flags = ["-std=c++17", "-O2", "-march=native", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror",
+             "-Wno-unknown-pragmas",
              *os.environ.get("CUDA_SHIM_FLAGS", "").split()]  # fmt: skip
     subprocess.run(["g++", *flags, "kernels.cpp", "-o", "kernels.so"], cwd=folder, check=True)
     loaded = ctypes.CDLL(str(folder / "kernels.so"))
