@@ -32,7 +32,7 @@ def library(source: str) -> ctypes.CDLL:
     code = f'#include "{SHIM}"\n' + cuda.text(source) + "".join(f"EXPORT({name})\n" for name in kernels(source))
     folder = Path(tempfile.mkdtemp(prefix="cuda-shim-"))
     (folder / "kernels.cpp").write_text(code)
-    flags = ["-std=c++17", "-O2", "-march=native", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror",
+    flags = ["-std=c++17", "-O2", "-march=native", "-ffp-contract=off", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror",
              "-Wno-unknown-pragmas",
              *os.environ.get("CUDA_SHIM_FLAGS", "").split()]  # fmt: skip
     subprocess.run(["g++", *flags, "kernels.cpp", "-o", "kernels.so"], cwd=folder, check=True)

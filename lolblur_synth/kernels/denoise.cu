@@ -4,7 +4,8 @@
 // slots[0 .. 2 h] of a ring, itself in the middle, and has L <= 9 blocks of 8x8. The transform is separable, so time
 // comes first here: one thread transforms the L pixels of one place of a volume, then one thread filters one 8x8 plane
 // of its spectrum in registers, then one thread transforms L pixels back and adds them to the frames. Sums are integers
-// (fixed point), so that they do not depend on the order in which threads arrive. Plain C apart from the index built-ins.
+// (fixed point), so that they do not depend on the order in which threads arrive. Plain C apart from the index
+// built-ins and __fmul_rn, a product that is never fused with a sum.
 
 #define LONGEST 9  // blocks of the longest volume
 #define SIDE 8     // pixels of a block
@@ -30,7 +31,8 @@ extern "C" __global__ void uncovered(const unsigned long long *__restrict__ weig
 
 // ---- trajectories ----
 
-// squared distance of 8x8 blocks; sums in the order of kernels/motion.py
+// Squared distance of 8x8 blocks. Order and rounding are those of kernels/motion.py, so that of two displacements that
+// are as good as each other both devices take the same one.
 __device__ __forceinline__ float distance(const float *reference, const float *__restrict__ block, int width) {
     float columns[SIDE];
 #pragma unroll
@@ -38,8 +40,9 @@ __device__ __forceinline__ float distance(const float *reference, const float *_
         float e[SIDE];
 #pragma unroll
         for (int y = 0; y < SIDE; y++) e[y] = reference[y * SIDE + x] - block[(size_t)y * width + x];
-        columns[x] = ((e[0] * e[0] + e[1] * e[1]) + (e[2] * e[2] + e[3] * e[3])) +
-                     ((e[4] * e[4] + e[5] * e[5]) + (e[6] * e[6] + e[7] * e[7]));
+        float above = fmaf(e[0], e[0], e[1] * e[1]) + fmaf(e[2], e[2], e[3] * e[3]);
+        float below = fmaf(e[4], e[4], e[5] * e[5]) + fmaf(e[6], e[6], e[7] * e[7]);
+        columns[x] = above + below;
     }
     return ((columns[0] + columns[1]) + (columns[2] + columns[3])) +
            ((columns[4] + columns[5]) + (columns[6] + columns[7]));
@@ -91,7 +94,7 @@ extern "C" __global__ void follow(const float *__restrict__ frames, const int *_
     for (int dy = max(cy - radius, -y); dy <= min(cy + radius, height - SIDE - y); dy++)
         for (int dx = max(cx - radius, -x); dx <= min(cx + radius, width - SIDE - x); dx++) {
             float d = distance(reference, to + (size_t)(y + dy) * width + x + dx, width);
-            float fee = penalty * (float)(abs(dy - cy) + abs(dx - cx));
+            float fee = __fmul_rn(penalty, (float)(abs(dy - cy) + abs(dx - cx)));
             if (d + fee < best) best = d + fee, cost = d, found_y = dy, found_x = dx;
         }
     path[(here * span + place) * 2] = (short)found_y;
