@@ -119,7 +119,7 @@ def expose(
 
 
 def _readable(dark: Tensor, motion, instants: np.ndarray, config, reverse) -> Tensor:
-    """What the fused exposure does, stage by stage: its specification, and its stand-in where a device has no kernel."""
+    """The fused exposure stage by stage: its specification, and its stand-in on a device without a kernel."""
     shown = (sample[None] for sample in interpolate.samples(dark, motion, instants, kernel=False))
     lights = (clip_reverse.apply(frame, config, reverse) if reverse else frames.to_linear(frame) for frame in shown)
     return average.mean(light[0] for light in lights)

@@ -32,9 +32,8 @@ def library(source: str) -> ctypes.CDLL:
     code = f'#include "{SHIM}"\n' + cuda.text(source) + "".join(f"EXPORT({name})\n" for name in kernels(source))
     folder = Path(tempfile.mkdtemp(prefix="cuda-shim-"))
     (folder / "kernels.cpp").write_text(code)
-    flags = ["-std=c++17", "-O2", "-march=native", "-ffp-contract=off", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror",
-             "-Wno-unknown-pragmas",
-             *os.environ.get("CUDA_SHIM_FLAGS", "").split()]  # fmt: skip
+    flags = ["-std=c++17", "-O2", "-march=native", "-ffp-contract=off", "-shared", "-fPIC", "-Wall", "-Wextra",
+             "-Werror", "-Wno-unknown-pragmas", *os.environ.get("CUDA_SHIM_FLAGS", "").split()]  # fmt: skip
     subprocess.run(["g++", *flags, "kernels.cpp", "-o", "kernels.so"], cwd=folder, check=True)
     loaded = ctypes.CDLL(str(folder / "kernels.so"))
     shutil.rmtree(folder)
@@ -77,7 +76,7 @@ def cuda_device(request, monkeypatch) -> torch.device:
     if request.param == "cpu":
         monkeypatch.setattr(cuda, "run", run)
     monkeypatch.setattr(torch, "empty", poisoned)
-    monkeypatch.setattr(torch, "empty_like", lambda other: poisoned(other.shape, dtype=other.dtype, device=other.device))
+    monkeypatch.setattr(torch, "empty_like", lambda x: poisoned(x.shape, dtype=x.dtype, device=x.device))
     return torch.device(request.param)
 
 

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lolblur_synth.errors import UsageError
+
 BLOCK = (32, 4, 1)  # threads; one warp lies along x, where pixels are neighbours in memory
 
 
@@ -22,10 +24,11 @@ def available() -> bool:
     return importlib.util.find_spec("cupy") is not None
 
 
-def launch(source: str, name: str, threads: tuple[int, int, int], *arguments: Tensor | np.generic) -> None:
+def launch(source: str, name: str, threads: tuple[int, int, int], *arguments: Tensor | int | float | np.generic):
     """Run kernel `name` of `source`.cu with at least `threads` (x, y, z) threads on the current stream of its tensors.
 
-    arguments: contiguous CUDA tensors of one device, passed as pointers, and NumPy scalars of the parameters' types.
+    arguments: contiguous CUDA tensors of one device, passed as pointers; numbers, passed as int and float, or NumPy
+    scalars for parameters of other types.
     """
     tensors = [value for value in arguments if isinstance(value, Tensor)]
     if not all(value.is_contiguous() for value in tensors):
@@ -33,8 +36,16 @@ def launch(source: str, name: str, threads: tuple[int, int, int], *arguments: Te
     if 0 in threads:
         return
     grid = tuple(-(-count // size) for count, size in zip(threads, BLOCK, strict=True))
-    passed = tuple(value.data_ptr() if isinstance(value, Tensor) else value for value in arguments)
-    run(source, name, tensors[0].device, grid, passed)
+    run(source, name, tensors[0].device, grid, tuple(map(_passed, arguments)))
+
+
+def _passed(value: Tensor | int | float | np.generic) -> int | np.generic:
+    """What CuPy and the driver take for it; a Python integer is a pointer."""
+    if isinstance(value, Tensor):
+        return value.data_ptr()
+    if isinstance(value, np.generic):
+        return value
+    return np.int32(value) if isinstance(value, int) else np.float32(value)
 
 
 def run(source: str, name: str, device: torch.device, grid: tuple[int, int, int], arguments: tuple) -> None:
@@ -42,9 +53,20 @@ def run(source: str, name: str, device: torch.device, grid: tuple[int, int, int]
     import cupy
 
     with torch.cuda.device(device):
-        stream = cupy.cuda.ExternalStream(torch.cuda.current_stream(device).cuda_stream)
-        with stream:
-            _module(source).get_function(name)(grid, BLOCK, arguments)
+        with cupy.cuda.ExternalStream(torch.cuda.current_stream(device).cuda_stream):
+            _function(source, name, device.index)(grid, BLOCK, arguments)
+
+
+@functools.cache
+def _function(source: str, name: str, index: int):
+    """The compiled kernel, for the current device, which is number `index`."""
+    import cupy
+
+    try:
+        return _module(source).get_function(name)
+    except (RuntimeError, cupy.cuda.compiler.CompileException) as error:  # no NVRTC, or one too old for the device
+        why, hint = str(error).strip().splitlines()[0], "mend CuPy, uninstall it, or use --device cpu"
+        raise UsageError(f"CuPy cannot compile {source}.cu: {why}", hint) from None
 
 
 @functools.cache

@@ -13,8 +13,7 @@ from lolblur_synth.kernels.transforms import BLOCK, LONGEST, temporal_matrices
 
 ROWS = 32  # grid rows filtered at once: bounds the memory for spectra, 62 MB a set at 1120x640
 UNIT = 2.0**30  # fixed point of a weight, in inverse noise variances
-MOST = np.float32(2**40)  # largest weight in that unit: 2000 of them at 512 code values still fit into 63 bits
-I, F = np.int32, np.float32
+MOST = 2.0**40  # largest weight in that unit: 2000 of them at 512 code values still fit into 63 bits
 
 
 class Volumes:
@@ -28,11 +27,11 @@ class Volumes:
     def __init__(self, planes: Tensor, first_pass: bool, h: int, sigma, window, lam: float, tile: int, radius,
                  penalty: float, limit: float, grids):  # fmt: skip
         self.first_pass, self.h, self.shape, self.device = first_pass, h, planes.shape, planes.device
-        self.lam, self.tile, self.radius = F(lam), I(tile), [I(r) for r in radius]
-        self.penalty, self.limit, self.unit = F(penalty), F(limit), F(UNIT * sigma[0] ** 2)
-        self.sigma, self.window, matrices = (self._upload(v, F) for v in (sigma, window, temporal_matrices()))
+        self.lam, self.tile, self.radius = lam, tile, [int(r) for r in radius]
+        self.penalty, self.limit, self.unit = float(penalty), float(limit), UNIT * float(sigma[0]) ** 2
+        self.sigma, self.window, matrices = (self._upload(v, np.float32) for v in (sigma, window, temporal_matrices()))
         self.forward, self.backward = matrices.unbind()
-        self.grids = [tuple(self._upload(places, I) for places in grid) for grid in grids]
+        self.grids = [tuple(self._upload(places, np.int32) for places in grid) for grid in grids]
         span = 2 * h + 1
         self.noisy = torch.zeros((span, *planes.shape), dtype=torch.float32, device=self.device)
         self.pilot = self.noisy if first_pass else torch.zeros_like(self.noisy)
@@ -44,32 +43,33 @@ class Volumes:
         present: the frames that may be read; wanted: the frames that blocks are put back into.
         """
         span, near = 2 * self.h + 1, range(now - self.h, now + self.h + 1)
-        slots, targets = (self._upload([t % span if t in those else -1 for t in near], I) for those in (present, wanted))
+        slots, targets = ([t % span if t in those else -1 for t in near] for those in (present, wanted))
+        slots, targets = self._upload(slots, np.int32), self._upload(targets, np.int32)
         ys, xs = self.grids[now % 2]
-        rows, columns, (height, width) = len(ys), len(xs), map(I, self.shape[1:])
+        rows, columns, (height, width) = len(ys), len(xs), self.shape[1:]
         active = torch.ones((rows, columns), dtype=torch.int32, device=self.device)
         if not everywhere:
-            self._launch("uncovered", (columns, rows, 1), self.total[now % span, 3], ys, xs, active, I(rows),
-                         I(columns), width)  # fmt: skip
+            self._launch("uncovered", (columns, rows, 1), self.total[now % span, 3], ys, xs, active, rows,
+                         columns, width)  # fmt: skip
         path = torch.empty((rows, columns, span, 2), dtype=torch.int16, device=self.device)
         extent = torch.empty((rows, columns, 2), dtype=torch.int16, device=self.device)
         for k in range(1, self.h + 1):
-            self._launch("follow", (columns, rows, 2), self.pilot, slots, ys, xs, active, path, extent, I(k), I(self.h),
-                         self.tile, self.radius[min(k, 2) - 1], self.penalty, self.limit, I(rows), I(columns), height,
+            self._launch("follow", (columns, rows, 2), self.pilot, slots, ys, xs, active, path, extent, k, self.h,
+                         self.tile, self.radius[min(k, 2) - 1], self.penalty, self.limit, rows, columns, height,
                          width)  # fmt: skip
         for first in range(0, rows, ROWS):
             self._filter(slots, targets, ys, xs, active, path, extent, first, min(ROWS, rows - first))
 
     def _filter(self, slots, targets, ys, xs, active, path, extent, first: int, rows: int) -> None:
         """Filter the volumes of `rows` grid rows from `first`, and add them to the frames."""
-        columns, (height, width) = len(xs), map(I, self.shape[1:])
-        part = I(first), I(rows), I(columns)
+        columns, (height, width) = len(xs), self.shape[1:]
+        part = first, rows, columns
         where, grid = (ys, xs, active, path, extent), (columns * BLOCK, rows)
         power = torch.empty((3, LONGEST, rows, columns), dtype=torch.float32, device=self.device)
 
         def spectra(planes: Tensor) -> Tensor:
             out = torch.empty((*power.shape, BLOCK), dtype=torch.float32, device=self.device)
-            self._launch("over_time", (*grid, 3), planes, slots, *where, self.forward, out, I(self.h), *part, height,
+            self._launch("over_time", (*grid, 3), planes, slots, *where, self.forward, out, self.h, *part, height,
                          width)  # fmt: skip
             return out
 
@@ -79,13 +79,13 @@ class Volumes:
         else:
             self._launch("wiener", planes, values, spectra(self.pilot), power, active, extent, self.sigma, *part)
         self._launch("aggregate", (*grid, 4), values, power, targets, *where, self.backward, self.sigma, self.window,
-                     self.total, F(self.first_pass), self.unit, MOST, I(self.h), *part, height, width)  # fmt: skip
+                     self.total, float(self.first_pass), self.unit, MOST, self.h, *part, height, width)  # fmt: skip
 
     def finish(self, t: int) -> tuple[Tensor, Tensor]:
         """The noisy planes of frame t and its estimate; its ring slot is free afterwards."""
         span, (_, height, width) = 2 * self.h + 1, self.shape
         estimate = torch.empty(self.shape, dtype=torch.float32, device=self.device)
-        self._launch("normalise", (width, height, 1), self.total[t % span], estimate, I(height), I(width))
+        self._launch("normalise", (width, height, 1), self.total[t % span], estimate, height, width)
         return self.noisy[t % span], estimate
 
     def _upload(self, values, kind: type) -> Tensor:

@@ -45,7 +45,10 @@ def combined(means: tuple[torch.Tensor, torch.Tensor], config: ClipReverseConfig
     return light + gain * mask
 
 
-@pytest.mark.parametrize("space,size", [("none", (37, 53)), ("linear", (48, 51)), ("code", (33, 64)), ("hdr", (35, 70))])
+CASES = [("none", (37, 53)), ("linear", (48, 51)), ("code", (33, 64)), ("hdr", (35, 70))]
+
+
+@pytest.mark.parametrize("space,size", CASES)
 def test_equals_the_readable_stages(cuda_device, space, size):
     frames, motion = scene(*size)
     config = None if space == "none" else ClipReverseConfig(space=space)
