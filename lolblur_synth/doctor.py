@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from lolblur_synth import __version__, estimate, recipes, weights
+from lolblur_synth.errors import UsageError
 
 PACKAGES = (
     "torch",
@@ -35,6 +36,7 @@ def examine(sample: Path) -> dict[str, str]:
         "python": f"{platform.python_version()} on {platform.platform()}",
         "processor": f"{os.cpu_count()} cores, torch CPU capability {torch.backends.cpu.get_cpu_capability()}",
         "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none (torch sees no CUDA device)",
+        "kernels": _kernels(),
         "packages": ", ".join(f"{name} {version}" for name in PACKAGES if (version := _version(name))),
         "weights": ", ".join(f"{name} {weights.sha256(name)[:12]}" for name in sorted(weights.bundled())),
         "recipes": ", ".join(f"{name} {recipes.sha256(recipes.load(name))[:12]}" for name in recipes.names()),
@@ -48,6 +50,27 @@ def examine(sample: Path) -> dict[str, str]:
         f"(checked in {time.perf_counter() - started:.0f} s)"
     )
     return report
+
+
+def _kernels() -> str:
+    """Whether this machine has the CUDA kernels; what runs without them is the same, but slower."""
+    import torch
+
+    from lolblur_synth.kernels import cuda, exposure_cuda
+    from lolblur_synth.recipe import DenoiseConfig
+    from lolblur_synth.stages import denoise
+
+    found = "CuPy" if cuda.available() else "no CuPy"
+    if not torch.cuda.is_available():
+        return f"on the CPU (Numba); {found}, no CUDA device"
+    if not cuda.available():
+        return "no CuPy: exposures by torch, denoising on the CPU; pip install 'lolblur-synth[cuda12]' or cuda13"
+    try:
+        frames = torch.zeros(2, 3, 16, 16, device="cuda")
+        exposure_cuda.average(denoise.apply(frames, DenoiseConfig(), denoise.Draw(1.0)))
+    except UsageError as error:
+        return str(error)
+    return "on CUDA (CuPy): compiled and run"
 
 
 def _version(package: str) -> str:

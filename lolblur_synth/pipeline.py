@@ -58,23 +58,24 @@ def prepare(frame: np.ndarray, recipe: Recipe) -> Tensor:
 
 
 def synthesise(
-    source: Tensor, mid: int, recipe: Recipe, draws: dict, device: str = "cpu"
+    source: Tensor, mid: int, recipe: Recipe, draws: dict, device: str = "cpu", kernel: bool = True
 ) -> tuple[dict[str, np.ndarray], dict]:
     """The five images of one pair, folder -> (H, W, 3) uint8 RGB; and what was measured: samples, confidence, and
     exposure, the mean L*/100 of low_sharp, which is below the one asked for where the source is darker than that.
 
     source: (T, 3, H, W) float32 display RGB, resized, with the denoising context; mid: index of the ground truth in it.
+    All of it runs on `device`; kernel: the fused exposure, where the device has one.
     """
-    sharp, mid = _sharp(source, mid, recipe, draws)
+    sharp, mid = _sharp(source.to(device), mid, recipe, draws)
     images = {"high_sharp_original": sharp[mid]}
     if "darken" in draws:
         dark = darken.scale(sharp, recipe.darken, draws["darken"])
         images["high_sharp_scaled"] = dark[mid].clone()  # a clone, so that the other frames can go
-        dark = darken.apply(dark.to(device), recipe.darken, draws["darken"]).cpu()
+        dark = darken.apply(dark, recipe.darken, draws["darken"])
     else:
         dark, images["high_sharp_scaled"] = sharp, sharp[mid]
     images["low_sharp"] = dark[mid]
-    light, measured = expose(dark, sharp, mid, recipe, draws)
+    light, measured = expose(dark, sharp, mid, recipe, draws, kernel)
     measured["exposure"] = round(darken.exposure_of(dark[mid, None], images["high_sharp_scaled"][None]), 4)
     if "defocus" in draws:
         light = defocus.apply(light, recipe.defocus, draws["defocus"])
@@ -95,7 +96,9 @@ def _sharp(source: Tensor, mid: int, recipe: Recipe, draws: dict) -> tuple[Tenso
     return source[needed], reach
 
 
-def expose(dark: Tensor, guide: Tensor, mid: int, recipe: Recipe, draws: dict) -> tuple[Tensor, dict]:
+def expose(
+    dark: Tensor, guide: Tensor, mid: int, recipe: Recipe, draws: dict, kernel: bool = True
+) -> tuple[Tensor, dict]:
     """The exposure in linear light, (1, 3, H, W): interpolate, clip_reverse and average as one streaming pass.
 
     Motion is estimated on the bright `guide`, where there is more to see; the light comes from `dark`. Without
@@ -107,11 +110,19 @@ def expose(dark: Tensor, guide: Tensor, mid: int, recipe: Recipe, draws: dict) -
         # the plan has kept scene cuts out of the window: what looks like one here is a flash, and is held
         motion = interpolate.motion(guide, recipe.interpolate, refuse_cuts=False)
         instants = mid + average.times(window, interpolate.factor(motion, recipe.interpolate))
-        light = fused.expose(dark, motion, instants, recipe.clip_reverse if reverse else None, reverse)
+        run = fused.expose if kernel and fused.runs_on(dark.device) else _readable
+        light = run(dark, motion, instants, recipe.clip_reverse if reverse else None, reverse)
         return light[None], {"samples": len(instants), "confidence": round(float(motion.confidence.min()), 4)}
     shown = dark[mid - window // 2 : mid + window // 2 + 1]
     light = clip_reverse.apply(shown, recipe.clip_reverse, reverse) if reverse else frames.to_linear(shown)
     return light.mean(0, keepdim=True), {"samples": len(shown), "confidence": None}
+
+
+def _readable(dark: Tensor, motion, instants: np.ndarray, config, reverse) -> Tensor:
+    """The fused exposure stage by stage: its specification, and its stand-in on a device without a kernel."""
+    shown = (sample[None] for sample in interpolate.samples(dark, motion, instants, kernel=False))
+    lights = (clip_reverse.apply(frame, config, reverse) if reverse else frames.to_linear(frame) for frame in shown)
+    return average.mean(light[0] for light in lights)
 
 
 def windows(source: Iterator[np.ndarray], start: int, spans: list[tuple[int, int]], recipe: Recipe) -> Iterator[Tensor]:

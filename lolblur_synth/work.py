@@ -17,6 +17,10 @@ from lolblur_synth.stages import average, denoise
 # Thread counts change the order of sums in some operators: they are constants, never derived from --jobs.
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
+# On a GPU torch would let a convolution round its input to 10 bits (TF32) and choose among algorithms that sum in any
+# order: pixels are float32 to the last rounding, and the same on every run.
+torch.backends.fp32_precision = "ieee"
+torch.backends.cudnn.deterministic = True
 
 
 def survey(recipe: Recipe, found: tuple) -> Iterator[tuple]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cuda_shim import cuda_device  # noqa: F401  a fixture
 
 from lolblur_synth.video import write_video
 

@@ -15,7 +15,7 @@ from numba import njit, prange
 from torch import Tensor
 
 from lolblur_synth.frames import GAMMA, LUMA
-from lolblur_synth.kernels import cubic
+from lolblur_synth.kernels import cubic, cuda
 from lolblur_synth.recipe import ClipReverseConfig
 
 CHUNK = 8  # instants whose motion is held at once
@@ -25,6 +25,11 @@ STEPS = 16384  # of the gamma table, per unit of display value; linear between t
 TABLE = ((np.arange(2 * STEPS + 2) / STEPS) ** GAMMA).astype(np.float32)  # 0..2: display value 1 plus r
 SPACES = {"none": 0, "linear": 1, "code": 2, "hdr": 3}
 F = np.float32
+
+
+def runs_on(device: torch.device) -> bool:
+    """Whether there is a kernel for the device: Numba's for the CPU, CuPy's for CUDA where it is installed."""
+    return device.type == "cpu" or (device.type == "cuda" and cuda.available())
 
 
 def expose(frames: Tensor, motion, instants: np.ndarray, config: ClipReverseConfig | None = None, draw=None) -> Tensor:
@@ -45,6 +50,10 @@ def integrate(
     frames: Tensor, motion, instants: np.ndarray, config: ClipReverseConfig | None = None, r: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """mean(light) and mean(mask), each (3, H, W), of the samples at `instants`; r: code values, space "code" only."""
+    if frames.is_cuda:
+        from lolblur_synth.kernels import exposure_cuda
+
+        return exposure_cuda.integrate(frames, motion, instants, config, r)
     stack = frames.numpy()
     light, mask = np.zeros(stack.shape[1:], np.float32), np.zeros(stack.shape[1:], np.float32)
     rule = _rule(config, r)
@@ -65,6 +74,10 @@ def integrate(
 
 def sample(frames: Tensor, motion, instant: float) -> Tensor:
     """The twin of `interpolate.sample` where neither `still` nor `cut` holds: (3, H, W) display, 0..1."""
+    if frames.is_cuda:
+        from lolblur_synth.kernels import exposure_cuda
+
+        return exposure_cuda.sample(frames, motion, instant)
     ((pair, parts),) = _by_pair(np.array([instant]), len(frames))
     (first, pitch), (second, _) = (cubic.prepare(frames[i].numpy()) for i in (pair, pair + 1))
     out = np.empty(tuple(frames.shape[1:]), np.float32)

@@ -27,8 +27,9 @@ from torch import Tensor
 
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, RecipeError
+from lolblur_synth.kernels import cuda, denoise_cuda
 from lolblur_synth.kernels.aggregation import aggregate, normalise, uncovered
-from lolblur_synth.kernels.motion import trajectories
+from lolblur_synth.kernels.motion import TILE, trajectories
 from lolblur_synth.kernels.transforms import temporal_matrices
 from lolblur_synth.kernels.volumes import hard_threshold, wiener
 from lolblur_synth.recipe import DenoiseConfig
@@ -72,7 +73,8 @@ def apply(frames: Tensor, config: DenoiseConfig, draw: Draw, keep: slice | None 
     kept = range(len(frames))[keep or slice(None)]
     if sigma == 0 or len(kept) == 0:
         return frames[kept.start : kept.stop].clone()
-    return torch.cat(list(_denoise(frames, config, sigma, kept)))
+    reachable = frames if cuda.available() else frames.cpu()
+    return torch.cat(list(_denoise(reachable, config, sigma, kept))).to(frames.device)
 
 
 def stream(frames: Iterable[Tensor], config: DenoiseConfig, sigma: float) -> Iterator[Tensor]:
@@ -92,24 +94,25 @@ def _denoise(frames: Iterable[Tensor], config: DenoiseConfig, sigma: float, kept
     noisy = ((planes, planes) for planes in map(_opponent, frames))
     basic = _estimates(noisy, 0, sigma, stride, None)
     for _, planes in _estimates(basic, 1, sigma, stride, kept):
-        yield torch.from_numpy(_mix(np.linalg.inv(OPPONENT) / 255, planes)).clamp_(0, 1)[None]
+        yield torch.as_tensor(_mix(np.linalg.inv(OPPONENT) / 255, planes)).clamp_(0, 1)[None]
 
 
-def _opponent(frame: Tensor) -> np.ndarray:
-    """(3, H, W) or (1, 3, H, W) display -> (3, H, W) opponent planes in 8-bit code values."""
+def _opponent(frame: Tensor) -> np.ndarray | Tensor:
+    """(3, H, W) or (1, 3, H, W) display -> (3, H, W) opponent planes in 8-bit code values; on CUDA a tensor."""
     fr.check(frame.reshape(1, *frame.shape[-3:]), "denoise")
     if min(frame.shape[-2:]) < 8:
         height, width = frame.shape[-2:]
         raise InputError(
             f"denoise: a frame of {width}x{height} is smaller than a block of 8x8", "leave denoise out", "size"
         )
-    return _mix(OPPONENT * 255, frame.reshape(frame.shape[-3:]).numpy())
+    planes = frame.reshape(frame.shape[-3:])
+    return _mix(OPPONENT * 255, planes if frame.is_cuda else planes.numpy())
 
 
-def _mix(matrix: np.ndarray, planes: np.ndarray) -> np.ndarray:
+def _mix(matrix: np.ndarray, planes: np.ndarray | Tensor) -> np.ndarray | Tensor:
     """A 3x3 matrix on the channels of (3, H, W) float32; elementwise, since a BLAS may round by its thread count."""
-    rows = matrix.astype(np.float32)
-    return np.stack([row[0] * planes[0] + row[1] * planes[1] + row[2] * planes[2] for row in rows])
+    mixed = [a * planes[0] + b * planes[1] + c * planes[2] for a, b, c in matrix.astype(np.float32).tolist()]
+    return np.stack(mixed) if isinstance(planes, np.ndarray) else torch.stack(mixed)
 
 
 def _estimates(pairs: Iterable, stage: int, sigma: float, stride: int, kept: range | None) -> Iterator:
@@ -121,7 +124,7 @@ def _estimates(pairs: Iterable, stage: int, sigma: float, stride: int, kept: ran
     count, now, volumes = 0, 0, None
     while True:
         for noisy, pilot in islice(pairs, max(0, now + H + 1 - count)):
-            volumes = volumes or _Volumes(noisy.shape, stage, sigma)
+            volumes = volumes or _volumes(noisy, stage, sigma)
             volumes.noisy[count % span], volumes.pilot[count % span] = noisy, pilot
             count += 1
         if now >= count + H or (now >= count and count == 0):
@@ -132,6 +135,19 @@ def _estimates(pairs: Iterable, stage: int, sigma: float, stride: int, kept: ran
         if now - H in wanted:
             yield volumes.finish(now - H)
         now += 1
+
+
+def _volumes(planes: np.ndarray | Tensor, stage: int, sigma: float):
+    """What filters the volumes of one pass: the Numba kernels, or their CUDA twins where the planes are on a device."""
+    if isinstance(planes, np.ndarray):
+        return _Volumes(planes.shape, stage, sigma)
+    deviations, kaiser = sigma * GAIN, np.kaiser(8, KAISER[stage])
+    variance = deviations[0] ** 2
+    grids = [[_grid(size, phase) for size in planes.shape[1:]] for phase in (0, STEP // 2)]
+    return denoise_cuda.Volumes(
+        planes, stage == 0, H, deviations, np.outer(kaiser, kaiser).ravel(), LAMBDA, TILE, RADIUS,
+        PENALTY * variance * (CALM if stage else 1), MISMATCH[stage] * 2 * 64 * variance, grids,
+    )  # fmt: skip
 
 
 class _Volumes:
@@ -198,6 +214,7 @@ def estimate(frames: Tensor, pairs: int = 6) -> float:
     difference: the median of its finest diagonal detail (MAD) serves instead.
     """
     fr.check(frames, "estimate")
+    frames = frames.cpu()
     if min(frames.shape[-2:]) < 8:
         raise InputError("denoise: frames smaller than a block of 8x8", "leave denoise out", "size")
     if len(frames) == 1:

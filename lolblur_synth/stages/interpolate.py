@@ -135,15 +135,16 @@ def sample(frames: Tensor, motion: Motion, time: float, kernel: bool = True) -> 
         return (first if t < 0.5 else second).clone()
     if motion.still[pair]:
         return first + t * (second - first)
-    if kernel:
+    if kernel and fused.runs_on(frames.device):
         return fused.sample(frames, motion, time)
     return _between(first, second, _at(motion.forward[pair], motion.backward[pair], t), t)
 
 
 def _between(first: Tensor, second: Tensor, cells: np.ndarray, t: float) -> Tensor:
     height, width = first.shape[1:]
-    v = F.interpolate(torch.from_numpy(cells)[None], scale_factor=CELL, mode="bilinear")[0, :, :height, :width]
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    cells = torch.from_numpy(cells).to(first.device)
+    v = F.interpolate(cells[None], scale_factor=CELL, mode="bilinear")[0, :, :height, :width]
+    y, x = torch.meshgrid(*(torch.arange(n, device=first.device) for n in (height, width)), indexing="ij")
     ax, ay, bx, by = x - t * v[0], y - t * v[1], x + (1 - t) * v[0], y + (1 - t) * v[1]
     seen_first = (1 - t) * (_inside(ax, width) * _inside(ay, height) + 1e-6)
     seen_second = t * (_inside(bx, width) * _inside(by, height) + 1e-6)
@@ -159,7 +160,8 @@ def _inside(position: Tensor, size: int) -> Tensor:
 def _fetch(frame: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """(3, H, W) at the points x, y, each (H, W), by a cubic B-spline through the pixels, mirrored at the borders."""
     height, width = frame.shape[1:]
-    spline = torch.from_numpy(np.stack([spline_filter(c, 3, np.float32, "mirror") for c in frame.numpy()]))
+    filtered = [spline_filter(channel, 3, np.float32, "mirror") for channel in frame.cpu().numpy()]
+    spline = torch.from_numpy(np.stack(filtered)).to(frame.device)
     x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
     column, row = x.long(), y.long()
     total = torch.zeros_like(frame)
@@ -214,7 +216,7 @@ def _grey(guide: Tensor) -> np.ndarray:
     grey = 0.299 * red + 0.587 * green + 0.114 * blue
     median = float(grey[len(grey) // 2].median().clamp_min(1e-4))
     gamma = min(1.0, max(GUIDE_GAMMA, np.log(GUIDE_MEDIAN) / np.log(min(median, 0.99))))
-    return grey.pow(gamma).mul(255).round().byte().numpy()
+    return grey.pow(gamma).mul(255).round().byte().cpu().numpy()
 
 
 def _cuts(guide: Tensor, limit: float) -> np.ndarray:
@@ -229,7 +231,7 @@ def _cuts(guide: Tensor, limit: float) -> np.ndarray:
     power = small.square().mean(1)
     change = (small[1:] - small[:-1]).square().mean(1) / (power[1:] + power[:-1] + FLAT)
     beside = F.pad(change, (1, 1), value=0 if len(change) > 1 else torch.inf)
-    return ((change > limit) & (change > 4 * torch.maximum(beside[:-2], beside[2:]))).numpy()
+    return ((change > limit) & (change > 4 * torch.maximum(beside[:-2], beside[2:]))).cpu().numpy()
 
 
 def _solver(config: InterpolateConfig):

@@ -1,0 +1,81 @@
+"""CUDA kernels for torch tensors, through CuPy: a `.cu` file of this folder is compiled at its first launch.
+
+Nothing here touches CUDA at import. The sources are plain C apart from the index built-ins: one thread computes one
+pixel, cell or block, alone, without shared memory, barriers or shuffles, so that the tests can run the very same files
+on the CPU. Where threads meet in one sum it is an integer sum, which does not depend on their order.
+"""
+
+import functools
+import importlib.util
+import pkgutil
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lolblur_synth.errors import UsageError
+
+BLOCK = (32, 4, 1)  # threads; one warp lies along x, where pixels are neighbours in memory
+
+
+@functools.cache
+def available() -> bool:
+    """Whether CuPy is installed. Without it the torch specification runs, on whatever device its tensors are."""
+    return importlib.util.find_spec("cupy") is not None
+
+
+def launch(source: str, name: str, threads: tuple[int, int, int], *arguments: Tensor | int | float | np.generic):
+    """Run kernel `name` of `source`.cu with at least `threads` (x, y, z) threads on the current stream of its tensors.
+
+    arguments: contiguous CUDA tensors of one device, passed as pointers; numbers, passed as int and float, or NumPy
+    scalars for parameters of other types.
+    """
+    tensors = [value for value in arguments if isinstance(value, Tensor)]
+    if not all(value.is_contiguous() for value in tensors):
+        raise ValueError(f"{source}.{name}: a tensor is not contiguous")
+    if 0 in threads:
+        return
+    grid = tuple(-(-count // size) for count, size in zip(threads, BLOCK, strict=True))
+    run(source, name, tensors[0].device, grid, tuple(map(_passed, arguments)))
+
+
+def _passed(value: Tensor | int | float | np.generic) -> int | np.generic:
+    """What CuPy and the driver take for it; a Python integer is a pointer."""
+    if isinstance(value, Tensor):
+        return value.data_ptr()
+    if isinstance(value, np.generic):
+        return value
+    return np.int32(value) if isinstance(value, int) else np.float32(value)
+
+
+def run(source: str, name: str, device: torch.device, grid: tuple[int, int, int], arguments: tuple) -> None:
+    """Hand a grid of blocks to CuPy, on torch's current stream. Pointers are Python integers."""
+    import cupy
+
+    with torch.cuda.device(device):
+        with cupy.cuda.ExternalStream(torch.cuda.current_stream(device).cuda_stream):
+            _function(source, name, device.index)(grid, BLOCK, arguments)
+
+
+@functools.cache
+def _function(source: str, name: str, index: int):
+    """The compiled kernel, for the current device, which is number `index`."""
+    import cupy
+
+    try:
+        return _module(source).get_function(name)
+    except (RuntimeError, cupy.cuda.compiler.CompileException) as error:  # no NVRTC, or one too old for the device
+        why, hint = str(error).strip().splitlines()[0], "mend CuPy, uninstall it, or use --device cpu"
+        raise UsageError(f"CuPy cannot compile {source}.cu: {why}", hint) from None
+
+
+@functools.cache
+def _module(source: str):
+    import cupy
+
+    return cupy.RawModule(code=text(source))
+
+
+def text(source: str) -> str:
+    """The CUDA C of `source`.cu."""
+    return pkgutil.get_data(__package__, f"{source}.cu").decode()

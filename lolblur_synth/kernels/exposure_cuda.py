@@ -1,0 +1,116 @@
+"""The exposure on CUDA, in one streaming pass: host side of exposure.cu, twin of kernels/exposure.py.
+
+Two prepared frames, the motion of CHUNK instants and the accumulators are all that is held: memory does not grow with
+the number of samples. Every sum has a fixed order, or is one of integers: the same device gives the same bytes.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lolblur_synth.frames import GAMMA, LUMA
+from lolblur_synth.kernels import cuda
+from lolblur_synth.recipe import ClipReverseConfig
+
+CHUNK = 8  # instants whose motion is held at once
+BASELINE = 1e-3  # weight of the unmoved motion, as in stages/interpolate.py
+SPACES = {"none": 0, "linear": 1, "code": 2, "hdr": 3}
+POLE = np.sqrt(3) - 2  # of the cubic B-spline filter (Unser 1999, Box 2)
+RESPONSE = -6 * POLE / (1 - POLE**2) * POLE ** np.arange(15)  # POLE^15 = 3e-9
+UNIT = 2.0**30  # fixed point of the splatted motion: 1e-9 of a pixel
+
+
+def integrate(
+    frames: Tensor, motion, instants: np.ndarray, config: ClipReverseConfig | None = None, r: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """mean(light) and mean(mask), each (3, H, W), as `kernels.exposure.integrate`; frames on the device."""
+    light, mask = torch.zeros_like(frames[0]), torch.zeros_like(frames[0])
+    rule, (height, width) = _parameters(config, r), frames.shape[2:]
+    threads, prepared = (width, height, 1), {}
+    for pair, parts in _by_pair(instants, len(frames)):
+        if motion.still[pair] or motion.cut[pair]:
+            shares = _upload(np.round(parts) if motion.cut[pair] else parts, frames.device)
+            cuda.launch("exposure", "add_faded", threads, frames[pair], frames[pair + 1], shares, light, mask,
+                        len(parts), height, width, *rule)  # fmt: skip
+            continue
+        prepared = {i: prepared[i] if i in prepared else _prepare(frames[i]) for i in (pair, pair + 1)}
+        for start in range(0, len(parts), CHUNK):
+            shares = _upload(parts[start : start + CHUNK], frames.device)
+            field = _fields(motion, pair, shares)
+            cuda.launch("exposure", "add_warped", threads, frames[pair], frames[pair + 1], prepared[pair],
+                        prepared[pair + 1], field, shares, light, mask, len(shares), height, width,
+                        *field.shape[1:3], *rule)  # fmt: skip
+    return light.div_(len(instants)), mask.div_(len(instants))
+
+
+def sample(frames: Tensor, motion, instant: float) -> Tensor:
+    """One instant where neither `still` nor `cut` holds, as `kernels.exposure.sample`: (3, H, W) display, 0..1."""
+    ((pair, parts),) = _by_pair(np.array([instant]), len(frames))
+    field, out = _fields(motion, pair, _upload(parts, frames.device)), torch.empty_like(frames[0])
+    height, width = frames.shape[2:]
+    cuda.launch("exposure", "render", (width, height, 1), frames[pair], frames[pair + 1], _prepare(frames[pair]),
+                _prepare(frames[pair + 1]), field, parts[0], out, height, width,
+                *field.shape[1:3])  # fmt: skip
+    return out
+
+
+def average(frames: Tensor, config: ClipReverseConfig | None = None, r: float = 0.0) -> tuple[Tensor, Tensor]:
+    """mean(light) and mean(mask), each (3, H, W), of given frames (T, 3, H, W), each a sample as it is."""
+    count, _, height, width = frames.shape
+    pixels = height * width
+    padded, quads = frames.reshape(count, 3, pixels), -(-pixels // 4)  # whole quads: 16-byte accesses
+    if pixels % 4:
+        padded = torch.nn.functional.pad(padded, (0, -pixels % 4))
+    light, mask = torch.empty_like(padded[0]), torch.empty_like(padded[0])
+    cuda.launch("exposure", "add_given", (1024, -(-quads // 1024), 1), padded, light, mask, count, quads,
+                *_parameters(config, r))  # fmt: skip
+    return tuple((total[:, :pixels] / count).reshape(3, height, width) for total in (light, mask))
+
+
+def _by_pair(instants: np.ndarray, count: int) -> list[tuple[int, np.ndarray]]:
+    """Instants grouped by source-frame pair: [(pair, fractions of its interval)], in time order."""
+    pairs = np.minimum(np.floor(instants).astype(int), count - 2)
+    return [(int(p), (instants[pairs == p] - p).astype(np.float32)) for p in np.unique(pairs)]
+
+
+def _parameters(config: ClipReverseConfig | None, r: float) -> tuple[int | float | np.float64, ...]:
+    """RULE_PARAMETERS of exposure.cu: space, Y and grey display value at the threshold, r, the ramp, gamma, luma."""
+    config, space = config or ClipReverseConfig(), SPACES[config.space if config else "none"]
+    y = ((config.threshold + 16) / 116) ** 3
+    grey = 1.055 * y ** (1 / 2.4) - 0.055
+    low, high = config.ramp
+    rest = (grey, r / 255, low / 255, 255 / (high - low), GAMMA, *LUMA)
+    return space, np.float64(y), *rest
+
+
+def _upload(values: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(device)
+
+
+def _prepare(frame: Tensor) -> Tensor:
+    """(3, H, W) -> spline coefficients (H + 3, W + 3, 4), see exposure.cu."""
+    height, width = frame.shape[1:]
+    response = _upload(RESPONSE, frame.device)
+    size = len(RESPONSE) - 1, 1, height, width
+    quads = torch.empty((height, width, 4), dtype=torch.float32, device=frame.device)
+    cuda.launch("exposure", "spline_columns", (width, height, 1), frame, response, quads, *size)
+    prepared = torch.empty((height + 3, width + 3, 4), dtype=torch.float32, device=frame.device)
+    cuda.launch("exposure", "spline_rows", (width + 3, height + 3, 1), quads, response, prepared, *size)
+    return prepared
+
+
+def _fields(motion, pair: int, parts: Tensor) -> Tensor:
+    """(n, h, w, 4) at n instants of a pair: motion in pixels an interval, shares of second frame and of cross-fade."""
+    forward, backward = (_upload(flow[pair], parts.device) for flow in (motion.forward, motion.backward))
+    height, width, count = *forward.shape[:2], len(parts)
+    sums = torch.zeros((count, 3, height, width), dtype=torch.int64, device=parts.device)
+    size = count, height, width
+    cuda.launch("exposure", "splat", (width, height, 2 * count), forward, backward, parts, sums, UNIT, *size)
+    field = torch.empty((count, height, width, 4), dtype=torch.float32, device=parts.device)
+    cuda.launch("exposure", "resolve", (width, height, count), forward, backward, parts, sums, field, UNIT,
+                BASELINE, *size)  # fmt: skip
+    fuse = getattr(motion, "fuse", None)
+    if fuse is None:
+        return field
+    corrected = fuse(pair, parts.cpu().numpy(), field[..., :2].permute(0, 3, 1, 2).contiguous().cpu().numpy())
+    return _upload(corrected.transpose(0, 2, 3, 1), parts.device)

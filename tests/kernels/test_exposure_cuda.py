@@ -1,0 +1,104 @@
+"""The CUDA exposure against the torch stages: on the CPU through the shim, and on a GPU where there is one."""
+
+import numpy as np
+import pytest
+import torch
+from cuda_shim import compile_for_device
+
+from lolblur_synth.kernels import exposure_cuda
+from lolblur_synth.recipe import ClipReverseConfig
+from lolblur_synth.stages import average, clip_reverse, interpolate
+from lolblur_synth.stages.clip_reverse import Draw
+from lolblur_synth.stages.interpolate import Motion
+
+TIMES = 1.5 + average.times(2, 8)
+R, GAIN = 80.0, 1.0
+
+
+def scene(height: int, width: int, reach: float = 4.0) -> tuple[torch.Tensor, Motion]:
+    """Four random frames, a part of them white, and random smooth motion, with trust that varies."""
+    rng = np.random.default_rng(height * width)
+    frames = rng.random((4, 3, height, width), dtype=np.float32) ** 0.2
+    frames[:, :, : height // 3] = 1
+    cells = -(-height // 2), -(-width // 2)
+
+    def flow():
+        coarse = torch.from_numpy(rng.normal(0, reach, (3, 2, 4, 4)).astype(np.float32))
+        smooth = torch.nn.functional.interpolate(coarse, cells, mode="bicubic").numpy()
+        trust = rng.uniform(0.2, 1, (3, 1, *cells)).astype(np.float32)
+        return np.ascontiguousarray(np.concatenate([smooth, trust], 1).transpose(0, 2, 3, 1))
+
+    no = np.zeros(3, bool)
+    return torch.from_numpy(frames), Motion(flow(), flow(), np.ones(3, np.float32), no.copy(), no.copy())
+
+
+def specified(samples, config: ClipReverseConfig | None) -> torch.Tensor:
+    """clip_reverse, then average, as the torch stages do them."""
+    if config is None:
+        return average.mean(frame**2.2 for frame in samples)
+    return average.mean(clip_reverse.apply(frame[None], config, Draw(R, GAIN))[0] for frame in samples)
+
+
+def combined(means: tuple[torch.Tensor, torch.Tensor], config: ClipReverseConfig | None) -> torch.Tensor:
+    light, mask = (mean.cpu() for mean in means)
+    gain = {"linear": R / 255, "hdr": GAIN}.get(config.space if config else "", 0)
+    return light + gain * mask
+
+
+CASES = [("none", (37, 53)), ("linear", (48, 51)), ("code", (33, 64)), ("hdr", (35, 70))]
+
+
+@pytest.mark.parametrize("space,size", CASES)
+def test_equals_the_readable_stages(cuda_device, space, size):
+    frames, motion = scene(*size)
+    config = None if space == "none" else ClipReverseConfig(space=space)
+    expected = specified(interpolate.samples(frames, motion, TIMES, kernel=False), config)
+    got = combined(exposure_cuda.integrate(frames.to(cuda_device), motion, TIMES, config, R), config)
+    assert (got - expected).abs().max() < 1e-4
+    assert config is None or got.max() > 1.1, "nothing was saturated: the test shows nothing"
+
+
+@pytest.mark.parametrize("kind", ["still", "cut"])
+def test_pairs_without_motion(cuda_device, kind):
+    frames, motion = scene(40, 50)
+    getattr(motion, kind)[1] = True
+    config = ClipReverseConfig()
+    expected = specified(interpolate.samples(frames, motion, TIMES, kernel=False), config)
+    got = combined(exposure_cuda.integrate(frames.to(cuda_device), motion, TIMES, config), config)
+    assert (got - expected).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("size", [(32, 33), (41, 38)])
+def test_one_sample(cuda_device, size):
+    frames, motion = scene(*size)
+    expected = interpolate.sample(frames, motion, 1.3, kernel=False)
+    got = exposure_cuda.sample(frames.to(cuda_device), motion, 1.3).cpu()
+    assert (got - expected).abs().max() < 1e-4
+
+
+def test_motion_far_out_of_the_frame_is_harmless(cuda_device):
+    frames, motion = scene(36, 40, reach=500.0)
+    light, _ = exposure_cuda.integrate(frames.to(cuda_device), motion, TIMES)
+    assert torch.isfinite(light).all() and light.min() >= 0 and light.max() <= 1
+
+
+@pytest.mark.parametrize("space,size", [("none", (17, 23)), ("linear", (32, 36)), ("code", (5, 3)), ("hdr", (40, 50))])
+def test_the_average_of_given_frames(cuda_device, space, size):
+    frames, _ = scene(*size)
+    frames[0, 0, 0, 0] = -0.1  # to_linear calls that black
+    config = None if space == "none" else ClipReverseConfig(space=space)
+    expected = specified((frame.clamp_min(0) for frame in frames), config)
+    got = combined(exposure_cuda.average(frames.to(cuda_device), config, R), config)
+    assert (got - expected).abs().max() < 1e-5
+
+
+def test_twice_gives_the_same_bytes_and_changes_no_input(cuda_device):
+    frames, motion = scene(43, 70)
+    given = frames.to(cuda_device)
+    first, second = (exposure_cuda.integrate(given, motion, TIMES, ClipReverseConfig()) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert torch.equal(given.cpu(), frames)
+
+
+def test_the_source_compiles_for_a_device(tmp_path):
+    compile_for_device("exposure", tmp_path)

@@ -1,0 +1,75 @@
+"""One pair on a device: nothing is mixed, nothing is read without being fetched, and the pictures are those of the CPU.
+
+The device is a pretended one, whose kernels run through the shim, and a GPU where there is one.
+"""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from cuda_shim import run
+from pretend_cuda import PretendCuda
+from scene import pan
+
+from lolblur_synth import frames as fr
+from lolblur_synth import pipeline, recipes
+from lolblur_synth.kernels import cuda
+from lolblur_synth.recipe import Recipe
+from lolblur_synth.stages import average
+
+RECIPES = {
+    "default": ["denoise.sigma=4"],
+    "hdr, raw-eld": ["denoise.sigma=4", "clip_reverse.space=hdr", "noise.model=raw-eld"],
+    "no interpolation, poisson": ["skip=denoise,interpolate", "noise.model=poisson"],
+}
+
+
+def pair(settings: list[str], device: str) -> dict[str, np.ndarray]:
+    recipe = recipes.override(Recipe(), [*settings, "defocus.probability=1", "noise.probability=1"])
+    scene, window = pan(2), 3
+    reach = average.reach(window)
+    source = fr.from_uint8(np.stack([scene.frame(i)[:34, :46] for i in range(2 * reach + 1)]))
+    draws = pipeline.draw_all(recipe, "0" * 64, 0, "0000", window, 4.0)
+    return pipeline.synthesise(source, reach, recipe, draws, device)[0]
+
+
+def check(got: dict, expected: dict) -> None:
+    for name, image in expected.items():
+        off = np.abs(got[name].astype(float) - image)
+        assert off.max() <= 1 and off.mean() < 0.01, f"{name} differs by up to {off.max()}, on the mean {off.mean()}"
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ for CUDA C on the CPU")
+@pytest.mark.parametrize("settings", RECIPES.values(), ids=RECIPES)
+def test_a_pretended_device(monkeypatch, settings):
+    expected = pair(settings, "cpu")
+    monkeypatch.setattr(cuda, "available", lambda: True)
+    monkeypatch.setattr(cuda, "run", run)
+    with PretendCuda():
+        check(pair(settings, "cuda"), expected)
+
+
+def test_a_pretended_device_without_cupy(monkeypatch):
+    """The torch specification stands in for the exposure, and the CPU for denoising."""
+    expected = pair(RECIPES["default"], "cpu")
+    monkeypatch.setattr(cuda, "available", lambda: False)
+    with PretendCuda():
+        check(pair(RECIPES["default"], "cuda"), expected)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
+@pytest.mark.parametrize("settings", RECIPES.values(), ids=RECIPES)
+def test_a_gpu(settings):
+    check(pair(settings, "cuda"), pair(settings, "cpu"))
+
+
+def test_the_pretence_finds_what_cuda_would():
+    with PretendCuda():
+        on_device = torch.zeros(2, 3, device="cuda")
+        assert on_device.is_cuda and (on_device + 1).is_cuda and not on_device.cpu().is_cuda
+        with pytest.raises(TypeError, match="numpy"):
+            on_device.numpy()
+        with pytest.raises(RuntimeError, match="beside CUDA"):
+            on_device + torch.zeros(2, 3)
