@@ -9,6 +9,7 @@ noisy  = noise(blur)                     low_blur_noise
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -108,10 +109,16 @@ def expose(dark: Tensor, guide: Tensor, mid: int, recipe: Recipe, draws: dict) -
         motion = interpolate.motion(guide, recipe.interpolate, refuse_cuts=False)
         instants = mid + average.times(window, interpolate.factor(motion, recipe.interpolate))
         light = fused.expose(dark, motion, instants, recipe.clip_reverse if reverse else None, reverse)
-        return light[None], {"samples": len(instants), "confidence": round(float(motion.confidence.min()), 4)}
+        return light[None], {"samples": len(instants), "confidence": _confidence(motion)}
     shown = dark[mid - window // 2 : mid + window // 2 + 1]
     light = clip_reverse.apply(shown, recipe.clip_reverse, reverse) if reverse else frames.to_linear(shown)
     return light.mean(0, keepdim=True), {"samples": len(shown), "confidence": None}
+
+
+def _confidence(motion: interpolate.Motion) -> float | None:
+    """Of the frame pair that could be followed least: the mean trust there, 0..1; None where the method knows none."""
+    least = float(motion.confidence.min())
+    return None if math.isnan(least) else round(least, 4)
 
 
 def windows(source: Iterator[np.ndarray], start: int, spans: list[tuple[int, int]], recipe: Recipe) -> Iterator[Tensor]:

@@ -9,6 +9,8 @@ The clip-reversed exposure is affine in its draw: mean(light) + amount * mean(ma
 that r can be drawn again without another pass (not in space "code", where r goes through the gamma).
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from numba import njit, prange
@@ -51,12 +53,16 @@ def integrate(
         if motion.still[pair] or motion.cut[pair]:
             _add_faded(a, b, np.round(parts) if motion.cut[pair] else parts, light, mask, *rule)
             continue
+        if motion.render:
+            for part in parts:
+                _add(motion.render(frames, pair, float(part)).numpy(), light, mask, *rule)
+            continue
         prepared = {i: prepared.get(i) or cubic.prepare(stack[i]) for i in (pair, pair + 1)}
         (first, pitch), (second, _) = prepared[pair], prepared[pair + 1]
         for start in range(0, len(parts), CHUNK):
             chunk = parts[start : start + CHUNK]
-            field = fields(motion.forward[pair], motion.backward[pair], chunk)
-            _add_warped(first, second, pitch, field, chunk, light, mask, *rule)
+            field = _fused_fields(motion, pair, chunk)
+            _add_warped(a, b, first, second, pitch, field, chunk, light, mask, *rule)
     return torch.from_numpy(light / F(len(instants))), torch.from_numpy(mask / F(len(instants)))
 
 
@@ -65,14 +71,37 @@ def sample(frames: Tensor, motion, instant: float) -> Tensor:
     ((pair, parts),) = _by_pair(np.array([instant]), len(frames))
     (first, pitch), (second, _) = (cubic.prepare(frames[i].numpy()) for i in (pair, pair + 1))
     out = np.empty(tuple(frames.shape[1:]), np.float32)
-    _render(first, second, pitch, fields(motion.forward[pair], motion.backward[pair], parts)[0], parts[0], out)
+    a, b = (np.ascontiguousarray(frames[i].numpy()) for i in (pair, pair + 1))
+    _render(a, b, first, second, pitch, _fused_fields(motion, pair, parts)[0], parts[0], out)
     return torch.from_numpy(out)
+
+
+def average(
+    frames: Iterable[Tensor], config: ClipReverseConfig | None = None, r: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """mean(light) and mean(mask), each (3, H, W), of given frames (3, H, W) display, each a sample as it is.
+
+    They may come one at a time and are not kept. r: code values, space "code" only.
+    """
+    rule, light, mask, count = light_rule(config, r), None, None, 0
+    for frame in frames:
+        if light is None:
+            light, mask = (np.zeros(tuple(frame.shape), np.float32) for _ in range(2))
+        _add(np.ascontiguousarray(frame.numpy()), light, mask, *rule)
+        count += 1
+    return torch.from_numpy(light / F(count)), torch.from_numpy(mask / F(count))
 
 
 def _by_pair(instants: np.ndarray, count: int) -> list[tuple[int, np.ndarray]]:
     """Instants grouped by source-frame pair: [(pair, fractions of its interval)], in time order."""
     pairs = np.minimum(np.floor(instants).astype(int), count - 2)
     return [(int(p), (instants[pairs == p] - p).astype(np.float32)) for p in np.unique(pairs)]
+
+
+def _fused_fields(motion, pair: int, parts: np.ndarray) -> np.ndarray:
+    """(n, 2, h, w) motion at each of n instants of a pair; with a network (n, 4, h, w), as `Motion.fuse` says."""
+    field = fields(motion.forward[pair], motion.backward[pair], parts)
+    return motion.fuse(pair, parts, field) if motion.fuse else field
 
 
 @njit(cache=True)
@@ -90,17 +119,21 @@ def _inside(overshoot):
 def _places(velocity, y, t, height, pitch, index, over, corners, parts):
     """Where row y of the sample at t is fetched from: `corners` and `parts` of `cubic.mix`.
 
-    Each frame counts by its distance in time, and not at all where the point lies outside of it. The loops are small,
-    so that LLVM can prove their arrays to be distinct and vectorises them.
+    Each frame counts by its distance in time, or as the field says, and not where the point lies outside of it. The
+    loops are small, so that LLVM finds their arrays to be distinct and vectorises them.
     """
     width = velocity.shape[1]
+    first, second = parts[4], parts[5]
+    for x in range(width):
+        second[x] = velocity[2, x] if len(velocity) == 4 else t
+    for x in range(width):
+        first[x] = F(1) - second[x]
     for frame, step in enumerate((-t, F(1) - t)):
         k = 2 * frame
         _axis(F(0), F(1), step, velocity[0], F(width - 1), index[k], parts[k], over[k])
         _axis(F(y), F(0), step, velocity[1], F(height - 1), index[k + 1], parts[k + 1], over[k + 1])
         _corner(index[k], index[k + 1], pitch, corners[frame])
-        _seen(over[k], over[k + 1], t if frame else F(1) - t, parts[4 + frame])
-    first, second = parts[4], parts[5]
+        _seen(over[k], over[k + 1], parts[4 + frame])
     for x in range(width):
         total = F(1) / (first[x] + second[x])
         first[x], second[x] = first[x] * total, second[x] * total
@@ -123,41 +156,52 @@ def _corner(column, row, pitch, corner):
 
 
 @njit(cache=True)
-def _seen(over_x, over_y, weight, seen):
-    """weight, falling to nearly nothing one pixel outside of the frame."""
-    for x in range(len(seen)):
-        seen[x] = weight * (_inside(over_x[x]) * _inside(over_y[x]) + F(1e-6))
+def _seen(over_x, over_y, share):
+    """Let the share fall to nearly nothing one pixel outside of the frame."""
+    for x in range(len(share)):
+        share[x] *= (_inside(over_x[x]) * _inside(over_y[x]) + F(1e-6))
 
 
 @njit(cache=True)
-def _warped_row(first, second, pitch, field, y, t, height, scratch, out):
-    """Row y of the sample at t, (3, W): both frames fetched along the motion and blended."""
+def _warped_row(a, b, first, second, pitch, field, y, t, scratch, out):
+    """Row y of the sample at t, (3, W): both frames fetched along the motion and blended. a, b: as they were."""
     row, velocity, index, over, corners, parts, quads = scratch
-    width = out.shape[1]
+    height, width = a.shape[1:]
     motion_row(field, y, row, velocity)
     _places(velocity, y, t, height, pitch, index, over, corners, parts)
     for x in range(width):
         cubic.mix(first, second, corners, pitch * 4, parts, x, quads)
+    if len(velocity) == 4:
+        _fade_row(a, b, y, t, velocity[3], quads)
     for x in range(width):
         for c in range(3):
             out[c, x] = _within(quads[4 * x + c], F(1))
 
 
 @njit(cache=True)
-def _scratch(cells, width):
+def _fade_row(a, b, y, t, give_up, quads):
+    """Turn the share `give_up` (W) of row y of a sample, RGB0, into a cross-fade of the frames a and b."""
+    for x in range(len(give_up)):
+        for c in range(3):
+            quads[4 * x + c] += give_up[x] * (a[c, y, x] + t * (b[c, y, x] - a[c, y, x]) - quads[4 * x + c])
+
+
+@njit(cache=True)
+def _scratch(field, width):
     """Row buffers of `_warped_row`."""
-    return (np.empty(cells, np.float32), np.empty((2, width), np.float32), np.empty((4, width), np.int32),
+    channels, _, cells = field.shape
+    return (np.empty(cells, np.float32), np.empty((channels, width), np.float32), np.empty((4, width), np.int32),
             np.empty((4, width), np.float32), np.empty((2, width), np.int32), np.empty((6, width), np.float32),
             np.empty(4 * width, np.float32))
 
 
 @njit(cache=True, parallel=True)
-def _add_warped(first, second, pitch, fields, parts, light, mask, space, threshold, least, grey, r, low, slope):
+def _add_warped(a, b, first, second, pitch, fields, parts, light, mask, space, threshold, least, grey, r, low, slope):
     _, height, width = light.shape
     for y in prange(height):
-        scratch, shown = _scratch(fields.shape[3], width), np.empty((3, width), np.float32)
+        scratch, shown = _scratch(fields[0], width), np.empty((3, width), np.float32)
         for k in range(len(parts)):
-            _warped_row(first, second, pitch, fields[k], y, parts[k], height, scratch, shown)
+            _warped_row(a, b, first, second, pitch, fields[k], y, parts[k], scratch, shown)
             add_row(shown, light, mask, y, space, threshold, least, grey, r, low, slope)
 
 
@@ -174,11 +218,22 @@ def _add_faded(a, b, parts, light, mask, space, threshold, least, grey, r, low, 
 
 
 @njit(cache=True, parallel=True)
-def _render(first, second, pitch, field, t, out):
+def _add(frame, light, mask, space, threshold, least, grey, r, low, slope):
+    _, height, width = light.shape
+    for y in prange(height):
+        shown = np.empty((3, width), np.float32)
+        for c in range(3):
+            for x in range(width):
+                shown[c, x] = frame[c, y, x]
+        add_row(shown, light, mask, y, space, threshold, least, grey, r, low, slope)
+
+
+@njit(cache=True, parallel=True)
+def _render(a, b, first, second, pitch, field, t, out):
     _, height, width = out.shape
     for y in prange(height):
-        scratch, shown = _scratch(field.shape[2], width), np.empty((3, width), np.float32)
-        _warped_row(first, second, pitch, field, y, t, height, scratch, shown)
+        scratch, shown = _scratch(field, width), np.empty((3, width), np.float32)
+        _warped_row(a, b, first, second, pitch, field, y, t, scratch, shown)
         for c in range(3):
             for x in range(width):
                 out[c, y, x] = shown[c, x]

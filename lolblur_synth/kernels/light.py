@@ -9,7 +9,7 @@ such a pixel are done with three comparisons a pixel.
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from lolblur_synth import frames as fr
 from lolblur_synth.recipe import ClipReverseConfig
@@ -39,22 +39,6 @@ def rule(config: ClipReverseConfig | None, r: float = 0.0) -> tuple:
 def _display(light: float) -> float:
     """sRGB transfer function, 0 below 0."""
     return 1.055 * light ** (1 / 2.4) - 0.055 if light > 0.0031308 else 12.92 * max(light, 0.0)
-
-
-def add(shown: np.ndarray, light: np.ndarray, mask: np.ndarray, rule: tuple) -> None:
-    """Add a finished display frame to the sums of its light and of its mask, each (3, H, W) float32, in place."""
-    _add(shown, light, mask, *rule)
-
-
-@njit(cache=True, parallel=True)
-def _add(frame, light, mask, space, threshold, least, grey, r, low, slope):
-    _, height, width = light.shape
-    for y in prange(height):
-        shown = np.empty((3, width), np.float32)
-        for c in range(3):
-            for x in range(width):
-                shown[c, x] = frame[c, y, x]
-        add_row(shown, light, mask, y, space, threshold, least, grey, r, low, slope)
 
 
 @njit(cache=True)

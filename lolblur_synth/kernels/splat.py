@@ -88,11 +88,11 @@ def _deposit(typing, sums, place, pitch, dx, dy, a, b, c, d):
 
 @njit(cache=True)
 def motion_row(field, y, row, out):
-    """Row y of the pixels from (2, h, w) cells of 2x2 pixels, bilinear: (2, W); row: scratch (w)."""
-    height, width = field.shape[1:]
+    """Row y of the pixels from (C, h, w) cells of 2x2 pixels, bilinear: (C, W); row: scratch (w)."""
+    channels, height, width = field.shape
     up, down = max((y - 1) // 2, 0), min((y + 1) // 2, height - 1)
     share = F(0.75) if y % 2 else F(0.25)
-    for c in range(2):
+    for c in range(channels):
         for x in range(width):
             row[x] = share * field[c, up, x] + (F(1) - share) * field[c, down, x]
         out[c, 0] = row[0]
