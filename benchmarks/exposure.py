@@ -9,7 +9,7 @@ centroid  of a moving dot's blur against the ground truth frame, in source frame
 streaks   clip_reverse against the HDR blur of moving lights, PSNR over the streak in dB
 cost      CPU-seconds and PSNR of one blurry 1120x640 frame of 72 samples, beside FFmpeg's minterpolate and tmix
           (set NUMBA_NUM_THREADS=1)
-heldout   the middle frame of real neighbours 2 and 4 frames apart, PSNR in dB
+heldout   the middle frame of real neighbours 2 and 4 frames apart, PSNR in dB; beside it DIS with Lanczos fetches
 """
 
 import argparse
@@ -23,18 +23,15 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-import skimage.data
 import torch
-from scipy.ndimage import gaussian_filter, spline_filter
+from layers import LARGE, MID, SMALL, WINDOW, Layers, psnr, shown
 
 from lolblur_synth import frames as fr
 from lolblur_synth.kernels import exposure as fused
+from lolblur_synth.kernels.splat import fields
 from lolblur_synth.recipe import ClipReverseConfig, InterpolateConfig
 from lolblur_synth.stages import average, clip_reverse, interpolate
 
-SMALL, LARGE = (256, 448), (640, 1120)  # of a scene, px
-WINDOW, MID = 9, 5  # source frames; index of the mid frame
-PHOTOS = ("coffee", "astronaut", "chelsea", "rocket")
 METHODS = {
     "blend": InterpolateConfig(method="blend"),
     "ultrafast": InterpolateConfig(preset="ultrafast"),
@@ -48,95 +45,6 @@ LAMPS = {"white": (1, 1, 1), "sodium": (1, 0.62, 0.16), "red": (1, 0.09, 0.06)}
 PEAKS = (1.5, 4, 20, 100)
 R = (20.0, 40.0, 60.0, 80.0, 100.0)
 GAINS = tuple(0.2 * 40 ** (k / 12) for k in range(13))  # 0.2..8
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    return float(-10 * np.log10(np.mean((np.asarray(a) - np.asarray(b)) ** 2)))
-
-
-def shown(light: np.ndarray) -> np.ndarray:
-    return np.clip(light, 0, 1) ** (1 / fr.GAMMA)
-
-
-class Layers:
-    """A photograph behind rotated boxes of another one, with small lights in both, that move along an arc.
-
-    Both layers are cubic splines of light, moved exactly; the boxes are 1.3 times as fast.
-    """
-
-    def __init__(self, speed: float, seed: int, size: tuple[int, int] = SMALL):
-        rng = np.random.default_rng(seed)
-        self.height, self.width = size
-        self.speed, self.turn = speed, 0.02 * (-1) ** seed
-        self.angle = rng.uniform(0, 2 * np.pi)
-        self.margin = int(1.3 * speed * 12) + 40
-        size = self.height + 2 * self.margin, self.width + 2 * self.margin
-        behind, front = (self._photo(PHOTOS[(seed + i) % 4], size, rng) for i in (0, 1))
-        alpha = gaussian_filter(self._boxes(size, rng), 0.8)
-        for layer in (behind, front):
-            self._add_lights(layer, rng)
-        self.behind = self._spline(gaussian_filter(behind, (0, 0.5, 0.5)))
-        self.front = self._spline(np.concatenate([front * alpha, alpha[None]]))
-
-    @staticmethod
-    def _photo(name, size, rng):
-        photo = getattr(skimage.data, name)()[..., :3] / np.float32(255)
-        photo = np.concatenate([photo, photo[:, ::-1]], 1)
-        photo = np.concatenate([photo, photo[::-1]], 0)
-        y, x = rng.integers(0, photo.shape[0]), rng.integers(0, photo.shape[1])
-        tiles = [-(-s // p) + 1 for s, p in zip(size, photo.shape, strict=False)]
-        return np.tile(photo, (*tiles, 1))[y : y + size[0], x : x + size[1]].transpose(2, 0, 1) ** fr.GAMMA
-
-    def _place(self, rng):
-        return self.margin + rng.uniform(0.1, 0.9) * self.height, self.margin + rng.uniform(0.1, 0.9) * self.width
-
-    def _boxes(self, size, rng):
-        y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
-        alpha = np.zeros(size, np.float32)
-        for _ in range(3):
-            (cy, cx), (a, b), turn = self._place(rng), rng.uniform(25, 60, 2), rng.uniform(0, np.pi)
-            u = ((x - cx) * np.cos(turn) + (y - cy) * np.sin(turn)) / a
-            v = ((y - cy) * np.cos(turn) - (x - cx) * np.sin(turn)) / b
-            alpha[np.maximum(np.abs(u), np.abs(v)) < 1] = 1
-        return alpha
-
-    def _add_lights(self, layer, rng):
-        y, x = np.mgrid[: layer.shape[1], : layer.shape[2]].astype(np.float32)
-        for _ in range(6):
-            (cy, cx), radius = self._place(rng), rng.uniform(2, 6)
-            spot = 0.5 - 0.5 * np.tanh((np.hypot(y - cy, x - cx) - radius) * 1.25)
-            layer += 4 * spot * rng.uniform(0.4, 1, 3)[:, None, None]
-
-    @staticmethod
-    def _spline(layer):
-        return np.stack([spline_filter(channel, 3) for channel in layer]).astype(np.float32)
-
-    def _view(self, layer, y, x):
-        (top, down), (left, right) = (self._taps(self.margin + offset) for offset in (y, x))
-        rows = sum(down[i] * layer[:, top + i : top + i + self.height] for i in range(4))
-        return sum(right[i] * rows[:, :, left + i : left + i + self.width] for i in range(4))
-
-    @staticmethod
-    def _taps(position):
-        start = int(np.floor(position))
-        f = np.float32(position - start)
-        return start - 1, ((1 - f) ** 3 / 6, f**3 / 2 - f**2 + 2 / 3, (1 + 3 * f + 3 * f**2 - 3 * f**3) / 6, f**3 / 6)
-
-    def radiance(self, t: float) -> np.ndarray:
-        """(3, H, W) linear light at t, source frames from the mid frame; above 1 in the lights."""
-        radius, angle = self.speed / self.turn, self.angle + self.turn * t
-        x, y = radius * (np.sin(angle) - np.sin(self.angle)), radius * (np.cos(self.angle) - np.cos(angle))
-        front = self._view(self.front, 1.3 * y, 1.3 * x)
-        return np.maximum(front[:3] + (1 - front[3:]) * self._view(self.behind, y, x), 0)
-
-    def frames(self, reach: int = MID) -> torch.Tensor:
-        """The 8-bit camera frames around the mid frame."""
-        light = np.stack([self.radiance(t) for t in range(-reach, reach + 1)])
-        return torch.from_numpy((np.round(shown(light) * 255) / 255).astype(np.float32))
-
-    def exposure(self, samples: int = 64 * WINDOW) -> np.ndarray:
-        """What a shutter open for WINDOW frames sees of the clipped scene."""
-        return sum(np.minimum(self.radiance(t), 1) for t in average.times(1, samples) * WINDOW) / samples
 
 
 def expose(stack: torch.Tensor, config: InterpolateConfig) -> np.ndarray:
@@ -272,22 +180,38 @@ def _timed(work: Callable):
     return best, result
 
 
-def heldout(videos: list[Path], count: int = 24) -> None:
+def heldout(videos: list[Path], count: int = 8) -> None:
     """Every second of 2 count + 1 frames from its neighbours; then the same with every second frame of the video."""
     for stride in (1, 2):
         rows = []
-        print(f"{f'neighbours {2 * stride} frames apart':34}" + "".join(f"{name:>11}" for name in COMPARED))
+        names = [*COMPARED, "medium, Lanczos"]
+        print(f"{f'neighbours {2 * stride} frames apart':34}" + "".join(f"{name:>16}" for name in names))
         for video in videos:
             stack = _read(video, stride, 2 * count + 1)
-            rows.append([_middle(stack, config) for config in COMPARED.values()])
-            print(f"{video.name[:33]:34}" + "".join(f"{value:11.2f}" for value in rows[-1]), flush=True)
-        print(f"{'mean':34}" + "".join(f"{value:11.2f}" for value in np.mean(rows, 0)))
+            rows.append([_middle(stack, config) for config in COMPARED.values()] + [_lanczos(stack)])
+            print(f"{video.name[:33]:34}" + "".join(f"{value:16.2f}" for value in rows[-1]), flush=True)
+        print(f"{'mean':34}" + "".join(f"{value:16.2f}" for value in np.mean(rows, 0)))
 
 
 def _middle(stack: torch.Tensor, config: InterpolateConfig) -> float:
     motion = interpolate.motion(stack[::2], replace(config, cut=1.0))
     got = interpolate.samples(stack[::2], motion, np.arange(len(stack[::2]) - 1) + 0.5)
     return float(np.mean([psnr(a, b) for a, b in zip(got, stack[1::2], strict=True)]))
+
+
+def _lanczos(stack: torch.Tensor) -> float:
+    """What ours is to be held against: DIS medium, splatted, both frames fetched by Lanczos and averaged."""
+    motion = interpolate.motion(stack[::2], replace(METHODS["medium"], cut=1.0))
+    frames, values = stack.permute(0, 2, 3, 1).numpy(), []
+    height, width = frames.shape[1:3]
+    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
+    for pair in range(len(motion.cut)):
+        cells = fields(motion.forward[pair], motion.backward[pair], np.array([0.5], np.float32))[0]
+        half = cv2.resize(cells.transpose(1, 2, 0), None, fx=2, fy=2)[:height, :width] / 2
+        both = [cv2.remap(frames[2 * pair + k], grid + way * half, None, cv2.INTER_LANCZOS4,
+                          borderMode=cv2.BORDER_REPLICATE) for k, way in ((0, -1), (2, 1))]  # fmt: skip
+        values.append(psnr(np.clip(sum(both) / 2, 0, 1), frames[2 * pair + 1]))
+    return float(np.mean(values))
 
 
 def _read(video: Path, stride: int, most: int) -> torch.Tensor:
@@ -305,18 +229,17 @@ def _read(video: Path, stride: int, most: int) -> torch.Tensor:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("truth", "centroid", "streaks", "cost", "heldout"))
+    parser.add_argument("what", nargs="?", choices=("truth", "centroid", "streaks", "cost", "heldout"),
+                        help="without it: all but heldout, which needs videos")
     parser.add_argument("videos", nargs="*", type=Path)
     parser.add_argument("--ffmpeg", help="cost: an ffmpeg to compare with")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    if options.what == "heldout":
-        heldout(options.videos)
-    elif options.what == "cost":
-        cost(options.ffmpeg)
-    else:
-        {"truth": truth, "centroid": centroid, "streaks": streaks}[options.what]()
+    tables = {"truth": truth, "centroid": centroid, "streaks": streaks, "cost": lambda: cost(options.ffmpeg),
+              "heldout": lambda: heldout(options.videos)}  # fmt: skip
+    for what in [options.what] if options.what else ["truth", "centroid", "streaks", "cost"]:
+        tables[what]()
 
 
 if __name__ == "__main__":
