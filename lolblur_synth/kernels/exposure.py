@@ -9,6 +9,7 @@ The clip-reversed exposure is affine in its draw: mean(light) + amount * mean(ma
 that r can be drawn again without another pass (not in space "code", where r goes through the gamma).
 """
 
+import itertools
 from collections.abc import Iterable
 
 import numpy as np
@@ -23,6 +24,7 @@ from lolblur_synth.kernels.splat import fields, motion_row
 from lolblur_synth.recipe import ClipReverseConfig
 
 CHUNK = 8  # instants whose motion is held at once
+BATCH = 4  # given frames that are added in one pass
 F = np.float32
 
 
@@ -55,7 +57,7 @@ def integrate(
             continue
         if motion.render:
             for part in parts:
-                _add(motion.render(frames, pair, float(part)).numpy(), light, mask, *rule)
+                _add((motion.render(frames, pair, float(part)).numpy(),), light, mask, *rule)
             continue
         prepared = {i: prepared.get(i) or cubic.prepare(stack[i]) for i in (pair, pair + 1)}
         (first, pitch), (second, _) = prepared[pair], prepared[pair + 1]
@@ -81,14 +83,16 @@ def average(
 ) -> tuple[Tensor, Tensor]:
     """mean(light) and mean(mask), each (3, H, W), of given frames (3, H, W) display, each a sample as it is.
 
-    They may come one at a time and are not kept. r: code values, space "code" only.
+    They may come one at a time; BATCH of them are held. r: code values, space "code" only.
     """
     rule, light, mask, count = light_rule(config, r), None, None, 0
-    for frame in frames:
+    stream = (np.ascontiguousarray(frame.numpy()) for frame in frames)
+    while batch := tuple(itertools.islice(stream, BATCH)):
         if light is None:
-            light, mask = (np.zeros(tuple(frame.shape), np.float32) for _ in range(2))
-        _add(np.ascontiguousarray(frame.numpy()), light, mask, *rule)
-        count += 1
+            light, mask = np.zeros_like(batch[0]), np.zeros_like(batch[0])
+        for part in [batch] if len(batch) == BATCH else [(frame,) for frame in batch]:  # two sizes to compile for
+            _add(part, light, mask, *rule)
+        count += len(batch)
     return torch.from_numpy(light / F(count)), torch.from_numpy(mask / F(count))
 
 
@@ -218,14 +222,16 @@ def _add_faded(a, b, parts, light, mask, space, threshold, least, grey, r, low, 
 
 
 @njit(cache=True, parallel=True)
-def _add(frame, light, mask, space, threshold, least, grey, r, low, slope):
+def _add(frames, light, mask, space, threshold, least, grey, r, low, slope):
+    """Add frames, a tuple of them, to the sums; row by row, so that the sums are read and written once."""
     _, height, width = light.shape
     for y in prange(height):
         shown = np.empty((3, width), np.float32)
-        for c in range(3):
-            for x in range(width):
-                shown[c, x] = frame[c, y, x]
-        add_row(shown, light, mask, y, space, threshold, least, grey, r, low, slope)
+        for frame in frames:
+            for c in range(3):
+                for x in range(width):
+                    shown[c, x] = frame[c, y, x]
+            add_row(shown, light, mask, y, space, threshold, least, grey, r, low, slope)
 
 
 @njit(cache=True, parallel=True)

@@ -164,11 +164,13 @@ def _halving(guide: Tensor, config: InterpolateConfig) -> Callable[[Tensor, int,
 
     Of the frames on the way it keeps those that led to the last instant: later ones of the interval begin there.
     """
-    net, known = sepconv.load(sepconv.required(config)), {}
+    net, known, source = sepconv.load(sepconv.required(config)), {}, None
 
     @torch.inference_mode()
     def render(frames: Tensor, pair: int, t: float) -> Tensor:
-        nonlocal known
+        nonlocal known, source
+        if frames is not source:
+            known, source = {}, frames
         first, second = (torch.cat((guide[i], frames[i]))[None] for i in (pair, pair + 1))
         low, high, way = 0.0, 1.0, {}
         while (pair, t) not in way:

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from lolblur_synth import weights
+from lolblur_synth import builder, recipes, weights
 from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.kernels import exposure
 from lolblur_synth.models import sepconv
 from lolblur_synth.models.sepconv import TAPS, SepConv, separable
-from lolblur_synth.recipe import InterpolateConfig
+from lolblur_synth.recipe import InterpolateConfig, Recipe
 from lolblur_synth.stages import average, interpolate
 
 CONFIG = InterpolateConfig(method="sepconv")
@@ -87,6 +87,11 @@ def test_weights_load_strictly_under_both_names(crossfade, tmp_path):
 def test_what_it_cannot_do_is_said(changes, words):
     with pytest.raises(UsageError, match=words):
         interpolate.motion(torch.rand(2, 3, 40, 40), dataclasses.replace(CONFIG, **changes))
+
+
+def test_a_build_is_refused_before_it_begins():
+    with pytest.raises(UsageError, match="none come with this package"):
+        builder.weights_of(recipes.override(Recipe(), ["interpolate.method=sepconv"]))
 
 
 def test_a_missing_file_is_said():
