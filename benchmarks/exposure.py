@@ -1,16 +1,20 @@
 """How true and how costly an exposure is.
 
-    python benchmarks/exposure.py truth | centroid | streaks | cost
+    python benchmarks/exposure.py truth | centroid | streaks
+    python benchmarks/exposure.py cost [--ffmpeg PATH]
     python benchmarks/exposure.py heldout VIDEO ...
 
 truth     the average of interpolated frames against the rendered exposure of a clipped two-layer scene, PSNR in dB
 centroid  of a moving dot's blur against the ground truth frame, in source frames
 streaks   clip_reverse against the HDR blur of moving lights, PSNR over the streak in dB
-cost      CPU-seconds of one blurry 1120x640 frame (set NUMBA_NUM_THREADS=1)
-heldout   every second frame of a real video, from its neighbours, PSNR in dB
+cost      CPU-seconds and PSNR of one blurry 1120x640 frame of 72 samples, beside FFmpeg's minterpolate and tmix
+          (set NUMBA_NUM_THREADS=1)
+heldout   the middle frame of real neighbours 2 and 4 frames apart, PSNR in dB; beside it DIS with Lanczos fetches
 """
 
 import argparse
+import resource
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,17 +23,15 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-import skimage.data
 import torch
-from scipy.ndimage import gaussian_filter, spline_filter
+from layers import LARGE, MID, SMALL, WINDOW, Layers, psnr, shown
 
 from lolblur_synth import frames as fr
 from lolblur_synth.kernels import exposure as fused
+from lolblur_synth.kernels.splat import fields
 from lolblur_synth.recipe import ClipReverseConfig, InterpolateConfig
 from lolblur_synth.stages import average, clip_reverse, interpolate
 
-HEIGHT, WIDTH, WINDOW, MID = 256, 448, 9, 5  # the scene, px; the window; index of its mid frame
-PHOTOS = ("coffee", "astronaut", "chelsea", "rocket")
 METHODS = {
     "blend": InterpolateConfig(method="blend"),
     "ultrafast": InterpolateConfig(preset="ultrafast"),
@@ -38,98 +40,11 @@ METHODS = {
     "fine": InterpolateConfig(preset="fine"),
     "medium adaptive": InterpolateConfig(factor="adaptive"),
 }
+COMPARED = {name: config for name, config in METHODS.items() if "adaptive" not in name}
 LAMPS = {"white": (1, 1, 1), "sodium": (1, 0.62, 0.16), "red": (1, 0.09, 0.06)}
 PEAKS = (1.5, 4, 20, 100)
 R = (20.0, 40.0, 60.0, 80.0, 100.0)
 GAINS = tuple(0.2 * 40 ** (k / 12) for k in range(13))  # 0.2..8
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    return float(-10 * np.log10(np.mean((np.asarray(a) - np.asarray(b)) ** 2)))
-
-
-def shown(light: np.ndarray) -> np.ndarray:
-    return np.clip(light, 0, 1) ** (1 / fr.GAMMA)
-
-
-class Layers:
-    """A photograph behind rotated boxes of another one, with small lights in both, that move along an arc.
-
-    Both layers are cubic splines of light, moved exactly; the boxes are 1.3 times as fast.
-    """
-
-    def __init__(self, speed: float, seed: int):
-        rng = np.random.default_rng(seed)
-        self.speed, self.turn = speed, 0.02 * (-1) ** seed
-        self.angle = rng.uniform(0, 2 * np.pi)
-        self.margin = int(1.3 * speed * 12) + 40
-        size = HEIGHT + 2 * self.margin, WIDTH + 2 * self.margin
-        behind, front = (self._photo(PHOTOS[(seed + i) % 4], size, rng) for i in (0, 1))
-        alpha = gaussian_filter(self._boxes(size, rng), 0.8)
-        for layer in (behind, front):
-            self._add_lights(layer, rng)
-        self.behind = self._spline(gaussian_filter(behind, (0, 0.5, 0.5)))
-        self.front = self._spline(np.concatenate([front * alpha, alpha[None]]))
-
-    @staticmethod
-    def _photo(name, size, rng):
-        photo = getattr(skimage.data, name)()[..., :3] / np.float32(255)
-        photo = np.concatenate([photo, photo[:, ::-1]], 1)
-        photo = np.concatenate([photo, photo[::-1]], 0)
-        y, x = rng.integers(0, photo.shape[0]), rng.integers(0, photo.shape[1])
-        tiles = [-(-s // p) + 1 for s, p in zip(size, photo.shape, strict=False)]
-        return np.tile(photo, (*tiles, 1))[y : y + size[0], x : x + size[1]].transpose(2, 0, 1) ** fr.GAMMA
-
-    def _place(self, rng):
-        return self.margin + rng.uniform(0.1, 0.9) * HEIGHT, self.margin + rng.uniform(0.1, 0.9) * WIDTH
-
-    def _boxes(self, size, rng):
-        y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
-        alpha = np.zeros(size, np.float32)
-        for _ in range(3):
-            (cy, cx), (a, b), turn = self._place(rng), rng.uniform(25, 60, 2), rng.uniform(0, np.pi)
-            u = ((x - cx) * np.cos(turn) + (y - cy) * np.sin(turn)) / a
-            v = ((y - cy) * np.cos(turn) - (x - cx) * np.sin(turn)) / b
-            alpha[np.maximum(np.abs(u), np.abs(v)) < 1] = 1
-        return alpha
-
-    def _add_lights(self, layer, rng):
-        y, x = np.mgrid[: layer.shape[1], : layer.shape[2]].astype(np.float32)
-        for _ in range(6):
-            (cy, cx), radius = self._place(rng), rng.uniform(2, 6)
-            spot = 0.5 - 0.5 * np.tanh((np.hypot(y - cy, x - cx) - radius) * 1.25)
-            layer += 4 * spot * rng.uniform(0.4, 1, 3)[:, None, None]
-
-    @staticmethod
-    def _spline(layer):
-        return np.stack([spline_filter(channel, 3) for channel in layer]).astype(np.float32)
-
-    def _view(self, layer, y, x):
-        (top, down), (left, right) = (self._taps(self.margin + offset) for offset in (y, x))
-        rows = sum(down[i] * layer[:, top + i : top + i + HEIGHT] for i in range(4))
-        return sum(right[i] * rows[:, :, left + i : left + i + WIDTH] for i in range(4))
-
-    @staticmethod
-    def _taps(position):
-        start = int(np.floor(position))
-        f = np.float32(position - start)
-        return start - 1, ((1 - f) ** 3 / 6, f**3 / 2 - f**2 + 2 / 3, (1 + 3 * f + 3 * f**2 - 3 * f**3) / 6, f**3 / 6)
-
-    def radiance(self, t: float) -> np.ndarray:
-        """(3, H, W) linear light at t, source frames from the mid frame; above 1 in the lights."""
-        radius, angle = self.speed / self.turn, self.angle + self.turn * t
-        x, y = radius * (np.sin(angle) - np.sin(self.angle)), radius * (np.cos(self.angle) - np.cos(angle))
-        front = self._view(self.front, 1.3 * y, 1.3 * x)
-        return np.maximum(front[:3] + (1 - front[3:]) * self._view(self.behind, y, x), 0)
-
-    def frames(self) -> torch.Tensor:
-        """The 8-bit camera frames around the mid frame."""
-        light = np.stack([self.radiance(t) for t in range(-MID, MID + 1)])
-        return torch.from_numpy((np.round(shown(light) * 255) / 255).astype(np.float32))
-
-    def exposure(self, samples: int = 64 * WINDOW) -> np.ndarray:
-        """What a shutter open for WINDOW frames sees of the clipped scene."""
-        return sum(np.minimum(self.radiance(t), 1) for t in average.times(1, samples) * WINDOW) / samples
 
 
 def expose(stack: torch.Tensor, config: InterpolateConfig) -> np.ndarray:
@@ -155,10 +70,11 @@ def truth() -> None:
 
 
 def centroid() -> None:
-    y, x = np.mgrid[:HEIGHT, :WIDTH].astype(float)
-    where = 0.5 * WIDTH + 0.3
+    height, width = SMALL
+    y, x = np.mgrid[:height, :width].astype(float)
+    where = 0.5 * width + 0.3
     for speed in (2.0, 6.0, 16.0):
-        dots = [np.exp(-((x - where - speed * t) ** 2 + (y - HEIGHT / 2) ** 2) / 128) for t in range(-MID, MID + 1)]
+        dots = [np.exp(-((x - where - speed * t) ** 2 + (y - height / 2) ** 2) / 128) for t in range(-MID, MID + 1)]
         stack = torch.from_numpy(np.stack(dots, dtype=np.float32))[:, None].expand(-1, 3, -1, -1) * 0.8 + 0.1
         light = expose(stack.contiguous(), METHODS["medium"])[0].astype(float) - 0.1**fr.GAMMA
         late = ((light * x).sum() / light.sum() - where) / speed
@@ -221,38 +137,81 @@ def _restore(stack: torch.Tensor, space: str) -> list[np.ndarray]:
     return [plain + full * amount for amount in (GAINS if space == "hdr" else np.array(R) / 255)]
 
 
-def cost() -> None:
-    scene = Layers(6, 0)
-    stack = torch.nn.functional.interpolate(scene.frames(), (640, 1120), mode="bilinear")
-    times = MID + average.times(WINDOW, 8)
-    still = interpolate.motion(stack, METHODS["blend"])
-    for name in ("ultrafast", "fast", "medium", "fine"):
-        motion = _timed(f"motion, {name}", lambda: interpolate.motion(stack, METHODS[name]))  # noqa: B023
-    _timed("expose, 72 samples, cross-fade", lambda: fused.expose(stack, still, times))
-    _timed("expose, 72 samples, warped", lambda: fused.expose(stack, motion, times))
+def cost(ffmpeg: str | None) -> None:
+    """All on one thread, from frames in memory to the exposure in memory; the best of two runs."""
+    scene = Layers(6, 0, LARGE)
+    stack, true = scene.frames(MID + 1), shown(scene.exposure(16 * WINDOW))
+    ours, times = stack[1:-1].contiguous(), MID + average.times(WINDOW, 8)
+    seconds, _ = _timed(lambda: fused.average([ours[k % len(ours)] for k in range(8 * WINDOW)], ClipReverseConfig()))
+    print(f"72 given frames, linearised, thresholded and accumulated: {seconds:.2f} CPU-s")
+    print(f"{'one blurry frame, 72 samples':34}{'motion':>9}{'exposure':>9}{'all':>9}{'PSNR':>9}")
+    for name, config in COMPARED.items():
+        before, motion = _timed(lambda: interpolate.motion(ours, config))  # noqa: B023
+        seconds, light = _timed(lambda: fused.expose(ours, motion, times))  # noqa: B023
+        print(f"{name:34}{before:9.2f}{seconds:9.2f}{before + seconds:9.2f}{psnr(shown(light), true):9.2f}", flush=True)
+    if ffmpeg:
+        _ffmpeg(ffmpeg, stack, true)
 
 
-def _timed(name: str, work: Callable):
-    best, result = np.inf, work()
+def _ffmpeg(ffmpeg: str, stack: torch.Tensor, true: np.ndarray) -> None:
+    """minterpolate and tmix on the same frames, and one more at each end: without it the window would not be whole."""
+    size, filters = f"{stack.shape[3]}x{stack.shape[2]}", "minterpolate=fps=2000,tmix=frames=72"
+    pixels = ["-f", "rawvideo", "-pix_fmt", "rgb24"]
+    words = [ffmpeg, "-v", "error", *pixels, "-s", size, "-r", "250", "-i", "-", "-vf", filters, *pixels, "-"]
+    codes = (stack.permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(words, input=codes.tobytes(), stdout=subprocess.PIPE, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    blurred = np.frombuffer(done.stdout, np.uint8).reshape(-1, *codes.shape[1:])
+    closest = max(psnr(frame.transpose(2, 0, 1) / 255, true) for frame in blurred)  # it says nothing of its delay
+    version = subprocess.run([ffmpeg, "-version"], capture_output=True, text=True).stdout.split()[2]
+    print(f"FFmpeg {version}, {filters}: {seconds:.1f} CPU-s for {len(blurred)} frames of 2000 fps, "
+          f"{seconds * 72 / len(blurred):.1f} for 72 of them; PSNR {closest:.2f}")  # fmt: skip
+
+
+def _timed(work: Callable):
+    """CPU-seconds of the better of two runs, the first of which may compile; and the result."""
+    best = np.inf
     for _ in range(2):
         start = time.process_time()
         result = work()
         best = min(best, time.process_time() - start)
-    print(f"{name:34}{best:7.2f} CPU-s", flush=True)
-    return result
+    return best, result
 
 
-def heldout(videos: list[Path], stride: int = 1, count: int = 24) -> None:
-    print(f"{'':34}" + "".join(f"{name:>17}" for name in METHODS if "adaptive" not in name))
-    for video in videos:
-        stack = _read(video, stride, 2 * count + 1)
-        row = ""
-        for name, config in METHODS.items():
-            if "adaptive" not in name:
-                motion = interpolate.motion(stack[::2], replace(config, cut=1.0))
-                got = interpolate.samples(stack[::2], motion, np.arange(len(stack[::2]) - 1) + 0.5)
-                row += f"{np.mean([psnr(a, b) for a, b in zip(got, stack[1::2], strict=True)]):17.2f}"
-        print(f"{video.name[:33]:34}{row}", flush=True)
+def heldout(videos: list[Path], count: int = 8) -> None:
+    """Every second of 2 count + 1 frames from its neighbours; then the same with every second frame of the video."""
+    for stride in (1, 2):
+        rows = []
+        names = [*COMPARED, "medium, Lanczos"]
+        print(f"{f'neighbours {2 * stride} frames apart':34}" + "".join(f"{name:>16}" for name in names))
+        for video in videos:
+            stack = _read(video, stride, 2 * count + 1)
+            rows.append([_middle(stack, config) for config in COMPARED.values()] + [_lanczos(stack)])
+            print(f"{video.name[:33]:34}" + "".join(f"{value:16.2f}" for value in rows[-1]), flush=True)
+        print(f"{'mean':34}" + "".join(f"{value:16.2f}" for value in np.mean(rows, 0)))
+
+
+def _middle(stack: torch.Tensor, config: InterpolateConfig) -> float:
+    motion = interpolate.motion(stack[::2], replace(config, cut=1.0))
+    got = interpolate.samples(stack[::2], motion, np.arange(len(stack[::2]) - 1) + 0.5)
+    return float(np.mean([psnr(a, b) for a, b in zip(got, stack[1::2], strict=True)]))
+
+
+def _lanczos(stack: torch.Tensor) -> float:
+    """What ours is to be held against: DIS medium, splatted, both frames fetched by Lanczos and averaged."""
+    motion = interpolate.motion(stack[::2], replace(METHODS["medium"], cut=1.0))
+    frames, values = stack.permute(0, 2, 3, 1).numpy(), []
+    height, width = frames.shape[1:3]
+    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
+    for pair in range(len(motion.cut)):
+        cells = fields(motion.forward[pair], motion.backward[pair], np.array([0.5], np.float32))[0]
+        half = cv2.resize(cells.transpose(1, 2, 0), None, fx=2, fy=2)[:height, :width] / 2
+        both = [cv2.remap(frames[2 * pair + k], grid + way * half, None, cv2.INTER_LANCZOS4,
+                          borderMode=cv2.BORDER_REPLICATE) for k, way in ((0, -1), (2, 1))]  # fmt: skip
+        values.append(psnr(np.clip(sum(both) / 2, 0, 1), frames[2 * pair + 1]))
+    return float(np.mean(values))
 
 
 def _read(video: Path, stride: int, most: int) -> torch.Tensor:
@@ -261,7 +220,7 @@ def _read(video: Path, stride: int, most: int) -> torch.Tensor:
     with av.open(str(video)) as container:
         for index, frame in enumerate(container.decode(video=0)):
             if index % stride == 0:
-                size = WIDTH, round(frame.height * WIDTH / frame.width)
+                size = SMALL[1], round(frame.height * SMALL[1] / frame.width)
                 stack.append(cv2.resize(frame.to_ndarray(format="rgb24"), size, interpolation=cv2.INTER_AREA))
             if len(stack) == most:
                 break
@@ -270,16 +229,17 @@ def _read(video: Path, stride: int, most: int) -> torch.Tensor:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("truth", "centroid", "streaks", "cost", "heldout"))
+    parser.add_argument("what", nargs="?", choices=("truth", "centroid", "streaks", "cost", "heldout"),
+                        help="without it: all but heldout, which needs videos")
     parser.add_argument("videos", nargs="*", type=Path)
-    parser.add_argument("--stride", type=int, default=1, help="heldout: use every n-th frame")
+    parser.add_argument("--ffmpeg", help="cost: an ffmpeg to compare with")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    if options.what == "heldout":
-        heldout(options.videos, options.stride)
-    else:
-        {"truth": truth, "centroid": centroid, "streaks": streaks, "cost": cost}[options.what]()
+    tables = {"truth": truth, "centroid": centroid, "streaks": streaks, "cost": lambda: cost(options.ffmpeg),
+              "heldout": lambda: heldout(options.videos)}  # fmt: skip
+    for what in [options.what] if options.what else ["truth", "centroid", "streaks", "cost"]:
+        tables[what]()
 
 
 if __name__ == "__main__":

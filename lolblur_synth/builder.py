@@ -192,8 +192,12 @@ def _plan_json(plan, recipe: Recipe) -> dict:
 def weights_of(recipe: Recipe) -> dict[str, str]:
     """Stage -> sha256 of each network that the recipe uses."""
     from lolblur_synth import weights
+    from lolblur_synth.models import sepconv
 
-    return {} if "darken" in recipe.skip else {"darken": weights.sha256(weights.resolve(recipe.darken.weights))}
+    used = {} if "darken" in recipe.skip else {"darken": recipe.darken.weights}
+    if "interpolate" not in recipe.skip and recipe.interpolate.method == "sepconv":
+        used["interpolate"] = sepconv.required(recipe.interpolate)
+    return {stage: weights.sha256(weights.resolve(name)) for stage, name in used.items()}
 
 
 def key(recipe: Recipe, clip, pair, weights: dict[str, str], device: str) -> str:

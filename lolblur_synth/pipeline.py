@@ -9,6 +9,7 @@ noisy  = noise(blur)                     low_blur_noise
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -112,7 +113,7 @@ def expose(
         instants = mid + average.times(window, interpolate.factor(motion, recipe.interpolate))
         run = fused.expose if kernel and fused.runs_on(dark.device) else _readable
         light = run(dark, motion, instants, recipe.clip_reverse if reverse else None, reverse)
-        return light[None], {"samples": len(instants), "confidence": round(float(motion.confidence.min()), 4)}
+        return light[None], {"samples": len(instants), "confidence": _confidence(motion)}
     shown = dark[mid - window // 2 : mid + window // 2 + 1]
     light = clip_reverse.apply(shown, recipe.clip_reverse, reverse) if reverse else frames.to_linear(shown)
     return light.mean(0, keepdim=True), {"samples": len(shown), "confidence": None}
@@ -123,6 +124,12 @@ def _readable(dark: Tensor, motion, instants: np.ndarray, config, reverse) -> Te
     shown = (sample[None] for sample in interpolate.samples(dark, motion, instants, kernel=False))
     lights = (clip_reverse.apply(frame, config, reverse) if reverse else frames.to_linear(frame) for frame in shown)
     return average.mean(light[0] for light in lights)
+
+
+def _confidence(motion: interpolate.Motion) -> float | None:
+    """Of the frame pair that could be followed least: the mean trust there, 0..1; None where the method knows none."""
+    least = float(motion.confidence.min())
+    return None if math.isnan(least) else round(least, 4)
 
 
 def windows(source: Iterator[np.ndarray], start: int, spans: list[tuple[int, int]], recipe: Recipe) -> Iterator[Tensor]:

@@ -189,6 +189,11 @@ def _warnings(video: Facts, recipe: Recipe, pairs: int) -> list[str]:
             f"{video.name}: every frame is stored {video.repeats} times, so motion will stutter; "
             f"the true rate is about {video.fps / video.repeats:g} fps"
         )
+    if video.cuts:
+        places = ", ".join(map(str, video.cuts[:3])) + (", …" if len(video.cuts) > 3 else "")
+        count = f"{len(video.cuts)} scene cut{'s' * (len(video.cuts) > 1)}"
+        warnings.append(f"{video.name}: {count}, after frame {places}; "
+                        f"exposures are moved so that none crosses one")  # fmt: skip
     if video.fps < 120:
         warnings.append(
             f"{video.name}: {video.fps:g} fps; blur synthesis expects about 250 fps "

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from lolblur_synth import draw, frames, images, video
 from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.kernels import exposure
 from lolblur_synth.pipeline import STAGES
 from lolblur_synth.recipe import Recipe
 from lolblur_synth.stages import average, darken, defocus, denoise, interpolate, noise
@@ -40,11 +41,13 @@ class Source:
 
 
 def run(name: str, source: Path, target: Path, recipe: Recipe, bits: int = 8, limit: int | None = None,
-        overwrite: bool = False, curves: Path | None = None, progress: bool = False) -> tuple[int, dict]:  # fmt: skip
+        overwrite: bool = False, curves: Path | None = None, progress: bool = False,
+        keep_mask: bool = False) -> tuple[int, dict]:  # fmt: skip
     """Apply stage `name` to `source`, write to `target`; returns the number of frames written and the draw.
 
     limit: read at most this many frames. curves: folder for darken's luminance adjustment maps, 16-bit PNG.
-    progress: show a bar when there is a terminal.
+    progress: show a bar when there is a terminal. keep_mask: average writes the mean of clip_reverse's mask as well, to
+    target/mask, so that r can be drawn again: mean light + (r / 255, or the gain of hdr) * mean mask.
     Raises InputError for input that cannot be used, UsageError for output that is in the way.
     """
     given = _open(source, recipe, limit)
@@ -65,6 +68,9 @@ def run(name: str, source: Path, target: Path, recipe: Recipe, bits: int = 8, li
         drawn = stage.draw(config, rng)
     linear = name in LINEAR_OUT or (name == "defocus" and given.linear)
     results = APPLY.get(name, _each)(stage, shown, config, drawn, recipe, given.linear)
+    if keep_mask:
+        _check_mask(name, source, target, given.linear, recipe)
+        results = _average_and_mask(shown, drawn, recipe, target / "mask", overwrite)
     if curves is not None:
         results = _with_curves(results, _open(source, recipe, limit).frames, config, drawn, curves)
     names = given.names if name not in ("interpolate", "average") else (f"{i:06d}" for i in itertools.count())
@@ -145,15 +151,48 @@ def _interpolate(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor
 
 
 def _average(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
-    """One exposure from each window of consecutive frames, taken as 2000 fps samples; a last, short window is left out
-    unless it is the only one."""
+    """One exposure from each window of consecutive frames, taken as 2000 fps samples."""
+    mean = average.mean if linear else lambda window: exposure.average(window)[0]
+    return (light[None] for light in _windows(shown, drawn.window * recipe.interpolate.factor, mean))
+
+
+def _average_and_mask(shown, drawn, recipe, folder: Path, overwrite: bool) -> Iterator[Tensor]:
+    """`_average` of display frames; the mean mask of each exposure is written to `folder`."""
+    _make_folder(folder)
     size = drawn.window * recipe.interpolate.factor
-    exposures = 0
-    while stack := list(itertools.islice(shown, size)):
-        if len(stack) == size or exposures == 0:
-            light = stack if linear else [frames.to_linear(frame) for frame in stack]
-            yield average.apply(torch.cat(light), config, drawn)
-            exposures += 1
+    means = _windows(shown, size, lambda window: exposure.average(window, recipe.clip_reverse))
+    for number, (light, mask) in enumerate(means):
+        path = folder / f"{number:06d}.tiff"
+        _refuse(path, overwrite)
+        images.write_tiff(path, mask.permute(1, 2, 0).contiguous().numpy())
+        yield light[None]
+
+
+def _windows(shown: Iterator[Tensor], size: int, mean: Callable) -> Iterator:
+    """`mean` of each window of `size` frames, (3, H, W) each, that come one at a time and are not held.
+
+    A last, short window is left out unless it is the only one.
+    """
+    first_window = True
+    while (first := next(shown, None)) is not None:
+        counted = itertools.count()
+        window = itertools.chain([first], itertools.islice(shown, size - 1))
+        result = mean(frame[0] for frame, _ in zip(window, counted, strict=False))
+        if next(counted) == size or first_window:
+            yield result
+        first_window = False
+
+
+def _check_mask(name: str, source: Path, target: Path, linear: bool, recipe: Recipe) -> None:
+    """Raise where a mask is asked for that cannot be, or would be of no use."""
+    if name != "average" or target.suffix:
+        raise UsageError("--keep-mask writes to a folder, with `stage average` alone", "name a folder as OUTPUT")
+    if linear:
+        raise InputError(f"{source}: linear light (float TIFF) no longer shows what was saturated",
+                         "give the display frames, before clip-reverse", "linear")  # fmt: skip
+    if recipe.clip_reverse.space == "code":
+        raise UsageError("--keep-mask: in clip_reverse.space=code r goes through the gamma and cannot be drawn again",
+                         "choose a recipe with space linear or hdr")  # fmt: skip
 
 
 def _defocus(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:

@@ -42,3 +42,28 @@ def test_memory_is_bounded_and_does_not_grow_with_the_video(tmp_path):
     short, long = peak(tmp_path / "short.mp4", tmp_path / "a"), peak(tmp_path / "long.mp4", tmp_path / "b")
     assert long < CEILING, f"{long / 1e9:.2f} GB"
     assert long < 1.05 * short, f"{short / 1e9:.2f} GB for 40 frames, {long / 1e9:.2f} GB for 400"
+
+
+SAMPLES = """
+import resource
+import torch
+from lolblur_synth.kernels import exposure
+from lolblur_synth.recipe import InterpolateConfig
+from lolblur_synth.stages import average, interpolate
+
+frames = torch.rand(9, 3, 192, 320, generator=torch.Generator().manual_seed(0))
+motion = interpolate.motion(frames, InterpolateConfig(preset="ultrafast"))
+peaks = []
+for factor in (8, 8, 64):
+    exposure.expose(frames, motion, 4 + average.times(7, factor))
+    exposure.average(frame for _ in range(factor) for frame in frames)
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(peaks[2] - peaks[1])
+"""
+
+
+def test_memory_does_not_grow_with_the_number_of_samples():
+    """448 samples of 320x192 would be 330 MB, as rendered or as given."""
+    done = subprocess.run([sys.executable, "-c", SAMPLES], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 10e6

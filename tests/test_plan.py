@@ -45,6 +45,11 @@ def test_no_window_crosses_a_scene_cut():
         assert not any(pair.first <= cut < pair.last for cut in cuts)
 
 
+def test_scene_cuts_are_said():
+    text = "\n".join(plan.make([video(cuts=(40, 47, 300, 760))], [], RECIPE, {}).warnings)
+    assert "4 scene cuts, after frame 40, 47, 300, …" in text and "none crosses one" in text
+
+
 @pytest.mark.parametrize("frames", [9, 10, 11, 12, 18, 19, 23, 97])
 def test_short_clips_give_what_fits(frames):
     pairs = plan.place(video(frames=frames), RECIPE)

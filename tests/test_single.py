@@ -70,6 +70,22 @@ def test_light_travels_as_float_tiff_from_stage_to_stage(folder, tmp_path, run):
     assert refused.code == 5 and "linear light" in refused.err
 
 
+@pytest.mark.parametrize("recipe", ["lolblur", "night"])
+def test_r_can_be_drawn_again_from_the_kept_mask(recipe, folder, tmp_path, run):
+    """mean light + amount * mean mask is what clip-reverse and average give for that amount, in linear and hdr."""
+    kept = run("stage", "average", folder, tmp_path / "kept", "--window", "1", "--recipe", recipe, "--keep-mask")
+    assert kept.code == 0, kept.err
+    amount = {"lolblur": ["--r", "80"], "night": ["--gain", "3"]}[recipe]
+    assert run("stage", "clip-reverse", folder, tmp_path / "light", "--recipe", recipe, *amount).code == 0
+    assert run("stage", "average", tmp_path / "light", tmp_path / "blur", "--window", "1").code == 0
+    fresh, light, mask = (
+        images.load(tmp_path / name) for name in ("blur/000000.tiff", "kept/000000.tiff", "kept/mask/000000.tiff")
+    )
+    assert 0.9 < mask.max() <= 1
+    again = light + mask * np.float32(80 / 255 if recipe == "lolblur" else 3)
+    assert np.abs(again - fresh).max() < 1e-5
+
+
 def test_a_video_gives_a_video_of_the_new_rate(street_videos, tmp_path, run):
     target = tmp_path / "2000fps.mp4"
     assert run("stage", "interpolate", street_videos / "a.mp4", target, "--frames", "5").code == 0
@@ -99,6 +115,9 @@ def test_without_input_and_output_the_sample_is_used_and_said(tmp_path, run):
     (["defocus", "--kernel", "square"], 4, "one of"),
     (["interpolate", "{folder}", "{out}", "--factor", "adaptive"], 2, "give a number"),
     (["clip-reverse", "{folder}", "{out}.mp4"], 2, "linear light"),
+    (["interpolate", "{folder}", "{out}", "--method", "sepconv"], 2, "none come with this package"),
+    (["interpolate", "{folder}", "{out}", "--method", "sepconv", "--weights", "no.pth"], 2, "no such weights"),
+    (["noise", "{folder}", "{out}", "--keep-mask"], 2, "stage average"),
     (["darken", "{folder}/shot_000.png", "{out}", "--weights", "nothing.pth"], 2, "no such weights"),
 ])  # fmt: skip
 def test_what_can_be_wrong(words, code, expected, folder, tmp_path, run):

@@ -50,8 +50,15 @@ def _add_stage(name: str) -> None:
         type=click.Path(path_type=Path),
         help="Folder for the luminance adjustment maps, 16-bit PNG (darken only).",
     )
+    @click.option(
+        "--keep-mask",
+        hidden=name != "average",
+        is_flag=True,
+        help="Write the mean of clip-reverse's mask as well, to OUTPUT/mask, so that r can be drawn again "
+        "(average only; of display frames).",
+    )
     @click.pass_obj
-    def command(style, input, output, recipe, seed, bits, fps, frames, overwrite, save_curves, **values):
+    def command(style, input, output, recipe, seed, bits, fps, frames, overwrite, save_curves, keep_mask, **values):
         words = (
             opt.config_overrides(name, values)
             + ([f"input.fps={fps}"] if fps else [])
@@ -65,7 +72,7 @@ def _add_stage(name: str) -> None:
             click.echo(f"{'the bundled sample' if input is None else source} -> {target}", err=True)
         replace = overwrite or output is None  # the default folder is ours to write again
         written, draw = single.run(
-            name, source, target, settings, int(bits), frames, replace, save_curves, progress=style == "human"
+            name, source, target, settings, int(bits), frames, replace, save_curves, style == "human", keep_mask
         )
         if style == "human":
             click.echo(f"{written} frames in {opt.printable(str(target))}" + (f"; {draw}" if draw else ""))

@@ -4,7 +4,7 @@ A cubic spline through the pixels is as sharp as an 8-tap Lanczos and costs as l
 "infinite" part is a recursive filter that runs once a frame (Unser 1999, "Splines: a perfect fit", Box 2).
 A prepared frame is one flat float32 array of RGB0 quadruples with a mirrored margin of 1 pixel before and 2 after:
 four neighbouring pixels are then 16 consecutive floats, which one or two vector loads fetch. LLVM finds that shape in
-no loop that we could write, so `at` writes it as vector IR; LLVM maps it to whatever vectors the machine has.
+no loop that we could write, so `mix` writes it as vector IR; LLVM maps it to whatever vectors the machine has.
 """
 
 import numpy as np
@@ -25,6 +25,7 @@ BASIS = (
     (1 / 2, -1.0, 1 / 2, 0.0),
     (-1 / 6, 1 / 2, -1 / 2, 1 / 6),
 )
+QUAD = ir.VectorType(ir.FloatType(), 4)
 
 
 def prepare(frame: np.ndarray) -> tuple[np.ndarray, int]:
@@ -37,15 +38,18 @@ def prepare(frame: np.ndarray) -> tuple[np.ndarray, int]:
         _filter_columns(inside)
     if width > 1:
         _filter_rows(inside)
-    prepared[:, :] = prepared[np.ix_(_mirrored(height), _mirrored(width))]
+    for axis, size in enumerate((height, width)):
+        lines = prepared.swapaxes(0, axis)
+        for line, source in _mirrored(size):
+            lines[line] = lines[source]
     return prepared.reshape(-1), prepared.shape[1]
 
 
-def _mirrored(size: int) -> np.ndarray:
-    """Row of the prepared frame that each of its rows is a copy of; only margins are not their own."""
-    index = np.abs(np.arange(-BEFORE, size + AFTER))
-    index = np.where(index >= size, 2 * (size - 1) - index, index)
-    return index.clip(0, size - 1) + BEFORE
+def _mirrored(size: int) -> list[tuple[int, int]]:
+    """Each line of the margin of a prepared frame, and the line inside that it is a copy of."""
+    outside = [*range(-BEFORE, 0), *range(size, size + AFTER)]
+    sources = [2 * (size - 1) - abs(k) if abs(k) >= size else abs(k) for k in outside]
+    return [(k + BEFORE, min(max(m, 0), size - 1) + BEFORE) for k, m in zip(outside, sources, strict=True)]
 
 
 @njit(cache=True, parallel=True)
@@ -97,40 +101,81 @@ def _recurse(line):
 
 
 @intrinsic
-def at(typing, image, corner, pitch, fx, fy):
-    """Value (r, g, b) at fraction (fx, fy) of a cell; `corner` is the index of its first tap, `pitch` in floats."""
-    signature = types.UniTuple(types.float32, 3)(image, corner, pitch, fx, fy)
+def mix(typing, first, second, corners, pitch, parts, x, out):
+    """Fetch pixel x of a row from two prepared frames, mix them, and store RGB0 at out[4 x].
+
+    corners: (2, W) int32, index of the first tap in each frame, in floats; pitch: floats from one row to the next;
+    parts: (6, W) float32: fractions (x, y) of the cell in the first frame, in the second, and the share of each.
+    """
+    signature = types.void(first, second, corners, pitch, parts, x, out)
 
     def generate(context, builder, signature, arguments):
-        array, corner, pitch, fx, fy = arguments
-        data = cgutils.create_struct_proxy(signature.args[0])(context, builder, array).data
-
-        def lanes(vector, order):
-            order = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), list(order))
-            return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), order)
-
-        def multiply_add(a, b, c):
-            return builder.fadd(builder.fmul(a, b, flags=("contract",)), c, flags=("contract",))
-
-        def weights(fraction):
-            quad = ir.VectorType(ir.FloatType(), 4)
-            one = builder.insert_element(ir.Constant(quad, ir.Undefined), fraction, ir.Constant(ir.IntType(32), 0))
-            total = ir.Constant(quad, BASIS[3])
-            for coefficients in BASIS[2::-1]:
-                total = multiply_add(total, lanes(one, [0] * 4), ir.Constant(quad, coefficients))
-            return total
-
-        sixteen = ir.VectorType(ir.FloatType(), 16)
-        down, right = weights(fy), lanes(weights(fx), [i // 4 for i in range(16)])
-        total = ir.Constant(sixteen, [0.0] * 16)
-        for j in range(4):
-            place = builder.gep(data, [builder.add(corner, builder.mul(pitch, ir.Constant(pitch.type, j)))])
-            row = builder.load(builder.bitcast(place, sixteen.as_pointer()), align=4)
-            total = multiply_add(row, lanes(down, [j] * 16), total)
-        total = builder.fmul(total, right)
+        first, second, corners, pitch, parts, x, out = arguments
+        images = [_data(context, builder, signature.args[i], arguments[i])[0] for i in (0, 1)]
+        corners, width = _data(context, builder, signature.args[2], corners)
+        parts, _ = _data(context, builder, signature.args[4], parts)
+        fractions = [_load(builder, parts, builder.add(x, builder.mul(width, _whole(i)))) for i in range(6)]
+        total = None
+        for image in range(2):
+            corner = _load(builder, corners, builder.add(x, builder.mul(width, _whole(image))))
+            fx, fy = fractions[2 * image : 2 * image + 2]
+            down, right = _weights(builder, fy), _lanes(builder, _weights(builder, fx), [i // 4 for i in range(16)])
+            right = builder.fmul(right, _lanes(builder, _spread(builder, fractions[4 + image]), [0] * 16))
+            taps = _column(builder, images[image], builder.sext(corner, ir.IntType(64)), pitch, down)
+            total = builder.fmul(taps, right) if total is None else _multiply_add(builder, taps, right, total)
         for half in (8, 4):
-            total = builder.fadd(lanes(total, range(half)), lanes(total, range(half, 2 * half)))
-        values = [builder.extract_element(total, ir.Constant(ir.IntType(32), c)) for c in range(3)]
-        return context.make_tuple(builder, signature.return_type, values)
+            total = builder.fadd(_lanes(builder, total, range(half)), _lanes(builder, total, range(half, 2 * half)))
+        out, _ = _data(context, builder, signature.args[6], out)
+        place = builder.gep(out, [builder.mul(x, _whole(4))])
+        builder.store(total, builder.bitcast(place, total.type.as_pointer()), align=4)
+        return context.get_dummy_value()
 
     return signature, generate
+
+
+def _data(context, builder, kind, value):
+    """Pointer to the values of an array, and its last dimension."""
+    array = cgutils.create_struct_proxy(kind)(context, builder, value)
+    return array.data, builder.extract_value(array.shape, kind.ndim - 1)
+
+
+def _whole(number: int):
+    return ir.Constant(ir.IntType(64), number)
+
+
+def _load(builder, data, index):
+    return builder.load(builder.gep(data, [index]), align=4)
+
+
+def _lanes(builder, vector, order):
+    order = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), list(order))
+    return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), order)
+
+
+def _spread(builder, value):
+    """A scalar in the first of four lanes."""
+    return builder.insert_element(ir.Constant(QUAD, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+
+
+def _multiply_add(builder, a, b, c):
+    return builder.fadd(builder.fmul(a, b, flags=("contract",)), c, flags=("contract",))
+
+
+def _weights(builder, fraction):
+    """The weights of four taps."""
+    fraction = _lanes(builder, _spread(builder, fraction), [0] * 4)
+    total = ir.Constant(QUAD, BASIS[3])
+    for coefficients in BASIS[2::-1]:
+        total = _multiply_add(builder, total, fraction, ir.Constant(QUAD, coefficients))
+    return total
+
+
+def _column(builder, data, corner, pitch, down):
+    """Four rows of four neighbouring pixels, added with the weights `down`: 16 lanes."""
+    total = None
+    for j in range(4):
+        place = builder.gep(data, [builder.add(corner, builder.mul(pitch, _whole(j)))])
+        row = builder.load(builder.bitcast(place, ir.VectorType(ir.FloatType(), 16).as_pointer()), align=4)
+        weight = _lanes(builder, down, [j] * 16)
+        total = builder.fmul(row, weight) if total is None else _multiply_add(builder, row, weight, total)
+    return total

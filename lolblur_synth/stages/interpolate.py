@@ -10,11 +10,14 @@ where things are at t ("splatted"), and each frame is fetched from there by a cu
 
     sample(x) = (1 - m) first(x - t v(x)) + m second(x + (1 - t) v(x)),    m = t, or the frame that sees x alone
 
+The method `sepconv` knows no motion: the paper's network finds the frame halfway, and again halfway to it, up to 1/64.
+
 Motion lives on cells of 2x2 pixels: DIS itself solves nothing finer. It may be estimated on a brighter `guide` than the
 frames that are fetched. A cut has no in-between: `motion` refuses it, or holds each frame for its half of the interval.
 """
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -27,11 +30,13 @@ from torch import Tensor
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.kernels import exposure as fused
+from lolblur_synth.models import sepconv
 from lolblur_synth.recipe import InterpolateConfig
 
 CELL = 2  # pixels
 TOLERANCE = 0.05  # difference of display values at which a motion is trusted to 1/e
 BASELINE = 1e-3  # weight of the motion that is not carried: it fills what the splat leaves open
+TRUST = np.exp(-np.arange(256) / (255 * TOLERANCE)).astype(np.float32)  # by difference of code values
 PRESETS = {"ultrafast": 0, "fast": 1, "medium": 2, "fine": 2}  # of cv2.DISOpticalFlow_create
 MIN_SIDE = 32  # px; below it DIS has no pyramid
 GUIDE_MEDIAN = 0.4  # a darker guide is brightened by a power curve until its median is there ...
@@ -51,7 +56,11 @@ class Motion:
 
     forward, backward: (T-1, h, w, 3), where each cell goes from the first to the second frame, and back:
         (dx, dy) in pixels an interval, and trust, 0..1: how well the two frames agree along it.
-    confidence: (T-1,), mean trust. still: (T-1,) bool, nothing moves: cross-fade. cut: (T-1,) bool, hold.
+    confidence: (T-1,), mean trust; NaN where a method knows none.
+    still: (T-1,) bool, nothing moves: cross-fade. cut: (T-1,) bool, hold.
+    fuse: None, or (pair, n instants of its interval, motion there (n, 2, h, w)) -> (n, 4, h, w): the motion corrected,
+        the share of the second frame, and that of a cross-fade (models/flow.py).
+    render: None, or (frames, pair, t) -> the sample (3, H, W), by a network that knows no motion (models/sepconv.py).
     """
 
     forward: np.ndarray
@@ -59,6 +68,8 @@ class Motion:
     confidence: np.ndarray
     still: np.ndarray
     cut: np.ndarray
+    fuse: Callable[[int, np.ndarray, np.ndarray], np.ndarray] | None = None
+    render: Callable[[Tensor, int, float], Tensor] | None = None
 
 
 def draw(config: InterpolateConfig, rng: np.random.Generator) -> Draw:
@@ -95,12 +106,15 @@ def motion(guide: Tensor, config: InterpolateConfig, refuse_cuts: bool = True) -
     still = np.array([np.array_equal(a, b) for a, b in zip(grey[:-1], grey[1:], strict=True)])
     if config.method == "blend":
         still[:] = True
-    elif min(height, width) < MIN_SIDE and not (still | cut).all():
+    elif config.method != "sepconv" and min(height, width) < MIN_SIDE and not (still | cut).all():
         hint = f"use frames of at least {MIN_SIDE} pixels a side, or interpolate.method=blend"
         raise InputError(f"interpolate: {width}x{height} is too small for optical flow", hint, "too-small")
     cells = (len(grey) - 1, -(-height // CELL), -(-width // CELL), 3)
     forward, backward = np.zeros(cells, np.float32), np.zeros(cells, np.float32)
     forward[..., 2] = backward[..., 2] = 1
+    if config.method == "sepconv":
+        unknown = np.where(still, 1, np.where(cut, 0, np.nan)).astype(np.float32)
+        return Motion(forward, backward, unknown, still, cut, render=_halving(guide, config))
     solver = _solver(config)
     for pair in np.flatnonzero(~(still | cut)):
         forward[pair] = _flow(solver, grey[pair], grey[pair + 1])
@@ -135,9 +149,39 @@ def sample(frames: Tensor, motion: Motion, time: float, kernel: bool = True) -> 
         return (first if t < 0.5 else second).clone()
     if motion.still[pair]:
         return first + t * (second - first)
+    if motion.render:
+        return motion.render(frames, pair, t)
     if kernel and fused.runs_on(frames.device):
         return fused.sample(frames, motion, time)
-    return _between(first, second, _at(motion.forward[pair], motion.backward[pair], t), t)
+    cells = _at(motion.forward[pair], motion.backward[pair], t)
+    if motion.fuse:
+        cells = motion.fuse(pair, np.array([t], np.float32), cells[None])[0]
+    return _between(first, second, cells, t)
+
+
+def _halving(guide: Tensor, config: InterpolateConfig) -> Callable[[Tensor, int, float], Tensor]:
+    """`Motion.render` by SepConv, which finds the frame halfway, then those halfway to it, as the guide moves.
+
+    Of the frames on the way it keeps those that led to the last instant: later ones of the interval begin there.
+    """
+    net, known, source = sepconv.load(sepconv.required(config)), {}, None
+
+    @torch.inference_mode()
+    def render(frames: Tensor, pair: int, t: float) -> Tensor:
+        nonlocal known, source
+        if frames is not source:
+            known, source = {}, frames
+        first, second = (torch.cat((guide[i], frames[i]))[None] for i in (pair, pair + 1))
+        low, high, way = 0.0, 1.0, {}
+        while (pair, t) not in way:
+            middle = (low + high) / 2
+            half = known.get((pair, middle))
+            way[pair, middle] = half = net.between(first, second) if half is None else half
+            low, high, first, second = (low, middle, first, half) if t < middle else (middle, high, half, second)
+        known = way
+        return way[pair, t][0, 3:]
+
+    return render
 
 
 def _between(first: Tensor, second: Tensor, cells: np.ndarray, t: float) -> Tensor:
@@ -146,10 +190,12 @@ def _between(first: Tensor, second: Tensor, cells: np.ndarray, t: float) -> Tens
     v = F.interpolate(cells[None], scale_factor=CELL, mode="bilinear")[0, :, :height, :width]
     y, x = torch.meshgrid(*(torch.arange(n, device=first.device) for n in (height, width)), indexing="ij")
     ax, ay, bx, by = x - t * v[0], y - t * v[1], x + (1 - t) * v[0], y + (1 - t) * v[1]
-    seen_first = (1 - t) * (_inside(ax, width) * _inside(ay, height) + 1e-6)
-    seen_second = t * (_inside(bx, width) * _inside(by, height) + 1e-6)
+    m, g = v[2:] if len(v) == 4 else (t, 0)
+    seen_first = (1 - m) * (_inside(ax, width) * _inside(ay, height) + 1e-6)
+    seen_second = m * (_inside(bx, width) * _inside(by, height) + 1e-6)
     a, b = _fetch(first, ax, ay), _fetch(second, bx, by)
-    return (a + seen_second / (seen_first + seen_second) * (b - a)).clamp(0, 1)
+    moved = a + seen_second / (seen_first + seen_second) * (b - a)
+    return (moved + g * (first + t * (second - first) - moved)).clamp(0, 1)
 
 
 def _inside(position: Tensor, size: int) -> Tensor:
@@ -245,9 +291,19 @@ def _flow(solver, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """(h, w, 3) motion in pixels and trust, a cell."""
     height, width = first.shape
     flow = solver.calc(first, second, None)
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    fetched = cv2.remap(second, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    trust = np.exp(-cv2.absdiff(first, fetched).astype(np.float32) / (255 * TOLERANCE))
-    pixels = np.dstack([flow, trust])
-    pixels = cv2.copyMakeBorder(pixels, 0, height % CELL, 0, width % CELL, cv2.BORDER_REPLICATE)
-    return cv2.resize(pixels, None, fx=1 / CELL, fy=1 / CELL, interpolation=cv2.INTER_AREA)
+    fetched = cv2.remap(second, _grid(height, width) + flow, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    trust = TRUST[cv2.absdiff(first, fetched)]
+    return np.ascontiguousarray(np.dstack([_cells(flow), _cells(trust)]))
+
+
+@functools.lru_cache(maxsize=2)
+def _grid(height: int, width: int) -> np.ndarray:
+    """(H, W, 2) float32: x and y of each pixel."""
+    return np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
+
+
+def _cells(plane: np.ndarray) -> np.ndarray:
+    """Means of cells of CELL x CELL pixels; a cell that the frame cuts goes on with its last pixels."""
+    height, width = plane.shape[:2]
+    plane = cv2.copyMakeBorder(plane, 0, -height % CELL, 0, -width % CELL, cv2.BORDER_REPLICATE)
+    return cv2.resize(plane, None, fx=1 / CELL, fy=1 / CELL, interpolation=cv2.INTER_AREA)

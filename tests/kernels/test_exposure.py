@@ -1,10 +1,12 @@
+import dataclasses
+
 import numba
 import numpy as np
 import pytest
 import torch
 from scipy.ndimage import spline_filter
 
-from lolblur_synth.kernels import cubic, exposure
+from lolblur_synth.kernels import cubic, exposure, light, splat
 from lolblur_synth.recipe import ClipReverseConfig
 from lolblur_synth.stages import average, clip_reverse, interpolate
 from lolblur_synth.stages.clip_reverse import Draw
@@ -52,12 +54,51 @@ def test_equals_the_readable_stages(space, size):
         assert got.max() > 1.1, "nothing was saturated: the test shows nothing"
 
 
+def test_shares_of_a_network_are_followed():
+    """A field with two more planes: the share of the second frame, and that of a cross-fade."""
+    frames, motion = scene(44, 58)
+
+    def fuse(pair, parts, field):
+        y, x = np.mgrid[: field.shape[2], : field.shape[3]].astype(np.float32)
+        shares = np.stack([0.5 + 0.4 * np.sin(x / 3), 0.5 + 0.5 * np.cos(y / 5)])
+        return np.concatenate([field, np.broadcast_to(shares, (len(parts), *shares.shape))], 1, dtype=np.float32)
+
+    times = 1.5 + average.times(2, 8)
+    plain = exposure.expose(frames, motion, times)
+    motion = dataclasses.replace(motion, fuse=fuse)
+    got = exposure.expose(frames, motion, times)
+    assert (got - readable(frames, motion, times)).abs().max() < 1e-4
+    assert (got - plain).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("space", ["none", "linear", "code", "hdr"])
+def test_given_frames_are_averaged_like_the_readable_stages(space):
+    frames, _ = scene(37, 53, 5)
+    config = None if space == "none" else ClipReverseConfig(space=space)
+    light, mask = exposure.average(iter(frames), config, 80.0)
+    if config is None:
+        assert (light - average.mean(frames**2.2)).abs().max() < 1e-5 and mask.max() == 0
+        return
+    got = light + (0 if space == "code" else 0.5 * mask)
+    draw = Draw(80.0) if space == "code" else Draw(127.5, 0.5)
+    assert (got - average.mean(clip_reverse.apply(frames, config, draw))).abs().max() < 1e-5
+    assert mask.max() == 1
+
+
+def test_the_saturation_test_agrees_with_the_stage_around_its_edge():
+    """All 8-bit colours that could be near L* = 98, as one frame."""
+    levels = torch.arange(120, 256, dtype=torch.float32) / 255
+    colours = torch.stack(torch.meshgrid(levels[100:], levels[120:], levels, indexing="ij")).reshape(3, 36, -1)
+    _, mask = exposure.average([colours.contiguous()], ClipReverseConfig())
+    assert torch.equal(mask[:1] == 1, clip_reverse.saturated(colours[None])[0])
+
+
 @pytest.mark.parametrize("kind", ["still", "cut"])
 def test_pairs_without_motion(kind):
     frames, motion = scene(40, 50)
     flags = {"still": motion.still.copy(), "cut": motion.cut.copy()}
     flags[kind][1] = True
-    motion = Motion(motion.forward, motion.backward, motion.confidence, **flags)
+    motion = dataclasses.replace(motion, **flags)
     times = 1.5 + average.times(3, 8)
     config = ClipReverseConfig()
     expected = readable(frames, motion, times, config, Draw(60.0))
@@ -101,10 +142,10 @@ def test_memory_that_was_used_before_does_not_matter(monkeypatch):
     monkeypatch.setattr(np, "empty", poisoned)
     assert torch.equal(exposure.expose(frames, motion, times), clean)
     out = np.full((3, 41, 43), np.nan, np.float32)
-    first, pitch = cubic.prepare(frames[0].numpy())
-    second, _ = cubic.prepare(frames[1].numpy())
-    field = exposure._fields(motion.forward[0], motion.backward[0], np.array([0.5], np.float32))[0]
-    exposure._render(first, second, pitch, field, np.float32(0.5), out)
+    a, b = frames[0].numpy(), frames[1].numpy()
+    (first, pitch), (second, _) = cubic.prepare(a), cubic.prepare(b)
+    field = splat.fields(motion.forward[0], motion.backward[0], np.array([0.5], np.float32))[0]
+    exposure._render(a, b, first, second, pitch, field, np.float32(0.5), out)
     assert np.isfinite(out).all()
 
 
@@ -132,13 +173,12 @@ def test_the_frames_are_not_changed():
     assert torch.equal(frames, before)
 
 
-def test_the_gamma_table():
-    values = np.linspace(0, 1.999, 20001).astype(np.float32)
-    table = np.array([exposure._light(value) for value in values])
-    exact = values.astype(float) ** 2.2
-    assert np.abs(table - exact).max() < 1e-6
-    bright = values > 2.5 / 255
-    assert (np.abs(table - exact)[bright] / exact[bright]).max() < 2e-5
+def test_the_power():
+    values = np.linspace(0, 2, 20001).astype(np.float32)
+    exact = values[1:].astype(float) ** 2.2
+    powers = np.array([light.power(value) for value in values])
+    assert (np.abs(powers[1:] - exact) / exact).max() < 5e-6
+    assert powers[0] < 1e-37 and light.power(np.float32(1)) == 1
 
 
 @pytest.mark.parametrize("size", [(1, 9), (2, 3), (5, 7), (30, 25), (70, 131)])

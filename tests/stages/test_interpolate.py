@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.kernels import exposure as fused
 from lolblur_synth.recipe import InterpolateConfig
 from lolblur_synth.stages import average, interpolate
 
-CONFIG = InterpolateConfig()
+CONFIG, BLEND = InterpolateConfig(), InterpolateConfig(method="blend")
 HEIGHT, WIDTH = 96, 128
 
 
@@ -144,6 +145,45 @@ def test_a_flash_is_no_cut():
     frames = stack(5) * 0.4
     frames[2] += 0.5
     assert not interpolate.motion(frames, CONFIG).cut.any()
+
+
+def exposure_of(frames: torch.Tensor, config: InterpolateConfig = CONFIG) -> torch.Tensor:
+    motion = interpolate.motion(frames, config, refuse_cuts=False)
+    return fused.expose(frames, motion, len(frames) // 2 + average.times(len(frames) - 2, 8))
+
+
+def test_a_flash_leaves_the_exposure_whole():
+    """One frame of five is bright: the blur is what a cross-fade of the standing scene gives, with nothing torn."""
+    frames = stack(1).expand(5, -1, -1, -1) * 0.5
+    frames[2] += 0.4
+    assert psnr(exposure_of(frames), exposure_of(frames, BLEND)) > 40
+
+
+def test_repeated_frames_stay_sharp_and_move_where_they_move():
+    """Each picture stored twice: the pairs of equal ones are still, the others are followed."""
+    frames = stack(4).repeat_interleave(2, 0)
+    motion = interpolate.motion(frames, CONFIG)
+    assert motion.still.tolist() == [True, False] * 3 + [True]
+    assert torch.equal(interpolate.sample(frames, motion, 2.3), frames[2])
+    assert psnr(interpolate.sample(frames, motion, 1.5), moving(0.5, (1.7, -3.2))) > 40
+
+
+def test_letterbox_bars_stay_black_and_do_not_hold_the_picture():
+    frames = stack(5)
+    frames[:, :, :16] = frames[:, :, -16:] = 0
+    light = exposure_of(frames)
+    assert light[:, :12].max() < 1e-3 and light[:, -12:].max() < 1e-3
+    free = exposure_of(stack(5))
+    assert psnr(light[:, 28:-28, 12:-12], free[:, 28:-28, 12:-12]) > 45
+
+
+def test_motion_that_is_too_large_lowers_the_confidence():
+    """A fine texture that jumps by half the frame; the same number every time."""
+    texture = torch.rand(3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(2))
+    near, far = (torch.stack([texture, texture.roll(step, 2)]) for step in (2, WIDTH // 2))
+    low = interpolate.motion(far, CONFIG).confidence[0]
+    assert low < 0.4 < 0.8 < interpolate.motion(near, CONFIG).confidence[0]
+    assert low == interpolate.motion(far, CONFIG).confidence[0]
 
 
 def test_unrelated_frames_have_less_confidence():
