@@ -50,7 +50,7 @@ def test_an_image_gives_an_image_and_a_second_run_refuses(folder, tmp_path, run)
     assert run(*words).code == 0
     dark = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)
     assert dark.dtype == np.uint16 and dark.mean() / 65535 < 0.3
-    assert cv2.imread(str(tmp_path / "curves/000000.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint16
+    assert cv2.imread(str(tmp_path / "curves/shot_000.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint16
     again = run(*words)
     assert again.code == 2 and "--overwrite" in again.err
     assert run(*words, "--overwrite").code == 0

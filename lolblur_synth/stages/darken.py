@@ -8,13 +8,14 @@ Random: `exposure`, the L*/100 asked for, and `dim`; both once a segment.
     l  = L*(frame) / 100
     r  = network(l, exposure map)            where to darken
     r' = (1 - (1 - r)^s) (1 - lamp)          how much: one s for the window, solved for
-    l' = curve(l, r')                        Zero-DCE's curve, see models/dce.py
+    l' = curve(l, r', white)                 Zero-DCE's curve, see models/dce.py
     frame' = g(light * Y(l') / Y(l))         one factor for the three channels, in linear light
 
 The exposure of a window is the mean of l over its unsaturated pixels (L* <= 98) and all of its frames. Because s is
 solved for, the exposure of the result is the one asked for; because the factor is common to the channels and acts on
-light, hue and saturation stay. Lamps (saturated pixels in a bright region that is small) keep their own exposure; a
-clipped sky or wall is no lamp. Frames darker than the request stay as they are: this stage never brightens.
+light, hue and saturation stay. Saturated pixels keep their own exposure (lamp = 1), and so does the glow of a small
+lamp. With `lamp_area` below 1 a clipped sky or wall, larger than that, is no lamp: it darkens with the rest, to which
+end `white` is above 1 there. Frames darker than the request stay as they are: this stage never brightens.
 Maps are smoothed over the neighbouring frames and s is common to the window, so the window does not flicker.
 """
 
@@ -33,7 +34,11 @@ from lolblur_synth.models import dce
 from lolblur_synth.recipe import DarkenConfig
 
 SATURATED = 0.98  # L* / 100; section 3.2
-GLOW = (0.62, 0.97)  # lightness from which a lamp's glow begins to keep its exposure: of a large lamp, of a speck
+KEPT = 0.95  # lightness from which a pixel begins to keep its exposure
+GLOW = 0.62  # the same in the glow of a lamp
+LAMP = 0.015  # share of the frame that the saturated pixels of a lamp with a glow take at most
+GLOW_SHARE = 0.3  # of the exposure that glows and edges of lights take at most; the rest would have to be black
+SURFACE_WHITE = 1.1  # fixed point of the curve on a bright surface that is no lamp
 GLOW_REACH, GLOW_GAIN = 5.0, 6.0  # how far it reaches, in cells of the reduced frame, and how soon it is that of a lamp
 BRIGHT = 0.8  # lightness that joins saturated pixels to one region, a lamp or a surface
 SPARSE = (0.002, 0.01)  # share of saturated pixels in a bright region: white paint with specks, and with real lights
@@ -102,30 +107,49 @@ def achievable(frames: Tensor, exposure: float) -> bool:
     return exposure_of(frames) >= exposure
 
 
-def lamps(lightness: Tensor, lamp_area: float, reduction: int = dce.CurveNet.reduction) -> Tensor:
-    """How much a pixel is a lamp and keeps its exposure, 0..1: (T, 1, H, W) lightness -> (T, 1, H, W).
+def unmet(lightness: float, config: DarkenConfig) -> float:
+    """About which share of the exposures drawn, 0..1, is too bright for a clip of this mean L*/100, once dimmed."""
+    low, high = config.exposure
+    dimmed = lightness * (1 - (1 - sum(config.dim) / 2) * (1 - lightness))
+    return min(max((high - dimmed) / (high - low), 0.0), 1.0) if high > low else float(high > dimmed)
 
-    1 from L* 98 up. Below, it falls to 0 over the glow of a lamp (down to L* 62), or at once (L* 97) where hardly a
-    pixel is saturated. It fades out on bright surfaces: a clipped sky, white paint with a few clipped specks.
+
+def lamps(
+    lightness: Tensor, lamp_area: float, reduction: int = dce.CurveNet.reduction
+) -> tuple[Tensor, Tensor | float]:
+    """How much a pixel keeps its exposure, 0..1, and the curve's white: (T, 1, H, W) lightness -> (T, 1, H, W) each.
+
+    1 from L* 98 up. Below, it falls to 0 over the glow of a lamp (down to L* 62), or soon (L* 95) elsewhere. It fades
+    out on bright surfaces with more saturated pixels than `lamp_area`, or hardly any; white is above 1 there.
     """
-    return _lamp(_lamp_model(lightness, lamp_area, reduction), lightness)
+    model = _lamp_model(lightness, lamp_area, reduction)
+    return _lamp(model, lightness), _white(model, lightness.shape[-2:])
 
 
 def _lamp(model: Tensor, lightness: Tensor) -> Tensor:
     """The weights of `lamps` from the two planes of `_lamp_model`."""
-    surface, foot = F.interpolate(model, lightness.shape[-2:], mode="bilinear", align_corners=False).split(1, dim=1)
+    surface, foot = _enlarged(model, lightness.shape[-2:]).split(1, dim=1)
     return _smoothstep((lightness - foot) / (SATURATED - foot)) * (1 - surface)
 
 
+def _white(model: Tensor, size: tuple[int, int]) -> Tensor | float:
+    """The white of `lamps` from the two planes of `_lamp_model`; a number where there is no bright surface."""
+    surface = model[:, :1]
+    return 1 + (SURFACE_WHITE - 1) * _enlarged(surface, size) if surface.any() else 1.0
+
+
+def _enlarged(planes: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(planes, size, mode="bilinear", align_corners=False)
+
+
 def _lamp_model(lightness: Tensor, lamp_area: float, reduction: int) -> Tensor:
-    """On the reduced frame, (T, 2, h, w): is it a bright surface, 0..1; above which lightness a lamp keeps its glow."""
+    """On the reduced frame, (T, 2, h, w): is it a bright surface, 0..1; above which lightness a pixel is kept."""
     both = torch.cat((lightness, (lightness > SATURATED).float()), 1)
     planes = []
     for small, core in dce.reduce(both, reduction).cpu().numpy():
-        surface = _surface(small, core, lamp_area)
-        near = cv2.GaussianBlur(core * (1 - surface), (0, 0), GLOW_REACH)
-        foot = GLOW[1] - (GLOW[1] - GLOW[0]) * np.minimum(GLOW_GAIN * near, 1)
-        planes.append(np.stack((surface, foot)))
+        near = cv2.GaussianBlur(core * (1 - _surface(small, core, LAMP)), (0, 0), GLOW_REACH)
+        foot = KEPT - (KEPT - GLOW) * np.minimum(GLOW_GAIN * near, 1)
+        planes.append(np.stack((_surface(small, core, lamp_area), foot)))
     return lightness.new_tensor(np.stack(planes))
 
 
@@ -167,21 +191,35 @@ def _darken(frames: Tensor, config: DarkenConfig, draw: Draw, want_maps=False) -
         light = fr.srgb_to_light(frame)
         lightness[t] = _lightness(light)[0]
         out[t] = light[0]
-    lamp_model = [_lamp_model(now, config.lamp_area, dce.CurveNet.reduction) for now in lightness.split(1)]
-    for t, planes in enumerate(_smooth_in_time(lamp_model).split(1)):
+    lamp_model = _smooth_in_time(
+        [_lamp_model(now, config.lamp_area, dce.CurveNet.reduction) for now in lightness.split(1)])
+    for t, planes in enumerate(lamp_model.split(1)):
         lamp[t] = _lamp(planes, lightness[t, None])[0]
+    _bound_glow(lamp, lightness, draw.exposure)
     model = _model(net, lightness, lamp, draw.exposure)
-    strength = _strength(net, model, lightness, lamp, draw.exposure)
+    strength = _strength(net, model, lamp_model, lightness, lamp, draw.exposure)
     used = torch.zeros_like(lightness) if want_maps else None
     if strength == 0:
         return frames, used
     for t in range(len(frames)):
         now, kept = lightness[t, None], lamp[t, None]
         r = _adjust(dce.follow_edges(model[t, None], now), kept, strength)
-        out[t] = _relight(out[t, None], now, dce.curve(now, r, net.steps, net.white))[0]
+        white = _white(lamp_model[t, None], now.shape[-2:])
+        out[t] = _relight(out[t, None], now, dce.curve(now, r, net.steps, white))[0]
         if want_maps:
             used[t] = r.mean(1).clamp(0, 1)
     return out, used
+
+
+def _bound_glow(lamp: Tensor, lightness: Tensor, exposure: float) -> None:
+    """Weaken, in place, what unsaturated pixels keep, where it is more than GLOW_SHARE of the exposure: white paper."""
+    glow, lit = 0.0, 0
+    for kept, now in zip(lamp.split(1), lightness.split(1), strict=True):
+        unsaturated = now <= SATURATED
+        glow += float((kept * now * unsaturated).cpu().numpy().sum(dtype=np.float64))
+        lit += int(unsaturated.sum())
+    if glow > GLOW_SHARE * exposure * lit:
+        lamp.mul_(torch.where(lightness <= SATURATED, GLOW_SHARE * exposure * lit / glow, 1.0))
 
 
 def _model(net: torch.nn.Module, lightness: Tensor, lamp: Tensor, exposure: float) -> Tensor:
@@ -208,7 +246,9 @@ def _adjust(r: Tensor, lamp: Tensor, strength: float) -> Tensor:
     return torch.copysign(changed, r).mul_(1 - lamp)
 
 
-def _strength(net: torch.nn.Module, model: Tensor, lightness: Tensor, lamp: Tensor, exposure: float) -> float:
+def _strength(
+    net: torch.nn.Module, model: Tensor, lamp_model: Tensor, lightness: Tensor, lamp: Tensor, exposure: float
+) -> float:
     """The s for which the window has the exposure asked for; 0 where it is already as dark as that."""
     lit = (lightness <= SATURATED).float()
     share = dce.reduce(lit, PROBE)
@@ -216,11 +256,11 @@ def _strength(net: torch.nn.Module, model: Tensor, lightness: Tensor, lamp: Tens
         lit, share = torch.ones_like(lit), torch.ones_like(share)
     probe = dce.reduce(lightness * lit, PROBE) / share.clamp_min(1e-6)
     kept = dce.reduce(lamp * lit, PROBE) / share.clamp_min(1e-6)
-    r = dce.follow_edges(model, probe)
+    r, white = dce.follow_edges(model, probe), _white(lamp_model, probe.shape[-2:])
     share = share.cpu().numpy().astype(np.float64)
 
     def excess(log_strength: float) -> float:
-        darkened = dce.curve(probe, _adjust(r, kept, np.exp(log_strength)), net.steps, net.white)
+        darkened = dce.curve(probe, _adjust(r, kept, np.exp(log_strength)), net.steps, white)
         return float((share * darkened.cpu().numpy()).sum() / share.sum()) - exposure  # numpy: one order of summation
 
     weakest, strongest = np.log(STRENGTHS)
