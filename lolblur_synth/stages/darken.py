@@ -37,7 +37,7 @@ SATURATED = 0.98  # L* / 100; section 3.2
 KEPT = 0.95  # lightness from which a pixel begins to keep its exposure
 GLOW = 0.62  # the same in the glow of a lamp
 LAMP = 0.015  # share of the frame that the saturated pixels of a lamp with a glow take at most
-GLOW_SHARE = 0.3  # of the exposure that glows and edges of lights take at most; the rest would have to be black
+GLOW_SHARE, GLOW_POWER = 0.3, 64.0  # of the exposure that glows and edges of lights take at most; how, at most
 SURFACE_WHITE = 1.1  # fixed point of the curve on a bright surface that is no lamp
 GLOW_REACH, GLOW_GAIN = 5.0, 6.0  # how far it reaches, in cells of the reduced frame, and how soon it is that of a lamp
 BRIGHT = 0.8  # lightness that joins saturated pixels to one region, a lamp or a surface
@@ -195,7 +195,8 @@ def _darken(frames: Tensor, config: DarkenConfig, draw: Draw, want_maps=False) -
         [_lamp_model(now, config.lamp_area, dce.CurveNet.reduction) for now in lightness.split(1)])
     for t, planes in enumerate(lamp_model.split(1)):
         lamp[t] = _lamp(planes, lightness[t, None])[0]
-    _bound_glow(lamp, lightness, draw.exposure)
+    if (power := _glow_power(lamp, lightness, draw.exposure)) > 1:
+        lamp.pow_(power)
     model = _model(net, lightness, lamp, draw.exposure)
     strength = _strength(net, model, lamp_model, lightness, lamp, draw.exposure)
     used = torch.zeros_like(lightness) if want_maps else None
@@ -211,15 +212,36 @@ def _darken(frames: Tensor, config: DarkenConfig, draw: Draw, want_maps=False) -
     return out, used
 
 
-def _bound_glow(lamp: Tensor, lightness: Tensor, exposure: float) -> None:
-    """Weaken, in place, what unsaturated pixels keep, where it is more than GLOW_SHARE of the exposure: white paper."""
-    glow, lit = 0.0, 0
-    for kept, now in zip(lamp.split(1), lightness.split(1), strict=True):
-        unsaturated = now <= SATURATED
-        glow += float((kept * now * unsaturated).cpu().numpy().sum(dtype=np.float64))
-        lit += int(unsaturated.sum())
-    if glow > GLOW_SHARE * exposure * lit:
-        lamp.mul_(torch.where(lightness <= SATURATED, GLOW_SHARE * exposure * lit / glow, 1.0))
+def _glow_power(lamp: Tensor, lightness: Tensor, exposure: float) -> float:
+    """The power of `lamp` with which glows and edges of lights keep no more than GLOW_SHARE of the exposure; from 1.
+
+    Where all is white paper (L* 97) they would keep more than is asked for, and the rest would have to be black.
+    """
+    kept, now, share = _probe(lightness, lamp, lightness)
+
+    def excess(log_power: float) -> float:
+        glow = kept.pow(np.exp(log_power)).mul_(now)
+        return _mean(glow, share) - GLOW_SHARE * exposure
+
+    weakest = np.log(GLOW_POWER)
+    if excess(0.0) <= 0:
+        return 1.0
+    return GLOW_POWER if excess(weakest) >= 0 else float(np.exp(brentq(excess, 0.0, weakest, xtol=1e-3)))
+
+
+def _probe(lightness: Tensor, *planes: Tensor) -> list[Tensor]:
+    """Means of planes over the unsaturated pixels of PROBE x PROBE, over all where there are none; their share last."""
+    lit = (lightness <= SATURATED).float()
+    share = dce.reduce(lit, PROBE)
+    if not share.any():
+        lit, share = torch.ones_like(lit), torch.ones_like(share)
+    return [dce.reduce(plane * lit, PROBE) / share.clamp_min(1e-6) for plane in planes] + [share]
+
+
+def _mean(plane: Tensor, share: Tensor) -> float:
+    """Weighted mean, in float64 and one order of summation whatever the device and its threads."""
+    values, weights = (x.cpu().numpy().astype(np.float64) for x in (plane, share))
+    return float((values * weights).sum() / weights.sum())
 
 
 def _model(net: torch.nn.Module, lightness: Tensor, lamp: Tensor, exposure: float) -> Tensor:
@@ -250,18 +272,11 @@ def _strength(
     net: torch.nn.Module, model: Tensor, lamp_model: Tensor, lightness: Tensor, lamp: Tensor, exposure: float
 ) -> float:
     """The s for which the window has the exposure asked for; 0 where it is already as dark as that."""
-    lit = (lightness <= SATURATED).float()
-    share = dce.reduce(lit, PROBE)
-    if not share.any():
-        lit, share = torch.ones_like(lit), torch.ones_like(share)
-    probe = dce.reduce(lightness * lit, PROBE) / share.clamp_min(1e-6)
-    kept = dce.reduce(lamp * lit, PROBE) / share.clamp_min(1e-6)
+    probe, kept, share = _probe(lightness, lightness, lamp)
     r, white = dce.follow_edges(model, probe), _white(lamp_model, probe.shape[-2:])
-    share = share.cpu().numpy().astype(np.float64)
 
     def excess(log_strength: float) -> float:
-        darkened = dce.curve(probe, _adjust(r, kept, np.exp(log_strength)), net.steps, white)
-        return float((share * darkened.cpu().numpy()).sum() / share.sum()) - exposure  # numpy: one order of summation
+        return _mean(dce.curve(probe, _adjust(r, kept, np.exp(log_strength)), net.steps, white), share) - exposure
 
     weakest, strongest = np.log(STRENGTHS)
     if excess(weakest) <= 0:
