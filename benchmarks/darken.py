@@ -20,7 +20,7 @@ from scipy.stats import spearmanr
 from skimage.color import rgb2lab
 
 from lolblur_synth import frames as fr
-from lolblur_synth import recipes, weights
+from lolblur_synth import lamps, recipes, weights
 from lolblur_synth.images import read_image
 from lolblur_synth.recipe import DarkenConfig, InputConfig, ResizeConfig
 from lolblur_synth.stages import darken, resize
@@ -29,6 +29,7 @@ from lolblur_synth.video.inputs import image_files
 
 REQUESTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 WINDOW = 9
+LEAST = 8 / 255  # brightest channel of a pixel whose colour is judged
 DRAWS = 24  # exposures drawn for the frames of an input
 NIGHT = recipes.load("night").darken
 # Smallest and largest of the sample frames in the LEDNet repository, 4 of LOL-Blur and 10 real ones at night.
@@ -100,35 +101,38 @@ def gamma_darkened(frame: torch.Tensor, exposure: float) -> torch.Tensor:
     return frame ** float(np.exp(power))
 
 
-def colour_change(before: torch.Tensor, after: torch.Tensor, levels: int) -> tuple[float, float, float]:
-    """Hue shift in degrees, |chroma ratio - 1| and b* shift of `after` against `before` scaled to its luminance.
+def colour_change(before: torch.Tensor, after: torch.Tensor, levels: int) -> np.ndarray:
+    """Hue shift in degrees, |chroma ratio - 1|, b* shift of `after` against `before` scaled to its luminance; and 1.
 
-    levels: `after` is rounded to so many, 0 for float. Means over unsaturated pixels, weighted by the chroma of the
-    reference: the hue of a grey pixel means nothing, and a dark pixel of two code values has none to lose.
+    levels: `after` is rounded to so many, 0 for float. Sums over unsaturated pixels, weighted by the chroma of the
+    reference, for the hue of a grey pixel means nothing; those below LEAST in every channel are left out, for at two
+    or three code values rounding alone decides the hue.
     """
     gain = fr.luminance(after) / fr.luminance(before).clamp_min(1e-6)
     reference = fr.light_to_srgb(fr.srgb_to_light(before) * gain)
     shown = after.mul(levels).round().div(levels) if levels else after
     a, b = (rgb2lab(x[0].permute(1, 2, 0).numpy()).astype(np.float64) for x in (reference, shown))
     chroma_a, chroma_b = np.hypot(a[..., 1], a[..., 2]), np.hypot(b[..., 1], b[..., 2])
-    weight = chroma_a * (fr.lightness(before)[0, 0].numpy() <= darken.SATURATED)
+    judged = (fr.lightness(before)[0, 0] <= lamps.SATURATED) & (reference[0].amax(0) >= LEAST)
+    weight = chroma_a * judged.numpy()
     turn = np.degrees(np.arctan2(b[..., 2], b[..., 1]) - np.arctan2(a[..., 2], a[..., 1]))
     turn = np.abs((turn + 180) % 360 - 180)
     change = np.abs(chroma_b - chroma_a) / chroma_a.clip(1e-6)
-    return tuple(float((weight * x).sum() / weight.sum()) for x in (turn, change, b[..., 2] - a[..., 2]))
+    return np.array([(weight * x).sum() for x in (turn, change, b[..., 2] - a[..., 2], np.ones_like(turn))])
 
 
 def colour(material: dict, config: DarkenConfig) -> None:
-    table("Colour, against the input at the same luminance; shift and change weighted by chroma", "exposure",
+    table("Colour, against the input at the same luminance; all inputs together, weighted by chroma", "exposure",
           "precision", "hue, darken", "hue, gamma", "chroma, darken", "chroma, gamma", "b* (warm > 0), darken", "gamma")
     frames = [stacks[len(stacks) // 2][:1] for stacks in material.values()]
     for exposure in (0.05, 0.1, 0.2, 0.3):
-        bright = [frame for frame in frames if darken.achievable(frame, exposure)]
-        pairs = [(darken.apply(frame, config, darken.Draw(exposure, 1)), gamma_darkened(frame, exposure))
-                 for frame in bright]
-        for levels, precision in ((0, "float32"), (255, "8 bit")):
-            ours, gamma = (np.mean([colour_change(frame[..., ::2, ::2], pair[i][..., ::2, ::2], levels)
-                                    for frame, pair in zip(bright, pairs, strict=True)], 0) for i in (0, 1))
+        sums = np.zeros((2, 2, 4))  # precision, method, figure
+        for frame in frames:
+            if darken.achievable(frame, exposure):
+                both = darken.apply(frame, config, darken.Draw(exposure, 1)), gamma_darkened(frame, exposure)
+                sums += [[colour_change(frame[..., ::2, ::2], out[..., ::2, ::2], levels) for out in both]
+                         for levels in (0, 255)]
+        for precision, (ours, gamma) in zip(("float32", "8 bit"), sums / sums[..., 3:], strict=True):
             row(str(exposure), precision, f"{ours[0]:.2f} deg", f"{gamma[0]:.2f} deg", f"{100 * ours[1]:.1f} %",
                 f"{100 * gamma[1]:.0f} %", f"{ours[2]:+.2f}", f"{gamma[2]:+.2f}")
 
@@ -137,15 +141,15 @@ def lights(material: dict, config: DarkenConfig) -> None:
     table("Lights: saturated pixels (L* > 98) that stay so, least of exposures 0.05 to 0.3, and the ring round them",
           "input", "saturated", "kept", "ring", f"kept, lamp_area {NIGHT.lamp_area:g}", "of lamps", "ring")
     for name, stacks in material.items():
-        frame = max((stack[:1] for stack in stacks), key=lambda x: float((fr.lightness(x) > darken.SATURATED).sum()))
+        frame = max((stack[:1] for stack in stacks), key=lambda x: float((fr.lightness(x) > lamps.SATURATED).sum()))
         before = fr.lightness(frame)
-        saturated = before > darken.SATURATED
+        saturated = before > lamps.SATURATED
         requests = [e for e in (0.05, 0.1, 0.2, 0.3) if darken.achievable(frame, e)]
         if saturated.sum() < 20 or not requests:
             continue
         cells = [name, f"{100 * saturated.float().mean():.2f} %"]
         for settings in (config, replace(NIGHT, weights=config.weights)):
-            lamp = saturated & (darken.lamps(before, settings.lamp_area)[0] > 0.5)
+            lamp = saturated & (lamps.find(before, settings.lamp_area)[0] > 0.5)
             out = [fr.lightness(darken.apply(frame, settings, darken.Draw(e, 1))) for e in requests]
             cells.append(least_kept(out, saturated))
             if settings.lamp_area < 1:
@@ -154,11 +158,11 @@ def lights(material: dict, config: DarkenConfig) -> None:
             cells.append("-" if np.isnan(rings).all() else f"{np.nanmin(rings):.2f}")
         row(*cells)
     print("\nring: share of its lightness that a pixel keeps 2 to 12 px from a kept light, relative to pixels that")
-    print("were as bright, 40 to 100 px from it; the least of the exposures. Below 1 is a dark ring, above 1 a glow.")
+    print("were as bright, 16 to 48 px from it; the least of the exposures. Below 1 is a dark ring, above 1 a glow.")
 
 
 def least_kept(after: list[torch.Tensor], lit: torch.Tensor) -> str:
-    return f"{100 * min(float((x[lit] > darken.SATURATED).float().mean()) for x in after):.1f} %"
+    return f"{100 * min(float((x[lit] > lamps.SATURATED).float().mean()) for x in after):.1f} %"
 
 
 def ring(before: torch.Tensor, after: torch.Tensor, lamp: torch.Tensor) -> float:
@@ -166,7 +170,7 @@ def ring(before: torch.Tensor, after: torch.Tensor, lamp: torch.Tensor) -> float
         return np.nan
     far = cv2.distanceTransform((~lamp[0, 0]).numpy().astype(np.uint8), cv2.DIST_L2, 5)
     old, new = before[0, 0].numpy(), after[0, 0].numpy()
-    near, away, ratios = (far >= 2) & (far <= 12), (far >= 40) & (far <= 100), []
+    near, away, ratios = (far >= 2) & (far <= 12), (far >= 16) & (far <= 48), []
     for low in np.arange(0.2, 0.9, 0.1):
         level = (old >= low) & (old < low + 0.1)
         if (near & level).sum() > 50 and (away & level).sum() > 50:

@@ -21,27 +21,18 @@ Maps are smoothed over the neighbouring frames and s is common to the window, so
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.optimize import brentq
 from torch import Tensor
 
 from lolblur_synth import frames as fr
+from lolblur_synth import lamps
 from lolblur_synth.errors import UsageError
 from lolblur_synth.models import dce
 from lolblur_synth.recipe import DarkenConfig
 
-SATURATED = 0.98  # L* / 100; section 3.2
-KEPT = 0.95  # lightness from which a pixel begins to keep its exposure
-GLOW = 0.62  # the same in the glow of a lamp
-LAMP = 0.015  # share of the frame that the saturated pixels of a lamp with a glow take at most
 GLOW_SHARE, GLOW_POWER = 0.3, 64.0  # of the exposure that glows and edges of lights take at most; how, at most
-SURFACE_WHITE = 1.1  # fixed point of the curve on a bright surface that is no lamp
-GLOW_REACH, GLOW_GAIN = 5.0, 6.0  # how far it reaches, in cells of the reduced frame, and how soon it is that of a lamp
-BRIGHT = 0.8  # lightness that joins saturated pixels to one region, a lamp or a surface
-SPARSE = (0.002, 0.01)  # share of saturated pixels in a bright region: white paint with specks, and with real lights
 PROBE = 4  # the exposure is solved for on means of PROBE x PROBE pixels
 NEIGHBOURS = 2.0  # standard deviation of the smoothing of the maps along time, in frames
 STRENGTHS = (1e-3, 64.0)  # bounds of s: below, nothing is to be done; above, (1 - 0.2)^(8 * 64) is black
@@ -95,7 +86,7 @@ def exposure_of(frames: Tensor, source: Tensor | None = None) -> float:
     total, count, everything = 0.0, 0, 0.0
     for frame, judge in zip(frames.split(1), (frames if source is None else source).split(1), strict=True):
         lightness = fr.lightness(frame).cpu().numpy()
-        kept = fr.lightness(judge).cpu().numpy() <= SATURATED
+        kept = fr.lightness(judge).cpu().numpy() <= lamps.SATURATED
         total += float(lightness.sum(where=kept, dtype=np.float64))
         count += int(kept.sum())
         everything += float(lightness.sum(dtype=np.float64))
@@ -112,67 +103,6 @@ def unmet(lightness: float, config: DarkenConfig) -> float:
     low, high = config.exposure
     dimmed = lightness * (1 - (1 - sum(config.dim) / 2) * (1 - lightness))
     return min(max((high - dimmed) / (high - low), 0.0), 1.0) if high > low else float(high > dimmed)
-
-
-def lamps(
-    lightness: Tensor, lamp_area: float, reduction: int = dce.CurveNet.reduction
-) -> tuple[Tensor, Tensor | float]:
-    """How much a pixel keeps its exposure, 0..1, and the curve's white: (T, 1, H, W) lightness -> (T, 1, H, W) each.
-
-    1 from L* 98 up. Below, it falls to 0 over the glow of a lamp (down to L* 62), or soon (L* 95) elsewhere. It fades
-    out on bright surfaces with more saturated pixels than `lamp_area`, or hardly any; white is above 1 there.
-    """
-    model = _lamp_model(lightness, lamp_area, reduction)
-    return _lamp(model, lightness), _white(model, lightness.shape[-2:])
-
-
-def _lamp(model: Tensor, lightness: Tensor) -> Tensor:
-    """The weights of `lamps` from the two planes of `_lamp_model`."""
-    surface, foot = _enlarged(model, lightness.shape[-2:]).split(1, dim=1)
-    return _smoothstep((lightness - foot) / (SATURATED - foot)) * (1 - surface)
-
-
-def _white(model: Tensor, size: tuple[int, int]) -> Tensor | float:
-    """The white of `lamps` from the two planes of `_lamp_model`; a number where there is no bright surface."""
-    surface = model[:, :1]
-    return 1 + (SURFACE_WHITE - 1) * _enlarged(surface, size) if surface.any() else 1.0
-
-
-def _enlarged(planes: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(planes, size, mode="bilinear", align_corners=False)
-
-
-def _lamp_model(lightness: Tensor, lamp_area: float, reduction: int) -> Tensor:
-    """On the reduced frame, (T, 2, h, w): is it a bright surface, 0..1; above which lightness a pixel is kept."""
-    both = torch.cat((lightness, (lightness > SATURATED).float()), 1)
-    planes = []
-    for small, core in dce.reduce(both, reduction).cpu().numpy():
-        near = cv2.GaussianBlur(core * (1 - _surface(small, core, LAMP)), (0, 0), GLOW_REACH)
-        foot = KEPT - (KEPT - GLOW) * np.minimum(GLOW_GAIN * near, 1)
-        planes.append(np.stack((_surface(small, core, lamp_area), foot)))
-    return lightness.new_tensor(np.stack(planes))
-
-
-def _surface(lightness: np.ndarray, core: np.ndarray, lamp_area: float) -> np.ndarray:
-    """(h, w) lightness and share of saturated pixels -> (h, w): 0 in a lamp, 1 in a bright surface, soft between.
-
-    Surfaces are bright regions with more than twice `lamp_area` of saturated pixels, or with hardly any for their size.
-    """
-    if lamp_area >= 1:
-        return np.zeros_like(core)
-    count, labels = cv2.connectedComponents((lightness > BRIGHT).astype(np.uint8), connectivity=8)
-    cells = np.bincount(labels.ravel(), minlength=count)
-    saturated = np.bincount(labels.ravel(), core.ravel(), count)
-    large = _smoothstep(torch.from_numpy(np.log2(saturated.clip(1e-9) / core.size / lamp_area)))
-    sparse = 1 - _smoothstep(torch.from_numpy((saturated / cells.clip(1) - SPARSE[0]) / (SPARSE[1] - SPARSE[0])))
-    surface = torch.maximum(large, sparse).float().numpy()
-    surface[0] = 0  # label 0 is what is not bright
-    return cv2.dilate(surface[labels], np.ones((5, 5), np.uint8))  # reaches over the edge of the region
-
-
-def _smoothstep(x: Tensor) -> Tensor:
-    x = x.clamp(0, 1)
-    return x * x * (3 - 2 * x)
 
 
 def exposure_map(lightness: Tensor, lamp: Tensor, exposure: float | Tensor) -> Tensor:
@@ -192,9 +122,9 @@ def _darken(frames: Tensor, config: DarkenConfig, draw: Draw, want_maps=False) -
         lightness[t] = _lightness(light)[0]
         out[t] = light[0]
     lamp_model = _smooth_in_time(
-        [_lamp_model(now, config.lamp_area, dce.CurveNet.reduction) for now in lightness.split(1)])
+        [lamps.model(now, config.lamp_area, dce.CurveNet.reduction) for now in lightness.split(1)])
     for t, planes in enumerate(lamp_model.split(1)):
-        lamp[t] = _lamp(planes, lightness[t, None])[0]
+        lamp[t] = lamps.weight(planes, lightness[t, None])[0]
     if (power := _glow_power(lamp, lightness, draw.exposure)) > 1:
         lamp.pow_(power)
     model = _model(net, lightness, lamp, draw.exposure)
@@ -205,7 +135,7 @@ def _darken(frames: Tensor, config: DarkenConfig, draw: Draw, want_maps=False) -
     for t in range(len(frames)):
         now, kept = lightness[t, None], lamp[t, None]
         r = _adjust(dce.follow_edges(model[t, None], now), kept, strength)
-        white = _white(lamp_model[t, None], now.shape[-2:])
+        white = lamps.white(lamp_model[t, None], now.shape[-2:])
         out[t] = _relight(out[t, None], now, dce.curve(now, r, net.steps, white))[0]
         if want_maps:
             used[t] = r.mean(1).clamp(0, 1)
@@ -231,7 +161,7 @@ def _glow_power(lamp: Tensor, lightness: Tensor, exposure: float) -> float:
 
 def _probe(lightness: Tensor, *planes: Tensor) -> list[Tensor]:
     """Means of planes over the unsaturated pixels of PROBE x PROBE, over all where there are none; their share last."""
-    lit = (lightness <= SATURATED).float()
+    lit = (lightness <= lamps.SATURATED).float()
     share = dce.reduce(lit, PROBE)
     if not share.any():
         lit, share = torch.ones_like(lit), torch.ones_like(share)
@@ -273,7 +203,7 @@ def _strength(
 ) -> float:
     """The s for which the window has the exposure asked for; 0 where it is already as dark as that."""
     probe, kept, share = _probe(lightness, lightness, lamp)
-    r, white = dce.follow_edges(model, probe), _white(lamp_model, probe.shape[-2:])
+    r, white = dce.follow_edges(model, probe), lamps.white(lamp_model, probe.shape[-2:])
 
     def excess(log_strength: float) -> float:
         return _mean(dce.curve(probe, _adjust(r, kept, np.exp(log_strength)), net.steps, white), share) - exposure

@@ -112,16 +112,6 @@ def test_a_clipped_sky_does_not_use_up_the_exposure():
     assert fr.lightness(out)[:, :, 80:].median() > 0.03
 
 
-def test_the_lamp_weight_is_smooth_in_the_size_of_the_lamp():
-    """A lamp that grows past the limit dims step by step: it would flicker otherwise."""
-    peaks = []
-    for radius in range(10, 27):
-        lightness = fr.lightness(with_lamp(np.full((160, 280, 3), 0.5, np.float32), radius))
-        peaks.append(float(darken.lamps(lightness, NIGHT.lamp_area)[0][0, 0, 80, 140]))
-    assert peaks[0] > 0.99 and peaks[-1] < 0.01 and np.abs(np.diff(peaks)).max() < 0.45
-    assert np.all(np.diff(peaks) <= 1e-3)
-
-
 def test_a_static_scene_with_noise_does_not_flicker():
     still, rng = scene(4), np.random.default_rng(0)
     noisy = [(still + rng.normal(0, 2 / 255, still.shape)).clip(0, 1).astype(np.float32) for _ in range(12)]
