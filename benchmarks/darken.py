@@ -1,13 +1,15 @@
 """Does `darken` do what it says? Figures on real pictures: obedience, colour, lamps, flicker, statistics, cost.
 
-    python benchmarks/darken.py held-out-photos/ held-out.mp4 ... [--weights NAME|FILE] [--frames 4] [--sheet sheet.png]
+    python benchmarks/darken.py held-out-photos/ held-out.mp4 ... [--also seen.mp4 ...] [--weights NAME|FILE]
 
-Give pictures and videos that the weights were not trained on (their card lists the others). Everything is cropped to
-1120x640 first. Prints one Markdown table a question.
+Give pictures and videos that the weights were not trained on (their card lists those that they were); --also those,
+for the questions about lights and statistics, which training does not answer. Everything is cropped to 1120x640 first.
+Prints one Markdown table a question.
 """
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,7 +20,7 @@ from scipy.stats import spearmanr
 from skimage.color import rgb2lab
 
 from lolblur_synth import frames as fr
-from lolblur_synth import weights
+from lolblur_synth import lamps, recipes, weights
 from lolblur_synth.images import read_image
 from lolblur_synth.recipe import DarkenConfig, InputConfig, ResizeConfig
 from lolblur_synth.stages import darken, resize
@@ -27,7 +29,10 @@ from lolblur_synth.video.inputs import image_files
 
 REQUESTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 WINDOW = 9
-# Smallest and largest of the sample frames of the LEDNet repository: 4 of LOL-Blur, 10 real ones at night.
+LEAST = 8 / 255  # brightest channel of a pixel whose colour is judged
+DRAWS = 24  # exposures drawn for the frames of an input
+NIGHT = recipes.load("night").darken
+# Smallest and largest of the sample frames in the LEDNet repository, 4 of LOL-Blur and 10 real ones at night.
 PUBLISHED = {"mean level, 0..255": (13, 39), "median L*": (6.5, 16), "L* > 98, %": (0, 0.66)}
 
 
@@ -63,82 +68,101 @@ def windows_of(paths: list[Path], count: int) -> dict[str, list[torch.Tensor]]:
 
 
 def obedience(material: dict, config: DarkenConfig) -> None:
-    table("Exposure: asked and achieved", "input", "before", "mean error", "worst error", "monotone", "Spearman")
+    table("Exposure: asked and achieved, 0.05 to 0.5 where the input is brighter; single frames and windows of 9",
+          "input", "before", "mean error", "worst error", "monotone", "least Spearman")
     everything = []
     for name, stacks in material.items():
         errors, orders, rising = [], [], True
         for stack in stacks:
-            before = darken.exposure_of(stack)
+            before = darken.exposure_of(stack[:1])
             asked = [e for e in REQUESTS if e < before]
-            got = [darken.exposure_of(darken.apply(stack, config, darken.Draw(e, 1)), stack) for e in asked]
+            got = [achieved(stack[:1], config, exposure) for exposure in asked]
             errors += np.abs(np.subtract(got, asked)).tolist()
             rising &= bool(np.all(np.diff(got) > 0))
-            orders.append(spearmanr(asked, got).statistic if len(asked) > 2 else 1.0)
+            orders += [spearmanr(asked, got).statistic] if len(asked) > 2 else []
+            if len(stack) > 1 and darken.achievable(stack, 0.1):
+                errors.append(abs(achieved(stack, config, 0.1) - 0.1))
         everything += errors
-        row(name, f"{before:.2f}", f"{np.mean(errors):.4f}", f"{max(errors):.4f}", "yes" if rising else "NO",
-            f"{min(orders):.3f}")
+        if errors:
+            row(name, f"{before:.2f}", f"{np.mean(errors):.4f}", f"{max(errors):.4f}", "yes" if rising else "NO",
+                f"{min(orders):.3f}" if orders else "-")
     row("all", "", f"{np.mean(everything):.4f}", f"{max(everything):.4f}", "", "")
+
+
+def achieved(frames: torch.Tensor, config: DarkenConfig, exposure: float) -> float:
+    """Mean L*/100 of the darkened frames over the pixels that were not saturated."""
+    return darken.exposure_of(darken.apply(frames, config, darken.Draw(exposure, 1)), frames)
 
 
 def gamma_darkened(frame: torch.Tensor, exposure: float) -> torch.Tensor:
     """frame^gamma, gamma solved for the same exposure: what the paper warns of."""
-    power = brentq(lambda log: darken.exposure_of(frame ** np.exp(log), frame) - exposure, 0, 4, xtol=1e-3)
+    few = frame[..., ::4, ::4]
+    power = brentq(lambda log: darken.exposure_of(few ** np.exp(log), few) - exposure, 0, 4, xtol=1e-3)
     return frame ** float(np.exp(power))
 
 
-def colour_change(before: torch.Tensor, after: torch.Tensor) -> tuple[float, float, float]:
-    """Mean hue shift in degrees, mean |chroma ratio - 1| and mean b* shift of `after` against `before` as dark.
+def colour_change(before: torch.Tensor, after: torch.Tensor, levels: int) -> np.ndarray:
+    """Hue shift in degrees, |chroma ratio - 1|, b* shift of `after` against `before` scaled to its luminance; and 1.
 
-    On unsaturated pixels that show a colour (chroma of the reference above 2).
+    levels: `after` is rounded to so many, 0 for float. Sums over unsaturated pixels, weighted by the chroma of the
+    reference, for the hue of a grey pixel means nothing; those below LEAST in every channel are left out, for at two
+    or three code values rounding alone decides the hue.
     """
     gain = fr.luminance(after) / fr.luminance(before).clamp_min(1e-6)
     reference = fr.light_to_srgb(fr.srgb_to_light(before) * gain)
-    a, b = (rgb2lab(x[0].permute(1, 2, 0).numpy()).astype(np.float64) for x in (reference, after))
+    shown = after.mul(levels).round().div(levels) if levels else after
+    a, b = (rgb2lab(x[0].permute(1, 2, 0).numpy()).astype(np.float64) for x in (reference, shown))
     chroma_a, chroma_b = np.hypot(a[..., 1], a[..., 2]), np.hypot(b[..., 1], b[..., 2])
-    shown = (chroma_a > 2) & (fr.lightness(before)[0, 0].numpy() <= darken.SATURATED)
-    if not shown.any():
-        return 0.0, 0.0, 0.0
+    judged = (fr.lightness(before)[0, 0] <= lamps.SATURATED) & (reference[0].amax(0) >= LEAST)
+    weight = chroma_a * judged.numpy()
     turn = np.degrees(np.arctan2(b[..., 2], b[..., 1]) - np.arctan2(a[..., 2], a[..., 1]))
-    turn = np.abs((turn + 180) % 360 - 180)[shown].mean()
-    return turn, np.abs(chroma_b / chroma_a.clip(1e-6) - 1)[shown].mean(), (b[..., 2] - a[..., 2])[shown].mean()
+    turn = np.abs((turn + 180) % 360 - 180)
+    change = np.abs(chroma_b - chroma_a) / chroma_a.clip(1e-6)
+    return np.array([(weight * x).sum() for x in (turn, change, b[..., 2] - a[..., 2], np.ones_like(turn))])
 
 
 def colour(material: dict, config: DarkenConfig) -> None:
-    table("Colour, against the input at the same luminance", "exposure", "method", "hue", "chroma", "b* (warm above 0)")
-    for exposure in (0.05, 0.1, 0.2):
-        rows: dict[str, list] = {"darken": [], "darken, 8-bit": [], "gamma": []}
-        for stacks in material.values():
-            frame = stacks[0][:1]
-            if not darken.achievable(frame, exposure):
-                continue
-            ours = darken.apply(frame, config, darken.Draw(exposure, 1))
-            rows["darken"].append(colour_change(frame, ours))
-            rows["darken, 8-bit"].append(colour_change(frame, ours.mul(255).round() / 255))
-            rows["gamma"].append(colour_change(frame, gamma_darkened(frame, exposure)))
-        for name, values in rows.items():
-            turn, chroma, warm = np.mean(values, 0)
-            row(str(exposure), name, f"{turn:.2f} deg", f"{100 * chroma:.1f} %", f"{warm:+.2f}")
+    table("Colour, against the input at the same luminance; all inputs together, weighted by chroma", "exposure",
+          "precision", "hue, darken", "hue, gamma", "chroma, darken", "chroma, gamma", "b* (warm > 0), darken", "gamma")
+    frames = [stacks[len(stacks) // 2][:1] for stacks in material.values()]
+    for exposure in (0.05, 0.1, 0.2, 0.3):
+        sums = np.zeros((2, 2, 4))  # precision, method, figure
+        for frame in frames:
+            if darken.achievable(frame, exposure):
+                both = darken.apply(frame, config, darken.Draw(exposure, 1)), gamma_darkened(frame, exposure)
+                sums += [[colour_change(frame[..., ::2, ::2], out[..., ::2, ::2], levels) for out in both]
+                         for levels in (0, 255)]
+        for precision, (ours, gamma) in zip(("float32", "8 bit"), sums / sums[..., 3:], strict=True):
+            row(str(exposure), precision, f"{ours[0]:.2f} deg", f"{gamma[0]:.2f} deg", f"{100 * ours[1]:.1f} %",
+                f"{100 * gamma[1]:.0f} %", f"{ours[2]:+.2f}", f"{gamma[2]:+.2f}")
 
 
 def lights(material: dict, config: DarkenConfig) -> None:
-    table("Lights: saturated pixels (L* > 98) that stay so at exposure 0.1", "input", "saturated", "kept, of lamps",
-          "kept, of all", "kept, of all, with lamp_area = 1", "ring")
-    keep_all = DarkenConfig(weights=config.weights, lamp_area=1.0)
+    table("Lights: saturated pixels (L* > 98) that stay so, least of exposures 0.05 to 0.3, and the ring round them",
+          "input", "saturated", "kept", "ring", f"kept, lamp_area {NIGHT.lamp_area:g}", "of lamps", "ring")
     for name, stacks in material.items():
-        frame = stacks[0][:1]
+        frame = max((stack[:1] for stack in stacks), key=lambda x: float((fr.lightness(x) > lamps.SATURATED).sum()))
         before = fr.lightness(frame)
-        saturated = before > darken.SATURATED
-        if not saturated.any() or not darken.achievable(frame, 0.1):
+        saturated = before > lamps.SATURATED
+        requests = [e for e in (0.05, 0.1, 0.2, 0.3) if darken.achievable(frame, e)]
+        if saturated.sum() < 20 or not requests:
             continue
-        after, all_kept = (fr.lightness(darken.apply(frame, c, darken.Draw(0.1, 1))) for c in (config, keep_all))
-        lamp = saturated & (darken.lamps(before, config.lamp_area) > 0.5)
-        share = [100 * float((out[mask] > darken.SATURATED).float().mean()) if mask.any() else np.nan
-                 for out, mask in ((after, lamp), (after, saturated), (all_kept, saturated))]
-        around = ring(before, after, lamp)
-        kept = ("no lamp" if np.isnan(x) else f"{x:.1f} %" for x in share)
-        row(name, f"{100 * saturated.float().mean():.2f} %", *kept, "-" if np.isnan(around) else f"{around:.2f}")
-    print("\nring: share of its lightness that a pixel keeps 2 to 12 px from a lamp, relative to pixels that were")
-    print("as bright, 40 to 100 px from it. Below 1 is a dark ring, above 1 a glow.")
+        cells = [name, f"{100 * saturated.float().mean():.2f} %"]
+        for settings in (config, replace(NIGHT, weights=config.weights)):
+            lamp = saturated & (lamps.find(before, settings.lamp_area)[0] > 0.5)
+            out = [fr.lightness(darken.apply(frame, settings, darken.Draw(e, 1))) for e in requests]
+            cells.append(least_kept(out, saturated))
+            if settings.lamp_area < 1:
+                cells.append(least_kept(out, lamp) if lamp.any() else "no lamp")
+            rings = [ring(before, after, lamp) for after in out] if lamp.any() else [np.nan]
+            cells.append("-" if np.isnan(rings).all() else f"{np.nanmin(rings):.2f}")
+        row(*cells)
+    print("\nring: share of its lightness that a pixel keeps 2 to 12 px from a kept light, relative to pixels that")
+    print("were as bright, 16 to 48 px from it; the least of the exposures. Below 1 is a dark ring, above 1 a glow.")
+
+
+def least_kept(after: list[torch.Tensor], lit: torch.Tensor) -> str:
+    return f"{100 * min(float((x[lit] > lamps.SATURATED).float().mean()) for x in after):.1f} %"
 
 
 def ring(before: torch.Tensor, after: torch.Tensor, lamp: torch.Tensor) -> float:
@@ -146,7 +170,7 @@ def ring(before: torch.Tensor, after: torch.Tensor, lamp: torch.Tensor) -> float
         return np.nan
     far = cv2.distanceTransform((~lamp[0, 0]).numpy().astype(np.uint8), cv2.DIST_L2, 5)
     old, new = before[0, 0].numpy(), after[0, 0].numpy()
-    near, away, ratios = (far >= 2) & (far <= 12), (far >= 40) & (far <= 100), []
+    near, away, ratios = (far >= 2) & (far <= 12), (far >= 16) & (far <= 48), []
     for low in np.arange(0.2, 0.9, 0.1):
         level = (old >= low) & (old < low + 0.1)
         if (near & level).sum() > 50 and (away & level).sum() > 50:
@@ -171,23 +195,29 @@ def flicker(material: dict, config: DarkenConfig) -> None:
 
 
 def statistics(material: dict, config: DarkenConfig) -> None:
-    table("low_sharp with E ~ U(0.05, 0.3)", "quantile", "10 %", "50 %", "90 %", "published night frames")
-    rng, rows = np.random.default_rng(0), []
-    for stacks in material.values():
-        for stack in stacks * max(1, 24 // len(stacks)):
-            drawn = darken.draw(config, rng)
-            out = darken.apply(darken.scale(stack[:1], config, drawn), config, drawn)
-            lightness = 100 * fr.lightness(out)
-            saturated = 100 * float((lightness > 98).float().mean())
-            rows.append((255 * float(out.mean()), float(lightness.median()), saturated))
-    for (name, (low, high)), values in zip(PUBLISHED.items(), np.transpose(rows), strict=True):
-        row(name, *(f"{x:.2f}" for x in np.quantile(values, (0.1, 0.5, 0.9))), f"{low} to {high}")
+    table("low_sharp beside the published night frames, at half size", "recipe", "figure", "10 %", "50 %", "90 %",
+          "published", "below", "within", "above")
+    for name, settings in (("lolblur", config), ("night", replace(NIGHT, weights=config.weights))):
+        rng, rows = np.random.default_rng(0), []
+        for stacks in material.values():
+            for stack in stacks * max(1, DRAWS // max(1, len(stacks))):
+                drawn = darken.draw(settings, rng)
+                frame = torch.nn.functional.avg_pool2d(stack[:1], 2)
+                out = darken.apply(darken.scale(frame, settings, drawn), settings, drawn)
+                lightness = 100 * fr.lightness(out)
+                saturated = 100 * float((lightness > 98).float().mean())
+                rows.append((255 * float(out.mean()), float(lightness.median()), saturated))
+        for (figure, (low, high)), values in zip(PUBLISHED.items(), np.transpose(rows), strict=True):
+            shares = [np.mean(values < low), np.mean((values >= low) & (values <= high)), np.mean(values > high)]
+            row(f"{name}, E {settings.exposure[0]:g} to {settings.exposure[1]:g}", figure,
+                *(f"{x:.2f}" for x in np.quantile(values, (0.1, 0.5, 0.9))), f"{low:g} to {high:g}",
+                *(f"{100 * share:.0f} %" for share in shares))
 
 
 def cost(material: dict, config: DarkenConfig) -> None:
     torch.set_num_threads(1)
-    stack = max((stack for stacks in material.values() for stack in stacks), key=len)
-    seconds = []
+    seconds, stack = [], max((stack for stacks in material.values() for stack in stacks), key=len)
+    darken.apply(stack[:1], config, darken.Draw(0.1, 1))
     for _ in range(3):
         begun = time.process_time()
         darken.apply(stack, config, darken.Draw(0.1, 1))
@@ -208,6 +238,7 @@ def sheet(material: dict, config: DarkenConfig, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="+", type=Path)
+    parser.add_argument("--also", nargs="*", default=[], type=Path, help="footage that may have been trained on")
     parser.add_argument("--weights", default="darken-slim")
     parser.add_argument("--frames", type=int, default=4, help="windows of each video")
     parser.add_argument("--sheet", type=Path, help="also write a contact sheet")
@@ -215,7 +246,10 @@ def main() -> None:
     config = DarkenConfig(weights=options.weights)
     material = windows_of(options.paths, options.frames)
     print(f"weights {options.weights} {weights.sha256(options.weights)[:12]}, torch {torch.__version__}")
-    for question in (obedience, colour, lights, flicker, statistics, cost):
+    for question in (obedience, colour, flicker, cost):
+        question(material, config)
+    material |= windows_of(options.also, options.frames)
+    for question in (lights, statistics):
         question(material, config)
     if options.sheet:
         sheet(material, config, options.sheet)

@@ -14,7 +14,7 @@ from fractions import Fraction
 from lolblur_synth import draw
 from lolblur_synth.errors import InputError
 from lolblur_synth.recipe import AverageConfig, Recipe
-from lolblur_synth.stages import average, denoise, resize
+from lolblur_synth.stages import average, darken, denoise, resize
 from lolblur_synth.video import Refusal
 
 
@@ -59,6 +59,7 @@ class Facts:
     cuts: tuple[int, ...]  # a scene cut lies between frame i and i + 1
     repeats: int  # frames stored this many times in a row; 1 when all differ
     sigma: float  # estimated noise, 8-bit code values; 0 when denoise is off
+    lightness: float  # mean L*/100, 0..1
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,12 @@ def _warnings(video: Facts, recipe: Recipe, pairs: int) -> list[str]:
         warnings.append(
             f"{video.name}: {video.fps:g} fps; blur synthesis expects about 250 fps "
             f"(for a slow-motion file give its capture rate: --fps 250)"
+        )
+    unmet = 0.0 if "darken" in recipe.skip else darken.unmet(video.lightness, recipe.darken)
+    if unmet > 0.2:
+        warnings.append(
+            f"{video.name}: mean L* {100 * video.lightness:.0f}; {100 * unmet:.0f} % of the exposures that may be "
+            f"drawn are brighter than its ground truth and leave it as it is (give a lower --exposure)"
         )
     if pairs < recipe.dataset.pairs:
         warnings.append(f"{video.name}: {pairs} of {recipe.dataset.pairs} pairs fit into {video.frames} frames")

@@ -112,9 +112,14 @@ class DarkenConfig:
         source="LOL-Blur README: brightness slightly reduced; the amount is not published",
     )
     lamp_area: float = option(
-        0.015, "most saturated pixels of one bright region that stay lit as a lamp; 1: all stay",
+        1.0,
+        "1: every saturated pixel keeps its exposure. Below: a bright region with more saturated pixels than this is a "
+        "clipped sky or wall, no lamp, and darkens with the rest",
         unit="share of the frame",
-        lo=1e-6, hi=1, source="lights stay lit; a clipped sky or wall is no light. The released script keeps all: 1")
+        lo=1e-6,
+        hi=1,
+        source="section 3.2: saturated regions keep their exposure",
+    )
     weights: str = option("darken-slim", "bundled weights, or a file")
 
 

@@ -5,6 +5,7 @@ Display frames are PNG (8 or 16 bit) or video; linear light is float32 TIFF, in 
 
 import dataclasses
 import itertools
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from lolblur_synth.pipeline import STAGES
 from lolblur_synth.recipe import Recipe
 from lolblur_synth.stages import average, darken, defocus, denoise, interpolate, noise
 from lolblur_synth.video.inputs import image_files
+
+log = logging.getLogger(__name__)
 
 STACK = 16  # frames that darken calibrates together: enough for a steady exposure, little enough for memory
 LINEAR_OUT = ("clip_reverse", "average")
@@ -57,6 +60,8 @@ def run(name: str, source: Path, target: Path, recipe: Recipe, bits: int = 8, li
     if recipe.interpolate.factor == "adaptive" and name in ("interpolate", "average"):
         raise UsageError("--factor adaptive gives each frame pair another rate, which frames alone cannot tell",
                          "give a number; adaptive is for build")  # fmt: skip
+    if curves is not None and name != "darken":
+        raise UsageError(f"--save-curves: {name} has no luminance adjustment maps", "only darken has them")
     stage, config = STAGES[name], getattr(recipe, name)
     shown = given.frames if name in FRAME_BY_FRAME else _of_one_size(given.frames, source)
     rng = draw.rng(recipe.dataset.seed, given.sha256, "segment-0", name)
@@ -72,7 +77,7 @@ def run(name: str, source: Path, target: Path, recipe: Recipe, bits: int = 8, li
         _check_mask(name, source, target, given.linear, recipe)
         results = _average_and_mask(shown, drawn, recipe, target / "mask", overwrite)
     if curves is not None:
-        results = _with_curves(results, _open(source, recipe, limit).frames, config, drawn, curves)
+        results = _with_curves(results, _open(source, recipe, limit), config, drawn, curves)
     names = given.names if name not in ("interpolate", "average") else (f"{i:06d}" for i in itertools.count())
     results = tqdm(results, unit="frame", disable=None if progress else True)
     written = _write(results, names, target, given, linear, bits, overwrite, _rate(name, given.fps, recipe))
@@ -136,8 +141,14 @@ def _denoise(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
 
 
 def _darken(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
+    warned = False
     while stack := list(itertools.islice(shown, STACK)):
-        yield from darken.apply(torch.cat(stack), config, drawn).split(1)
+        window = torch.cat(stack)
+        if not warned and not darken.achievable(window, drawn.exposure):
+            warned = True
+            log.warning(f"frames of mean L*/100 {darken.exposure_of(window):.3f} are darker than the exposure "
+                        f"{drawn.exposure:.3f} and stay as they are")  # fmt: skip
+        yield from darken.apply(window, config, drawn).split(1)
 
 
 def _interpolate(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
@@ -215,13 +226,15 @@ APPLY: dict[str, Step] = {
 }  # fmt: skip
 
 
-def _with_curves(results: Iterable[Tensor], sources: Iterator[Tensor], config, drawn, folder: Path) -> Iterator[Tensor]:
-    """Pass `results` on, and write darken's map of each source frame beside."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, (result, source) in enumerate(zip(results, sources, strict=False)):
-        curve = darken.maps(source, config, drawn)[0].expand(3, -1, -1)
-        images.write_png(folder / f"{number:06d}.png", curve.permute(1, 2, 0).numpy(), 16)
-        yield result
+def _with_curves(results: Iterable[Tensor], again: Source, config, drawn, folder: Path) -> Iterator[Tensor]:
+    """Pass `results` on, and write darken's map of each frame beside, under its name; `again`: the source once more."""
+    _make_folder(folder)
+    results = iter(results)
+    while stack := list(itertools.islice(again.frames, STACK)):
+        curves = darken.maps(torch.cat(stack), config, drawn)
+        for curve, name, result in zip(curves, again.names, results, strict=False):
+            images.write_png(folder / f"{name}.png", curve.expand(3, -1, -1).permute(1, 2, 0).numpy(), 16)
+            yield result
 
 
 def _rate(name: str, fps: float | None, recipe: Recipe) -> float:

@@ -52,6 +52,7 @@ def _facts(recipe: Recipe, item) -> Facts:
         tuple(found.cuts),
         found.repeats,
         sigma,
+        found.lightness,
     )
 
 

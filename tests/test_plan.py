@@ -16,7 +16,7 @@ RECIPE = recipes.override(Recipe(), ["skip=denoise"])
 
 def video(name="a.mp4", frames=1000, fps=250.0, cuts=(), sha="00", **facts) -> Facts:
     return Facts(name, f"/x/{name}", "video", sha, fps, frames, 1280, 720, 8, "yuv420p", "test", tuple(cuts),
-                 facts.get("repeats", 1), 0.0)  # fmt: skip
+                 facts.get("repeats", 1), 0.0, facts.get("lightness", 0.5))  # fmt: skip
 
 
 def test_two_segments_of_thirty_that_never_meet():
@@ -107,6 +107,16 @@ def test_the_split_is_by_video_and_near_the_fraction():
 def test_the_same_content_is_used_once_and_said():
     found = plan.make([video("a.mp4"), video("b.mp4")], [], RECIPE, {})
     assert len(found.clips) == 1 and "same content as a.mp4" in found.warnings[0]
+
+
+def test_a_clip_darker_than_the_exposures_is_named():
+    def said(lightness, *words):
+        facts = video(frames=1000, lightness=lightness)
+        return "\n".join(plan.make([facts], [], recipes.override(RECIPE, list(words)), {}).warnings)
+
+    assert "mean L* 20" in said(0.2) and "leave it as it is" in said(0.2)
+    assert not said(0.6) and not said(0.2, "darken.exposure=0.03:0.1") and not said(0.2, "skip=denoise,darken")
+    assert "100 %" in said(0.2, "darken.exposure=0.4")
 
 
 def test_warnings():

@@ -3,10 +3,12 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 from conftest import moving_street
 
 from lolblur_synth import images, video
-from lolblur_synth.recipe import STAGE_NAMES, InputConfig
+from lolblur_synth.recipe import STAGE_NAMES, DarkenConfig, InputConfig
+from lolblur_synth.stages import darken
 
 SMALL = {
     "resize": ["--width", "64", "--height", "48"],
@@ -50,10 +52,28 @@ def test_an_image_gives_an_image_and_a_second_run_refuses(folder, tmp_path, run)
     assert run(*words).code == 0
     dark = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)
     assert dark.dtype == np.uint16 and dark.mean() / 65535 < 0.3
-    assert cv2.imread(str(tmp_path / "curves/000000.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint16
+    assert cv2.imread(str(tmp_path / "curves/shot_000.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint16
     again = run(*words)
     assert again.code == 2 and "--overwrite" in again.err
     assert run(*words, "--overwrite").code == 0
+
+
+def test_the_maps_are_named_like_the_frames_and_those_that_were_used(folder, tmp_path, run):
+    done = run("stage", "darken", folder, tmp_path / "out", "--exposure", "0.1", "--save-curves", tmp_path / "curves")
+    assert done.code == 0, done.err
+    files = sorted(folder.iterdir())
+    assert sorted(p.name for p in (tmp_path / "curves").iterdir()) == [p.name for p in files]
+    window = torch.cat([torch.from_numpy(images.read_image(p)).permute(2, 0, 1)[None] for p in files]).contiguous()
+    used = darken.maps(window, DarkenConfig(), darken.Draw(0.1, 1.0))[3, 0].numpy()
+    saved = images.read_image(tmp_path / "curves" / files[3].name)[..., 0]
+    assert np.abs(saved - used).max() < 1e-4 and saved.max() > 0.05
+
+
+def test_frames_darker_than_the_exposure_are_named_once(folder, tmp_path, run):
+    done = run("stage", "darken", folder, tmp_path / "out", "--exposure", "0.9")
+    assert done.code == 0 and done.err.count("darker than the exposure 0.900 and stay as they are") == 1
+    first = "shot_000.png"
+    assert np.array_equal(cv2.imread(str(tmp_path / "out" / first)), cv2.imread(str(folder / first)))
 
 
 def test_light_travels_as_float_tiff_from_stage_to_stage(folder, tmp_path, run):
@@ -119,6 +139,8 @@ def test_without_input_and_output_the_sample_is_used_and_said(tmp_path, run):
     (["interpolate", "{folder}", "{out}", "--method", "sepconv", "--weights", "no.pth"], 2, "no such weights"),
     (["noise", "{folder}", "{out}", "--keep-mask"], 2, "stage average"),
     (["darken", "{folder}/shot_000.png", "{out}", "--weights", "nothing.pth"], 2, "no such weights"),
+    (["darken", "--exposure", "0"], 4, "outside"),
+    (["noise", "{folder}", "{out}", "--save-curves", "{out}"], 2, "only darken"),
 ])  # fmt: skip
 def test_what_can_be_wrong(words, code, expected, folder, tmp_path, run):
     done = run("stage", *[word.format(folder=folder, out=tmp_path / "out") for word in words])

@@ -92,8 +92,9 @@ def restore(style, source, target, overwrite, **values):
 @click.option("--seed", default=0, show_default=True, help="Seed of the first weights and of the samples.")
 @click.option("--note", default="", help="Text for the card: origin and licence of the inputs.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
+@click.option("--tensorboard", type=click.Path(path_type=Path), help="Folder for a log of the losses.")
 @click.pass_obj
-def train_darken(style, inputs, out, held_out, steps, seed, note, device):
+def train_darken(style, inputs, out, held_out, steps, seed, note, device, tensorboard):
     """Train the darkening network again, from well-exposed photographs and videos. Continues when interrupted."""
     from tqdm import tqdm
 
@@ -101,7 +102,7 @@ def train_darken(style, inputs, out, held_out, steps, seed, note, device):
 
     with tqdm(total=steps, unit="step", disable=style == "quiet") as bar:
         done = tool.train_darken(
-            inputs, out, held_out=held_out, steps=steps, seed=seed, note=note, device=device,
+            inputs, out, held_out=held_out, steps=steps, seed=seed, note=note, device=device, tensorboard=tensorboard,
             report=lambda step, losses: bar.update(step - bar.n),
         )  # fmt: skip
     click.echo(f"{out}: {done['pictures']} pictures, {done['seconds']} CPU-seconds, {done['sha256'][:12]}")

@@ -5,7 +5,8 @@ In   lightness     (N, 1, H, W) float, CIE L* / 100, 0..1
 Out  (N, 1, H, W) darkened lightness, 0..1
 
 The curve of Zero-DCE (Guo et al. 2020, Eq. 3), iterated:  x <- x + r x (x/white - 1).  r > 0 darkens, r < 0 brightens;
-0 and `white` are fixed points; |r| <= 1 keeps it monotone. Shadows are scaled by (1 - r)^n, as less light would.
+0 and `white` are fixed points; |r| <= 1 keeps it monotone. Shadows are scaled by (1 - r)^n, as less light would. White
+is 1, as in Zero-DCE; above 1, white itself darkens with the rest.
 
 CurveNet           ours, 67 thousand parameters. One map r for all eight iterations (as Zero-DCE++ does), found at an
                    eighth of the frame size and brought back to full size along the edges of the frame.
@@ -25,8 +26,11 @@ GUIDE_RADIUS = 2  # cells of the reduced frame
 GUIDE_SMOOTHNESS = 4e-3  # lightness variance below which the frame has no edge to follow
 
 
-def curve(lightness: Tensor, maps: Tensor, steps: int, white: float = 1.0) -> Tensor:
-    """x <- x + r x (x/white - 1), `steps` times; maps (N, K, H, W) are the r of each iteration, used in turn."""
+def curve(lightness: Tensor, maps: Tensor, steps: int, white: Tensor | float = 1.0) -> Tensor:
+    """x <- x + r x (x/white - 1), `steps` times; maps (N, K, H, W) are the r of each iteration, used in turn.
+
+    white: a number, or one a pixel (N, 1, H, W).
+    """
     slope, bend = (1 - maps).split(1, dim=1), (maps / white).split(1, dim=1)
     x = lightness
     for step in range(steps):
@@ -69,11 +73,10 @@ class CurveNet(nn.Module):
     """Ours: seven convolutions on the reduced frame, conditions fed in at the input and again at the last three.
 
     The mean lightness of the frame is an input of its own: seven 3x3 convolutions see 15 cells and cannot know it.
-    r is a sigmoid, so it only darkens. `white` lies above 1: a clipped wall or cloud darkens with the rest, and what
-    is to stay lit is told by the exposure map.
+    r is a sigmoid, so it only darkens.
     """
 
-    steps, reduction, white = 8, 8, 1.1
+    steps, reduction = 8, 8
 
     def __init__(self, width: int = 32):
         super().__init__()
@@ -103,7 +106,7 @@ class CurveNet(nn.Module):
         check(lightness, exposure_map)
         small = reduce(lightness, self.reduction)
         maps = self.maps(small, reduce(exposure_map, self.reduction))
-        return curve(lightness, follow_edges(edge_model(maps, small), lightness), self.steps, self.white)
+        return curve(lightness, follow_edges(edge_model(maps, small), lightness), self.steps)
 
 
 class PublishedCurveNet(nn.Module):
@@ -113,7 +116,7 @@ class PublishedCurveNet(nn.Module):
     `reduction` is only for callers who find the maps on a smaller frame (5 TMAC a 1120x640 frame are for a GPU).
     """
 
-    steps, reduction, white = 10, 4, 1.0
+    steps, reduction = 10, 4
 
     def __init__(self, width: int = 256):
         super().__init__()

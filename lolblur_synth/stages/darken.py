@@ -8,35 +8,31 @@ Random: `exposure`, the L*/100 asked for, and `dim`; both once a segment.
     l  = L*(frame) / 100
     r  = network(l, exposure map)            where to darken
     r' = (1 - (1 - r)^s) (1 - lamp)          how much: one s for the window, solved for
-    l' = curve(l, r')                        Zero-DCE's curve, see models/dce.py
+    l' = curve(l, r', white)                 Zero-DCE's curve, see models/dce.py
     frame' = g(light * Y(l') / Y(l))         one factor for the three channels, in linear light
 
 The exposure of a window is the mean of l over its unsaturated pixels (L* <= 98) and all of its frames. Because s is
 solved for, the exposure of the result is the one asked for; because the factor is common to the channels and acts on
-light, hue and saturation stay. Lamps (saturated pixels in a bright region that is small) keep their own exposure; a
-clipped sky or wall is no lamp. Frames darker than the request stay as they are: this stage never brightens.
+light, hue and saturation stay. Saturated pixels keep their own exposure (lamp = 1), and so does the glow of a small
+lamp. With `lamp_area` below 1 a clipped sky or wall, larger than that, is no lamp: it darkens with the rest, to which
+end `white` is above 1 there. Frames darker than the request stay as they are: this stage never brightens.
 Maps are smoothed over the neighbouring frames and s is common to the window, so the window does not flicker.
 """
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.optimize import brentq
 from torch import Tensor
 
 from lolblur_synth import frames as fr
+from lolblur_synth import lamps
 from lolblur_synth.errors import UsageError
 from lolblur_synth.models import dce
 from lolblur_synth.recipe import DarkenConfig
 
-SATURATED = 0.98  # L* / 100; section 3.2
-GLOW = (0.62, 0.97)  # lightness from which a lamp's glow begins to keep its exposure: of a large lamp, of a speck
-GLOW_REACH, GLOW_GAIN = 5.0, 6.0  # how far it reaches, in cells of the reduced frame, and how soon it is that of a lamp
-BRIGHT = 0.8  # lightness that joins saturated pixels to one region, a lamp or a surface
-SPARSE = (0.002, 0.01)  # share of saturated pixels in a bright region: white paint with specks, and with real lights
+GLOW_SHARE, GLOW_POWER = 0.3, 64.0  # of the exposure that glows and edges of lights take at most; how, at most
 PROBE = 4  # the exposure is solved for on means of PROBE x PROBE pixels
 NEIGHBOURS = 2.0  # standard deviation of the smoothing of the maps along time, in frames
 STRENGTHS = (1e-3, 64.0)  # bounds of s: below, nothing is to be done; above, (1 - 0.2)^(8 * 64) is black
@@ -90,7 +86,7 @@ def exposure_of(frames: Tensor, source: Tensor | None = None) -> float:
     total, count, everything = 0.0, 0, 0.0
     for frame, judge in zip(frames.split(1), (frames if source is None else source).split(1), strict=True):
         lightness = fr.lightness(frame).cpu().numpy()
-        kept = fr.lightness(judge).cpu().numpy() <= SATURATED
+        kept = fr.lightness(judge).cpu().numpy() <= lamps.SATURATED
         total += float(lightness.sum(where=kept, dtype=np.float64))
         count += int(kept.sum())
         everything += float(lightness.sum(dtype=np.float64))
@@ -102,53 +98,11 @@ def achievable(frames: Tensor, exposure: float) -> bool:
     return exposure_of(frames) >= exposure
 
 
-def lamps(lightness: Tensor, lamp_area: float, reduction: int = dce.CurveNet.reduction) -> Tensor:
-    """How much a pixel is a lamp and keeps its exposure, 0..1: (T, 1, H, W) lightness -> (T, 1, H, W).
-
-    1 from L* 98 up. Below, it falls to 0 over the glow of a lamp (down to L* 62), or at once (L* 97) where hardly a
-    pixel is saturated. It fades out on bright surfaces: a clipped sky, white paint with a few clipped specks.
-    """
-    return _lamp(_lamp_model(lightness, lamp_area, reduction), lightness)
-
-
-def _lamp(model: Tensor, lightness: Tensor) -> Tensor:
-    """The weights of `lamps` from the two planes of `_lamp_model`."""
-    surface, foot = F.interpolate(model, lightness.shape[-2:], mode="bilinear", align_corners=False).split(1, dim=1)
-    return _smoothstep((lightness - foot) / (SATURATED - foot)) * (1 - surface)
-
-
-def _lamp_model(lightness: Tensor, lamp_area: float, reduction: int) -> Tensor:
-    """On the reduced frame, (T, 2, h, w): is it a bright surface, 0..1; above which lightness a lamp keeps its glow."""
-    both = torch.cat((lightness, (lightness > SATURATED).float()), 1)
-    planes = []
-    for small, core in dce.reduce(both, reduction).cpu().numpy():
-        surface = _surface(small, core, lamp_area)
-        near = cv2.GaussianBlur(core * (1 - surface), (0, 0), GLOW_REACH)
-        foot = GLOW[1] - (GLOW[1] - GLOW[0]) * np.minimum(GLOW_GAIN * near, 1)
-        planes.append(np.stack((surface, foot)))
-    return lightness.new_tensor(np.stack(planes))
-
-
-def _surface(lightness: np.ndarray, core: np.ndarray, lamp_area: float) -> np.ndarray:
-    """(h, w) lightness and share of saturated pixels -> (h, w): 0 in a lamp, 1 in a bright surface, soft between.
-
-    Surfaces are bright regions with more than twice `lamp_area` of saturated pixels, or with hardly any for their size.
-    """
-    if lamp_area >= 1:
-        return np.zeros_like(core)
-    count, labels = cv2.connectedComponents((lightness > BRIGHT).astype(np.uint8), connectivity=8)
-    cells = np.bincount(labels.ravel(), minlength=count)
-    saturated = np.bincount(labels.ravel(), core.ravel(), count)
-    large = _smoothstep(torch.from_numpy(np.log2(saturated.clip(1e-9) / core.size / lamp_area)))
-    sparse = 1 - _smoothstep(torch.from_numpy((saturated / cells.clip(1) - SPARSE[0]) / (SPARSE[1] - SPARSE[0])))
-    surface = torch.maximum(large, sparse).float().numpy()
-    surface[0] = 0  # label 0 is what is not bright
-    return cv2.dilate(surface[labels], np.ones((5, 5), np.uint8))  # reaches over the edge of the region
-
-
-def _smoothstep(x: Tensor) -> Tensor:
-    x = x.clamp(0, 1)
-    return x * x * (3 - 2 * x)
+def unmet(lightness: float, config: DarkenConfig) -> float:
+    """About which share of the exposures drawn, 0..1, is too bright for a clip of this mean L*/100, once dimmed."""
+    low, high = config.exposure
+    dimmed = lightness * (1 - (1 - sum(config.dim) / 2) * (1 - lightness))
+    return min(max((high - dimmed) / (high - low), 0.0), 1.0) if high > low else float(high > dimmed)
 
 
 def exposure_map(lightness: Tensor, lamp: Tensor, exposure: float | Tensor) -> Tensor:
@@ -167,21 +121,57 @@ def _darken(frames: Tensor, config: DarkenConfig, draw: Draw, want_maps=False) -
         light = fr.srgb_to_light(frame)
         lightness[t] = _lightness(light)[0]
         out[t] = light[0]
-    lamp_model = [_lamp_model(now, config.lamp_area, dce.CurveNet.reduction) for now in lightness.split(1)]
-    for t, planes in enumerate(_smooth_in_time(lamp_model).split(1)):
-        lamp[t] = _lamp(planes, lightness[t, None])[0]
+    lamp_model = _smooth_in_time(
+        [lamps.model(now, config.lamp_area, dce.CurveNet.reduction) for now in lightness.split(1)])
+    for t, planes in enumerate(lamp_model.split(1)):
+        lamp[t] = lamps.weight(planes, lightness[t, None])[0]
+    if (power := _glow_power(lamp, lightness, draw.exposure)) > 1:
+        lamp.pow_(power)
     model = _model(net, lightness, lamp, draw.exposure)
-    strength = _strength(net, model, lightness, lamp, draw.exposure)
+    strength = _strength(net, model, lamp_model, lightness, lamp, draw.exposure)
     used = torch.zeros_like(lightness) if want_maps else None
     if strength == 0:
         return frames, used
     for t in range(len(frames)):
         now, kept = lightness[t, None], lamp[t, None]
         r = _adjust(dce.follow_edges(model[t, None], now), kept, strength)
-        out[t] = _relight(out[t, None], now, dce.curve(now, r, net.steps, net.white))[0]
+        white = lamps.white(lamp_model[t, None], now.shape[-2:])
+        out[t] = _relight(out[t, None], now, dce.curve(now, r, net.steps, white))[0]
         if want_maps:
             used[t] = r.mean(1).clamp(0, 1)
     return out, used
+
+
+def _glow_power(lamp: Tensor, lightness: Tensor, exposure: float) -> float:
+    """The power of `lamp` with which glows and edges of lights keep no more than GLOW_SHARE of the exposure; from 1.
+
+    Where all is white paper (L* 97) they would keep more than is asked for, and the rest would have to be black.
+    """
+    kept, now, share = _probe(lightness, lamp, lightness)
+
+    def excess(log_power: float) -> float:
+        glow = kept.pow(np.exp(log_power)).mul_(now)
+        return _mean(glow, share) - GLOW_SHARE * exposure
+
+    weakest = np.log(GLOW_POWER)
+    if excess(0.0) <= 0:
+        return 1.0
+    return GLOW_POWER if excess(weakest) >= 0 else float(np.exp(brentq(excess, 0.0, weakest, xtol=1e-3)))
+
+
+def _probe(lightness: Tensor, *planes: Tensor) -> list[Tensor]:
+    """Means of planes over the unsaturated pixels of PROBE x PROBE, over all where there are none; their share last."""
+    lit = (lightness <= lamps.SATURATED).float()
+    share = dce.reduce(lit, PROBE)
+    if not share.any():
+        lit, share = torch.ones_like(lit), torch.ones_like(share)
+    return [dce.reduce(plane * lit, PROBE) / share.clamp_min(1e-6) for plane in planes] + [share]
+
+
+def _mean(plane: Tensor, share: Tensor) -> float:
+    """Weighted mean, in float64 and one order of summation whatever the device and its threads."""
+    values, weights = (x.cpu().numpy().astype(np.float64) for x in (plane, share))
+    return float((values * weights).sum() / weights.sum())
 
 
 def _model(net: torch.nn.Module, lightness: Tensor, lamp: Tensor, exposure: float) -> Tensor:
@@ -208,20 +198,15 @@ def _adjust(r: Tensor, lamp: Tensor, strength: float) -> Tensor:
     return torch.copysign(changed, r).mul_(1 - lamp)
 
 
-def _strength(net: torch.nn.Module, model: Tensor, lightness: Tensor, lamp: Tensor, exposure: float) -> float:
+def _strength(
+    net: torch.nn.Module, model: Tensor, lamp_model: Tensor, lightness: Tensor, lamp: Tensor, exposure: float
+) -> float:
     """The s for which the window has the exposure asked for; 0 where it is already as dark as that."""
-    lit = (lightness <= SATURATED).float()
-    share = dce.reduce(lit, PROBE)
-    if not share.any():
-        lit, share = torch.ones_like(lit), torch.ones_like(share)
-    probe = dce.reduce(lightness * lit, PROBE) / share.clamp_min(1e-6)
-    kept = dce.reduce(lamp * lit, PROBE) / share.clamp_min(1e-6)
-    r = dce.follow_edges(model, probe)
-    share = share.cpu().numpy().astype(np.float64)
+    probe, kept, share = _probe(lightness, lightness, lamp)
+    r, white = dce.follow_edges(model, probe), lamps.white(lamp_model, probe.shape[-2:])
 
     def excess(log_strength: float) -> float:
-        darkened = dce.curve(probe, _adjust(r, kept, np.exp(log_strength)), net.steps, net.white)
-        return float((share * darkened.cpu().numpy()).sum() / share.sum()) - exposure  # numpy: one order of summation
+        return _mean(dce.curve(probe, _adjust(r, kept, np.exp(log_strength)), net.steps, white), share) - exposure
 
     weakest, strongest = np.log(STRENGTHS)
     if excess(weakest) <= 0:

@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lolblur_synth import weights, whole
+from lolblur_synth import frames as fr
+from lolblur_synth import lamps, weights, whole
 from lolblur_synth.errors import UsageError
 from lolblur_synth.models import dce
-from lolblur_synth.recipe import DarkenConfig
 from lolblur_synth.stages import darken
 from lolblur_synth.training.photos import Picture, batch, well_exposed
 
-CONTRAST_WEIGHT, LAMP_WEIGHT, SMOOTHNESS_WEIGHT = 10.0, 10.0, 20.0
+EXPOSURE_WEIGHT, CONTRAST_WEIGHT, LAMP_WEIGHT, SMOOTHNESS_WEIGHT = 4.0, 10.0, 10.0, 20.0
 REQUESTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)  # of the card's figures
 CLIP = 1.0  # gradient norm
 WARM_UP = 20  # steps
@@ -42,16 +42,29 @@ def exposure_loss(darkened: Tensor, asked: Tensor, share: Tensor) -> Tensor:
 
 
 def contrast_loss(darkened: Tensor, lightness: Tensor, exposure: Tensor, share: Tensor) -> Tensor:
-    """mean((d l' mean(l)/E - d l)^2), d: difference to the right or lower neighbour. Zero-DCE: (|d l'| - |d l|)^2.
+    """mean(((d l' - d l'') mean(l)/E)^2), d: difference to the right or lower neighbour. Zero-DCE: (|d l'| - |d l|)^2.
 
-    Contrast is to shrink with the exposure, not to survive it. exposure is (N, 1, 1, 1), the rest (N, 1, H, W).
+    l'' is the crop in less light. Contrast is to shrink as it does there, neither to survive the darkening nor to
+    shrink as fast as the exposure does. exposure is (N, 1, 1, 1), the rest (N, 1, H, W).
     """
     scale = lightness.mean((1, 2, 3), keepdim=True) / exposure
+    wrong = (darkened - in_less_light(lightness, exposure)) * scale
     total = darkened.new_zeros(())
     for axis in (2, 3):
         both = share.narrow(axis, 1, share.shape[axis] - 1) * share.narrow(axis, 0, share.shape[axis] - 1)
-        total = total + (both * (darkened.diff(dim=axis) * scale - lightness.diff(dim=axis)).square()).mean()
+        total = total + (both * wrong.diff(dim=axis).square()).mean()
     return total
+
+
+def in_less_light(lightness: Tensor, exposure: Tensor) -> Tensor:
+    """L*(k Y), with the one k for a crop that brings its mean to the exposure. Shapes as in `contrast_loss`."""
+    light = fr.lightness_to_luminance(lightness)
+    least, most = torch.full_like(exposure, -16.0), torch.zeros_like(exposure)  # log k
+    for _ in range(20):
+        middle = (least + most) / 2
+        too_dark = fr.luminance_to_lightness(light * middle.exp()).mean((1, 2, 3), keepdim=True) < exposure
+        least, most = torch.where(too_dark, middle, least), torch.where(too_dark, most, middle)
+    return fr.luminance_to_lightness(light * least.exp())
 
 
 def smoothness_loss(maps: Tensor) -> Tensor:
@@ -66,13 +79,13 @@ def lamp_loss(darkened: Tensor, lightness: Tensor, lamp: Tensor) -> Tensor:
 
 def loss(net: dce.CurveNet, lightness: Tensor, exposure: Tensor) -> tuple[Tensor, dict[str, float]]:
     """Weighted sum of the four, and each of them. lightness (N, 1, H, W), already reduced; exposure (N, 1, 1, 1)."""
-    lamp = darken.lamps(lightness, DarkenConfig().lamp_area, reduction=1)
+    lamp, white = lamps.find(lightness, lamps.LAMP, reduction=1)
     asked = darken.exposure_map(lightness, lamp, exposure)
     maps = net.maps(lightness, asked)
     followed = dce.follow_edges(dce.edge_model(maps, lightness), lightness)
-    darkened = dce.curve(lightness, followed, net.steps, net.white)
+    darkened = dce.curve(lightness, followed, net.steps, white)
     terms = {
-        "exposure": exposure_loss(darkened, asked, 1 - lamp),
+        "exposure": EXPOSURE_WEIGHT * exposure_loss(darkened, asked, 1 - lamp),
         "contrast": CONTRAST_WEIGHT * contrast_loss(darkened, lightness, exposure, 1 - lamp),
         "lamp": LAMP_WEIGHT * lamp_loss(darkened, lightness, lamp),
         "smoothness": SMOOTHNESS_WEIGHT * smoothness_loss(maps),
@@ -208,8 +221,8 @@ def obedience(net: dce.CurveNet, photos: list[Picture]) -> dict[str, tuple[float
             if lightness.mean() > request:
                 maps = net.maps(lightness, torch.full_like(lightness, request))
                 followed = dce.follow_edges(dce.edge_model(maps, lightness), lightness)
-                darkened = dce.curve(lightness, followed, net.steps, net.white)
-                means.append(float(darkened[lightness <= darken.SATURATED].mean()))
+                darkened = dce.curve(lightness, followed, net.steps)
+                means.append(float(darkened[lightness <= lamps.SATURATED].mean()))
         if means:
             achieved[str(request)] = round(float(np.mean(means)), 4), round(float(np.std(means)), 4)
     return achieved

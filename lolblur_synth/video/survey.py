@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 
+from lolblur_synth import frames
 from lolblur_synth.video.reader import Video, luma
 
 COLUMNS = 160
@@ -23,12 +25,13 @@ LONGEST_REPEAT = 16  # frames
 class Survey:
     """frames: decoded, always what `probe` counted. differences: mean absolute difference of frames i and i+1, 0..1.
     cuts: i where a new scene begins at i+1. repeats: each picture is stored this many times in a row (8 for 30 fps kept
-    in a 240 fps file), 1 where pictures differ."""
+    in a 240 fps file), 1 where pictures differ. lightness: mean L*/100 of the thumbnails, 0..1."""
 
     frames: int
     differences: tuple[float, ...]
     cuts: tuple[int, ...]
     repeats: int
+    lightness: float
 
 
 def survey(video: Video, cut: float = 0.15, ratio: float = 2.5) -> Survey:
@@ -38,16 +41,18 @@ def survey(video: Video, cut: float = 0.15, ratio: float = 2.5) -> Survey:
     ratio: and above this many times the decorrelation of the frames within its two neighbouring pairs.
     """
     last: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=3)
-    differences, lags = [], ([], [], [])  # lags[k][i]: decorrelation of frames i and i + k + 1
+    means, differences, lags = [], [], ([], [], [])  # lags[k][i]: decorrelation of frames i and i + k + 1
     for frame in luma(video):
         small = _thumbnail(frame)
+        means.append(float(frames.lightness(torch.from_numpy(small).expand(1, 3, -1, -1)).mean()))
         texture = np.sqrt(small) - np.sqrt(small).mean()
         if last:
             differences.append(round(float(np.abs(small - last[-1][0]).mean()), 6))
         for lag, (_, earlier) in zip(lags, reversed(last), strict=False):
             lag.append(_decorrelation(earlier, texture))
         last.append((small, texture))
-    return Survey(video.frames, tuple(differences), _cuts(lags, cut, ratio), _repeats(np.array(differences)))
+    return Survey(video.frames, tuple(differences), _cuts(lags, cut, ratio), _repeats(np.array(differences)),
+                  round(float(np.mean(means)), 4))
 
 
 def _thumbnail(frame: np.ndarray) -> np.ndarray:

@@ -36,6 +36,13 @@ def test_the_curve_darkens_in_order_and_keeps_its_fixed_points(white):
     assert (dce.curve(x, torch.full_like(x, -0.3), 8) >= x - 1e-6).all(), "a negative r brightens"
 
 
+def test_white_may_differ_from_pixel_to_pixel():
+    x, r = torch.full((1, 1, 1, 2), 0.9), torch.full((1, 1, 1, 2), 0.2)
+    both = dce.curve(x, r, 8, torch.tensor([[[[1.0, 1.1]]]]))
+    alone = [dce.curve(x, r, 8, white)[..., 0] for white in (1.0, 1.1)]
+    assert both.flatten().tolist() == pytest.approx([float(y) for y in alone])
+
+
 def test_shadows_are_scaled_like_light():
     dark = torch.full((1, 1, 1, 1), 1e-4)
     got = dce.curve(dark, torch.full_like(dark, 0.25), 8) / dark

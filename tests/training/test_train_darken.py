@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lolblur_synth import weights
+from lolblur_synth import frames, weights
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.models import dce
 from lolblur_synth.training import darken
@@ -41,12 +41,22 @@ def test_exposure_loss_is_the_squared_log_ratio_of_the_means():
 
 def test_contrast_loss_is_zero_for_pure_dimming_and_ignores_lamps():
     lightness, exposure = plane(0.2, 0.6, 0.4), torch.full((1, 1, 1, 1), 0.1)
-    dimmed = lightness * 0.1 / 0.4
+    dimmed = darken.in_less_light(lightness, exposure)
     everywhere = torch.ones_like(lightness)
     assert darken.contrast_loss(dimmed, lightness, exposure, everywhere).item() == pytest.approx(0)
     flat = torch.full_like(lightness, 0.1)
-    assert darken.contrast_loss(flat, lightness, exposure, everywhere).item() == pytest.approx((0.4**2 + 0.2**2) / 2)
-    assert darken.contrast_loss(flat, lightness, exposure, plane(0, 1, 1)).item() == pytest.approx(0.2**2 / 2)
+    steps = (dimmed.diff(dim=3)[0, 0, 0] * 0.4 / 0.1).tolist()  # in units of the contrast that E/mean leaves
+    assert darken.contrast_loss(flat, lightness, exposure, everywhere).item() == pytest.approx(
+        (steps[0] ** 2 + steps[1] ** 2) / 2)
+    assert darken.contrast_loss(flat, lightness, exposure, plane(0, 1, 1)).item() == pytest.approx(steps[1] ** 2 / 2)
+
+
+def test_less_light_is_one_gain_of_luminance():
+    lightness = torch.tensor([[[[0.2, 0.6, 0.4]]], [[[0.3, 0.3, 0.9]]]])
+    out = darken.in_less_light(lightness, torch.tensor([0.05, 0.3])[:, None, None, None])
+    gain = frames.lightness_to_luminance(out) / frames.lightness_to_luminance(lightness)
+    assert out.mean((1, 2, 3)).tolist() == pytest.approx([0.05, 0.3], abs=1e-5)
+    assert gain.amax(3).allclose(gain.amin(3), rtol=1e-3)
 
 
 def test_lamp_and_smoothness_losses():
