@@ -50,8 +50,14 @@ def _add_stage(name: str) -> None:
         type=click.Path(path_type=Path),
         help="Folder for the luminance adjustment maps, 16-bit PNG (darken only).",
     )
+    @click.option(
+        "--save-raw",
+        hidden=name != "noise",
+        type=click.Path(path_type=Path),
+        help="Folder for the synthetic raw, clean/ and noisy/, 16-bit Bayer DNG (noise only; not gaussian, poisson).",
+    )
     @click.pass_obj
-    def command(style, input, output, recipe, seed, bits, fps, frames, overwrite, save_curves, **values):
+    def command(style, input, output, recipe, seed, bits, fps, frames, overwrite, save_curves, save_raw, **values):
         words = (
             opt.config_overrides(name, values)
             + ([f"input.fps={fps}"] if fps else [])
@@ -65,8 +71,9 @@ def _add_stage(name: str) -> None:
             click.echo(f"{'the bundled sample' if input is None else source} -> {target}", err=True)
         replace = overwrite or output is None  # the default folder is ours to write again
         written, draw = single.run(
-            name, source, target, settings, int(bits), frames, replace, save_curves, progress=style == "human"
-        )
+            name, source, target, settings, int(bits), frames, replace, save_curves, save_raw,
+            progress=style == "human",
+        )  # fmt: skip
         if style == "human":
             click.echo(f"{written} frames in {opt.printable(str(target))}" + (f"; {draw}" if draw else ""))
         return 0
