@@ -259,7 +259,7 @@ class DefocusConfig:
 @dataclass(frozen=True)
 class NoiseConfig:
     model: str = option(
-        "raw-pg",
+        "cycleisp",
         "raw-pg: Poisson-Gaussian noise on a synthetic RGGB raw; raw-eld: photons, read and row noise, whole "
         "code values; cycleisp: raw-pg through its networks; profile: raw-pg of the JSON file that noise.camera names; "
         "gaussian, poisson: on display values",

@@ -91,7 +91,7 @@ def test_images_of_different_sizes_are_no_clip(folder, tmp_path, run):
 
 def test_the_raw_behind_the_noise_is_saved_as_dng(folder, tmp_path):
     """The noisy one is the very raw of the frame that is written: developing the difference gives its noise."""
-    words = ["noise.probability=1", "noise.white_balance=tungsten", "noise.iso=400"]
+    words = ["noise.model=raw-pg", "noise.probability=1", "noise.white_balance=tungsten", "noise.iso=400"]
     recipe = recipes.override(recipes.load("lolblur"), words)
     _, drawn = single.run("noise", folder, tmp_path / "out", recipe, 16, 2, raws=tmp_path / "raw")
     assert sorted(file.relative_to(tmp_path / "raw").as_posix() for file in (tmp_path / "raw").rglob("*.dng")) == [

@@ -39,6 +39,9 @@ def stills(paths: Sequence[str | Path], frames_per_video: int) -> Iterator[tuple
     read and where there is none.
     """
     files = [Path(path) for path in paths]
+    for file in files:
+        if not file.exists():
+            raise InputError(f"{file}: no such file or folder", "check the path", "missing")
     inputs, refused = find([file for file in files if not _is_photo(file)])
     photos = [file for file in files if _is_photo(file)]
     none = not photos
