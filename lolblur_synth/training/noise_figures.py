@@ -100,7 +100,8 @@ def card(photos: list, unseen: list, recipe: dict, result: dict, note: str) -> s
         f"The raw is {cycleisp.OUR_RAW}. Where no pairs were given it is that of the camera",
         f"`{cameras.PAPER_CAMERA}` undone, and so is the noise beside which they were trained.", "",
         f"Figures (training/noise_figures.py) of {of}:",
-        f"PSNR in dB, shift in code values, the rest as deviation from the analytic model, the worst of ISO {', '.join(f'{iso:g}' for iso in ISOS)}.", "",
+        "PSNR in dB, shift in code values, the rest as deviation from the analytic model, the worst of ISO "
+        f"{', '.join(f'{iso:g}' for iso in ISOS)}.", "",
         "| figure | |", "|---|---|", *(f"| {name} | {value} |" for name, value in result["figures"].items()),
         "", "## Trained on", "", *([note, ""] if note else []),
         "| file | sha256 |", "|---|---|", *(f"| {file} | {sha256} |" for file, sha256 in files), "",
