@@ -18,13 +18,13 @@ from lolblur_synth.recipe import DefocusConfig, NoiseConfig
 from lolblur_synth.stages import defocus, noise
 
 SIZE = (640, 1120)
-SEGMENTS = 6  # draws behind each line
+SEGMENTS = 3  # draws behind each line
 SHEET = {"raw-pg": (100, 800, 6400), "raw-eld": (100, 800, 6400), "cycleisp": (100, 800, 6400), "gaussian": (1, 4, 12)}
 CROP, ZOOM = 200, 2  # of the sheet, px
 CASES = {
-    "raw-pg": NoiseConfig(probability=1),
-    "raw-pg iso 1600": NoiseConfig(probability=1, iso=(1600, 1600)),
-    "raw-pg daylight": NoiseConfig(probability=1, white_balance="daylight"),
+    "raw-pg": NoiseConfig(probability=1, model="raw-pg"),
+    "raw-pg iso 1600": NoiseConfig(probability=1, model="raw-pg", iso=(1600, 1600)),
+    "raw-pg daylight": NoiseConfig(probability=1, model="raw-pg", white_balance="daylight"),
     "raw-eld": NoiseConfig(probability=1, model="raw-eld"),
     "cycleisp": NoiseConfig(probability=1, model="cycleisp"),
     "cycleisp iso 1600": NoiseConfig(probability=1, model="cycleisp", iso=(1600, 1600)),
@@ -95,7 +95,7 @@ def main() -> None:
     print(f"{'model':16} {'level':>5} " + " ".join(f"{key:>13}" for key in COLUMNS) + "  shift")
     bands = {key: "{:.2f}..{:.2f}".format(*realism.BANDS[key]) if key in realism.BANDS else "" for key in COLUMNS}
     print(f"{'published':16} {'':5} " + " ".join(f"{bands[key]:>13}" for key in COLUMNS) + "   0.20")
-    for clean in given or [scene(level, (SIZE[0] // 2, SIZE[1])) for level in (23, 30, 39)]:
+    for clean in given or [scene(level, (SIZE[0] // 2, SIZE[1] // 2)) for level in (23, 30, 39)]:
         for name, config in CASES.items():
             print(line(name, config, clean))
     clean = scene(30, SIZE)

@@ -194,7 +194,7 @@ def test_deviations_are_those_of_the_noise(monkeypatch):
     analytic = stage.apply
 
     def imitation(frames, config, drawn):
-        out = analytic(frames, NoiseConfig(probability=1.0), drawn)
+        out = analytic(frames, NoiseConfig(model="raw-pg", probability=1.0), drawn)
         return frames + (out - frames) / 2 if config.model == "cycleisp" else out
 
     monkeypatch.setattr(noise_figures.noise, "apply", imitation)
