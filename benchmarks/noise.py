@@ -1,14 +1,16 @@
 """Fingerprint of each noise model on dark frames, beside the bands of the published frames, and cost per frame.
 
-python benchmarks/noise.py              a smooth scene at mean levels 23, 30 and 39
-python benchmarks/noise.py FRAME.png …  dark frames of your own (sharp texture counts as noise)
+python benchmarks/noise.py                                  a smooth scene at mean levels 23, 30 and 39
+python benchmarks/noise.py FRAME.png … [--sheet SHEET.png]  dark frames of your own (sharp texture counts as noise);
+                                                            the sheet shows the first one at three ISO, model by model
 """
 
+import argparse
 import dataclasses
-import sys
 import time
 
 import cv2
+import numpy as np
 import torch
 
 from lolblur_synth import draw, frames, realism
@@ -16,12 +18,16 @@ from lolblur_synth.recipe import DefocusConfig, NoiseConfig
 from lolblur_synth.stages import defocus, noise
 
 SIZE = (640, 1120)
-SEGMENTS = 6  # draws behind each line
+SEGMENTS = 3  # draws behind each line
+SHEET = {"raw-pg": (100, 800, 6400), "raw-eld": (100, 800, 6400), "cycleisp": (100, 800, 6400), "gaussian": (1, 4, 12)}
+CROP, ZOOM = 200, 2  # of the sheet, px
 CASES = {
-    "raw-pg": NoiseConfig(probability=1),
-    "raw-pg iso 1600": NoiseConfig(probability=1, iso=(1600, 1600)),
-    "raw-pg daylight": NoiseConfig(probability=1, white_balance="daylight"),
+    "raw-pg": NoiseConfig(probability=1, model="raw-pg"),
+    "raw-pg iso 1600": NoiseConfig(probability=1, model="raw-pg", iso=(1600, 1600)),
+    "raw-pg daylight": NoiseConfig(probability=1, model="raw-pg", white_balance="daylight"),
     "raw-eld": NoiseConfig(probability=1, model="raw-eld"),
+    "cycleisp": NoiseConfig(probability=1, model="cycleisp"),
+    "cycleisp iso 1600": NoiseConfig(probability=1, model="cycleisp", iso=(1600, 1600)),
     "gaussian, iid": NoiseConfig(probability=1, model="gaussian", gray=0, sigma=(1, 1)),
     "poisson, iid": NoiseConfig(probability=1, model="poisson", gray=0, scale=(0.3, 0.3)),
 }
@@ -29,10 +35,10 @@ COLUMNS = ("sigma_red", "sigma_green", "sigma_blue", "luma_lag1", "luma_lag2", "
 COLUMNS += ("blue_to_green",)
 
 
-def scene(level: float) -> torch.Tensor:
+def scene(level: float, size: tuple[int, int]) -> torch.Tensor:
     """(1, 3, H, W) display: a saddle of light around a mean level in code values."""
-    y, x = torch.meshgrid(torch.linspace(-1, 1, SIZE[0]), torch.linspace(-1, 1, SIZE[1]), indexing="ij")
-    return (level / 255 * (1 + 0.2 * x * y)).expand(1, 3, *SIZE).contiguous()
+    y, x = torch.meshgrid(*(torch.linspace(-1, 1, side) for side in size), indexing="ij")
+    return (level / 255 * (1 + 0.2 * x * y)).expand(1, 3, *size).contiguous()
 
 
 def line(name: str, config: NoiseConfig, clean: torch.Tensor) -> str:
@@ -60,17 +66,39 @@ def cost(work) -> float:
     return 1000 * best
 
 
+def sheet(frame: torch.Tensor, path: str) -> None:
+    """A row a model, ISO (sigma for gaussian) rising to the right, the frame as it is at the left; the middle of it."""
+    top, left = ((side - CROP) // 2 // 2 * 2 for side in frame.shape[-2:])
+    frame = frame[..., top : top + CROP, left : left + CROP].contiguous()
+    rows = []
+    for model, levels in SHEET.items():
+        shown = [frame]
+        for level in levels:
+            config = NoiseConfig(model=model, probability=1, iso=(level,) * 2, sigma=(level,) * 2, gray=0,
+                                 white_balance="tungsten")  # fmt: skip
+            shown.append(noise.apply(frame, config, noise.draw(config, draw.rng(0, "sheet", "segment-0", "noise"))))
+        rows.append(np.hstack([frames.to_uint8(image[0]) for image in shown]))
+    picture = np.kron(np.vstack(rows), np.ones((ZOOM, ZOOM, 1), np.uint8))
+    cv2.imwrite(path, picture[..., ::-1])
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("frames", nargs="*")
+    parser.add_argument("--sheet")
+    options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    given = [frames.from_uint8(cv2.imread(path)[..., ::-1]) for path in sys.argv[1:]]
+    given = [frames.from_uint8(cv2.imread(path)[..., ::-1]) for path in options.frames]
+    if options.sheet:
+        sheet((given or [scene(30, SIZE)])[0], options.sheet)
     print(f"{'model':16} {'level':>5} " + " ".join(f"{key:>13}" for key in COLUMNS) + "  shift")
     bands = {key: "{:.2f}..{:.2f}".format(*realism.BANDS[key]) if key in realism.BANDS else "" for key in COLUMNS}
     print(f"{'published':16} {'':5} " + " ".join(f"{bands[key]:>13}" for key in COLUMNS) + "   0.20")
-    for clean in given or [scene(level) for level in (23, 30, 39)]:
+    for clean in given or [scene(level, (SIZE[0] // 2, SIZE[1] // 2)) for level in (23, 30, 39)]:
         for name, config in CASES.items():
             print(line(name, config, clean))
-    clean = scene(30)
+    clean = scene(30, SIZE)
     print(f"\ncost of a {SIZE[1]}x{SIZE[0]} frame, one thread, CPU ms")
     for name, config in CASES.items():
         drawn = noise.draw(config, draw.rng(0, "benchmark", "segment-0", "noise"))

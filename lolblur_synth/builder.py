@@ -190,14 +190,23 @@ def _plan_json(plan, recipe: Recipe) -> dict:
 
 
 def weights_of(recipe: Recipe) -> dict[str, str]:
-    """Stage -> sha256 of each network that the recipe uses."""
-    from lolblur_synth import weights
-    from lolblur_synth.models import sepconv
+    """sha256 of each file beside the videos that the pixels depend on: the networks, and a camera of the user's own.
+
+    Raises WeightsError, RecipeError.
+    """
+    from lolblur_synth import cameras, weights
+    from lolblur_synth.models import cycleisp, sepconv
 
     used = {} if "darken" in recipe.skip else {"darken": recipe.darken.weights}
     if "interpolate" not in recipe.skip and recipe.interpolate.method == "sepconv":
         used["interpolate"] = sepconv.required(recipe.interpolate)
-    return {stage: weights.sha256(weights.resolve(name)) for stage, name in used.items()}
+    hashes = {stage: weights.sha256(weights.resolve(name)) for stage, name in used.items()}
+    if "noise" in recipe.skip or recipe.noise.model in ("gaussian", "poisson", "none"):
+        return hashes
+    if recipe.noise.model == "cycleisp":
+        hashes |= {f"noise.{file.stem}": weights.sha256(file) for file in cycleisp.files(recipe.noise.weights)}
+    own = None if recipe.noise.camera == "auto" else cameras.sha256(recipe.noise.camera)
+    return hashes | ({"noise.camera": own} if own else {})
 
 
 def key(recipe: Recipe, clip, pair, weights: dict[str, str], device: str) -> str:

@@ -37,6 +37,7 @@ class Fingerprint:
     luma_lag1: float
     luma_lag2: float
     chroma_lag1: float  # of R - G
+    chroma_lag2: float
     red_green: float  # correlation
     green_blue: float
     blue_to_green: float  # sigma_blue / sigma_green
@@ -95,6 +96,7 @@ def describe(noise: np.ndarray, level: float, lost: float = 0.0) -> Fingerprint:
         of_luma[1] / of_luma[0],
         of_luma[2] / of_luma[0],
         of_chroma[1] / of_chroma[0],
+        of_chroma[2] / of_chroma[0],
         red_green / float(np.sqrt(variance[0] * variance[1])),
         green_blue / float(np.sqrt(variance[1] * variance[2])),
         float(np.sqrt(variance[2] / variance[1])),
@@ -132,6 +134,26 @@ def noise_level_function(clean: np.ndarray, noisy: np.ndarray, bins: int = 16) -
     index = np.minimum((clean * bins / 256).astype(int), bins - 1)
     full = [i for i in range(bins) if (index == i).sum() >= 100]
     return np.array([[clean[index == i].mean(), noise[index == i].std()] for i in full]).reshape(-1, 2)
+
+
+def blind_level_function(patches: np.ndarray, bins: int = 32) -> np.ndarray:
+    """As `noise_level_function`, of `flat_patches` (N, 16, 16, 3), clean image unknown; bins of at least 4 patches."""
+    level, grain = patches.mean(axis=(1, 2)).ravel(), without_surface(patches).var(axis=(1, 2)).ravel()
+    index = np.minimum((level * bins / 256).astype(int), bins - 1)
+    full = [i for i in range(bins) if (index == i).sum() >= 4]
+    kept = 1 - SURFACE_TERMS / PATCH**2
+    return np.array([[level[index == i].mean(), np.sqrt(grain[index == i].mean() / kept)] for i in full]).reshape(-1, 2)
+
+
+def level_function_distance(one: np.ndarray, other: np.ndarray) -> float | None:
+    """RMS difference of two noise-level functions, code values, where both are known; None where that is nowhere."""
+    if not len(one) or not len(other):
+        return None
+    low, high = max(one[0, 0], other[0, 0]), min(one[-1, 0], other[-1, 0])
+    if high < low:
+        return None
+    level = np.linspace(low, high, 32)
+    return float(np.sqrt(np.mean((np.interp(level, *one.T) - np.interp(level, *other.T)) ** 2)))
 
 
 def divergence(noise: np.ndarray, reference: np.ndarray, reach: float = 16.0) -> float:

@@ -266,10 +266,11 @@ class DefocusConfig:
 @dataclass(frozen=True)
 class NoiseConfig:
     model: str = option(
-        "raw-pg",
+        "cycleisp",
         "raw-pg: Poisson-Gaussian noise on a synthetic RGGB raw; raw-eld: photons, read and row noise, whole "
-        "code values; cycleisp: raw-pg through its networks; gaussian, poisson: on display values",
-        choices=("raw-pg", "raw-eld", "cycleisp", "gaussian", "poisson", "none"),
+        "code values; cycleisp: raw-pg through its networks; profile: raw-pg of the JSON file that noise.camera names; "
+        "gaussian, poisson: on display values",
+        choices=("raw-pg", "raw-eld", "cycleisp", "profile", "gaussian", "poisson", "none"),
         source="section 3.2: CycleISP (sRGB, RAW, noise, sRGB)",
     )
     probability: float = option(
@@ -290,8 +291,7 @@ class NoiseConfig:
     )
     camera: str = option(
         "auto",
-        "noise and colour constants: a bundled camera or a JSON file; auto: sony-rx10m4 for raw-pg, sony-a7s2 for "
-        "raw-eld",
+        "noise and colour constants: a bundled camera or a JSON file; auto: sony-a7s2 for raw-eld, else sony-rx10m4",
         source="section 4: the paper's camera is the RX10 IV",
     )
     white_balance: str = option(
@@ -317,7 +317,9 @@ class NoiseConfig:
         source="LEDNet's noise in training",
     )
     weights: str = option(
-        "", "cycleisp: folder of its three networks, rgb2raw_joint, ccm_joint and raw2rgb_joint (.safetensors or .pth)"
+        "cycleisp-lite",
+        "cycleisp: bundled weights, or a folder of its three networks, rgb2raw_joint, ccm_joint and raw2rgb_joint "
+        "(.safetensors or .pth)",
     )
     gray: float = option(
         0.3,

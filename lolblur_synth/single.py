@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lolblur_synth import draw, frames, images, video
+from lolblur_synth import bayer, draw, frames, images, video
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.kernels import exposure
 from lolblur_synth.pipeline import STAGES
@@ -44,13 +44,14 @@ class Source:
 
 
 def run(name: str, source: Path, target: Path, recipe: Recipe, bits: int = 8, limit: int | None = None,
-        overwrite: bool = False, curves: Path | None = None, progress: bool = False,
-        keep_mask: bool = False) -> tuple[int, dict]:  # fmt: skip
+        overwrite: bool = False, curves: Path | None = None, raws: Path | None = None, keep_mask: bool = False,
+        progress: bool = False) -> tuple[int, dict]:  # fmt: skip
     """Apply stage `name` to `source`, write to `target`; returns the number of frames written and the draw.
 
     limit: read at most this many frames. curves: folder for darken's luminance adjustment maps, 16-bit PNG.
-    progress: show a bar when there is a terminal. keep_mask: average writes the mean of clip_reverse's mask as well, to
-    target/mask, so that r can be drawn again: mean light + (r / 255, or the gain of hdr) * mean mask.
+    raws: folder for noise's synthetic raw, clean/NAME.dng and noisy/NAME.dng. progress: show a bar on a terminal.
+    keep_mask: average writes the mean of clip_reverse's mask as well, to target/mask, so that r can be drawn again:
+    mean light + (r / 255, or the gain of hdr) * mean mask.
     Raises InputError for input that cannot be used, UsageError for output that is in the way.
     """
     given = _open(source, recipe, limit)
@@ -78,6 +79,8 @@ def run(name: str, source: Path, target: Path, recipe: Recipe, bits: int = 8, li
         results = _average_and_mask(shown, drawn, recipe, target / "mask", overwrite)
     if curves is not None:
         results = _with_curves(results, _open(source, recipe, limit), config, drawn, curves)
+    if raws is not None:
+        results = _with_raws(results, _open(source, recipe, limit), config, drawn, recipe, raws, overwrite)
     names = given.names if name not in ("interpolate", "average") else (f"{i:06d}" for i in itertools.count())
     results = tqdm(results, unit="frame", disable=None if progress else True)
     written = _write(results, names, target, given, linear, bits, overwrite, _rate(name, given.fps, recipe))
@@ -214,10 +217,12 @@ def _defocus(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
 
 def _noise(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
     for number, frame in enumerate(shown):
-        fresh = noise.reseed(
-            drawn, draw.rng(recipe.dataset.seed, str(getattr(drawn, "seed", 0)), f"pair-{number}", "noise")
-        )
-        yield noise.apply(frame, config, fresh)
+        yield noise.apply(frame, config, _of_frame(drawn, number, recipe))
+
+
+def _of_frame(drawn: noise.Draw, number: int, recipe: Recipe) -> noise.Draw:
+    """The clip's noise level with the field of one frame."""
+    return noise.reseed(drawn, draw.rng(recipe.dataset.seed, str(drawn.seed), f"pair-{number}", "noise"))
 
 
 APPLY: dict[str, Step] = {
@@ -235,6 +240,19 @@ def _with_curves(results: Iterable[Tensor], again: Source, config, drawn, folder
         for curve, name, result in zip(curves, again.names, results, strict=False):
             images.write_png(folder / f"{name}.png", curve.expand(3, -1, -1).permute(1, 2, 0).numpy(), 16)
             yield result
+
+
+def _with_raws(results: Iterable[Tensor], given: Source, config, drawn: noise.Draw, recipe: Recipe, folder: Path,
+               overwrite: bool) -> Iterator[Tensor]:  # fmt: skip
+    """Pass `results` on, and write the raw of each source frame beside, without noise and with it."""
+    for number, (result, name, frame) in enumerate(zip(results, given.names, given.frames, strict=False)):
+        if drawn.applied:
+            both = noise.raw_pair(frame, config, _of_frame(drawn, number, recipe))
+            for kind, mosaic in zip(("clean", "noisy"), both, strict=True):
+                path = folder / kind / f"{name}.dng"
+                _refuse(path, overwrite)
+                bayer.write_dng(path, mosaic[0, 0].numpy(), noise.camera(config), drawn.gains, drawn.shot, drawn.read)
+        yield result
 
 
 def _rate(name: str, fps: float | None, recipe: Recipe) -> float:

@@ -26,13 +26,20 @@ SAFE_PICKLE = (2, 10)  # first torch whose weights_only unpickler has no known h
 WRAPPERS = ("params_ema", "params", "state_dict", "model")  # BasicSR, CycleISP, common training loops
 SPARE_BYTES = 64 << 20  # beside the weights a file may hold an optimiser, an average, a header
 COPIES = 8
+BUNDLED = Path(str(resources.files("lolblur_synth"))) / "weights"
 Rename = Callable[[str], str | None]
 
 
 def bundled() -> dict[str, Path]:
-    """The weights that come with the package, name -> file."""
-    folder = Path(str(resources.files("lolblur_synth"))) / "weights"
-    return {file.stem: file for file in sorted(folder.glob("*.safetensors"))}
+    """The weights that come with the package, name -> file; `cycleisp-lite/ccm_joint` is one of three in a folder."""
+    files = sorted(BUNDLED.rglob("*.safetensors"))
+    return {file.relative_to(BUNDLED).with_suffix("").as_posix(): file for file in files}
+
+
+def folder(name_or_path: str) -> Path:
+    """A bundled folder of several networks by its name, any other by its path; it need not be there."""
+    inside = BUNDLED / Path(name_or_path).name
+    return inside if name_or_path and inside.name == name_or_path and inside.is_dir() else Path(name_or_path)
 
 
 def resolve(name_or_path: str | Path) -> Path:

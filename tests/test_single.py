@@ -6,7 +6,8 @@ import pytest
 import torch
 from conftest import moving_street
 
-from lolblur_synth import images, video
+from lolblur_synth import bayer, cameras, frames, images, recipes, single, video
+from lolblur_synth.kernels import mosaic
 from lolblur_synth.recipe import STAGE_NAMES, DarkenConfig, InputConfig
 from lolblur_synth.stages import darken
 
@@ -123,6 +124,24 @@ def test_images_of_different_sizes_are_no_clip(folder, tmp_path, run):
     assert run("stage", "noise", mixed, tmp_path / "out").code == 0
 
 
+def test_the_raw_behind_the_noise_is_saved_as_dng(folder, tmp_path):
+    """The noisy one is the very raw of the frame that is written: developing the difference gives its noise."""
+    words = ["noise.model=raw-pg", "noise.probability=1", "noise.white_balance=tungsten", "noise.iso=400"]
+    recipe = recipes.override(recipes.load("lolblur"), words)
+    _, drawn = single.run("noise", folder, tmp_path / "out", recipe, 16, 2, raws=tmp_path / "raw")
+    assert sorted(file.relative_to(tmp_path / "raw").as_posix() for file in (tmp_path / "raw").rglob("*.dng")) == [
+        f"{kind}/shot_00{number}.dng" for kind in ("clean", "noisy") for number in range(2)]  # fmt: skip
+    clean, noisy = (bayer.read_dng(tmp_path / "raw" / kind / "shot_001.dng") for kind in ("clean", "noisy"))
+    grain = torch.from_numpy(noisy - clean)[None]
+    colours = mosaic.rgb_to_camera(cameras.load(cameras.PAPER_CAMERA).xyz_to_camera)
+    developed = mosaic.develop(grain, colours, (1.0, 1.0, 1.0))[0].permute(1, 2, 0).numpy()
+    before, after = (images.read_image(path / "shot_001.png") for path in (folder, tmp_path / "out"))
+    seen = (after > 0) & (after < 1) & (before < 1)
+    difference = (frames.srgb_to_light(torch.from_numpy(x)).numpy() for x in (after, before))
+    assert np.corrcoef(np.subtract(*difference)[seen], developed[seen])[0, 1] > 0.9
+    assert drawn["lamp"] == "tungsten"
+
+
 def test_without_input_and_output_the_sample_is_used_and_said(tmp_path, run):
     for _ in range(2):  # the default folder may be written again
         done = run("stage", "darken", "--exposure", "0.2", "--frames", "2", cwd=tmp_path)
@@ -141,6 +160,9 @@ def test_without_input_and_output_the_sample_is_used_and_said(tmp_path, run):
     (["darken", "{folder}/shot_000.png", "{out}", "--weights", "nothing.pth"], 2, "no such weights"),
     (["darken", "--exposure", "0"], 4, "outside"),
     (["noise", "{folder}", "{out}", "--save-curves", "{out}"], 2, "only darken"),
+    (["noise", "{folder}", "{out}", "--probability", "1", "--iso", "100:25600"], 4, "outside the table"),
+    (["noise", "{folder}", "{out}", "--probability", "1", "--model", "gaussian", "--save-raw", "{out}"], 2, "no raw"),
+    (["defocus", "{folder}", "{out}", "--probability", "1", "--radius", "20"], 2, "larger than the frame"),
 ])  # fmt: skip
 def test_what_can_be_wrong(words, code, expected, folder, tmp_path, run):
     done = run("stage", *[word.format(folder=folder, out=tmp_path / "out") for word in words])

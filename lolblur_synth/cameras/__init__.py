@@ -1,6 +1,7 @@
 """Camera constants as data, one JSON file each, with its source. A user's own file works the same way.
 
 name, source         words
+levels               black and white of its raw files, code values; a file without them has 512 and 16383
 xyz_to_camera        (3, 3) colour matrix; a file without one uses the paper's camera
 white_balance        lamp -> multipliers of R, G, B
 poisson_gaussian     rows {iso, a, b}: variance a x + b of a raw value x in 0..1; a and b a number, or one each for
@@ -10,6 +11,7 @@ physical             the model of ELD (Wei 2020): full_scale (code values), elec
                      (code values), and the shapes lambda of its Tukey distribution
 """
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import cache
@@ -26,6 +28,7 @@ PAPER_CAMERA = "sony-rx10m4"
 @dataclass(frozen=True)
 class Camera:
     name: str
+    levels: tuple[int, int]
     xyz_to_camera: tuple
     white_balance: dict
     poisson_gaussian: tuple = ()
@@ -36,6 +39,12 @@ def names() -> tuple[str, ...]:
     """The bundled cameras."""
     files = (entry.name for entry in resources.files(__package__).iterdir())
     return tuple(sorted(name.removesuffix(".json") for name in files if name.endswith(".json")))
+
+
+def sha256(name: str) -> str | None:
+    """Of a user's own JSON file, as hex; None for a bundled camera, which is as the version of the package."""
+    load(name)
+    return hashlib.sha256(Path(name).read_bytes()).hexdigest() if name.endswith(".json") else None
 
 
 @cache
@@ -59,8 +68,12 @@ def _checked(name: str, data: dict) -> Camera:
         if "xyz_to_camera" not in data:
             paper = load(PAPER_CAMERA)
             data = {"xyz_to_camera": paper.xyz_to_camera, "white_balance": paper.white_balance} | data
+        black, white = (int(level) for level in data.get("levels", (512, 16383)))
+        if not 0 <= black < white < 1 << 14:
+            raise ValueError("levels are black < white, of 14 bits")
         matrix = np.array(data["xyz_to_camera"], float).reshape(3, 3)
-        lamps = {lamp: tuple(np.array(gains, float).reshape(3)) for lamp, gains in data["white_balance"].items()}
+        white_balance = data["white_balance"].items()
+        lamps = {lamp: tuple(np.array(gains, float).reshape(3).tolist()) for lamp, gains in white_balance}
         rows = tuple(
             (
                 float(row["iso"]),
@@ -81,4 +94,4 @@ def _checked(name: str, data: dict) -> Camera:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else f"is malformed: {error}"
         raise RecipeError(f"noise.camera: {name} {what}", "compare a bundled camera") from None
-    return Camera(str(data.get("name", name)), tuple(map(tuple, matrix)), lamps, rows, physical)
+    return Camera(str(data.get("name", name)), (black, white), tuple(map(tuple, matrix)), lamps, rows, physical)

@@ -120,7 +120,7 @@ def weights_ls():
     from lolblur_synth import weights
 
     for name, path in sorted(weights.bundled().items()):
-        click.echo(f"{name:14} {path.stat().st_size / 1e3:7.0f} kB  {weights.sha256(name)}")
+        click.echo(f"{name:28} {path.stat().st_size / 1e3:7.0f} kB  {weights.sha256(name)}")
 
 
 @weights_group.command("check")

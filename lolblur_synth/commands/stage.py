@@ -57,8 +57,16 @@ def _add_stage(name: str) -> None:
         help="Write the mean of clip-reverse's mask as well, to OUTPUT/mask, so that r can be drawn again "
         "(average only; of display frames).",
     )
+    @click.option(
+        "--save-raw",
+        hidden=name != "noise",
+        type=click.Path(path_type=Path),
+        help="Folder for the synthetic raw, clean/ and noisy/, 16-bit Bayer DNG (noise only; not gaussian, poisson).",
+    )
     @click.pass_obj
-    def command(style, input, output, recipe, seed, bits, fps, frames, overwrite, save_curves, keep_mask, **values):
+    def command(
+        style, input, output, recipe, seed, bits, fps, frames, overwrite, save_curves, keep_mask, save_raw, **values
+    ):
         words = (
             opt.config_overrides(name, values)
             + ([f"input.fps={fps}"] if fps else [])
@@ -72,8 +80,9 @@ def _add_stage(name: str) -> None:
             click.echo(f"{'the bundled sample' if input is None else source} -> {target}", err=True)
         replace = overwrite or output is None  # the default folder is ours to write again
         written, draw = single.run(
-            name, source, target, settings, int(bits), frames, replace, save_curves, style == "human", keep_mask
-        )
+            name, source, target, settings, int(bits), frames, replace, save_curves, save_raw, keep_mask,
+            progress=style == "human",
+        )  # fmt: skip
         if style == "human":
             click.echo(f"{written} frames in {opt.printable(str(target))}" + (f"; {draw}" if draw else ""))
         return 0

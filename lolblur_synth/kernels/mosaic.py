@@ -64,5 +64,10 @@ def develop(planes: Tensor, to_camera: np.ndarray, gains: tuple[float, float, fl
     return F.pixel_shuffle(F.conv2d(F.pad(planes, (1, 1, 1, 1), mode="replicate"), _like(weight, planes)), 2)
 
 
+def balance(gains: tuple[float, float, float], like: Tensor) -> Tensor:
+    """(4, 1, 1): the white balance multiplier of each plane."""
+    return torch.tensor([gains[colour] for colour in PLANE_COLOUR], dtype=like.dtype, device=like.device).view(4, 1, 1)
+
+
 def _like(weight: np.ndarray, frames: Tensor) -> Tensor:
     return torch.from_numpy(weight.astype(np.float32)).to(frames.device)

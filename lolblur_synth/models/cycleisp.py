@@ -6,27 +6,34 @@ Raw2Rgb      (N, 4, H/2, W/2) raw, and the gate  -> (N, 3, H, W) display sRGB, a
 
 H and W are even. The default size is the published one: 96 features, 3,143,109, 1,084,419 and 3,244,110 parameters, and
 the names of its checkpoints, among them a PReLU that every block of a network shares and a convolution that nothing
-uses. `LITE` is the size for a CPU. The networks are our own reading of the paper; no code or weights of it are here.
+uses. `LITE` are the sizes for a CPU. The networks are our own reading of the paper; no code or weights of it are here.
+
+The raw of networks that `train-noise` made is white-balanced, so that white is 1 in each plane, and companded by the
+sRGB curve. The lamp then acts outside of them, as one factor a plane, and one training serves every lamp; and the few
+features of `LITE` need not learn how steep a display curve is at black.
 """
 
 import functools
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lolblur_synth import frames as fr
 from lolblur_synth import weights
 from lolblur_synth.errors import InputError, WeightsError
 
 REDUCTION = 8  # of the channel gate
 BLUR_SIGMA, BLUR_SIZE = 12, 21  # px; the colour branch sees no detail
-LITE = {"features": 16, "groups": 2, "blocks": 2}
 FILES = ("rgb2raw_joint", "ccm_joint", "raw2rgb_joint")  # as the authors name them
+OUR_RAW = "white-balanced, sRGB-companded"  # as the header of a file says; the authors' is that of the sensor
+LITE = tuple({"features": 16, "groups": groups, "blocks": blocks} for groups, blocks in ((1, 1), (1, 1), (2, 2)))
 
 
 class SpatialGate(nn.Module):
-    """Where to look: the maximum and the mean over channels, one convolution, one sigmoid."""
+    """Where to look: the maximum and the mean over channels, one convolution, one sigmoid. (N, 1, H, W), 0..1."""
 
     def __init__(self):
         super().__init__()
@@ -34,11 +41,11 @@ class SpatialGate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         seen = torch.cat((x.amax(1, keepdim=True), x.mean(1, keepdim=True)), 1)
-        return x * torch.sigmoid(self.spatial["conv"](seen))
+        return torch.sigmoid(self.spatial["conv"](seen))
 
 
 class ChannelGate(nn.Module):
-    """What to look at: the mean of each channel through a bottleneck (squeeze and excitation)."""
+    """What to look at: the mean of each channel through a bottleneck (squeeze, excitation). (N, F, 1, 1), 0..1."""
 
     def __init__(self, features: int):
         super().__init__()
@@ -46,11 +53,11 @@ class ChannelGate(nn.Module):
         self.conv_du = nn.Sequential(nn.Conv2d(features, narrow, 1), nn.ReLU(), nn.Conv2d(narrow, features, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * torch.sigmoid(self.conv_du(x.mean((2, 3), keepdim=True)))
+        return torch.sigmoid(self.conv_du(x.mean((2, 3), keepdim=True)))
 
 
 class DualAttentionBlock(nn.Module):
-    """DAB (Fig. 3): two convolutions, the two gates side by side, joined, added to the input."""
+    """DAB (Fig. 3): two convolutions, the two gates side by side, joined by a 1x1 convolution, added to the input."""
 
     def __init__(self, features: int, activation: nn.Module):
         super().__init__()
@@ -60,8 +67,11 @@ class DualAttentionBlock(nn.Module):
         self.conv1x1 = nn.Conv2d(2 * features, features, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The 1x1 convolution of both halves, each on its own: joining them first takes a sixth of the time."""
         inner = self.body(x)
-        return x + self.conv1x1(torch.cat((self.SA(inner), self.CA(inner)), 1))
+        spatial, channel = self.conv1x1.weight.chunk(2, dim=1)
+        x = torch.addcmul(x, F.conv2d(inner, spatial), self.SA(inner))
+        return x + F.conv2d(inner * self.CA(inner), channel, self.conv1x1.bias)
 
 
 class RecursiveResidualGroup(nn.Module):
@@ -109,7 +119,9 @@ class ColorBranch(nn.Module):
         reach = BLUR_SIZE // 2
         if min(display.shape[-2:]) <= reach:
             raise InputError(f"cycleisp: frames need more than {reach} px a side", "use larger frames", "shape")
-        blurred = self.blur(F.pad(display, (reach,) * 4, mode="reflect"))
+        column, row = (self.blur.weight.sum(axis, keepdim=True) for axis in (3, 2))  # a Gaussian of sum 1 is separable
+        blurred = F.pad(display, (reach,) * 4, mode="reflect")
+        blurred = F.conv2d(F.conv2d(blurred, column, groups=3), row, groups=3)
         return torch.sigmoid(self.tail(self.body(F.max_pool2d(self.head(blurred), 2))))
 
 
@@ -132,30 +144,56 @@ class Raw2Rgb(nn.Module):
         return F.pixel_shuffle(self.tail_rgb(self.tail(x)), 2)
 
 
-@functools.lru_cache(maxsize=1)
-def load(folder: str) -> tuple[Rgb2Raw, ColorBranch, Raw2Rgb]:
-    """The three networks from the three FILES of a folder, .safetensors or the authors' .pth, ready to run.
+class Networks(NamedTuple):
+    rgb2raw: Rgb2Raw
+    colour: ColorBranch
+    raw2rgb: Raw2Rgb
+    ours: bool  # their raw is OUR_RAW
 
-    A .safetensors whose header says {"size": {features, groups, blocks}} has that size, any other file the published
-    one. WeightsError: a file is missing, malformed, or of another network.
-    """
-    networks = []
-    for network, name in zip((Rgb2Raw, ColorBranch, Raw2Rgb), FILES, strict=True):
-        files = [file for suffix in (".safetensors", ".pth") if (file := Path(folder) / (name + suffix)).is_file()]
-        if not folder or not files:
+    def raw(self, display: Tensor) -> Tensor:
+        """(N, 3, H, W) display -> (N, 4, H/2, W/2) linear raw, 0..1; white-balanced if `ours`."""
+        planes = self.rgb2raw(display).clamp(0, 1)
+        return fr.srgb_to_light(planes) if self.ours else planes
+
+    def develop(self, raw: Tensor, gate: Tensor) -> Tensor:
+        """The way back: such raw, with noise or without, and the gate of `colour` -> (N, 3, H, W) display."""
+        return self.raw2rgb(fr.light_to_srgb(raw) if self.ours else raw, gate)
+
+
+def files(folder: str) -> tuple[Path, Path, Path]:
+    """The three FILES of a folder, .safetensors or the authors' .pth; or of bundled weights, by name. WeightsError."""
+    where = weights.folder(folder)
+    found = []
+    for name in FILES:
+        there = [file for suffix in (".safetensors", ".pth") if (file := where / (name + suffix)).is_file()]
+        if not there:
             raise WeightsError(
                 f"noise.weights: no {name}.pth or .safetensors in {folder or 'an unnamed folder'}",
                 f"set noise.weights to a folder with {', '.join(FILES)}, or use noise.model=raw-pg",
             )
-        size = weights.about(files[0]).get("size", {})
-        if not set(size) <= set(LITE) or not all(
-            isinstance(value, int) and 0 < value <= 512 for value in size.values()
-        ):
-            raise WeightsError(f"{files[0]}: its header asks for a network of size {size}", "train the weights again")
+        found.append(there[0])
+    return tuple(found)
+
+
+@functools.lru_cache(maxsize=1)
+def load(folder: str) -> Networks:
+    """The three networks of `files`, ready to run.
+
+    A .safetensors whose header says {"size": {features, groups, blocks}} has that size, any other file the published
+    one. WeightsError: a file is missing, malformed, or of another network.
+    """
+    networks, ours = [], []
+    for network, file in zip((Rgb2Raw, ColorBranch, Raw2Rgb), files(folder), strict=True):
+        about = weights.about(file)
+        size = about.get("size", {})
+        known = isinstance(size, dict) and set(size) <= set(LITE[0])
+        if not known or not all(isinstance(value, int) and 0 < value <= 512 for value in size.values()):
+            raise WeightsError(f"{file}: its header asks for a network of size {size}", "train the weights again")
         module = network(**size)
-        weights.load(module, files[0])
-        networks.append(module.eval().requires_grad_(False))
-    return tuple(networks)
+        weights.load(module, file)
+        networks.append(module.eval().requires_grad_(False).to(memory_format=torch.channels_last))
+        ours.append(about.get("raw") == OUR_RAW)
+    return Networks(*networks, all(ours))
 
 
 def _conv(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:

@@ -15,12 +15,14 @@ of a real sensor; the result is clipped once. A saturated pixel has no noise (RS
 night the white balance amplifies blue three times: that is where the blue grain of night photographs comes from.
 
 cycleisp puts the three networks of CycleISP in the place of the analytic camera: the same noise on the raw that they
-predict, and the difference of developing it with and without.
+predict, and the difference of developing it with and without. Their raw is white-balanced, so the lamp is one factor a
+plane; the raw of the authors' own checkpoints is that of the sensor, and knows no lamp.
 
 gaussian and poisson are noise on display values, independent from pixel to pixel, as LEDNet adds it in training.
 """
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +33,7 @@ from torch.nn import functional as F
 from lolblur_synth import cameras
 from lolblur_synth import frames as fr
 from lolblur_synth.draw import field, seed_of
-from lolblur_synth.errors import RecipeError
+from lolblur_synth.errors import RecipeError, UsageError
 from lolblur_synth.kernels import mosaic, sensor
 from lolblur_synth.models import cycleisp
 from lolblur_synth.recipe import NoiseConfig
@@ -70,14 +72,12 @@ def draw(config: NoiseConfig, rng: np.random.Generator) -> Draw:
         if config.model == "gaussian":
             return Draw(True, seed, sigma=float(rng.uniform(*config.sigma)), gray=gray)
         return Draw(True, seed, scale=float(rng.uniform(*config.scale)), gray=gray)
-    camera = _camera(config)
-    iso = float(np.exp(rng.uniform(*np.log(config.iso))))
+    used = camera(config)
+    iso = float(np.exp(rng.uniform(*np.log(config.iso))).clip(*config.iso))
     level = _physical_level if config.model == "raw-eld" else _poisson_gaussian_level
-    drawn = Draw(True, seed, iso, **level(camera, iso, config, rng))
-    if config.model == "cycleisp":  # its networks know no lamp
-        return drawn
-    lamp = _lamp(camera, config, rng)
-    return dataclasses.replace(drawn, lamp=lamp, gains=camera.white_balance[lamp])
+    drawn = Draw(True, seed, iso, **level(used, iso, config, rng))
+    lamp = _lamp(used, config, rng)
+    return dataclasses.replace(drawn, lamp=lamp, gains=used.white_balance[lamp])
 
 
 def reseed(draw: Draw, rng: np.random.Generator) -> Draw:
@@ -92,10 +92,8 @@ def apply(frames: Tensor, config: NoiseConfig, draw: Draw) -> Tensor:
     fr.check(frames, "noise")
     if config.model in ("gaussian", "poisson"):
         return _on_display(frames, config, draw)
-    if config.model == "cycleisp":
-        return torch.cat(
-            [_through_networks(frame[None], config, draw, field(draw.seed + i)) for i, frame in enumerate(frames)]
-        )
+    if config.model == "cycleisp":  # one frame at a time, for memory
+        return torch.cat([_through_networks(*one) for one in _one_by_one(frames, config, draw)])
     light = fr.srgb_to_light(frames)
     _, noise = _raw(frames, light, config, draw)
     light += mosaic.develop(noise, _colours(config), draw.gains)[..., : frames.shape[-2], : frames.shape[-1]]
@@ -105,10 +103,17 @@ def apply(frames: Tensor, config: NoiseConfig, draw: Draw) -> Tensor:
 def raw_pair(frames: Tensor, config: NoiseConfig, draw: Draw) -> tuple[Tensor, Tensor]:
     """The synthetic RGGB mosaics behind `apply`, clean and noisy: two (T, 1, H, W) float32, 0..1 and a little beyond.
 
-    Only for raw-pg and raw-eld; H and W rounded up to even.
+    Of the sensor: not white-balanced, `draw.gains` do that. H and W rounded up to even. UsageError: gaussian and
+    poisson have no raw.
     """
     fr.check(frames, "noise")
-    planes, noise = _raw(frames, fr.srgb_to_light(frames), config, draw)
+    if config.model in ("gaussian", "poisson"):
+        raise UsageError(f"noise: {config.model} is noise on display values, it has no raw", "use --model raw-pg")
+    if config.model == "cycleisp":
+        pairs = [_network_raw(*one) for one in _one_by_one(frames, config, draw)]
+        planes, noise = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+    else:
+        planes, noise = _raw(frames, fr.srgb_to_light(frames), config, draw)
     return F.pixel_shuffle(planes, 2), F.pixel_shuffle(planes + noise, 2)
 
 
@@ -119,7 +124,7 @@ def _raw(frames: Tensor, light: Tensor, config: NoiseConfig, draw: Draw) -> tupl
     if config.model == "raw-eld":
         noise = sensor.physical(
             planes,
-            _camera(config).physical["full_scale"],
+            camera(config).physical["full_scale"],
             draw.electron,
             draw.read_noise,
             draw.row_noise,
@@ -131,15 +136,42 @@ def _raw(frames: Tensor, light: Tensor, config: NoiseConfig, draw: Draw) -> tupl
     return planes, noise.masked_fill_(_saturated(frames), 0)
 
 
+def _one_by_one(frames: Tensor, config: NoiseConfig, draw: Draw) -> Iterator[tuple[Tensor, NoiseConfig, Draw]]:
+    """Each frame with a noise field of its own."""
+    for number, frame in enumerate(frames):
+        yield frame[None], config, dataclasses.replace(draw, seed=draw.seed + number)
+
+
 @torch.inference_mode()
-def _through_networks(frame: Tensor, config: NoiseConfig, draw: Draw, rng: np.random.Generator) -> Tensor:
-    """One frame, for memory: its raw as CycleISP sees it, developed with and without noise; the difference is added."""
-    rgb2raw, colour, raw2rgb = (network.to(frame.device) for network in cycleisp.load(config.weights))
-    even = _even(frame)
-    planes, gate = rgb2raw(even).clamp(0, 1), colour(even)
-    noise = sensor.poisson_gaussian(planes, draw.shot, draw.read, rng).masked_fill_(_saturated(frame), 0)
-    residual = (raw2rgb(planes + noise, gate) - raw2rgb(planes, gate))[..., : frame.shape[-2], : frame.shape[-1]]
+def _through_networks(frame: Tensor, config: NoiseConfig, draw: Draw) -> Tensor:
+    """One frame; its raw as CycleISP sees it, developed with and without noise; the difference is added."""
+    networks = _networks(frame, config)
+    balance = _balance(networks, draw, frame)
+    planes, noise = (part * balance for part in _network_raw(frame, config, draw))
+    gate = networks.colour(_even(frame))
+    clean, noisy = networks.develop(torch.cat((planes, planes + noise)), gate).split(1)
+    residual = (noisy - clean)[..., : frame.shape[-2], : frame.shape[-1]]
     return torch.where(frame >= 1, frame, (frame + residual).clamp(0, 1))
+
+
+@torch.inference_mode()
+def _network_raw(frame: Tensor, config: NoiseConfig, draw: Draw) -> tuple[Tensor, Tensor]:
+    """As `_raw`: the sensor's packed planes that Rgb2Raw predicts for one frame, and their noise."""
+    networks = _networks(frame, config)
+    planes = networks.raw(_even(frame)) / _balance(networks, draw, frame)
+    noise = sensor.poisson_gaussian(planes, draw.shot, draw.read, field(draw.seed))
+    return planes, noise.masked_fill_(_saturated(frame), 0)
+
+
+def _networks(frame: Tensor, config: NoiseConfig) -> cycleisp.Networks:
+    networks = cycleisp.load(config.weights)
+    for network in networks[:3]:
+        network.to(frame.device)
+    return networks
+
+
+def _balance(networks: cycleisp.Networks, draw: Draw, like: Tensor) -> Tensor:
+    return mosaic.balance(draw.gains if networks.ours else (1.0, 1.0, 1.0), like)
 
 
 def _saturated(frames: Tensor) -> Tensor:
@@ -204,12 +236,15 @@ def _check_iso(camera: cameras.Camera, config: NoiseConfig, low: float, high: fl
         )
 
 
-def _camera(config: NoiseConfig) -> cameras.Camera:
+def camera(config: NoiseConfig) -> cameras.Camera:
+    """The camera whose constants a config uses. RecipeError: there is none, or its file is broken."""
+    if config.model == "profile" and not config.camera.endswith(".json"):
+        raise RecipeError("noise.model: profile needs a noise profile", "set noise.camera to its .json file")
     return cameras.load(DEFAULT_CAMERA[config.model] if config.camera == "auto" else config.camera)
 
 
 def _colours(config: NoiseConfig) -> np.ndarray:
-    return mosaic.rgb_to_camera(_camera(config).xyz_to_camera)
+    return mosaic.rgb_to_camera(camera(config).xyz_to_camera)
 
 
 def _even(frames: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
-"""What the darkening network is trained on: crops of the lightness of photographs and video frames, much reduced."""
+"""What the synthesis networks are trained on: photographs and video frames; for the darkening network, crops of their
+lightness, much reduced."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,31 +32,41 @@ class Picture:
     lightness: np.ndarray  # (h, w) float32, L* / 100, the shorter side `size` long
 
 
-def pictures(paths: Sequence[str | Path], size: int, frames_per_video: int) -> list[Picture]:
+def stills(paths: Sequence[str | Path], frames_per_video: int) -> Iterator[tuple[str, str, np.ndarray]]:
     """Every image, and `frames_per_video` frames spread evenly over every video, at or under `paths`.
 
-    Each is reduced to `size` on its shorter side by averaging the lightness of areas. Raises InputError for a file that
-    cannot be read and where there is none.
+    Yields name, sha256 of the file, (H, W, 3) float32 display RGB, 0..1. Raises InputError for a file that cannot be
+    read and where there is none.
     """
-    found = []
     files = [Path(path) for path in paths]
     for file in files:
-        if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file():
-            found.append(_photo(file, size))
-    inputs, refused = find([file for file in files if file.suffix.lower() not in IMAGE_SUFFIXES])
+        if not file.exists():
+            raise InputError(f"{file}: no such file or folder", "check the path", "missing")
+    inputs, refused = find([file for file in files if not _is_photo(file)])
+    photos = [file for file in files if _is_photo(file)]
+    none = not photos
+    yield from (_photo(file) for file in photos)
     for source in inputs:
+        none = False
         if source.kind == "images":
-            found += [_photo(file, size) for file in image_files(source.path)]
+            yield from (_photo(file) for file in image_files(source.path))
         else:
-            found += _stills(source, size, frames_per_video)
+            yield from _frames(source, frames_per_video)
     sequences = {source.path for source in inputs if source.kind == "images"}
     for top in (file.absolute() for file in files if file.is_dir()):  # images that lie among videos are no sequence
         folders = [top, *sorted(path for path in top.rglob("*") if path.is_dir())]
-        found += [_photo(file, size) for folder in folders if folder not in sequences for file in image_files(folder)]
-    if not found:
+        for file in (file for folder in folders if folder not in sequences for file in image_files(folder)):
+            none = False
+            yield _photo(file)
+    if none:
         why = refused[0].message if refused else "there is no image and no video in it"
         raise InputError(why, "give folders of well-exposed photographs or videos", "no-input")
-    return found
+
+
+def pictures(paths: Sequence[str | Path], size: int, frames_per_video: int) -> list[Picture]:
+    """The `stills`, each reduced to `size` on its shorter side by averaging the lightness of areas."""
+    found = stills(paths, frames_per_video)
+    return [Picture(name, sha256, _reduced(pixels, size)) for name, sha256, pixels in found]
 
 
 def well_exposed(inputs: Sequence[str | Path], size: int, frames_per_video: int) -> list[Picture]:
@@ -68,21 +79,22 @@ def well_exposed(inputs: Sequence[str | Path], size: int, frames_per_video: int)
     return bright
 
 
-def _photo(file: Path, size: int) -> Picture:
-    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-    return Picture(file.name, sha256, _reduced(read_image(file), size))
+def _is_photo(file: Path) -> bool:
+    return file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
 
 
-def _stills(source: Input, size: int, count: int) -> list[Picture]:
+def _photo(file: Path) -> tuple[str, str, np.ndarray]:
+    return file.name, hashlib.sha256(file.read_bytes()).hexdigest(), read_image(file)
+
+
+def _frames(source: Input, count: int) -> Iterator[tuple[str, str, np.ndarray]]:
     # A rate is given because slow motion and image sequences may lack one, and it does not matter here.
     video = probe(source, InputConfig(), fps=30.0)
     wanted = {int(index) for index in np.linspace(0, video.frames - 1, count)}
     sha256 = digest(source)
-    return [
-        Picture(f"{source.name} frame {index}", sha256, _reduced(frame, size))
-        for index, frame in enumerate(read(video))
-        if index in wanted
-    ]
+    for index, frame in enumerate(read(video)):
+        if index in wanted:
+            yield f"{source.name} frame {index}", sha256, frame
 
 
 def _reduced(pixels: np.ndarray, size: int) -> np.ndarray:

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from lolblur_synth import draw as dr
-from lolblur_synth import weights
+from lolblur_synth import frames as fr
+from lolblur_synth import realism, weights
 from lolblur_synth.errors import InputError, WeightsError
 from lolblur_synth.models import cycleisp
 from lolblur_synth.recipe import NoiseConfig
@@ -117,6 +118,70 @@ def test_odd_frames_are_refused(shape):
         cycleisp.Rgb2Raw(**TINY)(torch.rand(shape))
     with pytest.raises(InputError, match="more than 10"):
         cycleisp.ColorBranch(**TINY)(torch.rand(1, 3, 8, 8))
+
+
+def test_the_blur_is_the_one_of_the_checkpoint():
+    """It runs as a column and a row."""
+    colour, display = cycleisp.ColorBranch(**TINY), torch.rand(1, 3, 40, 44)
+    padded = torch.nn.functional.pad(display, (10,) * 4, mode="reflect")
+    seen = []
+    colour.head.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    with torch.inference_mode():
+        colour(display)
+        torch.testing.assert_close(seen[0], colour.blur(padded), atol=1e-5, rtol=0)
+
+
+def test_a_block_is_that_of_the_paper():
+    """Both gates on the features, side by side, joined by the 1x1 convolution, added to the input (Fig. 3)."""
+    torch.manual_seed(0)
+    block, x = cycleisp.DualAttentionBlock(8, torch.nn.PReLU(8)), torch.rand(2, 8, 6, 6)
+    with torch.inference_mode():
+        inner = block.body(x)
+        joined = torch.cat((inner * block.SA(inner), inner * block.CA(inner)), 1)
+        torch.testing.assert_close(block(x), x + block.conv1x1(joined), atol=1e-6, rtol=1e-5)
+
+
+def test_our_raw_is_balanced_and_companded_and_the_authors_is_not(tiny):
+    """The same networks under either header: a lamp acts on ours alone, and the curve stands between."""
+    frames, config = torch.rand(1, 3, 32, 32) * 0.3, config_of(tiny)
+    drawn = noise.Draw(True, 1, gains=(2.0, 1.0, 4.0), shot=(1e-9,) * 3, read=(0.0,) * 3)
+    sensor, _ = noise.raw_pair(frames, config, drawn)
+    theirs = cycleisp.load(str(tiny))
+    torch.testing.assert_close(sensor, torch.pixel_shuffle(theirs.raw(frames), 2))
+    for network, name in zip(NETWORKS, cycleisp.FILES, strict=True):
+        weights.load(module := network(**TINY), tiny / f"{name}.safetensors")
+        weights.save(module, tiny / f"{name}.safetensors", {"size": TINY, "raw": cycleisp.OUR_RAW})
+    cycleisp.load.cache_clear()
+    ours = torch.nn.functional.pixel_unshuffle(noise.raw_pair(frames, config, drawn)[0], 2)
+    expected = fr.srgb_to_light(theirs.raw(frames)) / torch.tensor([2.0, 1.0, 1.0, 4.0]).view(4, 1, 1)
+    torch.testing.assert_close(ours, expected)
+
+
+@pytest.fixture(scope="module")
+def lite():
+    return NoiseConfig(model="cycleisp", probability=1.0)
+
+
+@pytest.mark.parametrize("level", [23, 30, 39])
+def test_the_bundled_networks_have_the_published_fingerprint(lite, level):
+    for segment in range(2):
+        drawn = noise.draw(lite, dr.rng(0, "video", f"segment-{segment}", "noise"))
+        clean = torch.full((1, 3, 384, 512), level / 255)
+        noisy = noise.apply(clean, lite, drawn)
+        assert not realism.misses(realism.fingerprint(fr.to_uint8(noisy[0])))
+        free = (noisy > 0) & (noisy < 1)
+        for channel in range(3):
+            assert abs((noisy - clean)[:, channel][free[:, channel]].mean().item()) * 255 < 0.2
+
+
+def test_the_bundled_networks_bring_a_photograph_back(lite):
+    """Held-out pictures are on the card; this one is not a photograph either, but must not come out as another."""
+    y, x = np.mgrid[:128, :160]
+    scene = np.stack([0.4 + 0.3 * np.sin(x / 9) * np.cos(y / 7), 0.3 + 0.001 * x, 0.2 + 0.002 * y]).astype(np.float32)
+    frames, networks = torch.from_numpy(scene)[None], cycleisp.load(lite.weights)
+    with torch.inference_mode():
+        back = networks.develop(networks.raw(frames), networks.colour(frames))
+    assert -10 * torch.log10((back - frames).square().mean()) > 36
 
 
 def config_of(folder, **options) -> NoiseConfig:

@@ -10,7 +10,7 @@ import torch
 from lolblur_synth import cameras, realism
 from lolblur_synth import draw as dr
 from lolblur_synth import frames as fr
-from lolblur_synth.errors import InputError, RecipeError
+from lolblur_synth.errors import InputError, RecipeError, UsageError
 from lolblur_synth.kernels import mosaic, sensor
 from lolblur_synth.recipe import NoiseConfig
 from lolblur_synth.stages import noise
@@ -242,6 +242,7 @@ def test_a_profile_file_is_a_camera(tmp_path):
         '{"poisson_gaussian": [{"iso": 1, "a": -1, "b": 0}]}',
         '{"poisson_gaussian": [{"iso": 2, "a": 1, "b": 0}, {"iso": 1, "a": 1, "b": 0}]}',
         '{"poisson_gaussian": [{"iso": 1, "a": 1, "b": 0}], "xyz_to_camera": [1, 2]}',
+        '{"poisson_gaussian": [{"iso": 1, "a": 1, "b": 0}], "levels": [512, 70000]}',
         '{"physical": {"full_scale": 100, "lines": []}}',
         '{"physical": {"lines": [{"iso": [1, 2]}]}}',
     ],
@@ -252,6 +253,21 @@ def test_broken_profiles_are_one_clear_line(tmp_path, content):
     with pytest.raises(RecipeError, match="broken.json") as error:
         draw_of(config_of(camera=str(profile)))
     assert error.value.hint and "\n" not in str(error.value)
+
+
+def test_the_profile_model_is_raw_pg_of_a_file(tmp_path):
+    profile = tmp_path / "phone.json"
+    profile.write_text(json.dumps({"poisson_gaussian": [{"iso": 100, "a": 1e-4, "b": 1e-7}]}))
+    same = [config_of(model, camera=str(profile), iso=(100, 100)) for model in ("profile", "raw-pg")]
+    assert draw_of(same[0]) == draw_of(same[1])
+    assert noise.apply(flat(), same[0], draw_of(same[0])).equal(noise.apply(flat(), same[1], draw_of(same[1])))
+    with pytest.raises(RecipeError, match="needs a noise profile"):
+        draw_of(config_of("profile"))
+
+
+def test_the_ends_of_a_table_can_be_asked_for():
+    for model, iso in (("raw-pg", 12800), ("raw-pg", 100), ("raw-eld", 25600), ("raw-eld", 50)):
+        assert draw_of(config_of(model, iso=(iso, iso))).iso == iso
 
 
 def test_bad_requests_are_one_clear_line():
@@ -265,3 +281,5 @@ def test_bad_requests_are_one_clear_line():
         draw_of(config_of(camera="sony-a7s2"))
     with pytest.raises(InputError):
         noise.apply(torch.full((1, 3, 8, 8), float("nan")), config_of(), draw_of(config_of()))
+    with pytest.raises(UsageError, match="no raw"):
+        noise.raw_pair(flat(), config_of("gaussian"), draw_of(config_of("gaussian")))

@@ -1,0 +1,88 @@
+"""train-noise and realism: the networks behind `noise.model = cycleisp`, and whether noise looks like a camera's."""
+
+import json
+from pathlib import Path
+
+import click
+
+from lolblur_synth import options as opt
+
+
+@click.command("train-noise")
+@click.argument("inputs", nargs=-1, metavar="[IMAGES|VIDEOS]...", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--out",
+    default="cycleisp",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the three networks and their card, for noise.weights.",
+)
+@click.option(
+    "--pairs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Folder of photographs with their raw: NAME.png beside NAME.dng (uncompressed 16-bit RGGB), or beside "
+    "NAME.npy (float32 planes R, Gr, Gb, B, (4, H/2, W/2), white-balanced, 0..1); repeatable.",
+)
+@click.option(
+    "--held-out",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Pictures and videos never trained on, for the card's figures; repeatable.",
+)
+@click.option(
+    "--size",
+    "network",
+    type=click.Choice(["lite", "published"]),
+    default="lite",
+    show_default=True,
+    help="Of the networks: for a CPU, or as in the paper.",
+)
+@click.option("--steps", default=8000, show_default=True, type=click.IntRange(1), help="Optimiser steps.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the first weights and of the samples.")
+@click.option("--note", default="", help="Text for the card: origin and licence of the inputs.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
+@click.pass_obj
+def train_noise(style, inputs, out, pairs, held_out, network, steps, seed, note, device):
+    """Train the noise networks (CycleISP) again, from photographs and videos. Continues when interrupted.
+
+    Example: lolblur-synth train-noise photos/ videos/ -o my-camera/ && lolblur-synth stage noise --model cycleisp
+    --weights my-camera/
+    """
+    from tqdm import tqdm
+
+    from lolblur_synth.errors import UsageError
+    from lolblur_synth.training import noise as tool
+
+    if not inputs and not pairs:
+        raise UsageError("nothing to train on", "name photographs, videos or folders of them, or --pairs FOLDER")
+    with tqdm(total=steps, unit="step", disable=style == "quiet") as bar:
+
+        def report(step, losses):
+            bar.set_postfix({name: f"{value:.4f}" for name, value in losses.items()}, refresh=False)
+            bar.update(step - bar.n)
+
+        done = tool.train_noise(
+            inputs, out, pairs=pairs, held_out=held_out, network=network, steps=steps, seed=seed, note=note,
+            device=device, report=report,
+        )  # fmt: skip
+    click.echo(f"{out}: {done['pictures']} pictures, {done['seconds']} CPU-seconds, {done['figures']}")
+    return 0
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("reference", required=False, type=click.Path(path_type=Path))
+@opt.json_option
+def realism(folder, reference, as_json):
+    """Measure the noise of FOLDER's frames beside that of REFERENCE, night photographs of a camera.
+
+    FOLDER holds frames, or is a built dataset, whose noisy frames are taken. Without REFERENCE the figures are set
+    beside those of the published frames. No clean image is needed: noise is measured where the frames are flat.
+    """
+    from lolblur_synth import likeness
+
+    report = likeness.compare(folder, reference)
+    click.echo(json.dumps(report) if as_json else likeness.table(report))
+    return 0

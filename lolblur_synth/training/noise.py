@@ -1,0 +1,212 @@
+"""Train the three networks of CycleISP, a camera learnt both ways, on photographs (training/raws.py).
+
+As in CycleISP (section 4.3 of Zamir et al. 2020): Rgb2Raw by L1 and log-L1 on the raw, Raw2Rgb and the colour branch by
+L1 on the photograph, then all of them together, Raw2Rgb on the raw that Rgb2Raw predicts. Their raw is OUR_RAW of
+models/cycleisp.py.
+
+One term is ours. What the stage uses is the difference that noise makes, and a loss on the photograph alone leaves
+it to chance how noise is developed; so the difference is compared with that of the analytic camera.
+"""
+
+import io
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lolblur_synth import frames as fr
+from lolblur_synth import weights, whole
+from lolblur_synth.errors import ForeignOutput, UsageError
+from lolblur_synth.models import cycleisp
+from lolblur_synth.training import raws
+from lolblur_synth.training.noise_figures import card, figures
+
+DARKEST = 1e-3  # raw; the logarithm goes no lower
+NOISE_WEIGHT = 0.1
+CLIP = 1.0  # gradient norm
+WARM_UP = 50  # steps
+PHASES = (("raw", 0.2), ("display", 0.5), ("joint", 0.3))  # and their shares of the steps
+JOINT_RATE = 0.5  # of the learning rate
+PUBLISHED = ({}, {}, {})
+
+
+def raw_loss(predicted: Tensor, raw: Tensor) -> Tensor:
+    """L1 of the companded prediction, and L1 of the logarithms of the raw, which weighs shadows like lights.
+
+    predicted: what Rgb2Raw gives; raw: linear; (N, 4, h, w) both.
+    """
+    shadows = (fr.srgb_to_light(predicted.clamp(0, 1)) + DARKEST).log() - (raw + DARKEST).log()
+    return (predicted - fr.light_to_srgb(raw)).abs().mean() + shadows.abs().mean()
+
+
+def noise_loss(difference: Tensor, wanted: Tensor) -> Tensor:
+    """mean |difference - wanted| / mean |wanted| of each channel of each picture, (N, 3, H, W): strong as weak."""
+    return ((difference - wanted).abs().mean((2, 3)) / wanted.abs().mean((2, 3)).clamp_min(1e-5)).mean()
+
+
+def loss(phase: str, nets: nn.ModuleList, batch: raws.Batch) -> tuple[Tensor, dict[str, float]]:
+    """The terms of a phase, added up, and each of them."""
+    rgb2raw, colour, raw2rgb = nets
+    terms, raw = {}, batch.raw
+    if phase != "display":
+        predicted = rgb2raw(batch.display)
+        terms["raw"] = raw_loss(predicted, raw)
+        raw = fr.srgb_to_light(predicted.clamp(0, 1))
+    if phase != "raw":
+        gate = colour(batch.display)
+        developed = raw2rgb(fr.light_to_srgb(torch.cat((raw, raw + batch.noise))), torch.cat((gate, gate)))
+        clean, noisy = developed.chunk(2)
+        terms["display"] = (clean - batch.display).abs().mean()
+        terms["noise"] = NOISE_WEIGHT * noise_loss(noisy - clean, batch.noisy - batch.display)
+    return sum(terms.values()), {name: float(term.detach()) for name, term in terms.items()}
+
+
+def train_noise(
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    *,
+    pairs: Sequence[str | Path] = (),
+    held_out: Sequence[str | Path] = (),
+    network: str = "lite",
+    steps: int = 8000,
+    seed: int = 0,
+    size: int = 48,
+    batch_size: int = 8,
+    rate: float = 3e-3,
+    frames_per_video: int = 12,
+    device: str = "cpu",
+    checkpoint_every: int = 200,
+    note: str = "",
+    report: Callable[[int, dict[str, float]], None] | None = None,
+) -> dict:
+    """Train from scratch, or go on where a checkpoint in `out` was left; write the weights and their card.
+
+    inputs            files or folders of photographs and videos, whose raw is made by undoing the camera
+    pairs             folders of photographs with their own raw (training/raws.py)
+    held_out          as inputs, never trained on: the card's figures are of these, or of the inputs if there are none
+    out               folder for the three networks, card.md and, until the end, training.checkpoint
+    network           lite, or published for the size of the paper
+    steps             optimiser steps of all three phases; rate: peak learning rate of Adam
+    size, batch_size  crops of size x size px, so many a step
+    note              text for the card, such as the origin and licence of the inputs
+    report            called after each step with its number and losses, for progress
+
+    Returns {"sha256" (of each file), "seconds", "pictures", "losses", "figures"}. Same inputs and options, same
+    weights, on the same kind of device with as many threads, however often it was interrupted.
+    Raises InputError, UsageError, ForeignOutput.
+    """
+    out = Path(out)
+    claim(out)
+    photos = raws.photographs(inputs, size, frames_per_video) if inputs else []
+    for folder in pairs:
+        photos += raws.pairs(Path(folder), size)
+    unseen = raws.photographs(held_out, size, frames_per_video) if held_out else photos
+    recipe = {"network": network, "steps": steps, "seed": seed, "size": size, "batch_size": batch_size, "rate": rate,
+              "frames_per_video": frames_per_video, "pictures": sorted({photo.sha256 for photo in photos})}
+    state, checkpoint = _State(recipe, device), out / "training.checkpoint"
+    if checkpoint.exists():
+        state.resume(checkpoint)
+    while state.step < steps:
+        begun = time.process_time()
+        losses = state.advance(raws.batch(photos, seed, state.step, batch_size, size).to(device))
+        state.seconds += time.process_time() - begun
+        if report:
+            report(state.step, losses)
+        if state.step % checkpoint_every == 0 and state.step < steps:
+            state.save(checkpoint)
+    result = {"seconds": round(state.seconds, 1), "pictures": len(photos), "losses": state.recent()}
+    facts = {("crop" if key == "size" else key): value for key, value in recipe.items()} | {"raw": cycleisp.OUR_RAW}
+    result["sha256"] = {
+        name: weights.save(net, out / f"{name}.safetensors", {**facts, **kind})
+        for name, net, kind in zip(cycleisp.FILES, state.nets, sizes(network), strict=True)
+    }
+    result["figures"] = figures(out, unseen)
+    whole.write(out / "card.md", card(photos, unseen, recipe, result, note).encode())
+    checkpoint.unlink(missing_ok=True)
+    return result
+
+
+def claim(out: Path) -> None:
+    """Make the folder, or refuse one that holds something else. Raises ForeignOutput."""
+    ours = {"training.checkpoint", "card.md", *(f"{name}.safetensors" for name in cycleisp.FILES)}
+    foreign = not out.is_dir() or {file.name for file in out.iterdir() if file.name[0] != "."} - ours
+    if out.exists() and foreign:
+        raise ForeignOutput(f"{out} is not the output of train-noise", "use an empty or new folder")
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def sizes(network: str) -> tuple[dict, dict, dict]:
+    """Features, groups and blocks of the three networks. UsageError: neither lite nor published."""
+    if network not in ("lite", "published"):
+        raise UsageError(f"{network}: no such size", "use lite or published")
+    return tuple({"size": size} if size else {} for size in (cycleisp.LITE if network == "lite" else PUBLISHED))
+
+
+def phase_of(step: int, steps: int) -> tuple[str, float, int]:
+    """The phase of a step, how far it has got, 0..1, and its first step."""
+    first = 0
+    for phase, share in PHASES:
+        last = steps if phase == PHASES[-1][0] else first + round(share * steps)
+        if step < last:
+            return phase, (step - first) / (last - first), first
+        first = last
+    raise ValueError(f"step {step} of {steps}")
+
+
+class _State:
+    """What a run carries from step to step: networks, optimiser, step, CPU seconds, the last losses."""
+
+    def __init__(self, recipe: dict, device: str):
+        self.recipe, self.device = recipe, device
+        kinds = (cycleisp.Rgb2Raw, cycleisp.ColorBranch, cycleisp.Raw2Rgb)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe["seed"])
+            nets = [kind(**size.get("size", {})) for kind, size in zip(kinds, sizes(recipe["network"]), strict=True)]
+        self.nets = nn.ModuleList(nets).to(device, memory_format=torch.channels_last)
+        self.optimiser = torch.optim.Adam((p for p in self.nets.parameters() if p.requires_grad), recipe["rate"])
+        self.step, self.seconds, self.losses = 0, 0.0, []
+
+    def advance(self, batch: raws.Batch) -> dict[str, float]:
+        """One optimiser step. Raises UsageError where the loss is no number any more."""
+        phase, done, first = phase_of(self.step, self.recipe["steps"])
+        rate = self.recipe["rate"] * (JOINT_RATE if phase == "joint" else 1.0)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate * min(1.0, (self.step - first + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * done))
+        self.optimiser.zero_grad()
+        total, terms = loss(phase, self.nets, batch)
+        if not torch.isfinite(total):
+            raise UsageError(f"the loss is {float(total)} at step {self.step}", "lower the learning rate")
+        total.backward()
+        nn.utils.clip_grad_norm_(self.nets.parameters(), CLIP)
+        self.optimiser.step()
+        self.step += 1
+        self.losses = ([] if self.losses and self.losses[-1].keys() != terms.keys() else self.losses)[-99:] + [terms]
+        return terms
+
+    def recent(self) -> dict[str, float]:
+        """Mean of the last 100 steps' losses."""
+        return {name: round(float(np.mean([terms[name] for terms in self.losses])), 5) for name in self.losses[0]}
+
+    def save(self, path: Path) -> None:
+        content = {"nets": self.nets.state_dict(), "optimiser": self.optimiser.state_dict(), "step": self.step,
+                   "seconds": self.seconds, "losses": self.losses, "recipe": json.dumps(self.recipe)}
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        whole.write(path, buffer.getvalue())
+
+    def resume(self, path: Path) -> None:
+        try:
+            content = torch.load(path, map_location=self.device, weights_only=True)
+            same = content["recipe"] == json.dumps(self.recipe)
+        except Exception as error:  # a damaged pickle may raise anything
+            raise UsageError(f"{path}: not a readable checkpoint", "delete it to train from the start") from error
+        if not same:
+            raise UsageError(f"{path}: of a run with other options or pictures", "delete it, or repeat its options")
+        self.nets.load_state_dict(content["nets"])
+        self.optimiser.load_state_dict(content["optimiser"])
+        self.step, self.seconds, self.losses = content["step"], content["seconds"], content["losses"]

@@ -1,0 +1,148 @@
+"""What the noise networks are trained on: photographs, their raw, and noise on it.
+
+The raw of a photograph is its camera undone (Brooks et al. 2019, with the constants of one camera): a crop is reduced,
+so that it is sharp, tinted, exposed 0 to 6 stops darker, unevenly, lest the mean of a crop tell of its pixels, and
+sampled by the mosaic. A user's own pairs are taken as they are, as folders of
+
+    NAME.png    display sRGB, 8 or 16 bit (or .jpg)
+    NAME.dng    its raw: 16-bit RGGB mosaic, uncompressed, as `stage noise --save-raw` writes it (bayer.py), or instead
+    NAME.npy    float32 (4, H/2, W/2) planes R, Gr, Gb, B, white-balanced, 0..1
+
+Raw in memory is linear and white-balanced: white is 1 in each plane.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from lolblur_synth import bayer, cameras, draw, images
+from lolblur_synth import frames as fr
+from lolblur_synth.errors import InputError
+from lolblur_synth.kernels import mosaic, sensor
+from lolblur_synth.recipe import NoiseConfig
+from lolblur_synth.stages import noise
+from lolblur_synth.training.photos import stills
+
+REDUCTION = 3.0  # at most; video frames are soft, and a photograph has no grain left
+STOPS = 6.0  # at most, darker than it is: the stage works on darkened frames
+RELIEF = 3.0  # stops, brighter or darker than that, from one end of a crop to the other
+TINT = 0.6  # stops, of each channel: a few photographs do not show every colour
+ISO = (100.0, 6400.0)
+DAYLIGHT = 0.25  # of the noise is drawn under daylight, the rest under the lamps of the stage
+WHITE = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Photo:
+    name: str
+    sha256: str  # of the file it comes from
+    display: np.ndarray  # (H, W, 3) uint16, sRGB, 0..65535
+    raw: np.ndarray | None = None  # (4, H/2, W/2) float32, white-balanced; None: the camera is undone
+
+
+@dataclass(frozen=True)
+class Batch:
+    """N crops. Raw is white-balanced; noise is to be added to it, and `noisy` is what the analytic camera makes of it.
+
+    display, noisy: (N, 3, size, size); raw, noise: (N, 4, size/2, size/2).
+    """
+
+    display: Tensor
+    raw: Tensor
+    noise: Tensor
+    noisy: Tensor
+
+    def to(self, device: str) -> "Batch":
+        return Batch(*(part.to(device) for part in (self.display, self.raw, self.noise, self.noisy)))
+
+
+def photographs(paths: Sequence[str | Path], size: int, frames_per_video: int) -> list[Photo]:
+    """The pictures at or under `paths` that hold a crop. Raises InputError where there is none."""
+    found = []
+    for name, sha256, pixels in stills(paths, frames_per_video):
+        if min(pixels.shape[:2]) >= size:
+            found.append(_photo(name, sha256, pixels))
+    if not found:
+        raise InputError(f"no picture has {size} px a side", "give larger photographs or videos", "shape")
+    return found
+
+
+def pairs(folder: Path, size: int) -> list[Photo]:
+    """A user's pictures with their raw, laid out as above. Raises InputError that names what does not fit."""
+    found = []
+    hint = "see `lolblur-synth train-noise --help` for the layout"
+    for file in sorted(folder.iterdir()) if folder.is_dir() else []:
+        array, dng = file.with_suffix(".npy"), file.with_suffix(".dng")
+        if file.suffix.lower() not in (".png", ".jpg", ".jpeg") or not (array.is_file() or dng.is_file()):
+            continue
+        raw = _planes(array) if array.is_file() else bayer.read_dng(dng)
+        display = images.read_image(file)
+        if (4, display.shape[0] // 2, display.shape[1] // 2) != raw.shape or min(display.shape[:2]) < size:
+            raise InputError(f"{file}: {display.shape[1]}x{display.shape[0]} px do not fit a raw of {raw.shape}, "
+                             f"or are fewer than {size} a side", hint, "shape")  # fmt: skip
+        found.append(_photo(file.name, hashlib.sha256(file.read_bytes()).hexdigest(), display, raw))
+    if not found:
+        raise InputError(f"{folder}: no picture with its raw beside it", hint, "no-input")
+    return found
+
+
+def _photo(name: str, sha256: str, pixels: np.ndarray, raw: np.ndarray | None = None) -> Photo:
+    return Photo(name, sha256, np.rint(pixels.clip(0, 1) * 65535).astype(np.uint16), raw)
+
+
+def _planes(file: Path) -> np.ndarray:
+    try:
+        raw = np.load(file, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: not a readable array", "save it with numpy.save") from error
+    if raw.ndim != 3 or raw.shape[0] != 4 or raw.dtype != np.float32 or not np.isfinite(raw).all():
+        raise InputError(f"{file}: {raw.dtype} {raw.shape}, not finite float32 (4, H/2, W/2)", "save it so", "shape")
+    return raw.clip(0, 1)
+
+
+def batch(photos: list[Photo], seed: int, step: int, count: int, size: int) -> Batch:
+    """A function of seed and step, so that a run can resume."""
+    rng = draw.rng(seed, "train-noise", f"step-{step}", "noise")
+    colours = camera_colours()
+    crops = [_crop(photos[rng.integers(len(photos))], size, colours, rng) for _ in range(count)]
+    display, raw = (torch.stack(parts) for parts in zip(*crops, strict=True))
+    noise = torch.cat([_noise(planes[None], rng) for planes in raw])
+    noisy = fr.light_to_srgb(fr.srgb_to_light(display) + mosaic.develop(noise, colours, WHITE))
+    return Batch(display, raw, noise, noisy)
+
+
+def camera_colours() -> np.ndarray:
+    return mosaic.rgb_to_camera(cameras.load(cameras.PAPER_CAMERA).xyz_to_camera)
+
+
+def _crop(photo: Photo, size: int, colours: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """(3, size, size) display and (4, size/2, size/2) raw."""
+    height, width = photo.display.shape[:2]
+    if photo.raw is not None:  # as the camera made them: even offsets, nothing else changed
+        top, left = (2 * int(rng.integers((extent - size) // 2 + 1)) for extent in (height, width))
+        display = torch.from_numpy(photo.display[top : top + size, left : left + size] / np.float32(65535))
+        half = np.s_[:, top // 2 : (top + size) // 2, left // 2 : (left + size) // 2]
+        return display.permute(2, 0, 1).contiguous(), torch.from_numpy(photo.raw[half])
+    side = min(round(size * rng.uniform(1, REDUCTION)), height, width)
+    top, left = (int(rng.integers(extent - side + 1)) for extent in (height, width))
+    crop = photo.display[top : top + side, left : left + side, :: rng.choice((-1, 1))] / np.float32(65535)
+    crop = cv2.resize(np.ascontiguousarray(crop), (size, size), interpolation=cv2.INTER_AREA)
+    light = fr.srgb_to_light(torch.from_numpy(crop).permute(2, 0, 1))
+    relief = cv2.resize(rng.uniform(-RELIEF, RELIEF, (3, 3)), (size, size), interpolation=cv2.INTER_LINEAR)
+    stops = relief - rng.uniform(0, STOPS) + rng.uniform(-TINT, TINT, 3)[:, None, None]
+    light = (light * torch.from_numpy(np.exp2(stops).astype(np.float32))).clamp_(0, 1)
+    return fr.light_to_srgb(light), mosaic.mosaic(light[None], colours, WHITE)[0].clamp_(0, 1)
+
+
+def _noise(raw: Tensor, rng: np.random.Generator) -> Tensor:
+    """Noise of the stage's analytic model for (1, 4, h, w) white-balanced raw, at a level and a lamp of its own."""
+    lamp = "daylight" if rng.random() < DAYLIGHT else "night"
+    drawn = noise.draw(NoiseConfig(model="raw-pg", probability=1.0, iso=ISO, white_balance=lamp), rng)
+    balance = mosaic.balance(drawn.gains, raw)
+    return sensor.poisson_gaussian(raw / balance, drawn.shot, drawn.read, rng) * balance

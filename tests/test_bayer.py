@@ -1,0 +1,64 @@
+"""bayer.py: what is written as DNG comes back, with the tags that a raw developer needs; other files are refused."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tifffile
+
+from lolblur_synth import bayer, cameras
+from lolblur_synth.errors import InputError
+
+CAMERA = cameras.load("sony-rx10m4")
+GAINS = CAMERA.white_balance["tungsten"]
+
+
+@pytest.fixture
+def dng(tmp_path):
+    bayer.write_dng(tmp_path / "a.dng", RAW, CAMERA, GAINS, (1e-5, 2e-5, 3e-5), (1e-8, 2e-8, 3e-8))
+    return tmp_path / "a.dng"
+
+
+RAW = np.random.default_rng(0).uniform(0, 0.25, (6, 8)).astype(np.float32)
+
+
+def test_the_mosaic_comes_back_as_balanced_planes(dng):
+    planes = bayer.read_dng(dng)
+    assert planes.shape == (4, 3, 4) and planes.dtype == np.float32
+    for plane, (y, x, gain) in zip(planes, ((0, 0, 1.41), (0, 1, 1), (1, 0, 1), (1, 1, 3.29)), strict=True):
+        np.testing.assert_allclose(plane, RAW[y::2, x::2] * gain, atol=1e-4 * gain)
+
+
+def test_a_developer_finds_levels_colours_and_noise(dng):
+    with tifffile.TiffFile(dng) as file:
+        page = file.pages[0]
+        tags = {tag.code: tag.value for tag in page.tags}
+        assert page.photometric == 32803 and page.dtype == np.uint16 and page.compression == 1
+    assert bytes(tags[bayer.VERSION]) == bytes((1, 4, 0, 0)) and bytes(tags[bayer.PATTERN]) == bytes((0, 1, 1, 2))
+    assert (tags[bayer.BLACK], tags[bayer.WHITE]) == (4 * 800, 4 * 16380) and tags[bayer.MODEL] == "Sony DSC-RX10M4"
+    matrix = np.array(tags[bayer.MATRIX], float).reshape(9, 2)
+    np.testing.assert_allclose(matrix[:, 0] / matrix[:, 1], np.ravel(CAMERA.xyz_to_camera), atol=1e-4)
+    assert tags[bayer.NOISE] == (1e-5, 1e-8, 2e-5, 2e-8, 3e-5, 3e-8)
+
+
+def test_a_black_pedestal_keeps_what_lies_below_black(tmp_path):
+    """And whole code values stay whole: those of raw-eld are."""
+    camera = dataclasses.replace(CAMERA, levels=(512, 512 + 1000))
+    bayer.write_dng(tmp_path / "a.dng", np.array([[-0.1, 0.001], [0.002, 1.1]], np.float32), camera, (1.0, 1.0, 1.0))
+    codes = tifffile.imread(tmp_path / "a.dng")
+    assert codes.tolist() == [[4 * 412, 4 * 513], [4 * 514, 4 * 1612]]
+    with tifffile.TiffFile(tmp_path / "a.dng") as file:
+        assert bayer.NOISE not in {tag.code for tag in file.pages[0].tags}
+
+
+def test_other_files_are_one_clear_line(tmp_path, dng):
+    (tmp_path / "torn.dng").write_bytes(dng.read_bytes()[:100])
+    (tmp_path / "words.dng").write_text("no raw")
+    tifffile.imwrite(tmp_path / "grey.dng", np.zeros((4, 4), np.uint16))
+    tifffile.imwrite(tmp_path / "bggr.dng", np.zeros((4, 4), np.uint16), extratags=[
+        (bayer.PATTERN, 1, 4, (2, 1, 1, 0), True), (bayer.NEUTRAL, 5, 3, (1, 1, 1, 1, 1, 1), True),
+        (bayer.WHITE, 3, 1, 9, True)])  # fmt: skip
+    for name in ("torn", "words", "grey", "bggr", "missing"):
+        with pytest.raises(InputError, match=f"{name}.dng") as error:
+            bayer.read_dng(tmp_path / f"{name}.dng")
+        assert error.value.hint and "\n" not in str(error.value)

@@ -1,0 +1,203 @@
+"""train-noise: the raw it learns from, its losses, a repeatable and resumable run, weights that the stage takes."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from lolblur_synth import bayer, cameras, realism, weights
+from lolblur_synth import draw as dr
+from lolblur_synth import frames as fr
+from lolblur_synth.cli import main
+from lolblur_synth.errors import ForeignOutput, InputError, UsageError
+from lolblur_synth.kernels import mosaic
+from lolblur_synth.models import cycleisp
+from lolblur_synth.recipe import NoiseConfig
+from lolblur_synth.stages import noise as stage
+from lolblur_synth.training import noise, noise_figures, raws
+
+SMALL = {"size": 16, "batch_size": 2, "checkpoint_every": 2}
+
+
+def picture(seed, height, width):
+    blobs = np.random.default_rng(seed).uniform(20, 255, (6, 8, 3))
+    return cv2.resize(blobs, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Steps as small as these wait for each other's threads longer than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    for number, shape in enumerate(((40, 60), (64, 48), (12, 90))):  # the last is too small for a crop
+        cv2.imwrite(str(folder / f"{number}.png"), picture(number, *shape))
+    return folder
+
+
+def test_the_raw_of_a_photograph_is_its_camera_undone(photos):
+    found = raws.photographs([photos], 16, 1)
+    assert [photo.name for photo in found] == ["0.png", "1.png"]
+    made = raws.batch(found, seed=0, step=0, count=6, size=16)
+    assert made.display.shape == made.noisy.shape == (6, 3, 16, 16)
+    assert made.raw.shape == made.noise.shape == (6, 4, 8, 8)
+    expected = mosaic.mosaic(fr.srgb_to_light(made.display), raws.camera_colours(), (1.0, 1.0, 1.0)).clamp(0, 1)
+    torch.testing.assert_close(made.raw, expected, atol=1e-5, rtol=0)
+    shift = fr.srgb_to_light(made.noisy) - fr.srgb_to_light(made.display)
+    developed = mosaic.develop(made.noise, raws.camera_colours(), (1.0, 1.0, 1.0))
+    bright = made.noisy > 0.05
+    torch.testing.assert_close(shift[bright], developed[bright], atol=1e-4, rtol=0)
+    means = raws.batch(found, 0, 1, 64, 16).display.mean((1, 2, 3))
+    assert means.min() < 0.15 and means.max() > 0.4  # as night frames are, and as photographs are
+
+
+def test_batches_depend_on_seed_and_step_only(photos):
+    found = raws.photographs([photos], 16, 1)
+    first, again, other = (raws.batch(found, 1, step, 2, 16) for step in (7, 7, 8))
+    assert first.noisy.equal(again.noisy) and first.raw.equal(again.raw) and not first.raw.equal(other.raw)
+
+
+@pytest.fixture
+def paired(tmp_path):
+    """A picture with a raw of code values as DNG, and one with planes."""
+    folder = tmp_path / "pairs"
+    folder.mkdir()
+    for name in "ab":
+        cv2.imwrite(str(folder / f"{name}.png"), picture(3, 32, 48))
+    light = fr.srgb_to_light(fr.from_uint8(picture(3, 32, 48)[..., ::-1]))
+    planes = mosaic.mosaic(light, raws.camera_colours(), (2.0, 1.0, 1.5))
+    camera = cameras.load(cameras.PAPER_CAMERA)
+    bayer.write_dng(folder / "a.dng", torch.pixel_shuffle(planes, 2)[0, 0].numpy(), camera, (2.0, 1.0, 1.5))
+    np.save(folder / "b.npy", (planes * mosaic.balance((2.0, 1.0, 1.5), planes))[0].numpy())
+    return folder
+
+
+def test_pairs_are_cropped_alike_and_balanced(paired):
+    found = raws.pairs(paired, 16)
+    assert [photo.name for photo in found] == ["a.png", "b.png"]
+    np.testing.assert_allclose(found[0].raw, found[1].raw, atol=2e-4)
+    made = raws.batch(found, 0, 0, 6, 16)
+    undone = mosaic.mosaic(fr.srgb_to_light(made.display), raws.camera_colours(), (1.0, 1.0, 1.0)).clamp(0, 1)
+    torch.testing.assert_close(made.raw, undone, atol=1e-3, rtol=0)
+
+
+def test_pairs_that_do_not_fit_are_one_clear_line(paired, tmp_path):
+    np.save(paired / "b.npy", np.zeros((4, 5, 5), np.float32))
+    with pytest.raises(InputError, match="b.png"):
+        raws.pairs(paired, 16)
+    np.save(paired / "b.npy", np.zeros((4, 16, 24)))
+    with pytest.raises(InputError, match="float64"):
+        raws.pairs(paired, 16)
+    (paired / "b.npy").write_bytes(b"no array")
+    with pytest.raises(InputError, match="not a readable array"):
+        raws.pairs(paired, 16)
+    with pytest.raises(InputError, match="no picture with its raw"):
+        raws.pairs(tmp_path, 16)
+
+
+def test_losses_are_zero_for_the_truth_and_weigh_shadows_like_lights():
+    raw = torch.rand(1, 4, 8, 8)
+    assert noise.raw_loss(fr.light_to_srgb(raw), raw).item() == pytest.approx(0, abs=1e-4)
+    dark, bright = (torch.full((1, 4, 2, 2), value) for value in (0.02, 0.5))
+    off = [noise.raw_loss(fr.light_to_srgb(1.1 * part), part).item() for part in (dark, bright)]
+    assert off[0] == pytest.approx(off[1], rel=0.4)
+    grain = torch.randn(2, 3, 8, 8) * torch.tensor([1.0, 0.01]).view(2, 1, 1, 1)
+    assert noise.noise_loss(grain, grain).item() == 0
+    assert noise.noise_loss(1.2 * grain, grain).item() == pytest.approx(0.2, rel=1e-4)
+
+
+def test_phases_follow_each_other():
+    seen = [noise.phase_of(step, 10) for step in range(10)]
+    assert [phase for phase, _, _ in seen] == ["raw"] * 2 + ["display"] * 5 + ["joint"] * 3
+    assert [first for _, _, first in seen] == [0] * 2 + [2] * 5 + [7] * 3
+    assert all(0 <= done < 1 for _, done, _ in seen)
+
+
+def test_each_phase_learns(photos, tmp_path):
+    terms = []
+    noise.train_noise([photos], tmp_path, steps=90, size=16, batch_size=4, report=lambda step, t: terms.append(t))
+    assert [sorted(t) for t in terms[::40]] == [["raw"], ["display", "noise"], ["display", "noise", "raw"]]
+    for name, start, end in (("raw", 0, 18), ("display", 18, 63)):
+        values = [t[name] for t in terms[start:end]]
+        assert np.mean(values[-6:]) < 0.8 * np.mean(values[:6])
+
+
+def test_a_run_leaves_networks_that_the_stage_takes_and_a_card(photos, paired, tmp_path):
+    out = tmp_path / "mine"
+    done = noise.train_noise([photos], out, pairs=[paired], steps=10, seed=4, note="For a test.", **SMALL)
+    assert {file.name for file in out.iterdir()} == {"card.md", *(f"{name}.safetensors" for name in cycleisp.FILES)}
+    card = (out / "card.md").read_text()
+    assert "For a test." in card and "seed=4" in card and "a.png" in card and done["sha256"]["ccm_joint"] in card
+    assert weights.about(out / "raw2rgb_joint.safetensors")["size"] == cycleisp.LITE[2]
+    config = NoiseConfig(model="cycleisp", probability=1.0, weights=str(out))
+    frames = torch.rand(1, 3, 33, 40) * 0.2
+    noisy = stage.apply(frames, config, stage.draw(config, dr.rng(0, "video", "segment-0", "noise")))
+    assert noisy.shape == frames.shape and not noisy.equal(frames)
+    assert cycleisp.load(str(out)).ours
+
+
+def interrupted(inputs, out, at, **options):
+    def report(step, losses):
+        if step == at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        noise.train_noise(inputs, out, report=report, **options)
+
+
+def test_interrupted_runs_end_like_uninterrupted_ones_and_seeds_differ(photos, tmp_path):
+    options = {"steps": 9, "seed": 1, **SMALL}
+    whole = noise.train_noise([photos], tmp_path / "whole", **options)
+    interrupted([photos], tmp_path / "parts", 3, **options)
+    interrupted([photos], tmp_path / "parts", 8, **options)
+    parts = noise.train_noise([photos], tmp_path / "parts", **options)
+    assert parts["sha256"] == whole["sha256"] and parts["losses"] == whole["losses"]
+    other = noise.train_noise([photos], tmp_path / "other", **{**options, "seed": 2})
+    assert other["sha256"] != whole["sha256"]
+
+
+def test_what_cannot_be_trained_is_refused(photos, tmp_path):
+    interrupted([photos], tmp_path / "a", 3, steps=5, **SMALL)
+    with pytest.raises(UsageError, match="other options"):
+        noise.train_noise([photos], tmp_path / "a", steps=6, **SMALL)
+    (tmp_path / "a" / "training.checkpoint").write_bytes(b"torn")
+    with pytest.raises(UsageError, match="not a readable checkpoint"):
+        noise.train_noise([photos], tmp_path / "a", steps=5, **SMALL)
+    with pytest.raises(ForeignOutput):
+        noise.train_noise([photos], photos, steps=5, **SMALL)
+    with pytest.raises(InputError, match="no picture has"):
+        noise.train_noise([photos], tmp_path / "b", steps=5, size=200)
+    said = CliRunner().invoke(main, ["train-noise"])
+    assert said.exit_code == 2 and "nothing to train on" in said.output
+
+
+def test_the_published_size_is_the_default_one_of_the_networks():
+    assert noise.sizes("published") == ({}, {}, {}) and noise.sizes("lite")[0] == {"size": cycleisp.LITE[0]}
+    with pytest.raises(UsageError, match="no such size"):
+        noise.sizes("huge")
+
+
+def test_darkened_pictures_have_the_published_level():
+    frame = fr.from_uint8(picture(5, 64, 64))
+    assert noise_figures.darkened(frame).mean().item() * 255 == pytest.approx(noise_figures.LEVEL, abs=0.1)
+
+
+def test_deviations_are_those_of_the_noise(monkeypatch):
+    """An imitation whose noise is half as strong is 50 % off, and its correlations are not."""
+    analytic = stage.apply
+
+    def imitation(frames, config, drawn):
+        out = analytic(frames, NoiseConfig(model="raw-pg", probability=1.0), drawn)
+        return frames + (out - frames) / 2 if config.model == "cycleisp" else out
+
+    monkeypatch.setattr(noise_figures.noise, "apply", imitation)
+    found = noise_figures.noise_deviation([torch.full((1, 3, 64, 64), 0.12)], None, 400.0)
+    assert found["sigma_blue"] == pytest.approx(-0.5, abs=1e-3) and found["luma_lag1"] == pytest.approx(0, abs=1e-2)
+    assert found["shift"] < 0.1 and set(realism.BANDS) & set(found)
