@@ -188,7 +188,10 @@ def weights_of(recipe: Recipe) -> dict[str, str]:
     """Stage -> sha256 of each network that the recipe uses."""
     from lolblur_synth import weights
 
-    return {} if "darken" in recipe.skip else {"darken": weights.sha256(weights.resolve(recipe.darken.weights))}
+    used = {} if "darken" in recipe.skip else {"darken": recipe.darken.weights}
+    if "interpolate" not in recipe.skip and recipe.interpolate.method == "net":
+        used["interpolate"] = recipe.interpolate.weights
+    return {stage: weights.sha256(weights.resolve(name)) for stage, name in used.items()}
 
 
 def key(recipe: Recipe, clip, pair, weights: dict[str, str], device: str) -> str:

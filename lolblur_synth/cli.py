@@ -13,7 +13,7 @@ import click
 
 from lolblur_synth import __version__
 from lolblur_synth import options as opt
-from lolblur_synth.commands import datasets, networks, recipe, stage
+from lolblur_synth.commands import datasets, interpolator, networks, recipe, stage
 from lolblur_synth.errors import LolblurError, NoSpace, UsageError
 
 EXIT_CODES = """\b
@@ -114,6 +114,7 @@ def doctor(as_json):
 for _command in (
     datasets.build, datasets.plan, datasets.status, datasets.verify, datasets.report, stage.stage, recipe.recipe,
     networks.train_lednet, networks.train_darken, networks.evaluate, networks.restore, networks.weights_group,
+    interpolator.train_interpolator,
 ):  # fmt: skip
     main.add_command(_command)
 

@@ -122,8 +122,9 @@ class DarkenConfig:
 class InterpolateConfig:
     method: str = option(
         "dis",
-        "dis: optical flow once a frame pair, splatted to each instant; blend: cross-fade",
-        choices=("dis", "blend"),
+        "dis: optical flow once a frame pair, splatted to each instant; net: the same, corrected by a network; "
+        "blend: cross-fade",
+        choices=("dis", "net", "blend"),
         source="section 3.2: a frame interpolation network [SepConv]; see DESIGN.md",
     )
     factor: int | str = option(
@@ -140,6 +141,7 @@ class InterpolateConfig:
         "DIS flow: speed against accuracy; fine: medium down to the full resolution, 4 times the cost",
         choices=("ultrafast", "fast", "medium", "fine"),
     )
+    weights: str = option("interpolator", "method net: bundled weights, or a file")
     cut: float = option(
         0.15,
         "scene cut: decorrelation of neighbouring frames above this, and 2.5 times that of the frames beside them",

@@ -58,8 +58,8 @@ def integrate(
         (first, pitch), (second, _) = prepared[pair], prepared[pair + 1]
         for start in range(0, len(parts), CHUNK):
             chunk = parts[start : start + CHUNK]
-            field = _fields(motion.forward[pair], motion.backward[pair], chunk)
-            _add_warped(first, second, pitch, field, chunk, light, mask, *rule)
+            field = _fused_fields(motion, pair, chunk)
+            _add_warped(a, b, first, second, pitch, field, chunk, light, mask, *rule)
     return torch.from_numpy(light / F(len(instants))), torch.from_numpy(mask / F(len(instants)))
 
 
@@ -68,7 +68,8 @@ def sample(frames: Tensor, motion, instant: float) -> Tensor:
     ((pair, parts),) = _by_pair(np.array([instant]), len(frames))
     (first, pitch), (second, _) = (cubic.prepare(frames[i].numpy()) for i in (pair, pair + 1))
     out = np.empty(tuple(frames.shape[1:]), np.float32)
-    _render(first, second, pitch, _fields(motion.forward[pair], motion.backward[pair], parts)[0], parts[0], out)
+    a, b = (np.ascontiguousarray(frames[i].numpy()) for i in (pair, pair + 1))
+    _render(a, b, first, second, pitch, _fused_fields(motion, pair, parts)[0], parts[0], out)
     return torch.from_numpy(out)
 
 
@@ -86,6 +87,12 @@ def _rule(config: ClipReverseConfig | None, r: float) -> tuple:
     grey = 1.055 * y ** (1 / 2.4) - 0.055
     low, high = config.ramp
     return SPACES[config.space], y, F(grey), F(r / 255), F(low / 255), F(255 / (high - low))
+
+
+def _fused_fields(motion, pair: int, parts: np.ndarray) -> np.ndarray:
+    """(n, 2, h, w) motion at each of n instants of a pair; with a network (n, 4, h, w), as `Motion.fuse` says."""
+    field = _fields(motion.forward[pair], motion.backward[pair], parts)
+    return motion.fuse(pair, parts, field) if motion.fuse else field
 
 
 @njit(cache=True, parallel=True)
@@ -130,11 +137,11 @@ def _splat(flow, t, sign, weight, sums):
 
 @njit(cache=True)
 def _motion_row(field, y, row, out):
-    """Row y of the pixels from (2, h, w) cells of 2x2 pixels, bilinear: (2, W); row: scratch (w)."""
-    height, width = field.shape[1:]
+    """Row y of the pixels from (C, h, w) cells of 2x2 pixels, bilinear: (C, W); row: scratch (w)."""
+    channels, height, width = field.shape
     up, down = max((y - 1) // 2, 0), min((y + 1) // 2, height - 1)
     share = F(0.75) if y % 2 else F(0.25)
-    for c in range(2):
+    for c in range(channels):
         for x in range(width):
             row[x] = share * field[c, up, x] + (F(1) - share) * field[c, down, x]
         for x in range(width):
@@ -167,15 +174,23 @@ def _warped_row(first, second, pitch, y, velocity, t, height, out):
         ix, iy, jx, jy = np.int32(cx), np.int32(cy), np.int32(dx), np.int32(dy)
         r, g, b = cubic.at(first, (np.int64(iy) * pitch + ix) * 4, pitch * 4, cx - F(ix), cy - F(iy))
         u, v, w = cubic.at(second, (np.int64(jy) * pitch + jx) * 4, pitch * 4, dx - F(jx), dy - F(jy))
-        share = t
+        share = velocity[2, x] if len(velocity) == 4 else t
         if ax != cx or ay != cy or bx != dx or by != dy:
-            seen_a = rest * (_inside(ax - cx) * _inside(ay - cy) + F(1e-6))
-            seen_b = t * (_inside(bx - dx) * _inside(by - dy) + F(1e-6))
+            seen_a = (F(1) - share) * (_inside(ax - cx) * _inside(ay - cy) + F(1e-6))
+            seen_b = share * (_inside(bx - dx) * _inside(by - dy) + F(1e-6))
             share = seen_b / (seen_a + seen_b)
         out[0, x], out[1, x], out[2, x] = r + share * (u - r), g + share * (v - g), b + share * (w - b)
     for c in range(3):
         for x in range(width):
             out[c, x] = _within(out[c, x], F(1))
+
+
+@njit(cache=True)
+def _fade_row(a, b, t, give_up, shown):
+    """Turn the share `give_up` (W) of a row of a sample (3, W) into a cross-fade of the rows a and b."""
+    for c in range(3):
+        for x in range(shown.shape[1]):
+            shown[c, x] += give_up[x] * (a[c, x] + t * (b[c, x] - a[c, x]) - shown[c, x])
 
 
 @njit(cache=True)
@@ -224,14 +239,16 @@ def _add_row(shown, light, mask, space, threshold, grey, r, low, slope):
 
 
 @njit(cache=True, parallel=True)
-def _add_warped(first, second, pitch, fields, parts, light, mask, space, threshold, grey, r, low, slope):
+def _add_warped(a, b, first, second, pitch, fields, parts, light, mask, space, threshold, grey, r, low, slope):
     _, height, width = light.shape
     for y in prange(height):
-        row, velocity = np.empty(fields.shape[3], np.float32), np.empty((2, width), np.float32)
+        row, velocity = np.empty(fields.shape[3], np.float32), np.empty((fields.shape[1], width), np.float32)
         shown = np.empty((3, width), np.float32)
         for k in range(len(parts)):
             _motion_row(fields[k], y, row, velocity)
             _warped_row(first, second, pitch, y, velocity, parts[k], height, shown)
+            if len(velocity) == 4:
+                _fade_row(a[:, y], b[:, y], parts[k], velocity[3], shown)
             _add_row(shown, light[:, y], mask[:, y], space, threshold, grey, r, low, slope)
 
 
@@ -248,9 +265,11 @@ def _add_faded(a, b, parts, light, mask, space, threshold, grey, r, low, slope):
 
 
 @njit(cache=True, parallel=True)
-def _render(first, second, pitch, field, t, out):
+def _render(a, b, first, second, pitch, field, t, out):
     _, height, width = out.shape
     for y in prange(height):
-        row, velocity = np.empty(field.shape[2], np.float32), np.empty((2, width), np.float32)
+        row, velocity = np.empty(field.shape[2], np.float32), np.empty((field.shape[0], width), np.float32)
         _motion_row(field, y, row, velocity)
         _warped_row(first, second, pitch, y, velocity, t, height, out[:, y])
+        if len(velocity) == 4:
+            _fade_row(a[:, y], b[:, y], t, velocity[3], out[:, y])

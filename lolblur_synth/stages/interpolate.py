@@ -10,11 +10,13 @@ where things are at t ("splatted"), and each frame is fetched from there by a cu
 
     sample(x) = (1 - m) first(x - t v(x)) + m second(x + (1 - t) v(x)),    m = t, or the frame that sees x alone
 
+The method `net` lets a network correct all of it: both motions, v at each instant, and m (models/flow.py).
+
 Motion lives on cells of 2x2 pixels: DIS itself solves nothing finer. It may be estimated on a brighter `guide` than the
 frames that are fetched. A cut has no in-between: `motion` refuses it, or holds each frame for its half of the interval.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -27,6 +29,7 @@ from torch import Tensor
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.kernels import exposure as fused
+from lolblur_synth.models import flow
 from lolblur_synth.recipe import InterpolateConfig
 
 CELL = 2  # pixels
@@ -52,6 +55,8 @@ class Motion:
     forward, backward: (T-1, h, w, 3), where each cell goes from the first to the second frame, and back:
         (dx, dy) in pixels an interval, and trust, 0..1: how well the two frames agree along it.
     confidence: (T-1,), mean trust. still: (T-1,) bool, nothing moves: cross-fade. cut: (T-1,) bool, hold.
+    fuse: None, or (pair, n instants of its interval, motion there (n, 2, h, w)) -> (n, 4, h, w): the motion corrected,
+        the share of the second frame, and that of a cross-fade (models/flow.py).
     """
 
     forward: np.ndarray
@@ -59,6 +64,7 @@ class Motion:
     confidence: np.ndarray
     still: np.ndarray
     cut: np.ndarray
+    fuse: Callable[[int, np.ndarray, np.ndarray], np.ndarray] | None = None
 
 
 def draw(config: InterpolateConfig, rng: np.random.Generator) -> Draw:
@@ -105,8 +111,10 @@ def motion(guide: Tensor, config: InterpolateConfig, refuse_cuts: bool = True) -
     for pair in np.flatnonzero(~(still | cut)):
         forward[pair] = _flow(solver, grey[pair], grey[pair + 1])
         backward[pair] = _flow(solver, grey[pair + 1], grey[pair])
-    confidence = np.where(cut, 0, 0.5 * (forward[..., 2].mean((1, 2)) + backward[..., 2].mean((1, 2))))
-    return Motion(forward, backward, confidence.astype(np.float32), still, cut)
+    trust = 0.5 * (forward[..., 2].mean((1, 2)) + backward[..., 2].mean((1, 2)))
+    fuse = _refine(guide, forward, backward, trust, ~(still | cut), config) if config.method == "net" else None
+    confidence = np.where(cut, 0, trust)
+    return Motion(forward, backward, confidence.astype(np.float32), still, cut, fuse)
 
 
 def factor(motion: Motion, config: InterpolateConfig) -> int:
@@ -137,7 +145,10 @@ def sample(frames: Tensor, motion: Motion, time: float, kernel: bool = True) -> 
         return first + t * (second - first)
     if kernel:
         return fused.sample(frames, motion, time)
-    return _between(first, second, _at(motion.forward[pair], motion.backward[pair], t), t)
+    cells = _at(motion.forward[pair], motion.backward[pair], t)
+    if motion.fuse:
+        cells = motion.fuse(pair, np.array([t], np.float32), cells[None])[0]
+    return _between(first, second, cells, t)
 
 
 def _between(first: Tensor, second: Tensor, cells: np.ndarray, t: float) -> Tensor:
@@ -145,10 +156,12 @@ def _between(first: Tensor, second: Tensor, cells: np.ndarray, t: float) -> Tens
     v = F.interpolate(torch.from_numpy(cells)[None], scale_factor=CELL, mode="bilinear")[0, :, :height, :width]
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     ax, ay, bx, by = x - t * v[0], y - t * v[1], x + (1 - t) * v[0], y + (1 - t) * v[1]
-    seen_first = (1 - t) * (_inside(ax, width) * _inside(ay, height) + 1e-6)
-    seen_second = t * (_inside(bx, width) * _inside(by, height) + 1e-6)
+    m, g = v[2:] if len(v) == 4 else (t, 0)
+    seen_first = (1 - m) * (_inside(ax, width) * _inside(ay, height) + 1e-6)
+    seen_second = m * (_inside(bx, width) * _inside(by, height) + 1e-6)
     a, b = _fetch(first, ax, ay), _fetch(second, bx, by)
-    return (a + seen_second / (seen_first + seen_second) * (b - a)).clamp(0, 1)
+    moved = a + seen_second / (seen_first + seen_second) * (b - a)
+    return (moved + g * (first + t * (second - first) - moved)).clamp(0, 1)
 
 
 def _inside(position: Tensor, size: int) -> Tensor:
@@ -178,6 +191,27 @@ def _weights(f: Tensor) -> tuple[Tensor, ...]:
 def _mirror(index: Tensor, size: int) -> Tensor:
     index = index.abs()
     return torch.where(index >= size, 2 * (size - 1) - index, index).clamp(0, size - 1)
+
+
+def _refine(guide: Tensor, forward: np.ndarray, backward: np.ndarray, trust: np.ndarray, moving: np.ndarray, config):
+    """Let FlowNet correct the motion of the `moving` pairs, and their mean trust, in place; returns `Motion.fuse`."""
+    net, pairs = flow.load(config.weights), {}
+    with torch.inference_mode():
+        for pair in map(int, np.flatnonzero(moving)):
+            dis = [torch.from_numpy(cells[pair]).permute(2, 0, 1)[None] for cells in (forward, backward)]
+            first, second = guide[pair, None], guide[pair + 1, None]
+            *found, pairs[pair] = net.refine(first, second, *dis)
+            trust[pair] = 0.5 * (flow.agreement(first, second, found[0]) + flow.agreement(second, first, found[1]))
+            for cells, refined in zip((forward, backward), found, strict=True):
+                cells[pair] = refined[0].permute(1, 2, 0).numpy()
+
+    @torch.inference_mode()
+    def fuse(pair: int, instants: np.ndarray, motion: np.ndarray) -> np.ndarray:
+        fields = [net.fuse(pairs[pair], torch.from_numpy(cells)[None], torch.tensor(t).view(1, 1, 1, 1))
+                  for t, cells in zip(instants, motion, strict=True)]
+        return torch.cat(fields).numpy()
+
+    return fuse
 
 
 def _at(forward: np.ndarray, backward: np.ndarray, t: float) -> np.ndarray:
