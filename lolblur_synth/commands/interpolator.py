@@ -14,7 +14,7 @@ import click
               help="Videos never trained on, for the card's figures; repeatable.")
 @click.option("-o", "--out", default="interpolator.safetensors", show_default=True, type=click.Path(path_type=Path),
               help="Weights to write; the card goes beside them.")
-@click.option("--steps", default=1500, show_default=True, type=click.IntRange(1), help="Optimiser steps.")
+@click.option("--steps", default=1100, show_default=True, type=click.IntRange(1), help="Optimiser steps.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the first weights and of the samples.")
 @click.option("--note", default="", help="Text for the card: origin and licence of the footage.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")

@@ -1,12 +1,14 @@
 """FlowNet: what optical flow leaves undone between two frames. Flow once a pair, then any number of instants.
 
-It starts from the DIS flows of the pair, so that untrained it *is* DIS, and learns what can be gained on them:
+It starts from the DIS flows of the pair, and from a rule where not to believe them, and learns what can be gained:
 
     refine   once a pair   U-net at 1/4, 1/8 and 1/16 of the size, with a correlation volume at 1/8 (as in PWC-Net, Sun
                            2018) around the DIS flow, which finds small things that moved far: corrected flows both
                            ways, the importance of each cell where motions collide (softmax splatting, Niklaus 2020)
     fuse     once a t      two levels at 1/4 and 1/8: corrected motion at t, the share of the second frame (a thing that
-                           only one frame shows is fetched from it alone), and where to give up and cross-fade
+                           only one frame shows is fetched from it alone), and where to give up and cross-fade: by rule
+                           where the frames differ along the motion, D, as much as they do in place, C:
+                           g = D^1.5 / (D^1.5 + 2 C^1.5) before training
 
     sample(x) = (1 - g) [(1 - m) first(x - t v) + m second(x + (1 - t) v)] + g [(1 - t) first(x) + t second(x)]
 
@@ -36,7 +38,7 @@ MULTIPLE = 8  # cells: three halvings below them
 RADIUS = 4  # of the correlation volume, in cells of 8 pixels
 FLOW_UNIT = 16.0  # pixels: flows enter as multiples of it
 STEP = 4.0  # pixels: corrections leave as multiples of it
-DOUBT = 4.0  # log-odds against cross-fading, before training
+SAME = 0.005  # difference of display values that is none
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class FlowNet(nn.Module):
 
     def __init__(self):
         super().__init__()
-        a, b, c, d, e, passed = 32, 48, 64, 24, 32, 8
+        a, b, c, d, e, passed = 24, 48, 64, 24, 32, 8
         self.look = nn.Sequential(_conv(12, 24), _conv(24, 32, 2), nn.Conv2d(32, 32, 3, padding=1))
         self.down1 = nn.Sequential(_conv(56, a), _conv(a, a))
         self.down2 = _conv(a, b, 2)
@@ -61,11 +63,12 @@ class FlowNet(nn.Module):
         self.up2 = nn.Sequential(_conv(b + c, b), _conv(b, b))
         self.up1 = nn.Sequential(_conv(a + b, a), _conv(a, a))
         self.out = nn.Conv2d(a, 12 + passed, 3, padding=1)
-        self.fuse1 = _conv(27 + 2 * passed, d)
+        self.fuse1 = _conv(31 + 2 * passed, d)
         self.fuse2 = nn.Sequential(_conv(d, e, 2), _conv(e, e), _conv(e, d))
         self.fuse3 = _conv(2 * d, d)
         self.fuse_out = nn.Conv2d(d, 16, 3, padding=1)
-        for last, rows in ((self.out, 12), (self.fuse_out, 16)):  # untrained, it is DIS
+        self.rule = nn.Parameter(torch.tensor([1.5, -0.7]))
+        for last, rows in ((self.out, 12), (self.fuse_out, 16)):  # untrained, it is DIS and the rule
             nn.init.zeros_(last.weight[:rows])
             nn.init.zeros_(last.bias)
 
@@ -103,27 +106,35 @@ class FlowNet(nn.Module):
         height, width = motion.shape[2:]
         carried = _padded(motion)
         quarter = F.avg_pool2d(carried, 2)
-        seen = [F.pixel_unshuffle(warp(frame, share * carried / CELL) - 0.5, 2)
-                for frame, share in zip(pair.frames, (-t, 1 - t), strict=True)]
+        fetched = [warp(frame, share * carried / CELL)
+                   for frame, share in zip(pair.frames, (-t, 1 - t), strict=True)]
+        doubt = (_difference(*fetched) + SAME).log() - (_difference(*pair.frames) + 2 * SAME).log()
+        seen = [F.pixel_unshuffle(frame - 0.5, 2) for frame in fetched]
         known = [warp(features, share * quarter / (2 * CELL))
                  for features, share in zip(pair.features, (-t, 1 - t), strict=True)]
         speed, instant = quarter / FLOW_UNIT, (t - 0.5).expand_as(quarter[:, :1])
-        ahead = torch.cat((*seen, *known, speed, instant), 1)
-        back = torch.cat((*seen[::-1], *known[::-1], -speed, -instant), 1)
+        unsure = F.pixel_unshuffle(doubt, 2)
+        ahead = torch.cat((*seen, *known, unsure, speed, instant), 1)
+        back = torch.cat((*seen[::-1], *known[::-1], unsure, -speed, -instant), 1)
         x = self.fuse1(torch.cat((ahead, back)))
         x = self.fuse3(torch.cat((x, _doubled(self.fuse2(x))), 1))
         ahead, back = F.pixel_shuffle(self.fuse_out(x), 2).chunk(2)
         odd, even = 0.5 * (ahead - back), 0.5 * (ahead + back)
         m = torch.sigmoid(odd[:, 2:3] + torch.logit(t))
-        g = torch.sigmoid(even[:, 3:] - DOUBT)
+        g = torch.sigmoid(even[:, 3:] + self.rule[0] * doubt + self.rule[1])
         return torch.cat((carried + STEP * odd[:, :2], m, g), 1)[:, :, :height, :width]
 
 
-def sample(first: Tensor, second: Tensor, fused: Tensor, t: Tensor) -> Tensor:
-    """The equation above, (N, 3, H, W), with bicubic fetches: for training. fused: of `fuse`."""
+def _difference(a: Tensor, b: Tensor) -> Tensor:
+    """Mean absolute difference over 5x5 cells: (N, 1, h, w)."""
+    return F.avg_pool2d((a - b).abs().mean(1, keepdim=True), 5, 1, 2, count_include_pad=False)
+
+
+def sample(first: Tensor, second: Tensor, splines: tuple[Tensor, Tensor], fused: Tensor, t: Tensor) -> Tensor:
+    """The equation above, (N, 3, H, W), with gradients. splines: of the two frames, see `fetch`; fused: of `fuse`."""
     height, width = first.shape[2:]
     v, m, g = F.interpolate(fused, scale_factor=CELL, mode="bilinear")[:, :, :height, :width].split((2, 1, 1), 1)
-    a, b = warp(first, -t * v, "bicubic"), warp(second, (1 - t) * v, "bicubic")
+    a, b = fetch(splines[0], -t * v), fetch(splines[1], (1 - t) * v)
     seen_a, seen_b = (1 - m) * (_inside(-t * v) + 1e-6), m * (_inside((1 - t) * v) + 1e-6)
     moved = a + seen_b / (seen_a + seen_b) * (b - a)
     return moved + g * (first + t * (second - first) - moved)
@@ -152,12 +163,38 @@ def _splat(flow: Tensor, t: Tensor, sign: int, weight: Tensor) -> Tensor:
     return sums.view(count, height, width, 3).permute(0, 3, 1, 2)
 
 
-def warp(image: Tensor, motion: Tensor, mode: str = "bilinear") -> Tensor:
+def fetch(spline: Tensor, motion: Tensor) -> Tensor:
+    """As `warp`, by the cubic B-spline of stages/interpolate.py. spline: coefficients (N, C, H, W), mirrored outside.
+
+    Four bilinear fetches are one cubic one (Sigg & Hadwiger 2005, GPU Gems 2, chapter 20); torch has their gradient.
+    """
+    height, width = spline.shape[2:]
+    last = spline.new_tensor([width - 1, height - 1]).view(1, 2, 1, 1)
+    place = torch.minimum((_grid(spline) + motion).clamp_min(0), last)
+    low = place.detach().floor()
+    f = place - low
+    g = 1 - f
+    w0, w1, w3 = g**3 / 6, (3 * f**3 - 6 * f**2 + 4) / 6, f**3 / 6
+    before = w0 + w1
+    near = low + w1 / before  # in the padded image, one pixel further on: low - 1 + w1 / before + 1
+    far = low + 2 + w3 / (1 - before)
+    padded = F.pad(spline, (1, 2, 1, 2), mode="reflect")
+    total = torch.zeros_like(spline)
+    for x, right in ((near[:, :1], before[:, :1]), (far[:, :1], 1 - before[:, :1])):
+        for y, down in ((near[:, 1:], before[:, 1:]), (far[:, 1:], 1 - before[:, 1:])):
+            total = total + down * right * _look_up(padded, torch.cat((x, y), 1))
+    return total
+
+
+def warp(image: Tensor, motion: Tensor) -> Tensor:
     """Each pixel of `image` (N, C, H, W) fetched from where `motion` (N, 2, H, W), in its pixels, points to."""
+    return _look_up(image, _grid(image) + motion)
+
+
+def _look_up(image: Tensor, place: Tensor) -> Tensor:
     height, width = image.shape[2:]
-    place = _grid(image) + motion
     scale = place.new_tensor([2 / max(width - 1, 1), 2 / max(height - 1, 1)]).view(1, 2, 1, 1)
-    return F.grid_sample(image, (place * scale - 1).permute(0, 2, 3, 1), mode, "border", align_corners=True)
+    return F.grid_sample(image, (place * scale - 1).permute(0, 2, 3, 1), "bilinear", "border", align_corners=True)
 
 
 def correlation(own: Tensor, other: Tensor, motion: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """What the interpolation network is trained on: two frames, their DIS flows, and true frames between them.
 
-Half of a batch is taken from videos (two frames some way apart, and frames between them), half is rendered: layered
+Most of a batch is taken from videos (two frames some way apart, and frames between them), the rest is rendered: layered
 scenes and homography pans over photographs and stills of the videos. An item is a function of (seed, step, number).
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from scipy.ndimage import spline_filter
 from torch import Tensor
 
 from lolblur_synth import draw
@@ -24,9 +25,9 @@ from lolblur_synth.video import IMAGE_SUFFIXES, Input, digest, find, probe, read
 
 WIDTH = 576  # px: stored frames are reduced to it
 RUN, RUNS = 17, 6  # frames in a row, and how many such rows of a video
-SPANS = (2, 3, 4, 4, 6, 8)  # source frames between the two, drawn alike
+SPANS = (2, 3, 4, 4, 5, 6)  # source frames between the two, drawn alike
 TIMES = 2  # instants of each pair
-VIDEO_SHARE = 0.5  # of the items, where there are videos
+VIDEO_SHARE = 0.65  # of the items, where there are videos
 ENLARGED = (1.0, 1.6)  # side of a crop of a video, in sides of an item: it is reduced so much
 
 
@@ -41,11 +42,14 @@ class Footage:
 
 @dataclass(frozen=True)
 class Batch:
-    """first, second (N, 3, S, S) display; forward, backward (N, 3, S/2, S/2) of DIS, as interpolate.Motion;
-    times (N, TIMES); targets (N, TIMES, 3, S, S); true_forward, true_backward (N, 2, S/2, S/2), known (N,) 1 or 0."""
+    """first, second (N, 3, S, S) display; first_spline, second_spline: coefficients of the same, see `flow.fetch`;
+    forward, backward (N, 3, S/2, S/2) of DIS, as interpolate.Motion; times (N, TIMES); targets (N, TIMES, 3, S, S);
+    true_forward, true_backward (N, 2, S/2, S/2), and known (N,): 1 where they are."""
 
     first: Tensor
     second: Tensor
+    first_spline: Tensor
+    second_spline: Tensor
     forward: Tensor
     backward: Tensor
     times: Tensor
@@ -167,4 +171,7 @@ def _finish(rng, frames, times, there, back, known: float, size: int) -> list[Te
     true = [torch.from_numpy(np.ascontiguousarray(flow @ turn.T.astype(np.float32))).permute(2, 0, 1)
             for flow in (there, back)]
     true = [torch.nn.functional.avg_pool2d(flow, interpolate.CELL) for flow in true]
-    return [stack[0], stack[1], *dis, torch.tensor(times, dtype=torch.float32), stack[2:], *true, torch.tensor(known)]
+    splines = [torch.from_numpy(np.stack([spline_filter(c, 3, np.float32, "mirror") for c in frame.numpy()]))
+               for frame in stack[:2]]
+    times = torch.tensor(times, dtype=torch.float32)
+    return [stack[0], stack[1], *splines, *dis, times, stack[2:], *true, torch.tensor(known)]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import spline_filter
 
 from lolblur_synth import draw, weights
 from lolblur_synth.errors import WeightsError
@@ -31,12 +32,17 @@ def pair(height: int, width: int, count: int = 1) -> list[torch.Tensor]:
     return frames + flows
 
 
+def spline(frames: torch.Tensor) -> torch.Tensor:
+    channels = [spline_filter(channel, 3, np.float32, "mirror") for channel in frames.flatten(0, 1).numpy()]
+    return torch.from_numpy(np.stack(channels)).view_as(frames)
+
+
 def between(net: flow.FlowNet, first, second, forward, backward, t: float) -> tuple[torch.Tensor, torch.Tensor]:
     """The fused cells at t, and the sample."""
     there, back, found = net.refine(first, second, forward, backward)
     t = torch.full((len(first), 1, 1, 1), t)
     fused = net.fuse(found, flow.carry(there, back, t), t)
-    return fused, flow.sample(first, second, fused, t)
+    return fused, flow.sample(first, second, (spline(first), spline(second)), fused, t)
 
 
 def test_it_is_small():
@@ -56,7 +62,18 @@ def test_untrained_it_is_dis():
     fused = flow.FlowNet().fuse(found, motion, t)
     assert torch.equal(fused[:, :2], motion)
     assert torch.allclose(fused[:, 2], t[0], atol=1e-6)
-    assert fused[:, 3].max() < 0.02
+
+
+def test_untrained_it_gives_up_where_the_frames_disagree_along_the_motion():
+    """A texture that moves by 4 px: nothing to doubt with that motion; with the opposite one, doubt everywhere."""
+    wide = torch.from_numpy(draw.rng(4, "test", "", "flow").random((1, 3, 64, 68), np.float32))
+    wide = torch.nn.functional.avg_pool2d(wide, 5, 1, 2)
+    first, second = wide[..., 4:], wide[..., :64]
+    for speed, doubted in ((4.0, False), (-4.0, True)):
+        forward = torch.tensor([speed, 0, 1]).view(1, 3, 1, 1).expand(1, 3, 32, 32)
+        backward = torch.tensor([-speed, 0, 1]).view(1, 3, 1, 1).expand(1, 3, 32, 32)
+        inner = between(flow.FlowNet(), first, second, forward, backward, 0.5)[0][0, 3, 8:-8, 8:-8]
+        assert (inner.min() > 0.3) if doubted else (inner.max() < 0.1)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (50, 71), (64, 96)])
@@ -75,10 +92,10 @@ def test_swapped_frames_and_time_give_the_same_sample(t):
     fused, shown = between(net, first, second, forward, backward, t)
     mirrored, again = between(net, second, first, backward, forward, 1 - t)
     assert (fused[:, 2] - t).abs().max() > 0.05  # it does something
-    assert torch.allclose(fused[:, :2], -mirrored[:, :2], atol=2e-4)
-    assert torch.allclose(fused[:, 2], 1 - mirrored[:, 2], atol=1e-4)
-    assert torch.allclose(fused[:, 3], mirrored[:, 3], atol=1e-4)
-    assert torch.allclose(shown, again, atol=1e-3)
+    assert torch.allclose(fused[:, :2], -mirrored[:, :2], atol=1e-2)  # of tens of pixels
+    assert torch.allclose(fused[:, 2], 1 - mirrored[:, 2], atol=1e-3)
+    assert torch.allclose(fused[:, 3], mirrored[:, 3], atol=1e-3)
+    assert (shown - again).abs().mean() < 1e-4
 
 
 def test_carry_is_the_splat_of_the_stage():
@@ -86,6 +103,14 @@ def test_carry_is_the_splat_of_the_stage():
     cells = [flow_[0].permute(1, 2, 0).numpy() for flow_ in (forward, backward)]
     got = flow.carry(forward, backward, torch.full((1, 1, 1, 1), 0.3))[0].numpy()
     assert np.abs(got - interpolate._at(*cells, 0.3)).max() < 1e-4
+
+
+def test_fetch_is_the_spline_of_the_stage():
+    frame = pair(24, 30)[0]
+    motion = torch.from_numpy(draw.rng(5, "test", "", "flow").standard_normal((1, 2, 24, 30)).astype(np.float32) * 6)
+    y, x = torch.meshgrid(torch.arange(24), torch.arange(30), indexing="ij")
+    expected = interpolate._fetch(frame[0], x + motion[0, 0], y + motion[0, 1])
+    assert (flow.fetch(spline(frame), motion)[0] - expected).abs().max() < 1e-4
 
 
 def test_correlation_finds_a_shift():
