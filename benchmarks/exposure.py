@@ -37,6 +37,7 @@ METHODS = {
     "medium": InterpolateConfig(),
     "fine": InterpolateConfig(preset="fine"),
     "medium adaptive": InterpolateConfig(factor="adaptive"),
+    "net": InterpolateConfig(method="net"),
 }
 LAMPS = {"white": (1, 1, 1), "sodium": (1, 0.62, 0.16), "red": (1, 0.09, 0.06)}
 PEAKS = (1.5, 4, 20, 100)

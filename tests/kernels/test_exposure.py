@@ -104,7 +104,7 @@ def test_memory_that_was_used_before_does_not_matter(monkeypatch):
     first, pitch = cubic.prepare(frames[0].numpy())
     second, _ = cubic.prepare(frames[1].numpy())
     field = exposure._fields(motion.forward[0], motion.backward[0], np.array([0.5], np.float32))[0]
-    exposure._render(first, second, pitch, field, np.float32(0.5), out)
+    exposure._render(*frames[:2].numpy(), first, second, pitch, field, np.float32(0.5), out)
     assert np.isfinite(out).all()
 
 
