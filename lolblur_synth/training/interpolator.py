@@ -65,6 +65,7 @@ def train_interpolator(
     *,
     held_out: Sequence[str | Path] = (),
     steps: int = 1100,
+    until: int | None = None,
     seed: int = 0,
     size: int = 160,
     batch_size: int = 4,
@@ -80,12 +81,13 @@ def train_interpolator(
     held_out          videos never trained on: the card's figures are of these; without them it has none
     out               the .safetensors to write; the card is the same name with .md, the checkpoint with .checkpoint
     steps             optimiser steps; rate: peak learning rate of AdamW, warmed up, then a cosine to 0
+    until             stop after this step of them and keep the average up to there; it is not bad, only less settled
     size, batch_size  items of size x size pixels, so many a step
     note              text for the card, such as the origin and licence of the footage
     report            called after each step with its number and losses, for progress
 
-    Returns {"sha256", "seconds", "losses", "figures"}. Same inputs and options, same weights, on the same kind of
-    device with as many threads, however often it was interrupted. Raises InputError, UsageError.
+    Returns {"step", "sha256", "seconds", "losses", "figures"}. Same inputs and options, same weights, on the same kind
+    of device with as many threads, however often it was interrupted. Raises InputError, UsageError.
     """
     out = Path(out)
     footage = triplets.gather(photos, videos, size)
@@ -95,16 +97,17 @@ def train_interpolator(
     checkpoint = out.with_suffix(".checkpoint")
     if checkpoint.exists():
         state.resume(checkpoint)
-    while state.step < steps:
+    last = min(steps, until or steps)
+    while state.step < last:
         begun = time.process_time()
         losses = state.advance(triplets.batch(footage, seed, state.step, batch_size, size))
         state.seconds += time.process_time() - begun
         if report:
             report(state.step, losses)
-        if state.step % checkpoint_every == 0 and state.step < steps:
+        if state.step % checkpoint_every == 0 and state.step < last:
             state.save(checkpoint)
-    result = {"seconds": round(state.seconds, 1), "losses": state.recent()}
-    result["sha256"] = weights.save(state.averaged(), out, {"network": "FlowNet", **recipe})
+    result = {"step": state.step, "seconds": round(state.seconds, 1), "losses": state.recent()}
+    result["sha256"] = weights.save(state.averaged(), out, {"network": "FlowNet", "step": state.step, **recipe})
     result["figures"] = interpolator_card.figures(out, held_out)
     whole.write(out.with_suffix(".md"), interpolator_card.text(out.stem, footage, recipe, result, note).encode())
     checkpoint.unlink(missing_ok=True)

@@ -46,7 +46,8 @@ def text(name: str, footage: Footage, recipe: dict, result: dict, note: str) -> 
         "| | |", "|---|---|", f"| options | {options} |",
         f"| footage | {sum(map(len, footage.runs))} frames in {len(footage.runs)} runs, {len(footage.photos)} "
         "photographs and stills |",
-        f"| training | {result['seconds']} CPU-seconds |", f"| losses, last 100 steps | {result['losses']} |",
+        f"| training | {result['step']} steps, {result['seconds']} CPU-seconds |",
+        f"| losses, last 100 steps | {result['losses']} |",
         f"| sha256 | {result['sha256']} |", "",
     ]
     if result["figures"]:
