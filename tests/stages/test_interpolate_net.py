@@ -91,17 +91,19 @@ def test_an_easy_motion_stays_as_good_as_by_dis():
 
 def test_a_cut_and_a_still_pair_need_no_network(stirred):
     frame = texture(64, 64, 0)
-    motion = interpolate.motion(torch.stack([frame, frame, texture(64, 64, 1)]), stirred)
+    frames = torch.stack([frame, frame, texture(64, 64, 1)])
+    motion = interpolate.motion(frames, dataclasses.replace(stirred, cut=1.0))
     assert motion.still.tolist() == [True, False]
-    assert torch.equal(interpolate.sample(torch.stack([frame, frame, frame]), motion, 0.5), frame)
+    assert torch.equal(interpolate.sample(frames, motion, 0.5), frame)
 
 
 def test_the_same_bytes_twice_and_confidence_is_a_share(stirred):
     frames = torch.stack([texture(64, 96, 3.0 * t) for t in range(3)])
     one, two = (interpolate.apply(frames, stirred) for _ in range(2))
     assert torch.equal(one, two)
-    unrelated = torch.stack([texture(64, 96, 0), texture(64, 96, 0).flip(1, 2)])
-    good, poor = (interpolate.motion(stack, NET).confidence.min() for stack in (frames, unrelated))
+    noise = draw.rng(6, "test", "", "flow").random((2, 3, HEIGHT, WIDTH), np.float32)
+    moving = torch.stack([dot(60), dot(63)])
+    good, poor = (interpolate.motion(stack, NET).confidence.min() for stack in (moving, torch.from_numpy(noise)))
     assert 0 < poor < good <= 1
 
 
