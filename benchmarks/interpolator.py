@@ -27,7 +27,7 @@ from lolblur_synth.recipe import InterpolateConfig
 from lolblur_synth.stages import interpolate
 
 METHODS = ("blend", "dis", "net")
-PLACES = 10  # of a video, spread evenly
+PLACES = 6  # of a video, spread evenly
 
 
 def psnr(a: Tensor, b: Tensor) -> float:
