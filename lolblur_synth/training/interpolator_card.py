@@ -9,6 +9,7 @@ import torch
 from lolblur_synth.recipe import InterpolateConfig
 from lolblur_synth.stages import interpolate
 from lolblur_synth.training.triplets import Footage, runs_of
+from lolblur_synth.video import IMAGE_SUFFIXES
 
 SPANS = (2, 4)  # frames between the two that are given; the middle one is to be found
 METHODS = ("blend", "dis", "net")
@@ -39,11 +40,15 @@ def _scores(frames: torch.Tensor, span: int, weights: Path) -> list[float]:
 def text(name: str, footage: Footage, recipe: dict, result: dict, note: str) -> str:
     """Markdown."""
     options = " ".join(f"{key}={value}" for key, value in recipe.items() if key != "files")
+    inputs = (("--photos" if Path(file).suffix.lower() in IMAGE_SUFFIXES else "--videos", file)
+              for file, _ in footage.files)
+    command = ["lolblur-synth train-interpolator", *(f"{option} {file}" for option, file in inputs),
+               f"--steps {recipe['steps']} --until {result['step']} --seed {recipe['seed']}"]
     lines = [
         f"# {name}", "",
         "Weights of `FlowNet`, which corrects optical flow between two frames (models/flow.py, stages/interpolate.py).",
         "Made by `lolblur-synth train-interpolator` from random weights; no published weights were used.", "",
-        "| | |", "|---|---|", f"| options | {options} |",
+        "| | |", "|---|---|", f"| command | `{' '.join(command)}` |", f"| options | {options} |",
         f"| footage | {sum(map(len, footage.runs))} frames in {len(footage.runs)} runs, {len(footage.photos)} "
         "photographs and stills |",
         f"| training | {result['step']} steps, {result['seconds']} CPU-seconds |",

@@ -147,7 +147,8 @@ def test_the_command_writes_weights_and_a_card_with_figures(photo, clip, tmp_pat
     assert result.exit_code == 0, result.output
     assert flow.load(str(out)) and weights.about(out)["network"] == "FlowNet"
     card = out.with_suffix(".md").read_text()
-    for word in ("steps=1", "CPU-seconds", "made.png", "All of it is ours.", "| made.mkv | 4 |", "| mean | 2 |"):
+    for word in ("--photos made.png --steps 1 --until 1 --seed 0", "steps=1", "CPU-seconds", "All of it is ours.",
+                 "| made.mkv | 4 |", "| mean | 2 |"):
         assert word in card
     assert weights.sha256(out) in card
 
