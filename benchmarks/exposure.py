@@ -39,6 +39,7 @@ METHODS = {
     "medium": InterpolateConfig(),
     "fine": InterpolateConfig(preset="fine"),
     "medium adaptive": InterpolateConfig(factor="adaptive"),
+    "net": InterpolateConfig(method="net"),
 }
 COMPARED = {name: config for name, config in METHODS.items() if "adaptive" not in name}
 LAMPS = {"white": (1, 1, 1), "sodium": (1, 0.62, 0.16), "red": (1, 0.09, 0.06)}

@@ -13,7 +13,7 @@ import click
 
 from lolblur_synth import __version__
 from lolblur_synth import options as opt
-from lolblur_synth.commands import datasets, networks, noise, recipe, stage
+from lolblur_synth.commands import datasets, interpolator, networks, noise, recipe, stage
 from lolblur_synth.errors import LolblurError, NoSpace, UsageError
 
 EXIT_CODES = """\b
@@ -114,8 +114,8 @@ def doctor(as_json):
 for _command in (
     datasets.build, datasets.plan, datasets.status, datasets.verify, datasets.preview,
     datasets.report, datasets.export, stage.stage, recipe.recipe,
-    networks.train_lednet, networks.train_darken, noise.train_noise, networks.evaluate, networks.restore,
-    networks.weights_group, noise.realism,
+    networks.train_lednet, networks.train_darken, interpolator.train_interpolator,
+    noise.train_noise, networks.evaluate, networks.restore, networks.weights_group, noise.realism,
 ):  # fmt: skip
     main.add_command(_command)
 

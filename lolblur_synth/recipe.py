@@ -127,9 +127,9 @@ class DarkenConfig:
 class InterpolateConfig:
     method: str = option(
         "dis",
-        "dis: optical flow once a frame pair, splatted to each instant; sepconv: the paper's network, halving "
-        "intervals, with weights of your own; blend: cross-fade",
-        choices=("dis", "sepconv", "blend"),
+        "dis: optical flow once a frame pair, splatted to each instant; net: the same, corrected by a network; "
+        "sepconv: the paper's network, halving intervals, with weights of your own; blend: cross-fade",
+        choices=("dis", "net", "sepconv", "blend"),
         source="section 3.2: a frame interpolation network [SepConv]; see DESIGN.md",
     )
     factor: int | str = option(
@@ -146,7 +146,10 @@ class InterpolateConfig:
         "DIS flow: speed against accuracy; fine: medium down to the full resolution, 4 times the cost",
         choices=("ultrafast", "fast", "medium", "fine"),
     )
-    weights: str = option("", "sepconv: file with the published weights; they are for academic use only")
+    weights: str = option(
+        "interpolator",
+        "net: bundled weights, or a file; sepconv: the file of the published weights, which are for academic use only",
+    )
     cut: float = option(
         0.15,
         "scene cut: decorrelation of neighbouring frames above this, and 2.5 times that of the frames beside them",

@@ -10,7 +10,8 @@ where things are at t ("splatted"), and each frame is fetched from there by a cu
 
     sample(x) = (1 - m) first(x - t v(x)) + m second(x + (1 - t) v(x)),    m = t, or the frame that sees x alone
 
-The method `sepconv` knows no motion: the paper's network finds the frame halfway, and again halfway to it, up to 1/64.
+The method `net` lets a network correct all of it: both motions, v at each instant, and m (models/flow.py). The method
+`sepconv` knows no motion: the paper's network finds the frame halfway, and again halfway to it, up to 1/64.
 
 Motion lives on cells of 2x2 pixels: DIS itself solves nothing finer. It may be estimated on a brighter `guide` than the
 frames that are fetched. A cut has no in-between: `motion` refuses it, or holds each frame for its half of the interval.
@@ -30,7 +31,7 @@ from torch import Tensor
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.kernels import exposure as fused
-from lolblur_synth.models import sepconv
+from lolblur_synth.models import flow, sepconv
 from lolblur_synth.recipe import InterpolateConfig
 
 CELL = 2  # pixels
@@ -119,8 +120,10 @@ def motion(guide: Tensor, config: InterpolateConfig, refuse_cuts: bool = True) -
     for pair in np.flatnonzero(~(still | cut)):
         forward[pair] = _flow(solver, grey[pair], grey[pair + 1])
         backward[pair] = _flow(solver, grey[pair + 1], grey[pair])
-    confidence = np.where(cut, 0, 0.5 * (forward[..., 2].mean((1, 2)) + backward[..., 2].mean((1, 2))))
-    return Motion(forward, backward, confidence.astype(np.float32), still, cut)
+    trust = 0.5 * (forward[..., 2].mean((1, 2)) + backward[..., 2].mean((1, 2)))
+    fuse = _refine(guide, forward, backward, trust, ~(still | cut), config) if config.method == "net" else None
+    confidence = np.where(cut, 0, trust)
+    return Motion(forward, backward, confidence.astype(np.float32), still, cut, fuse)
 
 
 def factor(motion: Motion, config: InterpolateConfig) -> int:
@@ -226,6 +229,27 @@ def _weights(f: Tensor) -> tuple[Tensor, ...]:
 def _mirror(index: Tensor, size: int) -> Tensor:
     index = index.abs()
     return torch.where(index >= size, 2 * (size - 1) - index, index).clamp(0, size - 1)
+
+
+def _refine(guide: Tensor, forward: np.ndarray, backward: np.ndarray, trust: np.ndarray, moving: np.ndarray, config):
+    """Let FlowNet correct the motion of the `moving` pairs, and their mean trust, in place; returns `Motion.fuse`."""
+    net, pairs = flow.load(config.weights), {}
+    with torch.inference_mode():
+        for pair in map(int, np.flatnonzero(moving)):
+            dis = [torch.from_numpy(cells[pair]).permute(2, 0, 1)[None] for cells in (forward, backward)]
+            first, second = guide[pair, None], guide[pair + 1, None]
+            *found, pairs[pair] = net.refine(first, second, *dis)
+            trust[pair] = 0.5 * (flow.agreement(first, second, found[0]) + flow.agreement(second, first, found[1]))
+            for cells, refined in zip((forward, backward), found, strict=True):
+                cells[pair] = refined[0].permute(1, 2, 0).numpy()
+
+    @torch.inference_mode()
+    def fuse(pair: int, instants: np.ndarray, motion: np.ndarray) -> np.ndarray:
+        fields = [net.fuse(pairs[pair], torch.from_numpy(cells)[None], torch.tensor(t).view(1, 1, 1, 1))
+                  for t, cells in zip(instants, motion, strict=True)]
+        return torch.cat(fields).numpy()
+
+    return fuse
 
 
 def _at(forward: np.ndarray, backward: np.ndarray, t: float) -> np.ndarray:

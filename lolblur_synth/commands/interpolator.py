@@ -1,0 +1,35 @@
+"""train-interpolator: the interpolation network once more, from own footage."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("train-interpolator")
+@click.option("--photos", multiple=True, type=click.Path(path_type=Path),
+              help="Photographs, or folders of them, for rendered scenes; repeatable.")
+@click.option("--videos", multiple=True, type=click.Path(path_type=Path),
+              help="Videos, or folders of them; the faster the camera the better; repeatable.")
+@click.option("--held-out", multiple=True, type=click.Path(path_type=Path),
+              help="Videos never trained on, for the card's figures; repeatable.")
+@click.option("-o", "--out", default="interpolator.safetensors", show_default=True, type=click.Path(path_type=Path),
+              help="Weights to write; the card goes beside them.")
+@click.option("--steps", default=1100, show_default=True, type=click.IntRange(1), help="Optimiser steps.")
+@click.option("--until", type=click.IntRange(1), help="Stop early, after this step, and keep what there is.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the first weights and of the samples.")
+@click.option("--note", default="", help="Text for the card: origin and licence of the footage.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
+@click.pass_obj
+def train_interpolator(style, photos, videos, held_out, out, steps, until, seed, note, device):
+    """Train the network of `interpolate.method=net` again, from photographs and videos. Continues when interrupted."""
+    from tqdm import tqdm
+
+    from lolblur_synth.training import interpolator as tool
+
+    with tqdm(total=until or steps, unit="step", disable=style == "quiet") as bar:
+        done = tool.train_interpolator(
+            photos, videos, out, held_out=held_out, steps=steps, until=until, seed=seed, note=note, device=device,
+            report=lambda step, losses: bar.update(step - bar.n),
+        )  # fmt: skip
+    click.echo(f"{out}: {done['seconds']} CPU-seconds, {done['sha256'][:12]}")
+    return 0

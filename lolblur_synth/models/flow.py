@@ -1,0 +1,252 @@
+"""FlowNet: what optical flow leaves undone between two frames. Flow once a pair, then any number of instants.
+
+It starts from the DIS flows of the pair, and from a rule where not to believe them, and learns what can be gained:
+
+    refine   once a pair   U-net at 1/4, 1/8 and 1/16 of the size, with a correlation volume at 1/8 (as in PWC-Net, Sun
+                           2018) around the DIS flow, which finds small things that moved far: corrected flows both
+                           ways, the importance of each cell where motions collide (softmax splatting, Niklaus 2020)
+    fuse     once a t      two levels at 1/4 and 1/8: corrected motion at t, the share of the second frame (a thing that
+                           only one frame shows is fetched from it alone), and where to give up and cross-fade: by rule
+                           where the frames differ along the motion, D, as much as they do in place, C:
+                           g = D^1.5 / (D^1.5 + 2 C^1.5) before training
+
+    sample(x) = (1 - g) [(1 - m) first(x - t v) + m second(x + (1 - t) v)] + g [(1 - t) first(x) + t second(x)]
+
+A sample is a convex sum of fetched light and nothing else. No residual is added: motion is estimated on a bright guide
+and the light comes from a darkened frame, where a residual of the guide would be wrong.
+
+Swapping the frames and t -> 1 - t gives the same sample: the two directions share their weights, and `fuse` is
+symmetrised. Motion that is constant therefore has no preferred instant: nothing drifts in time.
+
+Frames are (N, 3, H, W) float32 display 0..1, and any size from 32 pixels a side; what lives on cells of 2x2 pixels is
+(N, C, h, w), h, w = ceil(H / 2), ceil(W / 2).
+"""
+
+import functools
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lolblur_synth import weights
+
+CELL = 2  # pixels
+BASELINE = 1e-3  # weight of the motion that is not carried, as in stages/interpolate.py
+TOLERANCE = 0.05  # difference of display values at which a motion is trusted to 1/e, as there
+MULTIPLE = 8  # cells: three halvings below them
+RADIUS = 4  # of the correlation volume, in cells of 8 pixels
+FLOW_UNIT = 16.0  # pixels: flows enter as multiples of it
+STEP = 4.0  # pixels: corrections leave as multiples of it
+SAME = 0.005  # difference of display values that is none
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What `refine` found out and `fuse` needs: frames on cells and features at 1/4, each (first, second)."""
+
+    frames: tuple[Tensor, Tensor]
+    features: tuple[Tensor, Tensor]
+
+
+class FlowNet(nn.Module):
+    """0.40 M parameters. a, b, c: channels at 1/4, 1/8, 1/16 in `refine`; d, e: at 1/4 and 1/8 in `fuse`."""
+
+    def __init__(self):
+        super().__init__()
+        a, b, c, d, e, passed = 24, 48, 64, 24, 32, 8
+        self.look = nn.Sequential(_conv(12, 24), _conv(24, 32, 2), nn.Conv2d(32, 32, 3, padding=1))
+        self.down1 = nn.Sequential(_conv(56, a), _conv(a, a))
+        self.down2 = _conv(a, b, 2)
+        self.mix2 = nn.Sequential(_conv(b + 32 + (2 * RADIUS + 1) ** 2, b), _conv(b, b))
+        self.down3 = nn.Sequential(_conv(b, c, 2), _conv(c, c), _conv(c, c))
+        self.up2 = nn.Sequential(_conv(b + c, b), _conv(b, b))
+        self.up1 = nn.Sequential(_conv(a + b, a), _conv(a, a))
+        self.out = nn.Conv2d(a, 12 + passed, 3, padding=1)
+        self.fuse1 = _conv(31 + 2 * passed, d)
+        self.fuse2 = nn.Sequential(_conv(d, e, 2), _conv(e, e), _conv(e, d))
+        self.fuse3 = _conv(2 * d, d)
+        self.fuse_out = nn.Conv2d(d, 16, 3, padding=1)
+        self.rule = nn.Parameter(torch.tensor([1.5, -0.7]))
+        for last, rows in ((self.out, 12), (self.fuse_out, 16)):  # untrained, it is DIS and the rule
+            nn.init.zeros_(last.weight[:rows])
+            nn.init.zeros_(last.bias)
+
+    def refine(self, first: Tensor, second: Tensor, forward: Tensor, backward: Tensor) -> tuple[Tensor, Tensor, Pair]:
+        """Corrected forward, backward (N, 3, h, w): dx, dy in pixels an interval, importance 0..1; and the Pair.
+
+        forward, backward: the same of DIS, its trust for importance.
+        """
+        height, width = forward.shape[2:]
+        small = [_padded(reduced(frame)) for frame in (first, second)]
+        flows = [_padded(flow) for flow in (forward, backward)]
+        own, other = torch.cat(small), torch.cat(small[::-1])
+        flow, back = torch.cat(flows), torch.cat(flows[::-1])
+        moved, _ = flow.split((2, 1), 1)
+        returned = moved + warp(back[:, :2], moved / CELL)
+        inputs = (own - 0.5, other - 0.5, warp(other, moved / CELL) - own, moved / FLOW_UNIT, flow[:, 2:] - 0.5,
+                  returned.clamp(-FLOW_UNIT, FLOW_UNIT) / FLOW_UNIT)
+        x1 = self.down1(F.pixel_unshuffle(torch.cat(inputs, 1), 2))
+        seen = self.look(F.pixel_unshuffle(own - 0.5, 2))
+        volume = correlation(seen, torch.cat(seen.chunk(2)[::-1]), F.avg_pool2d(moved, 4) / 8)
+        x2 = self.mix2(torch.cat((self.down2(x1), seen, volume), 1))
+        x3 = self.down3(x2)
+        x2 = self.up2(torch.cat((x2, _doubled(x3)), 1))
+        found = self.out(self.up1(torch.cat((x1, _doubled(x2)), 1)))
+        change = F.pixel_shuffle(found[:, :12], 2)
+        importance = torch.sigmoid(torch.logit(0.05 + 0.9 * flow[:, 2:]) + change[:, 2:])
+        flow = torch.cat((moved + STEP * change[:, :2], importance), 1)[:, :, :height, :width]
+        return *flow.chunk(2), Pair(tuple(small), found[:, 12:].chunk(2))
+
+    def fuse(self, pair: Pair, motion: Tensor, t: Tensor) -> Tensor:
+        """(N, 4, h, w) at the instants t (N, 1, 1, 1), 0 < t < 1: motion (dx, dy) in pixels an interval, m, g.
+
+        motion: (N, 2, h, w), the refined flows carried to t.
+        """
+        height, width = motion.shape[2:]
+        carried = _padded(motion)
+        quarter = F.avg_pool2d(carried, 2)
+        fetched = [warp(frame, share * carried / CELL)
+                   for frame, share in zip(pair.frames, (-t, 1 - t), strict=True)]
+        doubt = (_difference(*fetched) + SAME).log() - (_difference(*pair.frames) + 2 * SAME).log()
+        seen = [F.pixel_unshuffle(frame - 0.5, 2) for frame in fetched]
+        known = [warp(features, share * quarter / (2 * CELL))
+                 for features, share in zip(pair.features, (-t, 1 - t), strict=True)]
+        speed, instant = quarter / FLOW_UNIT, (t - 0.5).expand_as(quarter[:, :1])
+        unsure = F.pixel_unshuffle(doubt, 2)
+        ahead = torch.cat((*seen, *known, unsure, speed, instant), 1)
+        back = torch.cat((*seen[::-1], *known[::-1], unsure, -speed, -instant), 1)
+        x = self.fuse1(torch.cat((ahead, back)))
+        x = self.fuse3(torch.cat((x, _doubled(self.fuse2(x))), 1))
+        ahead, back = F.pixel_shuffle(self.fuse_out(x), 2).chunk(2)
+        odd, even = 0.5 * (ahead - back), 0.5 * (ahead + back)
+        m = torch.sigmoid(odd[:, 2:3] + torch.logit(t))
+        g = torch.sigmoid(even[:, 3:] + self.rule[0] * doubt + self.rule[1])
+        return torch.cat((carried + STEP * odd[:, :2], m, g), 1)[:, :, :height, :width]
+
+
+def _difference(a: Tensor, b: Tensor) -> Tensor:
+    """Mean absolute difference over 5x5 cells: (N, 1, h, w)."""
+    return F.avg_pool2d((a - b).abs().mean(1, keepdim=True), 5, 1, 2, count_include_pad=False)
+
+
+def sample(first: Tensor, second: Tensor, splines: tuple[Tensor, Tensor], fused: Tensor, t: Tensor) -> Tensor:
+    """The equation above, (N, 3, H, W), with gradients. splines: of the two frames, see `fetch`; fused: of `fuse`."""
+    height, width = first.shape[2:]
+    v, m, g = F.interpolate(fused, scale_factor=CELL, mode="bilinear")[:, :, :height, :width].split((2, 1, 1), 1)
+    a, b = fetch(splines[0], -t * v), fetch(splines[1], (1 - t) * v)
+    seen_a, seen_b = (1 - m) * (_inside(-t * v) + 1e-6), m * (_inside((1 - t) * v) + 1e-6)
+    moved = a + seen_b / (seen_a + seen_b) * (b - a)
+    return moved + g * (first + t * (second - first) - moved)
+
+
+def carry(forward: Tensor, backward: Tensor, t: Tensor) -> Tensor:
+    """(N, 2, h, w) motion at the instants t (N, 1, 1, 1): the splat of kernels/exposure.py, with gradients."""
+    sums = _splat(forward, t, 1, 1 - t) + _splat(backward, 1 - t, -1, t)
+    resting = (1 - t) * forward[:, :2] - t * backward[:, :2]
+    return (sums[:, :2] + BASELINE * resting) / (sums[:, 2:] + BASELINE)
+
+
+def _splat(flow: Tensor, t: Tensor, sign: int, weight: Tensor) -> Tensor:
+    count, _, height, width = flow.shape
+    x, y = (_grid(flow) + t * flow[:, :2] / CELL).unbind(1)
+    low_x, low_y = x.detach().floor(), y.detach().floor()
+    value = torch.cat((sign * flow[:, :2], torch.ones_like(flow[:, :1])), 1) * weight * flow[:, 2:]
+    base = torch.arange(count, device=flow.device).view(-1, 1, 1) * (height * width)
+    sums = flow.new_zeros(count * height * width, 3)
+    for row, down in ((low_y, low_y + 1 - y), (low_y + 1, y - low_y)):
+        for column, right in ((low_x, low_x + 1 - x), (low_x + 1, x - low_x)):
+            inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+            index = base + row.clamp(0, height - 1).long() * width + column.clamp(0, width - 1).long()
+            share = (down * right * inside)[:, None] * value
+            sums = sums.index_add(0, index.flatten(), share.permute(0, 2, 3, 1).reshape(-1, 3))
+    return sums.view(count, height, width, 3).permute(0, 3, 1, 2)
+
+
+def fetch(spline: Tensor, motion: Tensor) -> Tensor:
+    """As `warp`, by the cubic B-spline of stages/interpolate.py. spline: coefficients (N, C, H, W), mirrored outside.
+
+    Four bilinear fetches are one cubic one (Sigg & Hadwiger 2005, GPU Gems 2, chapter 20); torch has their gradient.
+    """
+    height, width = spline.shape[2:]
+    last = spline.new_tensor([width - 1, height - 1]).view(1, 2, 1, 1)
+    place = torch.minimum((_grid(spline) + motion).clamp_min(0), last)
+    low = place.detach().floor()
+    f = place - low
+    g = 1 - f
+    w0, w1, w3 = g**3 / 6, (3 * f**3 - 6 * f**2 + 4) / 6, f**3 / 6
+    before = w0 + w1
+    near = low + w1 / before  # in the padded image, one pixel further on: low - 1 + w1 / before + 1
+    far = low + 2 + w3 / (1 - before)
+    padded = F.pad(spline, (1, 2, 1, 2), mode="reflect")
+    total = torch.zeros_like(spline)
+    for x, right in ((near[:, :1], before[:, :1]), (far[:, :1], 1 - before[:, :1])):
+        for y, down in ((near[:, 1:], before[:, 1:]), (far[:, 1:], 1 - before[:, 1:])):
+            total = total + down * right * _look_up(padded, torch.cat((x, y), 1))
+    return total
+
+
+def warp(image: Tensor, motion: Tensor) -> Tensor:
+    """Each pixel of `image` (N, C, H, W) fetched from where `motion` (N, 2, H, W), in its pixels, points to."""
+    return _look_up(image, _grid(image) + motion)
+
+
+def _look_up(image: Tensor, place: Tensor) -> Tensor:
+    height, width = image.shape[2:]
+    scale = place.new_tensor([2 / max(width - 1, 1), 2 / max(height - 1, 1)]).view(1, 2, 1, 1)
+    return F.grid_sample(image, (place * scale - 1).permute(0, 2, 3, 1), "bilinear", "border", align_corners=True)
+
+
+def correlation(own: Tensor, other: Tensor, motion: Tensor) -> Tensor:
+    """Cosine of features of `own` (N, C, H, W) with those around where `motion` points in `other`: (N, 81, H, W)."""
+    height, width = own.shape[2:]
+    own, other = F.normalize(own, dim=1), F.pad(F.normalize(warp(other, motion), dim=1), [RADIUS] * 4)
+    return torch.stack([(own * other[:, :, j : j + height, i : i + width]).sum(1)
+                        for j in range(2 * RADIUS + 1) for i in range(2 * RADIUS + 1)], 1)
+
+
+def agreement(first: Tensor, second: Tensor, forward: Tensor) -> Tensor:
+    """(N,) mean trust in a flow, 0..1: how well two frames agree along it, as stages/interpolate.py measures DIS."""
+    fetched = warp(reduced(second), forward[:, :2] / CELL)
+    return torch.exp(-(reduced(first) - fetched).abs().mean(1) / TOLERANCE).mean((1, 2))
+
+
+def reduced(frame: Tensor) -> Tensor:
+    """The frame on cells: (N, 3, h, w), the mean of 2x2 pixels, the last ones repeated where a size is odd."""
+    height, width = frame.shape[2:]
+    return F.avg_pool2d(F.pad(frame, (0, width % 2, 0, height % 2), mode="replicate"), CELL)
+
+
+def _padded(cells: Tensor) -> Tensor:
+    height, width = cells.shape[2:]
+    return F.pad(cells, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
+
+
+def _grid(image: Tensor) -> Tensor:
+    height, width = image.shape[2:]
+    y = torch.arange(height, dtype=image.dtype, device=image.device).view(1, -1, 1).expand(1, height, width)
+    x = torch.arange(width, dtype=image.dtype, device=image.device).view(1, 1, -1).expand(1, height, width)
+    return torch.stack((x, y), 1)
+
+
+def _inside(motion: Tensor) -> Tensor:
+    """1 where a fetch is within the frame, falling to 0 one pixel outside of it: (N, 1, H, W)."""
+    place = _grid(motion) + motion
+    last = place.new_tensor([motion.shape[3] - 1, motion.shape[2] - 1]).view(1, 2, 1, 1)
+    return (1 - torch.maximum(-place, place - last).clamp_min(0)).clamp_min(0).prod(1, keepdim=True)
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="bilinear")
+
+
+def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.LeakyReLU(0.1))
+
+
+@functools.lru_cache(maxsize=4)
+def load(name_or_path: str, device: str = "cpu") -> FlowNet:
+    """The network with its weights, ready to run and not to train. Raises WeightsError if they do not fit."""
+    net = FlowNet()
+    weights.load(net, name_or_path)
+    return net.eval().requires_grad_(False).to(device)

@@ -1,0 +1,160 @@
+"""train-interpolator: scenes are what they say, items are true, a run learns, repeats and resumes, and refuses."""
+
+import av
+import cv2
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from lolblur_synth import cli, draw, weights
+from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.models import flow
+from lolblur_synth.training import interpolator, scenes, triplets
+
+SMALL = {"size": 64, "batch_size": 2, "checkpoint_every": 2}
+
+
+def rng(name: str) -> np.random.Generator:
+    return draw.rng(0, "test", name, "interpolate")
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    path = tmp_path_factory.mktemp("photos") / "made.png"
+    coarse = rng("photo").uniform(20, 235, (12, 16, 3)).astype(np.float32)
+    cv2.imwrite(str(path), cv2.resize(coarse, (160, 120), interpolation=cv2.INTER_CUBIC).clip(0, 255))
+    return path
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """20 frames of a texture that moves by 2 px a frame, with a cut to its negative before frame 14."""
+    path = tmp_path_factory.mktemp("clips") / "made.mkv"
+    coarse = rng("clip").uniform(20, 235, (10, 20, 3)).astype(np.float32)
+    wide = cv2.resize(coarse, (200, 80), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", 30)
+        stream.width, stream.height, stream.pix_fmt = 128, 80, "bgr0"
+        for k in range(20):
+            picture = wide[:, 2 * k : 2 * k + 128]
+            picture = np.ascontiguousarray(255 - picture[::-1] if k >= 14 else picture)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format="bgr0")))
+        container.mux(stream.encode())
+    return path
+
+
+def test_exact_flow_leads_to_the_same_point(photo):
+    """A pan: the second frame, fetched along the exact flow, is the first one."""
+    picture = cv2.imread(str(photo))
+    for number in range(3):
+        layers = scenes.draw_scene(rng(f"pan {number}"), [picture], 96)[:1]
+        first, second = (torch.from_numpy(scenes.render(layers, t, 96)).permute(2, 0, 1)[None] for t in (0.0, 1.0))
+        motion = torch.from_numpy(scenes.exact_flow(layers, 0, 1, 96)).permute(2, 0, 1)[None]
+        error = (flow.warp(second, motion) - first).abs()
+        place = np.mgrid[:96, :96][::-1] + motion[0].numpy()
+        inside = torch.from_numpy(((place > 2) & (place < 93)).all(0))
+        assert error[0, :, inside].mean() < 0.01
+        assert (first - second).abs().mean() > 2 * error[0, :, inside].mean()
+
+
+def test_what_is_in_front_hides_what_is_behind(photo):
+    picture = cv2.imread(str(photo))
+    layers = next(s for s in (scenes.draw_scene(rng(f"scene {k}"), [picture], 64) for k in range(20)) if len(s) > 2)
+    motion = scenes.exact_flow(layers, 0, 1, 64)
+    assert len(np.unique(motion.round(3).reshape(-1, 2), axis=0)) > 1
+    assert scenes.render(layers, 0.5, 64).max() <= 1
+    assert not np.array_equal(scenes.render(layers, 0.2, 64), scenes.render(layers, 0.8, 64))
+
+
+def test_runs_do_not_cross_a_cut(clip):
+    ((name, runs),) = triplets.runs_of([clip], 128)
+    assert name == "made.mkv"
+    for run in runs:
+        assert np.abs(np.diff(run.astype(int), axis=0)).mean((1, 2, 3)).max() < 40
+
+
+def test_filmed_items_are_true_whatever_way_they_are_turned(photo, clip, monkeypatch):
+    """Frames of a constant motion: DIS must find the same motion, halfway, in every turned and mirrored item."""
+    footage = triplets.gather([], [clip], 64)
+    monkeypatch.setattr(triplets, "VIDEO_SHARE", 1.0)
+    batch = triplets.batch(footage, 0, 0, 6, 64)
+    assert not batch.known.any() and not batch.true_forward.any()
+    for k in range(2):
+        t = batch.times[:, k, None, None, None]
+        motion = flow.carry(batch.forward, batch.backward, t)
+        cells = torch.cat((motion, t.expand_as(motion[:, :1]), torch.zeros_like(motion[:, :1])), 1)
+        splines = batch.first_spline, batch.second_spline
+        error = (flow.sample(batch.first, batch.second, splines, cells, t) - batch.targets[:, k])[:, :, 20:-20, 20:-20]
+        assert error.abs().mean() < 0.3 * (batch.first - batch.second).abs().mean()
+
+
+def test_rendered_items_know_their_flow_whatever_way_they_are_turned(photo, monkeypatch):
+    monkeypatch.setattr(scenes, "PAN_SHARE", 1.0)
+    monkeypatch.setattr(scenes, "MOTION", (2.0, 4.0))
+    batch = triplets.batch(triplets.gather([photo], [], 64), 0, 0, 6, 64)
+    assert batch.known.all()
+    for true, dis in ((batch.true_forward, batch.forward), (batch.true_backward, batch.backward)):
+        wrong = (true - dis[:, :2]).norm(dim=1)[:, 10:-10, 10:-10].flatten(1).median(1).values
+        assert (wrong < 0.5).all()
+
+
+def test_a_batch_is_a_function_of_seed_and_step(photo, clip):
+    footage = triplets.gather([photo], [clip], 64)
+    a, b, c = (triplets.batch(footage, 0, step, 2, 64) for step in (3, 3, 4))
+    assert torch.equal(a.targets, b.targets) and torch.equal(a.forward, b.forward)
+    assert not torch.equal(a.targets, c.targets)
+
+
+def test_training_learns(photo, monkeypatch):
+    """One batch of large motions again and again: the samples of it get clearly better."""
+    monkeypatch.setattr(scenes, "MOTION", (10.0, 20.0))
+    monkeypatch.setattr(interpolator, "WARM_UP", 4)
+    footage = triplets.gather([photo], [], 64)
+    batch = triplets.batch(footage, 1, 0, 2, 64)
+    state = interpolator._State({"steps": 60, "seed": 0, "rate": 4e-3}, "cpu")
+    terms = [state.advance(batch) for _ in range(15)]
+    assert terms[-1]["psnr"] > terms[0]["psnr"] + 0.3
+    assert terms[-1]["photometric"] < terms[0]["photometric"]
+
+
+def test_repeated_and_interrupted_runs_give_the_same_weights(photo, clip, tmp_path):
+    class Stop(Exception):
+        pass
+
+    def stop(step, losses):
+        if step == 3:
+            raise Stop
+
+    whole = interpolator.train_interpolator([photo], [clip], tmp_path / "a.safetensors", steps=4, **SMALL)
+    with pytest.raises(Stop):
+        interpolator.train_interpolator([photo], [clip], tmp_path / "b.safetensors", steps=4, report=stop, **SMALL)
+    with pytest.raises(UsageError, match="other options"):
+        interpolator.train_interpolator([photo], [clip], tmp_path / "b.safetensors", steps=5, **SMALL)
+    resumed = interpolator.train_interpolator([photo], [clip], tmp_path / "b.safetensors", steps=4, **SMALL)
+    assert whole["sha256"] == resumed["sha256"] == weights.sha256(tmp_path / "b.safetensors")
+    assert not (tmp_path / "b.checkpoint").exists()
+    other = interpolator.train_interpolator([photo], [clip], tmp_path / "c.safetensors", steps=4, until=2, **SMALL)
+    assert other["sha256"] != whole["sha256"]
+    assert weights.about(tmp_path / "c.safetensors")["step"] == other["step"] == 2
+
+
+def test_the_command_writes_weights_and_a_card_with_figures(photo, clip, tmp_path, monkeypatch):
+    monkeypatch.setitem(interpolator.train_interpolator.__kwdefaults__, "size", 64)
+    out = tmp_path / "own.safetensors"
+    result = CliRunner().invoke(cli.main, ["train-interpolator", "--photos", str(photo), "--held-out", str(clip),
+                                           "--steps", "1", "--note", "All of it is ours.", "-o", str(out)])
+    assert result.exit_code == 0, result.output
+    assert flow.load(str(out)) and weights.about(out)["network"] == "FlowNet"
+    card = out.with_suffix(".md").read_text()
+    for word in ("--photos made.png --steps 1 --until 1 --seed 0", "steps=1", "CPU-seconds", "All of it is ours.",
+                 "| made.mkv | 4 |", "| mean | 2 |"):
+        assert word in card
+    assert weights.sha256(out) in card
+
+
+def test_nothing_to_train_on_is_refused(tmp_path):
+    with pytest.raises(InputError, match="nothing to train on"):
+        interpolator.train_interpolator([], [], tmp_path / "a.safetensors", steps=1)
+    with pytest.raises(InputError, match="no such file"):
+        interpolator.train_interpolator([tmp_path / "absent.png"], [], tmp_path / "a.safetensors", steps=1)
