@@ -67,7 +67,7 @@ def average(frames: Tensor, config: ClipReverseConfig | None = None, r: float = 
     count, _, height, width = frames.shape
     pixels = height * width
     padded, quads = frames.reshape(count, 3, pixels), -(-pixels // 4)  # whole quads: 16-byte accesses
-    if pixels % 4:
+    if pixels % 4 or padded.data_ptr() % 16:
         padded = torch.nn.functional.pad(padded, (0, -pixels % 4))
     light, mask = torch.empty_like(padded[0]), torch.empty_like(padded[0])
     cuda.launch("exposure", "add_given", (1024, -(-quads // 1024), 1), padded, light, mask, count, quads,
