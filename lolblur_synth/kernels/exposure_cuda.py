@@ -27,11 +27,19 @@ def integrate(
     light, mask = torch.zeros_like(frames[0]), torch.zeros_like(frames[0])
     rule, (height, width) = _parameters(config, r), frames.shape[2:]
     threads, prepared = (width, height, 1), {}
+
+    def add_faded(first: Tensor, second: Tensor, parts: np.ndarray) -> None:
+        cuda.launch("exposure", "add_faded", threads, first, second, _upload(parts, frames.device), light, mask,
+                    len(parts), height, width, *rule)  # fmt: skip
+
     for pair, parts in _by_pair(instants, len(frames)):
         if motion.still[pair] or motion.cut[pair]:
-            shares = _upload(np.round(parts) if motion.cut[pair] else parts, frames.device)
-            cuda.launch("exposure", "add_faded", threads, frames[pair], frames[pair + 1], shares, light, mask,
-                        len(parts), height, width, *rule)  # fmt: skip
+            add_faded(frames[pair], frames[pair + 1], np.round(parts) if motion.cut[pair] else parts)
+            continue
+        if render := getattr(motion, "render", None):  # a network that makes whole samples: each is its own cross-fade
+            for part in parts:
+                shown = render(frames, pair, float(part)).contiguous()
+                add_faded(shown, shown, np.zeros(1))
             continue
         prepared = {i: prepared[i] if i in prepared else _prepare(frames[i]) for i in (pair, pair + 1)}
         for start in range(0, len(parts), CHUNK):
@@ -59,7 +67,7 @@ def average(frames: Tensor, config: ClipReverseConfig | None = None, r: float = 
     count, _, height, width = frames.shape
     pixels = height * width
     padded, quads = frames.reshape(count, 3, pixels), -(-pixels // 4)  # whole quads: 16-byte accesses
-    if pixels % 4:
+    if pixels % 4 or padded.data_ptr() % 16:
         padded = torch.nn.functional.pad(padded, (0, -pixels % 4))
     light, mask = torch.empty_like(padded[0]), torch.empty_like(padded[0])
     cuda.launch("exposure", "add_given", (1024, -(-quads // 1024), 1), padded, light, mask, count, quads,
@@ -109,8 +117,7 @@ def _fields(motion, pair: int, parts: Tensor) -> Tensor:
     field = torch.empty((count, height, width, 4), dtype=torch.float32, device=parts.device)
     cuda.launch("exposure", "resolve", (width, height, count), forward, backward, parts, sums, field, UNIT,
                 BASELINE, *size)  # fmt: skip
-    fuse = getattr(motion, "fuse", None)
-    if fuse is None:
-        return field
-    corrected = fuse(pair, parts.cpu().numpy(), field[..., :2].permute(0, 3, 1, 2).contiguous().cpu().numpy())
-    return _upload(corrected.transpose(0, 2, 3, 1), parts.device)
+    if fuse := getattr(motion, "fuse", None):  # a network that corrects it, on the CPU
+        corrected = fuse(pair, parts.cpu().numpy(), field[..., :2].permute(0, 3, 1, 2).contiguous().cpu().numpy())
+        return _upload(corrected.transpose(0, 2, 3, 1), parts.device)
+    return field

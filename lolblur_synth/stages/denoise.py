@@ -27,9 +27,9 @@ from torch import Tensor
 
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, RecipeError
-from lolblur_synth.kernels import cuda, denoise_cuda
+from lolblur_synth.kernels import cuda, denoise_cuda, motion
 from lolblur_synth.kernels.aggregation import aggregate, normalise, uncovered
-from lolblur_synth.kernels.motion import TILE, trajectories
+from lolblur_synth.kernels.motion import trajectories
 from lolblur_synth.kernels.transforms import temporal_matrices
 from lolblur_synth.kernels.volumes import hard_threshold, wiener
 from lolblur_synth.recipe import DenoiseConfig
@@ -145,7 +145,7 @@ def _volumes(planes: np.ndarray | Tensor, stage: int, sigma: float):
     variance = deviations[0] ** 2
     grids = [[_grid(size, phase) for size in planes.shape[1:]] for phase in (0, STEP // 2)]
     return denoise_cuda.Volumes(
-        planes, stage == 0, H, deviations, np.outer(kaiser, kaiser).ravel(), LAMBDA, TILE, RADIUS,
+        planes, stage == 0, H, deviations, np.outer(kaiser, kaiser).ravel(), LAMBDA, motion.TILE, RADIUS,
         PENALTY * variance * (CALM if stage else 1), MISMATCH[stage] * 2 * 64 * variance, grids,
     )  # fmt: skip
 

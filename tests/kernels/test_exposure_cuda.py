@@ -1,5 +1,7 @@
 """The CUDA exposure against the torch stages: on the CPU through the shim, and on a GPU where there is one."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -66,6 +68,28 @@ def test_pairs_without_motion(cuda_device, kind):
     expected = specified(interpolate.samples(frames, motion, TIMES, kernel=False), config)
     got = combined(exposure_cuda.integrate(frames.to(cuda_device), motion, TIMES, config), config)
     assert (got - expected).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("share,fade,kind", [(0, 0, "first"), (1, 0, "second"), (0.3, 1, "faded")])
+def test_a_network_may_choose_the_frame(cuda_device, share, fade, kind):
+    frames, motion = scene(20, 26)
+
+    def fuse(pair, parts, field):
+        assert field.shape == (len(parts), 2, 10, 13)
+        return np.concatenate([0 * field, np.full_like(field[:, :1], share), np.full_like(field[:, :1], fade)], 1)
+
+    given = SimpleNamespace(**vars(motion), fuse=fuse)
+    got, _ = exposure_cuda.integrate(frames.to(cuda_device), given, np.array([1.25, 1.5]))
+    shown = {"first": [frames[1]] * 2, "second": [frames[2]] * 2,
+             "faded": [frames[1].lerp(frames[2], t) for t in (0.25, 0.5)]}[kind]  # fmt: skip
+    assert (got.cpu() - specified(shown, None)).abs().max() < 1e-4
+
+
+def test_a_network_may_render_the_sample(cuda_device):
+    frames, motion = scene(20, 26)
+    given = SimpleNamespace(**vars(motion), render=lambda stack, pair, t: stack[pair] * t)
+    got, _ = exposure_cuda.integrate(frames.to(cuda_device), given, np.array([1.25, 1.5]))
+    assert (got.cpu() - specified([frames[1] * 0.25, frames[1] * 0.5], None)).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("size", [(32, 33), (41, 38)])

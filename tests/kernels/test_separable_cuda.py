@@ -1,0 +1,24 @@
+"""SepConv's operator on CUDA against the sum that defines it: on the CPU through the shim, and on a GPU."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from cuda_shim import compile_for_device
+
+from lolblur_synth.kernels import separable_cuda
+
+
+@pytest.mark.parametrize("size,taps,stacked", [((9, 14), 5, 1), ((33, 35), 51, 2)])
+def test_equals_the_sum_that_defines_it(cuda_device, size, taps, stacked):
+    generator = torch.Generator().manual_seed(0)
+    frame = torch.rand(2, 3 * stacked, *size, generator=generator)
+    vertical, horizontal = torch.randn(2, 2, taps, *size, generator=generator) / taps
+    windows = F.pad(frame, (taps // 2,) * 4, mode="replicate").unfold(2, taps, 1).unfold(3, taps, 1)
+    expected = torch.einsum("nchwij,nihw,njhw->nchw", windows, vertical, horizontal)
+    on_device = (x.to(cuda_device) for x in (frame, vertical, horizontal))
+    got = separable_cuda.separable(*on_device).cpu()
+    assert (got - expected).abs().max() < 1e-5
+
+
+def test_the_source_compiles_for_a_device(tmp_path):
+    compile_for_device("separable", tmp_path)
