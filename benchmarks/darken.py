@@ -182,7 +182,7 @@ def ring(before: torch.Tensor, after: torch.Tensor, lamp: torch.Tensor) -> float
 def flicker(material: dict, config: DarkenConfig) -> None:
     table("Flicker: deviation of the mean lightness over 30 frames of a still scene with noise of 2/255", "input",
           "before", "frame by frame", "windows of 9")
-    for name, stacks in list(material.items())[:2]:
+    for name, stacks in [(n, s) for n, s in material.items() if darken.achievable(s[0][:1], 0.1)][:2]:
         rng = np.random.default_rng(0)
         still = stacks[0][:1]
         noise = (torch.from_numpy(rng.normal(0, 2 / 255, still.shape)).float() for _ in range(30))
@@ -216,7 +216,8 @@ def statistics(material: dict, config: DarkenConfig) -> None:
 
 def cost(material: dict, config: DarkenConfig) -> None:
     torch.set_num_threads(1)
-    seconds, stack = [], max((stack for stacks in material.values() for stack in stacks), key=len)
+    bright = (stack for stacks in material.values() for stack in stacks if darken.achievable(stack, 0.1))
+    seconds, stack = [], max(bright, key=len)
     darken.apply(stack[:1], config, darken.Draw(0.1, 1))
     for _ in range(3):
         begun = time.process_time()
