@@ -46,12 +46,14 @@ def all_inputs(
 
 
 def _cache_path(out: Path, item, recipe: Recipe) -> Path:
-    """Where the facts about an input are kept: a name that changes with the file and with the options that matter."""
+    """Where the facts about an input are kept: a name that changes with the file, the options that matter and `Facts`."""
+    from lolblur_synth.plan import Facts
+
     options = [recipe.input, recipe.interpolate.cut, recipe.skip]
     if "denoise" not in recipe.skip:
         options += [recipe.denoise, recipe.resize]
-    name = hashlib.sha256(repr((__version__, item.name, _stamp(item), options)).encode()).hexdigest()[:32]
-    return out / dataset.STATE / "surveys" / f"{name}.json"
+    name = hashlib.sha256(repr((__version__, tuple(Facts.__annotations__), item.name, _stamp(item), options)).encode())
+    return out / dataset.STATE / "surveys" / f"{name.hexdigest()[:32]}.json"
 
 
 def _stamp(item) -> list[tuple]:
