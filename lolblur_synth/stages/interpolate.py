@@ -167,7 +167,7 @@ def _halving(guide: Tensor, config: InterpolateConfig) -> Callable[[Tensor, int,
 
     Of the frames on the way it keeps those that led to the last instant: later ones of the interval begin there.
     """
-    net, known, source = sepconv.load(sepconv.required(config)), {}, None
+    net, known, source = sepconv.load(sepconv.required(config)).to(guide.device), {}, None
 
     @torch.inference_mode()
     def render(frames: Tensor, pair: int, t: float) -> Tensor:
