@@ -133,7 +133,7 @@ def _raw(frames: Tensor, light: Tensor, config: NoiseConfig, draw: Draw) -> tupl
         )
     else:
         noise = sensor.poisson_gaussian(planes, draw.shot, draw.read, rng)
-    return planes, noise.masked_fill_(_saturated(frames), 0)
+    return planes, _none_where_saturated(noise, frames)
 
 
 def _one_by_one(frames: Tensor, config: NoiseConfig, draw: Draw) -> Iterator[tuple[Tensor, NoiseConfig, Draw]]:
@@ -160,7 +160,7 @@ def _network_raw(frame: Tensor, config: NoiseConfig, draw: Draw) -> tuple[Tensor
     networks = _networks(frame, config)
     planes = networks.raw(_even(frame)) / _balance(networks, draw, frame)
     noise = sensor.poisson_gaussian(planes, draw.shot, draw.read, field(draw.seed))
-    return planes, noise.masked_fill_(_saturated(frame), 0)
+    return planes, _none_where_saturated(noise, frame)
 
 
 def _networks(frame: Tensor, config: NoiseConfig) -> cycleisp.Networks:
@@ -174,10 +174,12 @@ def _balance(networks: cycleisp.Networks, draw: Draw, like: Tensor) -> Tensor:
     return mosaic.balance(draw.gains if networks.ours else (1.0, 1.0, 1.0), like)
 
 
-def _saturated(frames: Tensor) -> Tensor:
-    """Which sites of the packed mosaic are saturated in some channel of the display frame: (T, 4, H/2, W/2) bool."""
-    red, green, blue = (frames >= 1).unbind(1)
-    return F.pixel_unshuffle(_even((red | green | blue)[:, None].float()), 2) > 0
+def _none_where_saturated(noise: Tensor, frames: Tensor) -> Tensor:
+    """The noise of packed planes (T, 4, H/2, W/2), 0 at sites saturated in some channel of the display frame."""
+    saturated = frames.amax(1, keepdim=True) >= 1
+    if not saturated.any():
+        return noise
+    return noise.masked_fill_(F.pixel_unshuffle(_even(saturated.float()), 2) > 0, 0)
 
 
 def _on_display(frames: Tensor, config: NoiseConfig, draw: Draw) -> Tensor:

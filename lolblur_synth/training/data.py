@@ -161,8 +161,8 @@ def _turn(frame: Tensor, flip_x: bool, flip_y: bool, transpose: bool) -> Tensor:
 
 
 def noisy(low: Tensor, draw: np.random.Generator) -> Tensor:
-    """(3, H, W) display, 0..1 -> with the noise of a sensor drawn anew, as `build` adds it."""
-    config = NoiseConfig()
+    """(3, H, W) display, 0..1 -> with the noise of a sensor drawn anew: raw-pg, which cycleisp imitates slowly."""
+    config = NoiseConfig(model="raw-pg")
     return noise.apply(low[None], config, noise.draw(config, draw))[0]
 
 

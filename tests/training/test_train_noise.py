@@ -174,6 +174,8 @@ def test_what_cannot_be_trained_is_refused(photos, tmp_path):
         noise.train_noise([photos], photos, steps=5, **SMALL)
     with pytest.raises(InputError, match="no picture has"):
         noise.train_noise([photos], tmp_path / "b", steps=5, size=200)
+    with pytest.raises(InputError, match="no such file"):
+        noise.train_noise([photos, tmp_path / "gone"], tmp_path / "b", steps=5, **SMALL)
     said = CliRunner().invoke(main, ["train-noise"])
     assert said.exit_code == 2 and "nothing to train on" in said.output
 
