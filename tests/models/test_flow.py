@@ -73,7 +73,7 @@ def test_untrained_it_gives_up_where_the_frames_disagree_along_the_motion():
         forward = torch.tensor([speed, 0, 1]).view(1, 3, 1, 1).expand(1, 3, 32, 32)
         backward = torch.tensor([-speed, 0, 1]).view(1, 3, 1, 1).expand(1, 3, 32, 32)
         inner = between(flow.FlowNet(), first, second, forward, backward, 0.5)[0][0, 3, 8:-8, 8:-8]
-        assert (inner.min() > 0.3) if doubted else (inner.max() < 0.1)
+        assert (inner.mean() > 0.25) if doubted else (inner.mean() < 0.05)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (50, 71), (64, 96)])
