@@ -49,7 +49,7 @@ class Pair:
 
 
 class FlowNet(nn.Module):
-    """0.40 M parameters. a, b, c: channels at 1/4, 1/8, 1/16 in `refine`; d, e: at 1/4 and 1/8 in `fuse`."""
+    """0.38 M parameters. a, b, c: channels at 1/4, 1/8, 1/16 in `refine`; d, e: at 1/4 and 1/8 in `fuse`."""
 
     def __init__(self):
         super().__init__()
