@@ -25,17 +25,16 @@ Frames are (N, 3, H, W) float32 display 0..1, and any size from 32 pixels a side
 import functools
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lolblur_synth import weights
+from lolblur_synth.models.warping import CELL, RADIUS, correlation, fetch, inside, reduced, warp
 
-CELL = 2  # pixels
-BASELINE = 1e-3  # weight of the motion that is not carried, as in stages/interpolate.py
 TOLERANCE = 0.05  # difference of display values at which a motion is trusted to 1/e, as there
 MULTIPLE = 8  # cells: three halvings below them
-RADIUS = 4  # of the correlation volume, in cells of 8 pixels
 FLOW_UNIT = 16.0  # pixels: flows enter as multiples of it
 STEP = 4.0  # pixels: corrections leave as multiples of it
 SAME = 0.005  # difference of display values that is none
@@ -50,7 +49,7 @@ class Pair:
 
 
 class FlowNet(nn.Module):
-    """0.40 M parameters. a, b, c: channels at 1/4, 1/8, 1/16 in `refine`; d, e: at 1/4 and 1/8 in `fuse`."""
+    """0.38 M parameters. a, b, c: channels at 1/4, 1/8, 1/16 in `refine`; d, e: at 1/4 and 1/8 in `fuse`."""
 
     def __init__(self):
         super().__init__()
@@ -131,78 +130,13 @@ def _difference(a: Tensor, b: Tensor) -> Tensor:
 
 
 def sample(first: Tensor, second: Tensor, splines: tuple[Tensor, Tensor], fused: Tensor, t: Tensor) -> Tensor:
-    """The equation above, (N, 3, H, W), with gradients. splines: of the two frames, see `fetch`; fused: of `fuse`."""
+    """The equation above, (N, 3, H, W), with gradients. splines: of both, see `warping.fetch`; fused: of `fuse`."""
     height, width = first.shape[2:]
     v, m, g = F.interpolate(fused, scale_factor=CELL, mode="bilinear")[:, :, :height, :width].split((2, 1, 1), 1)
     a, b = fetch(splines[0], -t * v), fetch(splines[1], (1 - t) * v)
-    seen_a, seen_b = (1 - m) * (_inside(-t * v) + 1e-6), m * (_inside((1 - t) * v) + 1e-6)
+    seen_a, seen_b = (1 - m) * (inside(-t * v) + 1e-6), m * (inside((1 - t) * v) + 1e-6)
     moved = a + seen_b / (seen_a + seen_b) * (b - a)
     return moved + g * (first + t * (second - first) - moved)
-
-
-def carry(forward: Tensor, backward: Tensor, t: Tensor) -> Tensor:
-    """(N, 2, h, w) motion at the instants t (N, 1, 1, 1): the splat of kernels/exposure.py, with gradients."""
-    sums = _splat(forward, t, 1, 1 - t) + _splat(backward, 1 - t, -1, t)
-    resting = (1 - t) * forward[:, :2] - t * backward[:, :2]
-    return (sums[:, :2] + BASELINE * resting) / (sums[:, 2:] + BASELINE)
-
-
-def _splat(flow: Tensor, t: Tensor, sign: int, weight: Tensor) -> Tensor:
-    count, _, height, width = flow.shape
-    x, y = (_grid(flow) + t * flow[:, :2] / CELL).unbind(1)
-    low_x, low_y = x.detach().floor(), y.detach().floor()
-    value = torch.cat((sign * flow[:, :2], torch.ones_like(flow[:, :1])), 1) * weight * flow[:, 2:]
-    base = torch.arange(count, device=flow.device).view(-1, 1, 1) * (height * width)
-    sums = flow.new_zeros(count * height * width, 3)
-    for row, down in ((low_y, low_y + 1 - y), (low_y + 1, y - low_y)):
-        for column, right in ((low_x, low_x + 1 - x), (low_x + 1, x - low_x)):
-            inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-            index = base + row.clamp(0, height - 1).long() * width + column.clamp(0, width - 1).long()
-            share = (down * right * inside)[:, None] * value
-            sums = sums.index_add(0, index.flatten(), share.permute(0, 2, 3, 1).reshape(-1, 3))
-    return sums.view(count, height, width, 3).permute(0, 3, 1, 2)
-
-
-def fetch(spline: Tensor, motion: Tensor) -> Tensor:
-    """As `warp`, by the cubic B-spline of stages/interpolate.py. spline: coefficients (N, C, H, W), mirrored outside.
-
-    Four bilinear fetches are one cubic one (Sigg & Hadwiger 2005, GPU Gems 2, chapter 20); torch has their gradient.
-    """
-    height, width = spline.shape[2:]
-    last = spline.new_tensor([width - 1, height - 1]).view(1, 2, 1, 1)
-    place = torch.minimum((_grid(spline) + motion).clamp_min(0), last)
-    low = place.detach().floor()
-    f = place - low
-    g = 1 - f
-    w0, w1, w3 = g**3 / 6, (3 * f**3 - 6 * f**2 + 4) / 6, f**3 / 6
-    before = w0 + w1
-    near = low + w1 / before  # in the padded image, one pixel further on: low - 1 + w1 / before + 1
-    far = low + 2 + w3 / (1 - before)
-    padded = F.pad(spline, (1, 2, 1, 2), mode="reflect")
-    total = torch.zeros_like(spline)
-    for x, right in ((near[:, :1], before[:, :1]), (far[:, :1], 1 - before[:, :1])):
-        for y, down in ((near[:, 1:], before[:, 1:]), (far[:, 1:], 1 - before[:, 1:])):
-            total = total + down * right * _look_up(padded, torch.cat((x, y), 1))
-    return total
-
-
-def warp(image: Tensor, motion: Tensor) -> Tensor:
-    """Each pixel of `image` (N, C, H, W) fetched from where `motion` (N, 2, H, W), in its pixels, points to."""
-    return _look_up(image, _grid(image) + motion)
-
-
-def _look_up(image: Tensor, place: Tensor) -> Tensor:
-    height, width = image.shape[2:]
-    scale = place.new_tensor([2 / max(width - 1, 1), 2 / max(height - 1, 1)]).view(1, 2, 1, 1)
-    return F.grid_sample(image, (place * scale - 1).permute(0, 2, 3, 1), "bilinear", "border", align_corners=True)
-
-
-def correlation(own: Tensor, other: Tensor, motion: Tensor) -> Tensor:
-    """Cosine of features of `own` (N, C, H, W) with those around where `motion` points in `other`: (N, 81, H, W)."""
-    height, width = own.shape[2:]
-    own, other = F.normalize(own, dim=1), F.pad(F.normalize(warp(other, motion), dim=1), [RADIUS] * 4)
-    return torch.stack([(own * other[:, :, j : j + height, i : i + width]).sum(1)
-                        for j in range(2 * RADIUS + 1) for i in range(2 * RADIUS + 1)], 1)
 
 
 def agreement(first: Tensor, second: Tensor, forward: Tensor) -> Tensor:
@@ -211,29 +145,9 @@ def agreement(first: Tensor, second: Tensor, forward: Tensor) -> Tensor:
     return torch.exp(-(reduced(first) - fetched).abs().mean(1) / TOLERANCE).mean((1, 2))
 
 
-def reduced(frame: Tensor) -> Tensor:
-    """The frame on cells: (N, 3, h, w), the mean of 2x2 pixels, the last ones repeated where a size is odd."""
-    height, width = frame.shape[2:]
-    return F.avg_pool2d(F.pad(frame, (0, width % 2, 0, height % 2), mode="replicate"), CELL)
-
-
 def _padded(cells: Tensor) -> Tensor:
     height, width = cells.shape[2:]
     return F.pad(cells, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
-
-
-def _grid(image: Tensor) -> Tensor:
-    height, width = image.shape[2:]
-    y = torch.arange(height, dtype=image.dtype, device=image.device).view(1, -1, 1).expand(1, height, width)
-    x = torch.arange(width, dtype=image.dtype, device=image.device).view(1, 1, -1).expand(1, height, width)
-    return torch.stack((x, y), 1)
-
-
-def _inside(motion: Tensor) -> Tensor:
-    """1 where a fetch is within the frame, falling to 0 one pixel outside of it: (N, 1, H, W)."""
-    place = _grid(motion) + motion
-    last = place.new_tensor([motion.shape[3] - 1, motion.shape[2] - 1]).view(1, 2, 1, 1)
-    return (1 - torch.maximum(-place, place - last).clamp_min(0)).clamp_min(0).prod(1, keepdim=True)
 
 
 def _doubled(x: Tensor) -> Tensor:
@@ -242,6 +156,31 @@ def _doubled(x: Tensor) -> Tensor:
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.LeakyReLU(0.1))
+
+
+def correct(which: str, guide: Tensor, forward: np.ndarray, backward: np.ndarray, trust: np.ndarray, pairs: list):
+    """Correct the motion of some pairs, and their mean trust, in place; returns `fuse` of stages/interpolate.Motion.
+
+    which: weights, a bundled name or a file; guide: (T, 3, H, W) display; forward, backward: (T-1, h, w, 3);
+    trust: (T-1,); pairs: which of the T - 1 move.
+    """
+    net, known = load(which), {}
+    with torch.inference_mode():
+        for pair in pairs:
+            first, second = guide[pair, None], guide[pair + 1, None]
+            dis = [torch.from_numpy(cells[pair]).permute(2, 0, 1)[None] for cells in (forward, backward)]
+            *found, known[pair] = net.refine(first, second, *dis)
+            trust[pair] = 0.5 * (agreement(first, second, found[0]) + agreement(second, first, found[1]))
+            for cells, refined in zip((forward, backward), found, strict=True):
+                cells[pair] = refined[0].permute(1, 2, 0).numpy()
+
+    @torch.inference_mode()
+    def fuse(pair: int, instants: np.ndarray, motion: np.ndarray) -> np.ndarray:
+        fields = [net.fuse(known[pair], torch.from_numpy(cells)[None], torch.tensor(t).view(1, 1, 1, 1))
+                  for t, cells in zip(instants, motion, strict=True)]
+        return torch.cat(fields).numpy()
+
+    return fuse
 
 
 @functools.lru_cache(maxsize=4)

@@ -121,7 +121,8 @@ def motion(guide: Tensor, config: InterpolateConfig, refuse_cuts: bool = True) -
         forward[pair] = _flow(solver, grey[pair], grey[pair + 1])
         backward[pair] = _flow(solver, grey[pair + 1], grey[pair])
     trust = 0.5 * (forward[..., 2].mean((1, 2)) + backward[..., 2].mean((1, 2)))
-    fuse = _refine(guide, forward, backward, trust, ~(still | cut), config) if config.method == "net" else None
+    moving = np.flatnonzero(~(still | cut)).tolist()
+    fuse = flow.correct(config.weights, guide, forward, backward, trust, moving) if config.method == "net" else None
     confidence = np.where(cut, 0, trust)
     return Motion(forward, backward, confidence.astype(np.float32), still, cut, fuse)
 
@@ -229,27 +230,6 @@ def _weights(f: Tensor) -> tuple[Tensor, ...]:
 def _mirror(index: Tensor, size: int) -> Tensor:
     index = index.abs()
     return torch.where(index >= size, 2 * (size - 1) - index, index).clamp(0, size - 1)
-
-
-def _refine(guide: Tensor, forward: np.ndarray, backward: np.ndarray, trust: np.ndarray, moving: np.ndarray, config):
-    """Let FlowNet correct the motion of the `moving` pairs, and their mean trust, in place; returns `Motion.fuse`."""
-    net, pairs = flow.load(config.weights), {}
-    with torch.inference_mode():
-        for pair in map(int, np.flatnonzero(moving)):
-            dis = [torch.from_numpy(cells[pair]).permute(2, 0, 1)[None] for cells in (forward, backward)]
-            first, second = guide[pair, None], guide[pair + 1, None]
-            *found, pairs[pair] = net.refine(first, second, *dis)
-            trust[pair] = 0.5 * (flow.agreement(first, second, found[0]) + flow.agreement(second, first, found[1]))
-            for cells, refined in zip((forward, backward), found, strict=True):
-                cells[pair] = refined[0].permute(1, 2, 0).numpy()
-
-    @torch.inference_mode()
-    def fuse(pair: int, instants: np.ndarray, motion: np.ndarray) -> np.ndarray:
-        fields = [net.fuse(pairs[pair], torch.from_numpy(cells)[None], torch.tensor(t).view(1, 1, 1, 1))
-                  for t, cells in zip(instants, motion, strict=True)]
-        return torch.cat(fields).numpy()
-
-    return fuse
 
 
 def _at(forward: np.ndarray, backward: np.ndarray, t: float) -> np.ndarray:

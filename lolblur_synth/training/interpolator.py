@@ -22,7 +22,7 @@ from torch import Tensor
 
 from lolblur_synth import weights, whole
 from lolblur_synth.errors import UsageError
-from lolblur_synth.models import flow
+from lolblur_synth.models import flow, warping
 from lolblur_synth.training import interpolator_card, triplets
 from lolblur_synth.training.triplets import Batch
 
@@ -39,7 +39,7 @@ def loss(net: flow.FlowNet, batch: Batch) -> tuple[Tensor, dict[str, float]]:
     photometric, gradient, psnr = [], [], []
     for k in range(batch.times.shape[1]):
         t = batch.times[:, k, None, None, None]
-        fused = net.fuse(pair, flow.carry(forward, backward, t), t)
+        fused = net.fuse(pair, warping.carry(forward, backward, t), t)
         splines = batch.first_spline, batch.second_spline
         error = flow.sample(batch.first, batch.second, splines, fused, t) - batch.targets[:, k]
         squared = error.square().mean((1, 2, 3))

@@ -24,7 +24,6 @@ class Layer:
 
     texture: np.ndarray
     place: tuple[float, float]  # of the texture's middle at t = 1/2, pixels
-    scale: float
     velocity: tuple[float, float]
     bend: tuple[float, float]
     turn: float
@@ -35,7 +34,7 @@ class Layer:
         """3x3 map from texture pixels to frame pixels at the instant t of 0..1."""
         tau = t - 0.5
         height, width = self.texture.shape[:2]
-        scale = self.scale * np.exp(self.zoom * tau)
+        scale = np.exp(self.zoom * tau)
         c, s = scale * np.cos(self.turn * tau), scale * np.sin(self.turn * tau)
         tilt = np.array([[1, 0, 0], [0, 1, 0], [self.tilt[0] * tau / width, self.tilt[1] * tau / height, 1]])
         centred = np.array([[1, 0, -(width - 1) / 2], [0, 1, -(height - 1) / 2], [0, 0, 1]])
@@ -49,13 +48,13 @@ def draw_scene(rng: np.random.Generator, photos: list[np.ndarray], size: int) ->
     motion = float(np.exp(rng.uniform(*np.log(MOTION))))
     count = 0 if rng.random() < PAN_SHARE else int(rng.integers(1, 5))
     back = _texture(rng, photos, 2 * size)
-    layers = [_layer(rng, _opaque(back), (size / 2, size / 2), 1.0, motion if count == 0 else motion * rng.random())]
+    layers = [_layer(rng, _opaque(back), (size / 2, size / 2), motion if count == 0 else motion * rng.random())]
     for _ in range(count):
         side = int(size * rng.uniform(0.15, 0.7))
         texture = _texture(rng, photos, side)
         alpha = _shape(rng, side)[..., None]
         place = rng.uniform(0.1, 0.9, 2) * size
-        layers.append(_layer(rng, np.dstack([texture * alpha, alpha]), tuple(place), 1.0,
+        layers.append(_layer(rng, np.dstack([texture * alpha, alpha]), tuple(place),
                              motion * rng.uniform(*AHEAD)))
     return layers
 
@@ -86,13 +85,13 @@ def exact_flow(layers: list[Layer], start: float, end: float, size: int) -> np.n
     return flow.astype(np.float32)
 
 
-def _layer(rng, texture: np.ndarray, place: tuple[float, float], scale: float, motion: float) -> Layer:
+def _layer(rng, texture: np.ndarray, place: tuple[float, float], motion: float) -> Layer:
     angle = rng.uniform(0, 2 * np.pi)
     velocity = motion * np.cos(angle), motion * np.sin(angle)
     small = min(1.0, motion / 8)  # slow things turn slowly
     bend = tuple(rng.uniform(-BEND, BEND, 2) * motion)
     tilt = tuple(rng.uniform(-TILT, TILT, 2) * small)
-    return Layer(texture, place, scale, velocity, bend, rng.uniform(-TURN, TURN) * small,
+    return Layer(texture, place, velocity, bend, rng.uniform(-TURN, TURN) * small,
                  rng.uniform(-ZOOM, ZOOM) * small, tilt)
 
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from lolblur_synth import cli, draw, weights
 from lolblur_synth.errors import InputError, UsageError
-from lolblur_synth.models import flow
+from lolblur_synth.models import flow, warping
 from lolblur_synth.training import interpolator, scenes, triplets
 
 SMALL = {"size": 64, "batch_size": 2, "checkpoint_every": 2}
@@ -51,7 +51,7 @@ def test_exact_flow_leads_to_the_same_point(photo):
         layers = scenes.draw_scene(rng(f"pan {number}"), [picture], 96)[:1]
         first, second = (torch.from_numpy(scenes.render(layers, t, 96)).permute(2, 0, 1)[None] for t in (0.0, 1.0))
         motion = torch.from_numpy(scenes.exact_flow(layers, 0, 1, 96)).permute(2, 0, 1)[None]
-        error = (flow.warp(second, motion) - first).abs()
+        error = (warping.warp(second, motion) - first).abs()
         place = np.mgrid[:96, :96][::-1] + motion[0].numpy()
         inside = torch.from_numpy(((place > 2) & (place < 93)).all(0))
         assert error[0, :, inside].mean() < 0.01
@@ -82,7 +82,7 @@ def test_filmed_items_are_true_whatever_way_they_are_turned(photo, clip, monkeyp
     assert not batch.known.any() and not batch.true_forward.any()
     for k in range(2):
         t = batch.times[:, k, None, None, None]
-        motion = flow.carry(batch.forward, batch.backward, t)
+        motion = warping.carry(batch.forward, batch.backward, t)
         cells = torch.cat((motion, t.expand_as(motion[:, :1]), torch.zeros_like(motion[:, :1])), 1)
         splines = batch.first_spline, batch.second_spline
         error = (flow.sample(batch.first, batch.second, splines, cells, t) - batch.targets[:, k])[:, :, 20:-20, 20:-20]
