@@ -48,9 +48,9 @@ def forward() -> dict:
     torch.manual_seed(0)
     net, x = lednet.LEDNet().eval(), torch.rand(1, 3, 720, 1280)
     with torch.no_grad():
-        net(x[..., :64, :64])
+        lednet.enhance(net, x[..., :64, :64])
         start = time.process_time()
-        out = net(x)
+        out = lednet.enhance(net, x)
     return {"cpu_seconds": round(time.process_time() - start, 2), "mean": out.mean().item(),
             "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10}
 

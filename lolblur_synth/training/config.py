@@ -67,7 +67,9 @@ class EvaluateConfig:
     metrics: str = option(
         "auto", "comma-separated, of psnr_rgb, psnr_y, ssim_y, ssim_rgb, lpips_alex, lpips_vgg, niqe, musiq, nrqm; "
         "auto: all but the last two, as far as their weights are at hand")
-    baselines: bool = option(True, "also score the input itself, and the best gamma and gain for each frame")
+    baselines: bool = option(
+        True, "also score the input, each frame's best gamma and gain, and tone curves learnt from training pairs")
+    fit: str = option("", "dataset whose train split the learnt tone curves come from; default: DATA itself")
     range: str = option("auto", "values the network sees; auto: as the weights say, or found out",
                         choices=("auto", "0..1", "-1..1"))
     device: str = option("auto", "auto, cpu or cuda[:N]")
@@ -75,7 +77,9 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class RestoreConfig:
-    weights: str = option("lednet-out", "a file of weights, or the output folder of train-lednet")
+    weights: str = option(
+        "lednet-out", "a file of weights, a bundled name, or the output folder of train-lednet; where the default is "
+        "missing: the bundled lednet-small")
     range: str = option("auto", "values the network sees; auto: as the weights say, or found out",
                         choices=("auto", "0..1", "-1..1"))
     compare: bool = option(False, "write each frame as before | after, side by side")

@@ -61,6 +61,17 @@ def find_pairs(root: Path, split: str, pair: tuple[str, str] = PAIR) -> list[Pai
     return [Pair(low[key], high[key], *key) for key in sorted(low)]
 
 
+def gather(roots: Sequence[Path], split: str, pair: tuple[str, str] = PAIR) -> list[Pair]:
+    """The pairs of several datasets as one. Raises InputError.
+
+    Clips of the same name stay together: datasets of the same videos, built with several seeds, give them the same
+    names, so that a clip is held out from all of them or from none.
+    """
+    found = [(pair_of.clip, str(place), pair_of) for place, root in enumerate(roots)
+             for pair_of in find_pairs(root, split, pair)]
+    return [pair_of for _, _, pair_of in sorted(found, key=lambda item: (*item[:2], item[2].frame))]
+
+
 def _modality(root: Path, split: str, name: str) -> Path:
     """The folder that holds the clips of one modality of one split."""
     if not root.is_dir():

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from lolblur_synth import metrics, weights
-from lolblur_synth.errors import ForeignOutput, InputError, Interrupted, LolblurError, NoSpace, UsageError, WeightsError
+from lolblur_synth.errors import Diverged, ForeignOutput, InputError, Interrupted, NoSpace, UsageError, WeightsError
 from lolblur_synth.models import vgg
 from lolblur_synth.models.lednet import enhance, load
 from lolblur_synth.training import checkpoint, data, lednet
@@ -145,6 +145,24 @@ def test_ablations_run_by_option(tmp_path, dataset, ablation):
     assert net.options["skip"] == ablation.get("skip", "fac") and net.options["ppm"] == ablation.get("ppm", True)
 
 
+def test_compiling_needs_a_compiler(tmp_path, dataset, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(UsageError, match="compiler"):
+        train_lednet(dataset, tmp_path / "run", quiet=True, iterations=1, compile=True, **TINY)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_compiled_network_learns_the_same(tmp_path, dataset):
+    if not lednet.compilers():
+        pytest.skip("no C++ compiler here")
+    options = TINY | {"iterations": 3, "lr": 1e-3}
+    plain = train_lednet(dataset, tmp_path / "plain", quiet=True, **options)
+    compiled = train_lednet(dataset, tmp_path / "compiled", quiet=True, compile=True, **options)
+    assert compiled["loss"] == pytest.approx(plain["loss"], rel=1e-4)
+
+
 # losses
 
 def test_loss_is_equation_6():
@@ -240,8 +258,9 @@ def test_full_disk_keeps_the_earlier_checkpoint(tmp_path, monkeypatch):
 def test_nan_stops_and_keeps_the_checkpoint(tmp_path, dataset, monkeypatch):
     train_lednet(dataset, tmp_path, quiet=True, iterations=50, max_minutes=1e-9, **TINY)
     monkeypatch.setattr(lednet, "lednet_loss", lambda side, out, *_: {"l1": out.mean(), "loss": out.mean() * torch.nan})
-    with pytest.raises(LolblurError, match="not finite at iteration 1"):
+    with pytest.raises(Diverged, match="not finite at iteration 1") as error:
         train_lednet(dataset, tmp_path, quiet=True, iterations=50, **TINY)
+    assert error.value.exit_code == 2 and "--lr" in error.value.hint
     assert final_state(tmp_path)["iteration"] == 1
 
 
@@ -279,6 +298,16 @@ def test_held_out_clips_are_not_trained_on(dataset, tmp_path):
     write_pairs(tmp_path, clips=1, frames=5)
     train, val = data.hold_out(data.find_pairs(tmp_path, "train"))
     assert len(train) == 4 and len(val) == 1
+
+
+def test_several_datasets_hold_out_the_same_clip(dataset, tmp_path):
+    """Two builds of the same videos: a clip that validates is in neither training half."""
+    other = write_pairs(tmp_path / "other", frames=1)
+    pairs = data.gather([dataset, other], "train")
+    assert len(pairs) == 9
+    train, val = data.hold_out(pairs)
+    assert {p.clip for p in val} == {"0002"} and len(val) == 3 and {p.clip for p in train} == {"0000", "0001"}
+    assert train_lednet([dataset, other], tmp_path / "run", dry_run=True, **TINY)["pairs"] == 6
 
 
 def test_samples_depend_on_their_number_alone(dataset):
