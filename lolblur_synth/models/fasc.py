@@ -46,7 +46,7 @@ class AdaptiveConv(torch.autograd.Function):
     def forward(ctx, feature: Tensor, guide: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(feature, guide, weight, bias)
         patches, pixels = _patches(_pad(feature)), _last(guide)
-        kernel, offset = _by_tap(weight), _by_tap(bias)
+        kernel, offset = _by_tap(weight.flatten(1)), _by_tap(bias)
         total = feature.new_empty(pixels.shape[:3] + feature.shape[1:2], dtype=torch.float32)
         for tile in _tiles(pixels, len(kernel)):
             filters = torch.addmm(offset, _rows(pixels[tile]), kernel.T).view_as(patches[tile])
@@ -60,7 +60,7 @@ class AdaptiveConv(torch.autograd.Function):
             edge = feature.detach().requires_grad_()
             padded = _pad(edge)
         patches, pixels, grad = _patches(padded.detach()), _last(guide), _last(grad.to(guide.dtype))
-        kernel, offset = _by_tap(weight), _by_tap(bias)
+        kernel, offset = _by_tap(weight.flatten(1)), _by_tap(bias)
         into_padded = torch.zeros_like(padded, dtype=torch.float32)
         into_patches, into_guide = _patches(into_padded), torch.empty_like(pixels)
         into_kernel, into_offset = (torch.zeros_like(x, dtype=torch.float32) for x in (kernel, offset))
@@ -111,9 +111,8 @@ def _tiles(pixels: Tensor, filters: int) -> Iterator[tuple]:
 
 
 def _by_tap(x: Tensor) -> Tensor:
-    """(25 C, ...) of channel * 25 + tap -> (25 C, ...) of tap * C + channel, without the two sides of 1."""
-    return x.flatten(1).unflatten(0, (-1, TAPS**2)).transpose(0, 1).flatten(0, 1) if x.ndim > 1 else (
-        x.view(-1, TAPS**2).T.flatten())
+    """(25 C, ...) of channel * 25 + tap -> (25 C, ...) of tap * C + channel."""
+    return x.unflatten(0, (-1, TAPS**2)).transpose(0, 1).flatten(0, 1)
 
 
 def _by_channel(x: Tensor, like: Tensor) -> Tensor:
@@ -121,6 +120,7 @@ def _by_channel(x: Tensor, like: Tensor) -> Tensor:
     return x.unflatten(0, (TAPS**2, -1)).transpose(0, 1).reshape(like.shape).to(like.dtype)
 
 
+@torch.compiler.disable  # the tiles are a loop; unrolled into a graph they take minutes to compile
 def adaptive_conv(feature: Tensor, guide: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """LeakyReLU of `AdaptiveConv`, under autocast with its inputs in half precision."""
     device = feature.device.type
