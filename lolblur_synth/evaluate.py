@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lolblur_synth import baselines, images, metrics, whole
+from lolblur_synth import baselines, metrics, whole
 from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.frames import luminance
 from lolblur_synth.models import lednet, vgg
@@ -131,7 +131,7 @@ def _result_files(folder: Path, pairs: list[data.Pair]) -> dict[tuple[str, str],
 
 
 def _read(file: Path, low: Tensor) -> Tensor:
-    frame = torch.from_numpy(images.read_image(file)).permute(2, 0, 1)[None].to(low.device)
+    frame = data.read_frame(file)[None].to(low.device)
     if frame.shape != low.shape:
         raise InputError(f"{file}: {frame.shape[3]}x{frame.shape[2]}, the dataset has {low.shape[3]}x{low.shape[2]}",
                          "restore frames at their own size", "size")

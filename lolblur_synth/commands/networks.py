@@ -44,14 +44,14 @@ def train_lednet(style, data, out, dry_run, **values):
 
 
 @click.command()
-@click.argument("results", type=click.Path(path_type=Path, exists=True))
+@click.argument("results", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for evaluation.json and evaluation.csv.")
 @opt.config_options(EvaluateConfig)
 @opt.json_option
 @click.pass_obj
 def evaluate(style, results, data, out, as_json, **values):
-    """Score RESULTS (a checkpoint, or a folder of restored frames) against the ground truth of the dataset DATA."""
+    """Score RESULTS (a checkpoint, bundled weights, a folder of restored frames) against the ground truth of DATA."""
     from lolblur_synth import evaluate as tool
 
     report = tool.evaluate(results, data, out, quiet=as_json or style == "quiet", **opt.given(values))

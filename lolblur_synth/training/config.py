@@ -28,6 +28,8 @@ class LednetConfig:
     curve: bool = option(True, "CurveNLU in the encoder", source="section 4.1; Table 3")
     skip: str = option("fac", "skip connections: filter-adaptive, or plain concatenation", choices=("fac", "concat"),
                        source="section 4.2; Table 3")
+    expose: float = option(0.0, "the network is given frames at this mean, and adds to them; 0, the paper: neither",
+                           lo=0, hi=0.9)
     width: float = option(1.0, "multiplies every channel count of the network", lo=0.125, hi=4)
     range: str = option("0..1", "values the network sees and gives", choices=("0..1", "-1..1"),
                         source="published weights: 0..1; their BasicSR retraining: -1..1")

@@ -73,6 +73,8 @@ class _Run:
 
     def __init__(self, config: LednetConfig, roots: list[Path], rank: int, world: int, device: torch.device):
         self.rank, self.world, self.device = rank, world, device
+        if config.expose and config.range != "0..1":
+            raise UsageError("--expose is for values of 0..1", "leave out --range")
         names = data.pair_names(config.pair)
         pairs = data.gather(roots, "train", names)
         train_pairs, held_out = data.hold_out(pairs)
@@ -80,10 +82,10 @@ class _Run:
         self.features, perceptual = _features(config, device)
         self.config = dataclasses.replace(config, crop=_crop(config, train_pairs[0], perceptual), perceptual=perceptual)
         degrade = data.online(names) if config.online else None
-        self.crops = data.Crops(train_pairs, self.config.crop, config.seed, degrade)
+        self.crops = data.Crops(train_pairs, self.config.crop, config.seed, degrade, config.expose)
         self.names = hashlib.sha256("\n".join(f"{p.clip}/{p.frame}" for p in pairs).encode()).hexdigest()
         torch.manual_seed(config.seed)
-        self.net = LEDNet(config.width, config.ppm, config.curve, config.skip)
+        self.net = LEDNet(config.width, config.ppm, config.curve, config.skip, config.expose)
         if config.weights:
             made_for = weights.about(config.weights).get("range", config.range)
             if made_for != config.range:

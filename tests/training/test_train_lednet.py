@@ -16,7 +16,7 @@ import torch
 from lolblur_synth import metrics, weights
 from lolblur_synth.errors import Diverged, ForeignOutput, InputError, Interrupted, NoSpace, UsageError, WeightsError
 from lolblur_synth.models import vgg
-from lolblur_synth.models.lednet import enhance, load
+from lolblur_synth.models.lednet import enhance, exposure_gain, load
 from lolblur_synth.training import checkpoint, data, lednet
 from lolblur_synth.training.config import LednetConfig, checked, learning_rate
 from lolblur_synth.training.lednet import train_lednet
@@ -136,12 +136,13 @@ def test_two_processes_equal_one(tmp_path, dataset):
     assert max((one[key] - two[key]).abs().max().item() for key in one) < 1e-5
 
 
-@pytest.mark.parametrize("ablation", [{"side_loss": False}, {"ppm": False, "curve": False}, {"skip": "concat"},
-                                      {"range": "-1..1", "ema": 0.0, "precision": "bfloat16"}])
+@pytest.mark.parametrize("ablation", [{"side_loss": False, "expose": 0.4}, {"ppm": False, "curve": False},
+                                      {"skip": "concat"}, {"range": "-1..1", "ema": 0.0, "precision": "bfloat16"}])
 def test_ablations_run_by_option(tmp_path, dataset, ablation):
     result = train_lednet(dataset, tmp_path, quiet=True, iterations=2, **TINY | ablation)
     net, value_range = load(result["weights"])
     assert result["iteration"] == 2 and value_range == ablation.get("range", "0..1")
+    assert net.options["expose"] == ablation.get("expose", 0)
     assert net.options["skip"] == ablation.get("skip", "fac") and net.options["ppm"] == ablation.get("ppm", True)
 
 
@@ -324,6 +325,14 @@ def test_samples_depend_on_their_number_alone(dataset):
     assert np.corrcoef(low.flatten(), high.flatten())[0, 1] > 0.5, "both frames are turned alike"
 
 
+def test_exposed_crops_have_the_gain_of_their_whole_frame(dataset):
+    pairs = data.find_pairs(dataset, "train")
+    plain, exposed = data.Crops(pairs, 16, 3), data.Crops(pairs, 16, 3, expose=0.4)
+    gains = [(exposed[n][0].mean() / plain[n][0].mean()).item() for n in range(4)]
+    wanted = [exposure_gain(data.read_frame(pairs[plain.order[n]].low)[None], 0.4).item() for n in range(4)]
+    assert gains == pytest.approx(wanted, rel=1e-4) and all(torch.equal(exposed[n][1], plain[n][1]) for n in range(4))
+
+
 def test_online_draws_the_noise_of_each_sample_anew(tmp_path, dataset):
     (tmp_path / "train").mkdir()
     for folder, source in (("low_blur", "low_blur_noise"), ("low_sharp", "high_sharp_scaled"),
@@ -358,7 +367,7 @@ def test_bad_data_is_named(tmp_path):
     frame = tmp_path / "train/low_blur_noise/0001/0000.png"
     whole = frame.read_bytes()
     frame.write_bytes(whole[:len(whole) // 2])
-    with pytest.raises(InputError, match="0000.png"):
+    with pytest.raises(InputError, match="train/low_blur_noise/0001/0000.png"):
         data.PairDataset(tmp_path)[2]
     cv2.imwrite(str(frame), np.zeros((24, 40, 3), np.uint8))
     with pytest.raises(InputError, match="40x24 and 32x24"):
