@@ -54,7 +54,7 @@ def evaluate(results: str | Path, data_dir: str | Path, out: str | Path | None =
     config = checked(EvaluateConfig, options)
     device = processes.choose(config.device)
     scores = _chosen(config.metrics)
-    pairs = data.find_pairs(Path(data_dir), config.split, data.pair_names(config.pair))
+    split, pairs = _pairs(config, Path(data_dir))
     restored = _source(results, pairs, config.range, device)
     rivals = _rivals(config, Path(data_dir))
     rows, rival_rows = [], {name: [] for name in rivals}
@@ -65,7 +65,7 @@ def evaluate(results: str | Path, data_dir: str | Path, out: str | Path | None =
             rival_rows[name].append(_score(scores, rival(low, high), high))
     names = [name for name in rows[0] if name not in ("clip", "frame")]
     clips = [{"clip": clip} | _mean(list(group), names) for clip, group in groupby(rows, lambda row: row["clip"])]
-    report = {"results": str(results), "data": str(data_dir), "split": config.split, "pair": config.pair,
+    report = {"results": str(results), "data": str(data_dir), "split": split, "pair": config.pair,
               "metrics": names, "mean": _mean(rows, names), "clips": clips, "frames": rows,
               "baselines": {name: _mean(scored, names) for name, scored in rival_rows.items()}}
     if out is not None:
@@ -88,6 +88,21 @@ def table(report: dict) -> str:
 
 def _figure(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.4f}"
+
+
+def _pairs(config: EvaluateConfig, root: Path) -> tuple[str, list[data.Pair]]:
+    """The split that is scored and its pairs. A dataset of one video has no test split."""
+    names = data.pair_names(config.pair)
+    if config.split != "auto":
+        return config.split, data.find_pairs(root, config.split, names)
+    try:
+        return "test", data.find_pairs(root, "test", names)
+    except InputError as error:
+        if error.reason != "missing":
+            raise
+        pairs = data.find_pairs(root, "train", names)
+        log.warning("%s has no test split: scored on train, which flatters a network that was trained on it", root)
+        return "train", pairs
 
 
 def _rivals(config: EvaluateConfig, root: Path) -> dict[str, Rival]:

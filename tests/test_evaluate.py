@@ -90,6 +90,16 @@ def test_a_network_is_scored_in_its_range(dataset, tmp_path):
     assert scores == pytest.approx([wanted, wanted], abs=1e-3)
 
 
+def test_without_a_test_split_train_is_scored_and_said(dataset, tmp_path, caplog):
+    folder = results(dataset, tmp_path / "results", "{clip}/{frame}.png")
+    (dataset / "test").rename(dataset / "train")
+    with caplog.at_level(logging.WARNING):
+        report = evaluate(folder, dataset, **FAST)
+    assert report["split"] == "train" and len(report["frames"]) == 4 and "no test split" in caplog.text
+    with pytest.raises(InputError, match="test/low_blur_noise"):
+        evaluate(folder, dataset, split="test", **FAST)
+
+
 def test_learnt_curves_are_scored_where_there_are_training_pairs(dataset, tmp_path):
     folder = results(dataset, tmp_path / "results", "{clip}/{frame}.png")
     assert evaluate(folder, dataset, **FAST)["baselines"].keys() == {"input", "gamma_gain"}
