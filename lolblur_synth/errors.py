@@ -72,6 +72,10 @@ class WeightsError(LolblurError):
     exit_code = 2
 
 
+class Diverged(UsageError):
+    """The loss of a training is no longer finite: its learning rate or its data do not work."""
+
+
 class Interrupted(LolblurError):
     """Ctrl-C or SIGTERM: stopped in good order, the same command continues."""
 

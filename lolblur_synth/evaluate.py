@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lolblur_synth import images, metrics, whole
+from lolblur_synth import baselines, metrics, whole
 from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.frames import luminance
 from lolblur_synth.models import lednet, vgg
@@ -37,7 +37,9 @@ PAPER = (  # Table 1: LOL-Blur test set, trained on LOL-Blur; psnr_rgb, ssim_y, 
     ("MIMO -> Zero-DCE", 17.52, 0.570, 0.498), ("KinD++", 21.26, 0.753, 0.359), ("DRBN", 21.78, 0.768, 0.325),
     ("DeblurGAN-v2", 22.30, 0.745, 0.356), ("DMPHN", 22.20, 0.817, 0.301), ("MIMO-UNet", 22.41, 0.835, 0.262),
     ("LEDNet", 25.74, 0.850, 0.224))
+FIT_PAIRS = 100  # enough for two numbers
 Source = Callable[[data.Pair, Tensor], Tensor]
+Rival = Callable[[Tensor, Tensor], Tensor]
 log = logging.getLogger(__name__)
 
 
@@ -46,26 +48,26 @@ def evaluate(results: str | Path, data_dir: str | Path, out: str | Path | None =
     """Score RESULTS against the ground truth of DATA. options: the fields of EvaluateConfig.
 
     Returns {"metrics", "mean", "clips", "frames", "baselines"}: figures by metric, by clip, by frame, and the means of
-    the input and of the best gamma and gain. With `out`, also writes evaluation.json and evaluation.csv (one row a
+    the input and of the curves of `baselines`. With `out`, also writes evaluation.json and evaluation.csv (one row a
     frame) there. Raises InputError, UsageError, WeightsError.
     """
     config = checked(EvaluateConfig, options)
     device = processes.choose(config.device)
     scores = _chosen(config.metrics)
-    pairs = data.find_pairs(Path(data_dir), config.split, data.pair_names(config.pair))
+    split, pairs = _pairs(config, Path(data_dir))
     restored = _source(results, pairs, config.range, device)
-    rows, rivals = [], {"input": [], "gamma_gain": []}
+    rivals = _rivals(config, Path(data_dir))
+    rows, rival_rows = [], {name: [] for name in rivals}
     for pair in tqdm(pairs, unit="frame", disable=quiet):
         low, high = (frame[None].to(device) for frame in data.read_pair(pair))
         rows.append({"clip": pair.clip, "frame": pair.frame} | _score(scores, restored(pair, low), high))
-        if config.baselines:
-            rivals["input"].append(_score(scores, low, high))
-            rivals["gamma_gain"].append(_score(scores, gamma_gain(low, high), high))
+        for name, rival in rivals.items():
+            rival_rows[name].append(_score(scores, rival(low, high), high))
     names = [name for name in rows[0] if name not in ("clip", "frame")]
     clips = [{"clip": clip} | _mean(list(group), names) for clip, group in groupby(rows, lambda row: row["clip"])]
-    report = {"results": str(results), "data": str(data_dir), "split": config.split, "pair": config.pair,
+    report = {"results": str(results), "data": str(data_dir), "split": split, "pair": config.pair,
               "metrics": names, "mean": _mean(rows, names), "clips": clips, "frames": rows,
-              "baselines": {name: _mean(scored, names) for name, scored in rivals.items() if scored}}
+              "baselines": {name: _mean(scored, names) for name, scored in rival_rows.items()}}
     if out is not None:
         _write(Path(out), report)
     return report
@@ -88,25 +90,36 @@ def _figure(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.4f}"
 
 
-def gamma_gain(low: Tensor, high: Tensor) -> Tensor:
-    """The frame low^gamma * gain, clipped, that is closest to the ground truth: no tone curve of that form beats it.
-
-    (1, 3, H, W), 0..1. It sees the ground truth, so it is a yardstick, not a method. Searched on every fourth pixel.
-    """
-    x, y = low[..., ::4, ::4].clamp_min(1e-4), high[..., ::4, ::4]
-    best = (math.inf, 1.0, 1.0)
-    for gamma in torch.linspace(0.1, 1.5, 57).tolist():
-        bent = x**gamma
-        least = ((bent * y).sum() / bent.square().sum()).item()  # best gain if nothing were clipped
-        for factor in (1.0, 1.02, 1.05, 1.1, 1.2):
-            error = ((bent * least * factor).clamp(0, 1) - y).square().mean().item()
-            best = min(best, (error, gamma, least * factor))
-    _, gamma, gain = best
-    return _rounded(low.clamp_min(1e-4) ** gamma * gain)
+def _pairs(config: EvaluateConfig, root: Path) -> tuple[str, list[data.Pair]]:
+    """The split that is scored and its pairs. A dataset of one video has no test split."""
+    names = data.pair_names(config.pair)
+    if config.split != "auto":
+        return config.split, data.find_pairs(root, config.split, names)
+    try:
+        return "test", data.find_pairs(root, "test", names)
+    except InputError as error:
+        if error.reason != "missing":
+            raise
+        pairs = data.find_pairs(root, "train", names)
+        log.warning("%s has no test split: scored on train, which flatters a network that was trained on it", root)
+        return "train", pairs
 
 
-def _rounded(frame: Tensor) -> Tensor:
-    return frame.clamp(0, 1).mul(255).round().div(255)
+def _rivals(config: EvaluateConfig, root: Path) -> dict[str, Rival]:
+    """name -> what is made of (low, high): the input, the best curve, and the learnt ones where there are pairs."""
+    if not config.baselines:
+        return {}
+    found = {"input": lambda low, high: low, "gamma_gain": baselines.gamma_gain}
+    try:
+        pairs = data.find_pairs(Path(config.fit or root), "train", data.pair_names(config.pair))
+    except InputError:
+        if config.fit:
+            raise
+        return found
+    some = pairs[::math.ceil(len(pairs) / FIT_PAIRS)]
+    learnt = baselines.fit(tuple(frame[None] for frame in data.read_pair(pair)) for pair in some)
+    return found | {"fitted_gamma_gain": lambda low, high: baselines.fitted(low, learnt),
+                    "auto_exposure": lambda low, high: baselines.auto_exposure(low, learnt)}
 
 
 def _source(results: str | Path, pairs: list[data.Pair], value_range: str, device: torch.device) -> Source:
@@ -118,7 +131,7 @@ def _source(results: str | Path, pairs: list[data.Pair], value_range: str, devic
     net, value_range = lednet.load(path / "lednet.safetensors" if path.is_dir() else results, value_range)
     log.info("%s: input and output in %s", results, value_range)
     net.to(device)
-    return lambda pair, low: _rounded(lednet.enhance(net, low, value_range))
+    return lambda pair, low: baselines.rounded(lednet.enhance(net, low, value_range))
 
 
 def _result_files(folder: Path, pairs: list[data.Pair]) -> dict[tuple[str, str], Path]:
@@ -133,7 +146,7 @@ def _result_files(folder: Path, pairs: list[data.Pair]) -> dict[tuple[str, str],
 
 
 def _read(file: Path, low: Tensor) -> Tensor:
-    frame = torch.from_numpy(images.read_image(file)).permute(2, 0, 1)[None].to(low.device)
+    frame = data.read_frame(file)[None].to(low.device)
     if frame.shape != low.shape:
         raise InputError(f"{file}: {frame.shape[3]}x{frame.shape[2]}, the dataset has {low.shape[3]}x{low.shape[2]}",
                          "restore frames at their own size", "size")

@@ -14,6 +14,7 @@ import numpy as np
 from lolblur_synth import whole
 from lolblur_synth.errors import InputError, UsageError
 
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # a damaged image is told once, by us
 MAX_PIXELS = 64_000_000  # as recipe.InputConfig.max_pixels; a decoded frame of this size is 768 MB of float32
 JPEG_SIZES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}  # ITU T.81, SOF markers
 

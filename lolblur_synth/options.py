@@ -111,6 +111,14 @@ def overrides(
     return words + list(assignments)
 
 
+def parse_size(value: str) -> tuple[int, int]:
+    """WxH -> (width, height). Raises UsageError."""
+    match = re.fullmatch(r"(\d+)x(\d+)", value)
+    if match is None:
+        raise UsageError(f"--size {value}: not a size", "write --size 1120x640")
+    return int(match[1]), int(match[2])
+
+
 def parse_jobs(value: str) -> int | None:
     """None for auto, else a positive number."""
     if value == "auto":

@@ -23,12 +23,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from lolblur_synth import images, video
-from lolblur_synth.errors import InputError, UsageError, WeightsError
+from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.models import lednet
 from lolblur_synth.recipe import InputConfig
 from lolblur_synth.training import processes
 from lolblur_synth.training.config import RestoreConfig, checked
 
+BUNDLED = "lednet-small"
 log = logging.getLogger(__name__)
 Restore = Callable[[np.ndarray], np.ndarray]
 
@@ -61,7 +62,7 @@ def export_onnx(target: str | Path, width: int, height: int, **options) -> None:
     """
     config = checked(RestoreConfig, options)
     if find_spec("onnx") is None or find_spec("onnxscript") is None:
-        raise UsageError("ONNX export needs the packages onnx and onnxscript", "pip install onnx onnxscript")
+        raise UsageError("ONNX export needs the packages onnx and onnxscript", "pip install 'lolblur-synth[onnx]'")
     model = _Display(*_load(config)).eval()
     target = Path(target)
     with tempfile.TemporaryDirectory(prefix=".exporting-", dir=target.parent) as folder:
@@ -85,10 +86,10 @@ class _Display(nn.Module):
 def _load(config: RestoreConfig) -> tuple[lednet.LEDNet, str]:
     path = Path(config.weights)
     if config.weights == RestoreConfig.weights and not path.is_dir():
-        raise WeightsError(f"there are no LEDNet weights here: no {path}/, and none are bundled",
-                           "train a network (lolblur-synth train-lednet), or give --weights FILE")
+        log.info("no %s/ here: the bundled %s, a small network that few clips taught", path, BUNDLED)
+        path = Path(BUNDLED)
     net, value_range = lednet.load(path / "lednet.safetensors" if path.is_dir() else path, config.range)
-    log.info("%s: input and output in %s", config.weights, value_range)
+    log.info("%s: input and output in %s", path, value_range)
     return net, value_range
 
 

@@ -46,7 +46,7 @@ def all_inputs(
 
 
 def _cache_path(out: Path, item, recipe: Recipe) -> Path:
-    """Where the facts about an input are kept: a name that changes with the file, the options that matter and `Facts`."""
+    """Where the facts about an input are kept: a name that changes with it, with the options, and with `Facts`."""
     from lolblur_synth.plan import Facts
 
     options = [recipe.input, recipe.interpolate.cut, recipe.skip]

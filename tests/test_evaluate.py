@@ -11,7 +11,7 @@ import torch
 
 from lolblur_synth import metrics, weights
 from lolblur_synth.errors import InputError, UsageError, WeightsError
-from lolblur_synth.evaluate import PAPER, evaluate, gamma_gain, table
+from lolblur_synth.evaluate import PAPER, evaluate, table
 from lolblur_synth.models.lednet import LEDNet
 
 FAST = {"metrics": "psnr_rgb,ssim_y", "quiet": True}
@@ -90,9 +90,26 @@ def test_a_network_is_scored_in_its_range(dataset, tmp_path):
     assert scores == pytest.approx([wanted, wanted], abs=1e-3)
 
 
-def test_gamma_gain_undoes_a_gamma_and_a_gain():
-    high = torch.from_numpy(scene(3, (48, 64))).permute(2, 0, 1)[None].float() * 0.8 + 0.1
-    assert metrics.psnr_rgb(gamma_gain(0.3 * high**2, high), high) > 40
+def test_without_a_test_split_train_is_scored_and_said(dataset, tmp_path, caplog):
+    folder = results(dataset, tmp_path / "results", "{clip}/{frame}.png")
+    (dataset / "test").rename(dataset / "train")
+    with caplog.at_level(logging.WARNING):
+        report = evaluate(folder, dataset, **FAST)
+    assert report["split"] == "train" and len(report["frames"]) == 4 and "no test split" in caplog.text
+    with pytest.raises(InputError, match="test/low_blur_noise"):
+        evaluate(folder, dataset, split="test", **FAST)
+
+
+def test_learnt_curves_are_scored_where_there_are_training_pairs(dataset, tmp_path):
+    folder = results(dataset, tmp_path / "results", "{clip}/{frame}.png")
+    assert evaluate(folder, dataset, **FAST)["baselines"].keys() == {"input", "gamma_gain"}
+    with pytest.raises(InputError, match="no folder train"):
+        evaluate(folder, dataset, fit=str(dataset), **FAST)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/train").symlink_to(dataset / "test")
+    found = evaluate(folder, dataset, fit=str(tmp_path / "more"), **FAST)["baselines"]
+    assert found["gamma_gain"]["psnr_rgb"] > found["fitted_gamma_gain"]["psnr_rgb"] - 0.5 > found["input"]["psnr_rgb"]
+    assert found["auto_exposure"]["psnr_rgb"] > found["input"]["psnr_rgb"]
 
 
 def test_what_is_missing_or_wrong_is_named(dataset, tmp_path, monkeypatch, caplog):

@@ -1,5 +1,7 @@
 """restore: images, folders and videos, of any size, with the sound kept; refusals that name the file."""
 
+import logging
+
 import av
 import cv2
 import numpy as np
@@ -96,6 +98,14 @@ def test_a_video_without_sound_and_a_video_to_frames(tmp_path, net, clip):
     assert sorted(file.name for file in (tmp_path / "frames").iterdir()) == [f"{i:06d}.png" for i in range(5)]
 
 
+def test_without_a_training_the_bundled_network_is_used_and_named(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    with caplog.at_level(logging.INFO):
+        assert restore(picture(tmp_path / "night.png", (32, 32)), tmp_path / "day.png", quiet=True, device="cpu") == 1
+    assert "the bundled lednet-small" in caplog.text
+    assert rgb(tmp_path / "day.png").mean() > 64, "brighter than it came"
+
+
 @pytest.mark.slow
 def test_onnx_gives_the_same_answer(tmp_path):
     """At a size that needs padding, and whose pooling grids do not divide it."""
@@ -137,9 +147,6 @@ def test_refusals(tmp_path, net, monkeypatch):
         restore(tmp_path / "nothing.png", tmp_path / "x.png", **net)
     with pytest.raises(WeightsError, match="no-such-weights"):
         restore(source, tmp_path / "x.png", weights="no-such-weights", **quiet)
-    with pytest.raises(WeightsError, match="none are bundled") as error:
-        restore(source, tmp_path / "x.png", **quiet)
-    assert "train-lednet" in error.value.hint
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no images"):
         restore(tmp_path / "empty", tmp_path / "x", **net)

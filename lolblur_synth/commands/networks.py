@@ -11,7 +11,7 @@ from lolblur_synth.training.config import EvaluateConfig, LednetConfig, RestoreC
 
 
 @click.command("train-lednet")
-@click.argument("data", default="out", type=click.Path(path_type=Path))
+@click.argument("data", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "-o",
     "--out",
@@ -26,12 +26,15 @@ from lolblur_synth.training.config import EvaluateConfig, LednetConfig, RestoreC
 def train_lednet(style, data, out, dry_run, **values):
     """Train LEDNet on DATA: a dataset that was built here (default out/), or an original LOL-Blur folder.
 
-    The same command again continues. Example: lolblur-synth train-lednet out/ --width 0.25 --max-minutes 30
+    Several are used as one; a clip name is held out from all of them or from none. The same command again continues.
+    Example: lolblur-synth train-lednet out/ --width 0.25 --max-minutes 30
     """
-    if not data.exists():
-        raise UsageError(
-            f"{data}: no such dataset", "make one first: lolblur-synth build videos/ out/   or   make demo"
-        )
+    data = data or (Path("out"),)
+    for root in data:
+        if not root.exists():
+            raise UsageError(
+                f"{root}: no such dataset", "make one first: lolblur-synth build videos/ out/   or   make demo"
+            )
     from lolblur_synth.training import lednet
 
     done = lednet.train_lednet(data, out, dry_run=dry_run, quiet=style == "quiet", **opt.given(values))
@@ -41,14 +44,14 @@ def train_lednet(style, data, out, dry_run, **values):
 
 
 @click.command()
-@click.argument("results", type=click.Path(path_type=Path, exists=True))
+@click.argument("results", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for evaluation.json and evaluation.csv.")
 @opt.config_options(EvaluateConfig)
 @opt.json_option
 @click.pass_obj
 def evaluate(style, results, data, out, as_json, **values):
-    """Score RESULTS (a checkpoint, or a folder of restored frames) against the ground truth of the dataset DATA."""
+    """Score RESULTS (a checkpoint, bundled weights, a folder of restored frames) against the ground truth of DATA."""
     from lolblur_synth import evaluate as tool
 
     report = tool.evaluate(results, data, out, quiet=as_json or style == "quiet", **opt.given(values))
@@ -121,6 +124,23 @@ def weights_ls():
 
     for name, path in sorted(weights.bundled().items()):
         click.echo(f"{name:28} {path.stat().st_size / 1e3:7.0f} kB  {weights.sha256(name)}")
+
+
+@weights_group.command("export")
+@click.argument("file")
+@click.argument("target", metavar="OUTPUT.onnx", type=click.Path(path_type=Path))
+@click.option("--size", required=True, metavar="WxH", help="Size of the frames that the network will be given.")
+def weights_export(file, target, size):
+    """Write LEDNet weights (a file, a bundled name or lednet-out) as ONNX for frames of one size.
+
+    Input "dark" and output "restored" are (1, 3, H, W), 0..1. Example: weights export lednet-small day.onnx --size
+    1120x640
+    """
+    from lolblur_synth import restore as tool
+
+    tool.export_onnx(target, *opt.parse_size(size), weights=file)
+    click.echo(f"{opt.printable(str(target))}: frames of {size}")
+    return 0
 
 
 @weights_group.command("check")

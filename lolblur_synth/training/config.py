@@ -28,6 +28,8 @@ class LednetConfig:
     curve: bool = option(True, "CurveNLU in the encoder", source="section 4.1; Table 3")
     skip: str = option("fac", "skip connections: filter-adaptive, or plain concatenation", choices=("fac", "concat"),
                        source="section 4.2; Table 3")
+    expose: float = option(0.0, "the network is given frames at this mean, and adds to them; 0, the paper: neither",
+                           lo=0, hi=0.9)
     width: float = option(1.0, "multiplies every channel count of the network", lo=0.125, hi=4)
     range: str = option("0..1", "values the network sees and gives", choices=("0..1", "-1..1"),
                         source="published weights: 0..1; their BasicSR retraining: -1..1")
@@ -61,13 +63,16 @@ def learning_rate(config: LednetConfig, iteration: int) -> float:
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    split: str = option("test", "part of the dataset to compare with: test, train or eval")
+    split: str = option(
+        "auto", "part of the dataset to compare with: test, train or eval; auto: test, or train where there is no test")
     pair: str = option("low_blur_noise:high_sharp_scaled", "folders of the input and of the ground truth",
                        source="section 5")
     metrics: str = option(
         "auto", "comma-separated, of psnr_rgb, psnr_y, ssim_y, ssim_rgb, lpips_alex, lpips_vgg, niqe, musiq, nrqm; "
         "auto: all but the last two, as far as their weights are at hand")
-    baselines: bool = option(True, "also score the input itself, and the best gamma and gain for each frame")
+    baselines: bool = option(
+        True, "also score the input, each frame's best gamma and gain, and tone curves learnt from training pairs")
+    fit: str = option("", "dataset whose train split the learnt tone curves come from; default: DATA itself")
     range: str = option("auto", "values the network sees; auto: as the weights say, or found out",
                         choices=("auto", "0..1", "-1..1"))
     device: str = option("auto", "auto, cpu or cuda[:N]")
@@ -75,7 +80,9 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class RestoreConfig:
-    weights: str = option("lednet-out", "a file of weights, or the output folder of train-lednet")
+    weights: str = option(
+        "lednet-out", "a file of weights, a bundled name, or the output folder of train-lednet; where the default is "
+        "missing: the bundled lednet-small")
     range: str = option("auto", "values the network sees; auto: as the weights say, or found out",
                         choices=("auto", "0..1", "-1..1"))
     compare: bool = option(False, "write each frame as before | after, side by side")

@@ -21,6 +21,7 @@ from lolblur_synth.draw import rng
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.frames import to_display, to_linear
 from lolblur_synth.images import read_image
+from lolblur_synth.models.lednet import exposure_gain
 from lolblur_synth.recipe import DefocusConfig, NoiseConfig
 from lolblur_synth.stages import defocus, noise
 
@@ -61,6 +62,17 @@ def find_pairs(root: Path, split: str, pair: tuple[str, str] = PAIR) -> list[Pai
     return [Pair(low[key], high[key], *key) for key in sorted(low)]
 
 
+def gather(roots: Sequence[Path], split: str, pair: tuple[str, str] = PAIR) -> list[Pair]:
+    """The pairs of several datasets as one. Raises InputError.
+
+    Clips of the same name stay together: datasets of the same videos, built with several seeds, give them the same
+    names, so that a clip is held out from all of them or from none.
+    """
+    found = [(pair_of.clip, str(place), pair_of) for place, root in enumerate(roots)
+             for pair_of in find_pairs(root, split, pair)]
+    return [pair_of for _, _, pair_of in sorted(found, key=lambda item: (*item[:2], item[2].frame))]
+
+
 def _modality(root: Path, split: str, name: str) -> Path:
     """The folder that holds the clips of one modality of one split."""
     if not root.is_dir():
@@ -95,9 +107,17 @@ def hold_out(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
     return [pair for unit in units[:kept] for pair in unit], [pair for unit in units[kept:] for pair in unit]
 
 
+def read_frame(path: Path) -> Tensor:
+    """(3, H, W) float32 display, 0..1. Raises InputError with the whole path: every clip has a 0000.png."""
+    try:
+        return torch.from_numpy(read_image(path)).permute(2, 0, 1)
+    except InputError as error:
+        raise InputError(f"{path.parent}/{error}", error.hint, error.reason) from error
+
+
 def read_pair(pair: Pair) -> tuple[Tensor, Tensor]:
     """The two frames, (3, H, W) float32 display, 0..1. Raises InputError where one is unreadable or sizes differ."""
-    low, high = (torch.from_numpy(read_image(path)).permute(2, 0, 1) for path in (pair.low, pair.high))
+    low, high = read_frame(pair.low), read_frame(pair.high)
     if low.shape != high.shape:
         sizes = " and ".join(f"{frame.shape[2]}x{frame.shape[1]}" for frame in (low, high))
         raise InputError(f"{pair.clip}/{pair.frame}: the two frames of the pair are {sizes}", "build the pair again",
@@ -125,11 +145,12 @@ class Crops(Dataset):
     """An endless training set: item n is a random crop of a pair, flipped and transposed at random (p = 0.5 each).
 
     Every pair comes once an epoch, in an order shuffled anew. Items are (low, high), (3, crop, crop).
-    degrade: what is done to the low crop, a function of it and of a generator.
+    degrade: what is done to the low crop, a function of it and of a generator. expose: 0, or the mean to which the
+    whole low frame is brought by a gain before its crop is given out.
     """
 
-    def __init__(self, pairs: Sequence[Pair], crop: int, seed: int, degrade: Degrade | None = None):
-        self.pairs, self.crop, self.seed, self.degrade = pairs, crop, seed, degrade
+    def __init__(self, pairs: Sequence[Pair], crop: int, seed: int, degrade: Degrade | None = None, expose: float = 0):
+        self.pairs, self.crop, self.seed, self.degrade, self.expose = pairs, crop, seed, degrade, expose
         self.epoch, self.order = -1, np.arange(0)
 
     def __getitem__(self, n: int) -> tuple[Tensor, Tensor]:
@@ -138,9 +159,12 @@ class Crops(Dataset):
             self.epoch = epoch
             self.order = rng(self.seed, "lednet", f"epoch-{epoch}", "order").permutation(len(self.pairs))
         pair = self.pairs[self.order[place]]
-        low, high = self._augment(pair, read_pair(pair), rng(self.seed, "lednet", f"sample-{n}", "crop"))
+        frames = read_pair(pair)
+        low, high = self._augment(pair, frames, rng(self.seed, "lednet", f"sample-{n}", "crop"))
         if self.degrade is not None:
             low = self.degrade(low, rng(self.seed, "lednet", f"sample-{n}", "degrade"))
+        if self.expose:
+            low = low * exposure_gain(frames[0][None], self.expose)[0]
         return low, high
 
     def _augment(self, pair: Pair, frames: tuple[Tensor, Tensor], draw: np.random.Generator) -> tuple[Tensor, ...]:

@@ -14,9 +14,12 @@ import dataclasses
 import hashlib
 import logging
 import math
+import os
+import shutil
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -27,7 +30,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from lolblur_synth import lock, metrics, weights
-from lolblur_synth.errors import ForeignOutput, Interrupted, LolblurError, UsageError, WeightsError
+from lolblur_synth.errors import Diverged, ForeignOutput, Interrupted, UsageError, WeightsError
 from lolblur_synth.models import vgg
 from lolblur_synth.models.lednet import LEDNet, enhance, initialise
 from lolblur_synth.training import checkpoint, data, processes
@@ -40,20 +43,22 @@ ADAM_BETAS = (0.9, 0.99)  # section 5
 log = logging.getLogger(__name__)
 
 
-def train_lednet(data_dir: str | Path = "out", out: str | Path = "lednet-out", dry_run: bool = False,
-                 quiet: bool = False, **options) -> dict:
+def train_lednet(data_dir: str | Path | Sequence[str | Path] = "out", out: str | Path = "lednet-out",
+                 dry_run: bool = False, quiet: bool = False, **options) -> dict:
     """Train, or continue. options: the fields of LednetConfig. Returns {"iteration", "psnr", "loss", "weights"}.
 
+    data_dir: one dataset, or several, of which a clip name is held out from all or from none.
     dry_run: time two steps, say what a whole training takes, write nothing. quiet: no progress bar.
     Raises UsageError, InputError, WeightsError, ForeignOutput, Locked, NoSpace; Interrupted after Ctrl-C, SIGTERM, with
-    a checkpoint; LolblurError when the loss is no longer finite, with the last checkpoint kept.
+    a checkpoint; Diverged when the loss is no longer finite, with the last checkpoint kept.
     """
     config = checked(LednetConfig, options)
     out = Path(out)
     with processes.group(config.device) as (rank, world, device):
         if config.batch % world:
             raise UsageError(f"--batch {config.batch} cannot be shared by {world} processes", "use a multiple of it")
-        run = _Run(config, Path(data_dir), rank, world, device)
+        roots = [data_dir] if isinstance(data_dir, str | Path) else data_dir
+        run = _Run(config, [Path(root) for root in roots], rank, world, device)
         if dry_run:
             return run.rehearse()
         checkpoint.claim(out)
@@ -66,19 +71,21 @@ def train_lednet(data_dir: str | Path = "out", out: str | Path = "lednet-out", d
 class _Run:
     """One training: what is drawn from (net, average, optimiser) and the iteration it has reached."""
 
-    def __init__(self, config: LednetConfig, root: Path, rank: int, world: int, device: torch.device):
+    def __init__(self, config: LednetConfig, roots: list[Path], rank: int, world: int, device: torch.device):
         self.rank, self.world, self.device = rank, world, device
+        if config.expose and config.range != "0..1":
+            raise UsageError("--expose is for values of 0..1", "leave out --range")
         names = data.pair_names(config.pair)
-        pairs = data.find_pairs(root, "train", names)
+        pairs = data.gather(roots, "train", names)
         train_pairs, held_out = data.hold_out(pairs)
         self.val = held_out[::math.ceil(len(held_out) / config.val_pairs)]
         self.features, perceptual = _features(config, device)
         self.config = dataclasses.replace(config, crop=_crop(config, train_pairs[0], perceptual), perceptual=perceptual)
         degrade = data.online(names) if config.online else None
-        self.crops = data.Crops(train_pairs, self.config.crop, config.seed, degrade)
+        self.crops = data.Crops(train_pairs, self.config.crop, config.seed, degrade, config.expose)
         self.names = hashlib.sha256("\n".join(f"{p.clip}/{p.frame}" for p in pairs).encode()).hexdigest()
         torch.manual_seed(config.seed)
-        self.net = LEDNet(config.width, config.ppm, config.curve, config.skip)
+        self.net = LEDNet(config.width, config.ppm, config.curve, config.skip, config.expose)
         if config.weights:
             made_for = weights.about(config.weights).get("range", config.range)
             if made_for != config.range:
@@ -91,6 +98,8 @@ class _Run:
         self.net.to(device, memory_format=layout)
         self.average = copy.deepcopy(self.net).requires_grad_(False).eval()
         self.adam = torch.optim.Adam([p for p in self.net.parameters() if p.requires_grad], config.lr, ADAM_BETAS)
+        if config.compile and not compilers():
+            raise UsageError("--compile needs a C++ compiler, and there is none here", "install g++, or leave it out")
         wrapped = torch.compile(self.net) if config.compile else self.net
         self.model = DistributedDataParallel(wrapped) if world > 1 else wrapped
         self.iteration, self.psnr = 0, float("nan")
@@ -145,7 +154,7 @@ class _Run:
                           worker_init_fn=processes.leave_stopping_to_the_parent, pin_memory=self.device.type == "cuda")
 
     def step(self, low: Tensor, high: Tensor, stop: bool = False) -> tuple[dict[str, float], bool]:
-        """One optimiser step. Returns the losses and whether any process wants to stop. Raises LolblurError on NaN."""
+        """One optimiser step. Returns the losses and whether any process wants to stop. Raises Diverged on NaN."""
         config = self.config
         for group in self.adam.param_groups:
             group["lr"] = learning_rate(config, self.iteration)
@@ -166,8 +175,9 @@ class _Run:
             shared /= self.world
         *values, norm, stopping = shared.tolist()
         if not math.isfinite(norm) or not all(map(math.isfinite, values)):
-            raise LolblurError(f"the loss is not finite at iteration {self.iteration}; the last checkpoint is kept",
-                               "continue from it with a smaller --lr in another output folder (--weights)")
+            raise Diverged(f"the loss is not finite at iteration {self.iteration}; the checkpoints before it are kept",
+                           "train with a smaller --lr into another folder; --weights OUT/lednet.safetensors goes on "
+                           "from the last checkpoint")
         self.adam.step()
         self.iteration += 1
         self._follow()
@@ -219,6 +229,11 @@ class _Run:
         hours = seconds * self.config.iterations / 3600
         log.info("one step takes %.2f s; %d steps about %.1f hours", seconds, self.config.iterations, hours)
         return {"seconds_per_step": seconds, "hours": hours, "pairs": len(self.crops.pairs), "val_pairs": len(self.val)}
+
+
+def compilers() -> list[str]:
+    """The C++ compilers at hand that torch.compile can use."""
+    return [found for name in (os.environ.get("CXX"), "g++", "clang++") if name and (found := shutil.which(name))]
 
 
 def _features(config: LednetConfig, device: torch.device) -> tuple[nn.Module | None, str]:

@@ -11,7 +11,7 @@ from lolblur_synth import weights
 from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.models import fasc
 from lolblur_synth.models.fasc import AdaptiveConv, adaptive_conv
-from lolblur_synth.models.lednet import LEDNet, detect_range, enhance, load
+from lolblur_synth.models.lednet import LEDNet, detect_range, enhance, exposure_gain, initialise, load
 
 SMALL = 0.125
 PUBLISHED = "eedf9007b3e253105d50a49fc1e91b40ff4161b414abfc7a8e63b90aa75c5d63"  # names and shapes of lednet.pth
@@ -142,7 +142,20 @@ def test_enhance_takes_any_size(size, value_range):
 def test_enhance_padding_changes_nothing_where_none_is_needed():
     net, x = LEDNet(SMALL).eval(), torch.rand(1, 3, 16, 24)
     with torch.no_grad():
-        assert torch.equal(enhance(net, x, "-1..1"), ((net(x * 2 - 1) + 1) / 2).clamp(0, 1))
+        plain = ((net(x * 2 - 1) + 1) / 2).clamp(0, 1)
+    assert torch.allclose(enhance(net, x, "-1..1"), plain, atol=1e-6), "another layout, another order of summation"
+
+
+def test_an_untaught_exposed_network_gives_the_exposed_frame():
+    """Each frame at the mean asked for, white clipped; the network adds nothing yet."""
+    torch.manual_seed(0)
+    net = LEDNet(SMALL, expose=0.4).eval()
+    initialise(net)
+    frames = torch.rand(2, 3, 32, 44) * torch.tensor([0.1, 0.6]).view(2, 1, 1, 1)
+    gain = exposure_gain(frames, 0.4)
+    assert torch.allclose((frames * gain).clamp(0, 1)[..., ::4, ::4].mean((1, 2, 3)), torch.tensor(0.4), atol=1e-3)
+    assert torch.allclose(enhance(net, frames), (frames * gain).clamp(0, 1), atol=1e-6)
+    assert torch.isfinite(enhance(net, torch.zeros(1, 3, 8, 8))).all(), "black stays finite"
 
 
 @pytest.mark.parametrize("value_range, black", [("0..1", 0.0), ("-1..1", -1.0)])

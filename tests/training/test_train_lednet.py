@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from lolblur_synth import metrics, weights
-from lolblur_synth.errors import ForeignOutput, InputError, Interrupted, LolblurError, NoSpace, UsageError, WeightsError
+from lolblur_synth.errors import Diverged, ForeignOutput, InputError, Interrupted, NoSpace, UsageError, WeightsError
 from lolblur_synth.models import vgg
-from lolblur_synth.models.lednet import enhance, load
+from lolblur_synth.models.lednet import enhance, exposure_gain, load
 from lolblur_synth.training import checkpoint, data, lednet
 from lolblur_synth.training.config import LednetConfig, checked, learning_rate
 from lolblur_synth.training.lednet import train_lednet
@@ -136,13 +136,32 @@ def test_two_processes_equal_one(tmp_path, dataset):
     assert max((one[key] - two[key]).abs().max().item() for key in one) < 1e-5
 
 
-@pytest.mark.parametrize("ablation", [{"side_loss": False}, {"ppm": False, "curve": False}, {"skip": "concat"},
-                                      {"range": "-1..1", "ema": 0.0, "precision": "bfloat16"}])
+@pytest.mark.parametrize("ablation", [{"side_loss": False, "expose": 0.4}, {"ppm": False, "curve": False},
+                                      {"skip": "concat"}, {"range": "-1..1", "ema": 0.0, "precision": "bfloat16"}])
 def test_ablations_run_by_option(tmp_path, dataset, ablation):
     result = train_lednet(dataset, tmp_path, quiet=True, iterations=2, **TINY | ablation)
     net, value_range = load(result["weights"])
     assert result["iteration"] == 2 and value_range == ablation.get("range", "0..1")
+    assert net.options["expose"] == ablation.get("expose", 0)
     assert net.options["skip"] == ablation.get("skip", "fac") and net.options["ppm"] == ablation.get("ppm", True)
+
+
+def test_compiling_needs_a_compiler(tmp_path, dataset, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(UsageError, match="compiler"):
+        train_lednet(dataset, tmp_path / "run", quiet=True, iterations=1, compile=True, **TINY)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_compiled_network_learns_the_same(tmp_path, dataset):
+    if not lednet.compilers():
+        pytest.skip("no C++ compiler here")
+    options = TINY | {"iterations": 3, "lr": 1e-3}
+    plain = train_lednet(dataset, tmp_path / "plain", quiet=True, **options)
+    compiled = train_lednet(dataset, tmp_path / "compiled", quiet=True, compile=True, **options)
+    assert compiled["loss"] == pytest.approx(plain["loss"], rel=1e-4)
 
 
 # losses
@@ -240,8 +259,9 @@ def test_full_disk_keeps_the_earlier_checkpoint(tmp_path, monkeypatch):
 def test_nan_stops_and_keeps_the_checkpoint(tmp_path, dataset, monkeypatch):
     train_lednet(dataset, tmp_path, quiet=True, iterations=50, max_minutes=1e-9, **TINY)
     monkeypatch.setattr(lednet, "lednet_loss", lambda side, out, *_: {"l1": out.mean(), "loss": out.mean() * torch.nan})
-    with pytest.raises(LolblurError, match="not finite at iteration 1"):
+    with pytest.raises(Diverged, match="not finite at iteration 1") as error:
         train_lednet(dataset, tmp_path, quiet=True, iterations=50, **TINY)
+    assert error.value.exit_code == 2 and "--lr" in error.value.hint
     assert final_state(tmp_path)["iteration"] == 1
 
 
@@ -281,6 +301,16 @@ def test_held_out_clips_are_not_trained_on(dataset, tmp_path):
     assert len(train) == 4 and len(val) == 1
 
 
+def test_several_datasets_hold_out_the_same_clip(dataset, tmp_path):
+    """Two builds of the same videos: a clip that validates is in neither training half."""
+    other = write_pairs(tmp_path / "other", frames=1)
+    pairs = data.gather([dataset, other], "train")
+    assert len(pairs) == 9
+    train, val = data.hold_out(pairs)
+    assert {p.clip for p in val} == {"0002"} and len(val) == 3 and {p.clip for p in train} == {"0000", "0001"}
+    assert train_lednet([dataset, other], tmp_path / "run", dry_run=True, **TINY)["pairs"] == 6
+
+
 def test_samples_depend_on_their_number_alone(dataset):
     pairs = data.find_pairs(dataset, "train")
     one, two = data.Crops(pairs, 16, seed=3), data.Crops(pairs, 16, seed=3)
@@ -293,6 +323,14 @@ def test_samples_depend_on_their_number_alone(dataset):
     low, high = one[7]
     assert low.shape == high.shape == (3, 16, 16)
     assert np.corrcoef(low.flatten(), high.flatten())[0, 1] > 0.5, "both frames are turned alike"
+
+
+def test_exposed_crops_have_the_gain_of_their_whole_frame(dataset):
+    pairs = data.find_pairs(dataset, "train")
+    plain, exposed = data.Crops(pairs, 16, 3), data.Crops(pairs, 16, 3, expose=0.4)
+    gains = [(exposed[n][0].mean() / plain[n][0].mean()).item() for n in range(4)]
+    wanted = [exposure_gain(data.read_frame(pairs[plain.order[n]].low)[None], 0.4).item() for n in range(4)]
+    assert gains == pytest.approx(wanted, rel=1e-4) and all(torch.equal(exposed[n][1], plain[n][1]) for n in range(4))
 
 
 def test_online_draws_the_noise_of_each_sample_anew(tmp_path, dataset):
@@ -329,7 +367,7 @@ def test_bad_data_is_named(tmp_path):
     frame = tmp_path / "train/low_blur_noise/0001/0000.png"
     whole = frame.read_bytes()
     frame.write_bytes(whole[:len(whole) // 2])
-    with pytest.raises(InputError, match="0000.png"):
+    with pytest.raises(InputError, match="train/low_blur_noise/0001/0000.png"):
         data.PairDataset(tmp_path)[2]
     cv2.imwrite(str(frame), np.zeros((24, 40, 3), np.uint8))
     with pytest.raises(InputError, match="40x24 and 32x24"):
