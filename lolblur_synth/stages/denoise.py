@@ -29,6 +29,7 @@ from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, RecipeError
 from lolblur_synth.kernels.aggregation import aggregate, normalise, uncovered
 from lolblur_synth.kernels.motion import trajectories
+from lolblur_synth.kernels.sigma import variance as noise_variance
 from lolblur_synth.kernels.transforms import temporal_matrices
 from lolblur_synth.kernels.volumes import hard_threshold, wiener
 from lolblur_synth.recipe import DenoiseConfig
@@ -45,7 +46,6 @@ PENALTY = 6.0  # cost of a pixel off the prediction, in noise variances: still b
 CALM = 0.1  # PENALTY of the second pass is that part of the first one's: the pilot is calmer
 MISMATCH = (8.0, 2.0)  # a trajectory stops at this many expected squared distances of two noisy copies, in each pass
 STRIDE = {"fast": 3, "np": 1}  # frames from one full set of reference blocks to the next
-FLAT = 0.15  # share of the blocks, the flattest, on which the noise is estimated
 ROWS = 4  # grid rows filtered between two aggregations: bounds the memory for filtered blocks
 
 
@@ -192,10 +192,9 @@ def _grid(size: int, phase: int) -> np.ndarray:
 def estimate(frames: Tensor, pairs: int = 6) -> float:
     """Standard deviation of the noise of a stack (T, 3, H, W), in 8-bit code values, mean over R, G and B.
 
-    From the motion-compensated difference of up to `pairs` neighbouring frames in their flattest blocks, each
-    with its mean removed (flicker). How flat a block is, is told by the *sum* of the two frames, which for white noise
-    is independent of the difference. Blocks near black or white are left out: noise is clipped there. One frame has no
-    difference: the median of its finest diagonal detail (MAD) serves instead.
+    From motion-compensated differences (kernels/sigma.py): of up to `pairs` neighbouring frames when the camera moves,
+    of the first 9 and the last 9 frames' ends when it rests. One frame has no difference: the median of its finest
+    diagonal detail (MAD) serves instead.
     """
     fr.check(frames, "estimate")
     if min(frames.shape[-2:]) < 8:
@@ -204,29 +203,5 @@ def estimate(frames: Tensor, pairs: int = 6) -> float:
         detail = 255 * (frames[..., :-1, :-1] + frames[..., 1:, 1:] - frames[..., :-1, 1:] - frames[..., 1:, :-1]) / 2
         return float(detail.abs().median() / 0.6745)
     starts = np.unique(np.linspace(0, len(frames) - 2, min(pairs, len(frames) - 1)).astype(int))
-    variances = [_residual_variance(frames[t : t + 2]) for t in starts]
-    return float(np.sqrt(np.median(variances)))
-
-
-def _residual_variance(pair: Tensor) -> float:
-    """Noise variance of two neighbouring frames (2, 3, H, W), 8-bit code values squared; see `estimate`."""
-    planes = np.stack([_opponent(frame) for frame in pair])
-    ys, xs = (np.arange(0, size - 7, 8) for size in pair.shape[-2:])
-    still = np.square(planes[1, 0] - planes[0, 0])[: len(ys) * 8, : len(xs) * 8].reshape(len(ys), 8, len(xs), 8)
-    penalty = np.float32(np.quantile(still.mean((1, 3)), 0.3) * 32)  # half of a block's expected squared difference
-    path, extent = np.zeros((len(ys), len(xs), 3, 2), np.int16), np.zeros((len(ys), len(xs), 2), np.int16)
-    active = np.ones((len(ys), len(xs)), np.bool_)
-    slots = np.array([-1, 0, 1])
-    trajectories(planes, slots, ys, xs, np.array([5, 5]), penalty, np.float32(np.inf), active, path, extent)
-    y = (ys[:, None] + np.arange(8))[:, None, :, None]
-    x = (xs[:, None] + np.arange(8))[None, :, None, :]
-    rgb = 255 * pair.permute(0, 2, 3, 1).numpy()
-    first, second = rgb[0][y, x], rgb[1][y + path[..., 2, 0, None, None], x + path[..., 2, 1, None, None]]
-    noise = (second - first).var((2, 3), ddof=1).mean(-1) / 2
-    level = first.mean((2, 3))
-    usable = ((level > 6) & (level < 249)).all(-1)
-    texture = (second + first).var((2, 3)).mean(-1)
-    if not usable.any():
-        return 0.0
-    flat = usable & (texture <= np.quantile(texture[usable], FLAT))
-    return float(np.median(noise[flat]))
+    luma = np.stack([_opponent(frame)[:1] for frame in frames])
+    return math.sqrt(noise_variance(255 * frames.permute(0, 2, 3, 1).numpy(), luma, starts))

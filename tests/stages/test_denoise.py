@@ -154,6 +154,17 @@ def test_the_noise_is_estimated(sigma, speed):
     assert abs(estimate / sigma - 1) < 0.15
 
 
+@pytest.mark.parametrize("sigma", [2, 6])
+def test_blocks_copied_in_time_do_not_hide_the_noise(sigma):
+    """As a codec does: the camera rests, and every frame keeps two thirds of the blocks of the frame before."""
+    frames = noisy(scene(2, 9, 144, 160, (0, 0)), sigma)
+    rng = np.random.default_rng(0)
+    for t in range(1, 9):
+        kept = torch.from_numpy(rng.random((18, 20)) < 0.67).repeat_interleave(8, 0).repeat_interleave(8, 1)
+        frames[t] = torch.where(kept, frames[t - 1], frames[t])
+    assert abs(denoise.estimate(frames) / sigma - 1) < 0.2
+
+
 def test_clipped_darkness_does_not_hide_the_noise():
     clean = scene(2, 5, 144, 160, (0, 0))
     clean[:, :, 40:] = -0.3
