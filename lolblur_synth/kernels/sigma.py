@@ -23,8 +23,9 @@ RADIUS = np.array([5, 2])  # search in the next frame, and round the prediction 
 
 
 def variance(frames: np.ndarray, luma: np.ndarray, starts: np.ndarray) -> float:
-    """Variance of the noise of frames (T, H, W, 3), T >= 2, in their unit squared, mean over the channels; 0 if no block
-    is usable. luma: (T, 1, H, W); starts: frames to compare with their successors when the camera moves.
+    """Variance of the noise of frames (T, H, W, 3), T >= 2, 8-bit code values, mean over the channels.
+
+    luma: (T, 1, H, W); starts: frames to compare with their successors. 0 if no block is usable.
     """
     lag = min(len(frames) - 1, LAGS)
     near = np.median([_typical(*_differences(frames, luma, t, 1), FLAT)[0] for t in starts])
@@ -63,7 +64,7 @@ def _follow(luma, t: int, lag: int, ys, xs) -> tuple[np.ndarray, np.ndarray]:
     penalty = np.float32(noise * 32)  # half of a block's expected squared difference
     path, extent = np.zeros((len(ys), len(xs), 2 * h + 1, 2), np.int16), np.zeros((len(ys), len(xs), 2), np.int16)
     slots = np.full(2 * h + 1, -1)
-    slots[h :: sign] = np.arange(t, t + lag + sign, sign)
+    slots[h::sign] = np.arange(t, t + lag + sign, sign)
     active = np.ones((len(ys), len(xs)), np.bool_)
     trajectories(luma, slots, ys, xs, RADIUS, penalty, np.float32(np.inf), active, path, extent)
     return path[:, :, h + lag], extent[..., int(lag > 0)] == h
@@ -83,7 +84,7 @@ def _unexplained(difference: np.ndarray, down: np.ndarray, across: np.ndarray) -
 
 
 def _typical(noise: np.ndarray, texture: np.ndarray, still: np.ndarray, share: float) -> tuple[float, float]:
-    """Median noise of the flattest blocks, and the share of the textured ones that has not moved; flat ones cannot tell."""
+    """Median noise of the flattest blocks, and how many of the textured ones rest: flat ones cannot tell."""
     if noise.size == 0:
         return 0.0, 1.0
     textured = texture >= np.quantile(texture, 1 - TEXTURED)

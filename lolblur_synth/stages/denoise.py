@@ -8,12 +8,12 @@ Random: nothing. `Draw.sigma` is what is measured or asked for, so that the mani
 Two passes over time, each a stream. Blocks of 8x8 of the luminance are followed through up to h = 4 frames each way;
 the volume of each opponent channel is transformed (2-D DCT, then DCT over time), shrunk, transformed back and averaged
 with all others where they overlap. The first pass shrinks by a hard threshold, the second by the empirical Wiener gain
-of the first one's result. At the ends of the clip, at cuts and at occlusions volumes are shorter; no frame is ever
-repeated.
+of the first one's result. At the ends of the clip volumes reach further the other way; at cuts and occlusions they are
+shorter; no frame is ever repeated.
 
-Every block of a grid is a reference in one frame of STRIDE; in others only where no volume of an earlier frame has
-left an estimate. Estimate sigma once a clip or segment and hand the same Draw to all of its pairs: pairs denoised with
-different strengths would flicker.
+Every block of a grid is a reference in one frame of STRIDE and in the last; in others only where no volume of an
+earlier frame has left an estimate. Estimate sigma once a clip or segment and hand the same Draw to all of its pairs:
+pairs denoised with different strengths would flicker.
 """
 
 import math
@@ -41,11 +41,11 @@ CONTEXT = H  # frames of context that make the ends of a window as good as its m
 STEP = 4  # pixels between reference blocks: V-BM4D software, normal profile
 LAMBDA = 2.7  # hard threshold in sigma: Table I
 KAISER = (2.0, 1.3)  # beta of the aggregation window in each pass: V-BM4D software
-RADIUS = np.array([4, 2])  # search in the next frame, and round the prediction in later ones
+RADIUS = np.array([8, 3])  # search in the next frame, and round the prediction in later ones
 PENALTY = 6.0  # cost of a pixel off the prediction, in noise variances: still blocks must not chase noise
 CALM = 0.1  # PENALTY of the second pass is that part of the first one's: the pilot is calmer
 MISMATCH = (8.0, 2.0)  # a trajectory stops at this many expected squared distances of two noisy copies, in each pass
-STRIDE = {"fast": 3, "np": 1}  # frames from one full set of reference blocks to the next
+STRIDE = {"fast": 2, "np": 1}  # frames from one full set of reference blocks to the next
 ROWS = 4  # grid rows filtered between two aggregations: bounds the memory for filtered blocks
 
 
@@ -120,7 +120,7 @@ def _estimates(pairs: Iterable, stage: int, sigma: float, stride: int, kept: ran
     pairs, span = iter(pairs), 2 * H + 1
     count, now, volumes = 0, 0, None
     while True:
-        for noisy, pilot in islice(pairs, max(0, now + H + 1 - count)):
+        for noisy, pilot in islice(pairs, max(0, max(now, H) + H + 1 - count)):
             volumes = volumes or _Volumes(noisy.shape, stage, sigma)
             volumes.noisy[count % span], volumes.pilot[count % span] = noisy, pilot
             count += 1
@@ -128,7 +128,7 @@ def _estimates(pairs: Iterable, stage: int, sigma: float, stride: int, kept: ran
             return
         wanted = range(count) if kept is None else kept
         if now < count and now in wanted:
-            volumes.add(now, range(count), wanted, (now - wanted.start) % stride == 0)
+            volumes.add(now, count, wanted, (now - wanted.start) % stride == 0 or now == wanted[-1])
         if now - H in wanted:
             yield volumes.finish(now - H)
         now += 1
@@ -147,30 +147,34 @@ class _Volumes:
         self.window = np.outer(np.kaiser(8, KAISER[stage]), np.kaiser(8, KAISER[stage])).astype(np.float32).ravel()
         self.matrices = temporal_matrices()
 
-    def add(self, now: int, present: range, wanted: range, everywhere: bool) -> None:
+    def add(self, now: int, count: int, wanted: range, everywhere: bool) -> None:
         """Filter the volumes whose reference is frame `now`, `everywhere` or only where it has no estimate yet.
 
-        present: the frames that may be read; wanted: the frames that blocks are put back into.
+        count: how many frames have come; wanted: the frames that blocks are put back into, as far as they are in reach.
+        Near an end of the clip the volume reaches further the other way: it has 2 H + 1 frames everywhere.
         """
         span, phase = 2 * H + 1, now % 2 * STEP // 2
+        first = max(0, min(now - H, count - span))
+        last = min(first + span, count) - 1
+        reach = max(now - first, last - now, H)
         ys, xs = _grid(self.shape[1], phase), _grid(self.shape[2], phase)
         active = np.ones((len(ys), len(xs)), np.bool_)
         if not everywhere:
             uncovered(self.total[now % span, 3], ys, xs, active)
-        near = range(now - H, now + H + 1)
-        slots = np.array([t % span if t in present else -1 for t in near])
-        targets = np.array([t % span if t in wanted else -1 for t in near])
-        path, extent = np.zeros((*active.shape, span, 2), np.int16), np.zeros((*active.shape, 2), np.int16)
+        near = range(now - reach, now + reach + 1)
+        slots = np.array([t % span if first <= t <= last else -1 for t in near])
+        targets = np.array([t % span if t in wanted and now - H <= t <= last else -1 for t in near])
+        path, extent = np.zeros((*active.shape, len(near), 2), np.int16), np.zeros((*active.shape, 2), np.int16)
         variance = self.sigma[0] ** 2
         limit = np.float32(MISMATCH[self.stage] * 2 * 64 * variance)
         penalty = np.float32(PENALTY * variance * (CALM if self.stage else 1))
         trajectories(self.pilot, slots, ys, xs, RADIUS, penalty, limit, active, path, extent)
-        blocks = np.empty((ROWS, len(xs), span, 3, 64), np.float32)
+        blocks = np.empty((ROWS, len(xs), len(near), 3, 64), np.float32)
         weights = np.empty((ROWS, len(xs)), np.float32)
-        for first in range(0, len(ys), ROWS):
-            rows = (first, min(first + ROWS, len(ys)))
+        for row in range(0, len(ys), ROWS):
+            rows = (row, min(row + ROWS, len(ys)))
             where = (ys, xs, rows, active, path, extent)
-            shape = (self.window, self.matrices, H, blocks, weights)
+            shape = (self.window, self.matrices, reach, blocks, weights)
             if self.stage == 0:
                 hard_threshold(self.noisy, slots, *where, self.sigma, np.float32(LAMBDA), *shape)
             else:
