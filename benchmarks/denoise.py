@@ -1,14 +1,25 @@
 """How well and how fast does `denoise` work? Gaussian noise of known sigma on real clips; a Markdown table a question.
 
-    python benchmarks/denoise.py clip.mp4 ... [--sigma 10 20 40] [--profile fast np] [--exchange DIR] [--cost-only]
+    python benchmarks/denoise.py CLIP ... [--sigma 10 20 40] [--profile fast np] [--exchange DIR [--peer PYTHON]]
+    python benchmarks/denoise.py CLIP ... --cost-only | --estimate-only
+    python benchmarks/denoise.py --hand CLIP FIRST Y X Y X ... [--hand ...]
 
-Of every clip 14 frames from its middle are taken, and the centre of 384x224 pixels after scaling to at most 576 rows.
-`handheld250` is the middle frame of the first clip by name on a smooth sub-pixel path of about one pixel a frame.
+A clip is a video or a folder of PNGs. Of every clip 14 frames from its middle are taken, and the centre of 384x224
+pixels after scaling to at most 576 rows. `handheld250` is the middle frame of the first clip by name on a smooth
+sub-pixel path of about one pixel a frame.
 "Inside" leaves out the first and last 4 frames. With --exchange, the noisy clips are saved as DIR/noisy-CLIP-SIGMA.npy
-(T, H, W, 3) float32, 8-bit code values, and what others made of them, DIR/NAME-CLIP-SIGMA.npy, is measured beside.
+(T, H, W, 3) float32, 8-bit code values, and what others made of them, DIR/NAME-CLIP-SIGMA.npy, is measured beside;
+--peer is a Python with bm3dcpu, which is asked first (`benchmarks/denoise_peer.py`).
+
+--hand compares the estimate of sigma on real footage with a measurement by hand on patches of 48x48 pixels that the
+user has seen to be flat and static: the deviation of each pixel over 17 frames from FIRST, after the mean of the patch
+was taken from every frame (light flickers), root mean square over pixels and channels; the mean of the patches. The
+estimate sees the 9 frames from FIRST. Such a clip's own noise is also why the estimate for added noise is compared
+with the root of the sum of squares of the added and the own one.
 """
 
 import argparse
+import subprocess
 import time
 from pathlib import Path
 
@@ -78,7 +89,7 @@ def denoised(noisy: np.ndarray, sigma: float, profile: str) -> np.ndarray:
 
 
 def measures(result: np.ndarray, clean: np.ndarray) -> list[float]:
-    """PSNR-RGB inside and over the whole clip, SSIM-Y over the whole clip."""
+    """PSNR-RGB inside and over the whole clip, SSIM-Y over the whole clip, mean over frames."""
     result, clean = np.clip(result, 0, 255), clean.astype(np.float32)
     psnr = [10 * np.log10(255**2 / np.square(a - b).mean()) for a, b in zip(result, clean, strict=True)]
     ssim = [
@@ -90,6 +101,16 @@ def measures(result: np.ndarray, clean: np.ndarray) -> list[float]:
     return [np.mean(psnr[4:-4]), np.mean(psnr), np.mean(ssim)]
 
 
+def ask_peer(clips: dict[str, np.ndarray], sigmas: list[int], exchange: Path, peer: str | None) -> None:
+    """Save the noisy clips for others, and let the peer work on them."""
+    exchange.mkdir(parents=True, exist_ok=True)
+    for name, clip in clips.items():
+        for sigma in sigmas:
+            np.save(exchange / f"noisy-{name}-{sigma}.npy", noisy_of(clip, sigma))
+    if peer:
+        subprocess.run([peer, Path(__file__).with_name("denoise_peer.py"), exchange], check=True)
+
+
 def quality(clips: dict[str, np.ndarray], sigmas: list[int], profiles: list[str], exchange: Path | None) -> None:
     for sigma in sigmas:
         rows: dict[str, dict] = {}
@@ -99,8 +120,6 @@ def quality(clips: dict[str, np.ndarray], sigmas: list[int], profiles: list[str]
             for profile in profiles:
                 rows.setdefault(profile, {})[name] = measures(denoised(noisy, sigma, profile), clip)
             if exchange:
-                exchange.mkdir(parents=True, exist_ok=True)
-                np.save(exchange / f"noisy-{name}-{sigma}.npy", noisy)
                 for file in sorted(exchange.glob(f"*-{name}-{sigma}.npy")):
                     other = file.name.removesuffix(f"-{name}-{sigma}.npy")
                     if other != "noisy":
@@ -111,6 +130,34 @@ def quality(clips: dict[str, np.ndarray], sigmas: list[int], profiles: list[str]
             shown = [cells[name] for name in clips if name in cells]
             shown = [f"{a:.2f} / {b:.2f} / {c:.4f}" for a, b, c in [*shown, np.mean(shown, 0)]]
             print(f"| {row} | {' | '.join(shown)} |", flush=True)
+
+
+def by_hand(path: str, first: int, corners: list[tuple[int, int]]) -> None:
+    """One line: the estimate of sigma beside the measurement by hand; see the top."""
+    video = probe(find([Path(path)])[0][0], InputConfig(), fps=250.0)
+    frames = np.stack([255 * frame for frame in read(video, first, first + 17)])
+    sigma = denoise.estimate(torch.from_numpy(frames[:9].transpose(0, 3, 1, 2) / np.float32(255)).contiguous())
+    found = []
+    for y, x in corners:
+        patch = frames[:, y : y + 48, x : x + 48]
+        patch = patch - patch.mean((1, 2), keepdims=True)
+        found.append(np.sqrt(patch.var(0, ddof=1).mean()))
+    hand = np.mean(found)
+    each = " ".join(f"{value:.2f}" for value in found)
+    print(f"| {Path(path).stem} | {each} | {hand:.2f} | {sigma:.2f} | {sigma / hand - 1:+.0%} |", flush=True)
+
+
+def added(clips: dict[str, np.ndarray], sigmas: list[int]) -> None:
+    """The estimate of sigma for added noise, over what it should be, given the noise that the clip has already."""
+    print(f"\n### estimate / (added and own noise)\n\n| clip | own | {' | '.join(map(str, sigmas))} |")
+    print("|---" * (len(sigmas) + 2) + "|")
+    for name, clip in clips.items():
+        own, *found = (
+            denoise.estimate(torch.from_numpy(noisy.transpose(0, 3, 1, 2) / np.float32(255)).contiguous())
+            for noisy in (clip[:9].astype(np.float32), *(noisy_of(clip[:9], sigma) for sigma in sigmas))
+        )
+        cells = [f"{value / np.hypot(sigma, own):.3f}" for value, sigma in zip(found, sigmas, strict=True)]
+        print(f"| {name} | {own:.2f} | {' | '.join(cells)} |", flush=True)
 
 
 def resident() -> float:
@@ -144,13 +191,25 @@ def cost(clip: np.ndarray, profiles: list[str], sigma: int = 20) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clips", nargs="+", type=Path)
+    parser.add_argument("clips", nargs="*", type=Path)
     parser.add_argument("--sigma", nargs="+", type=int, default=[10, 20, 40])
     parser.add_argument("--profile", nargs="+", default=["fast", "np"])
     parser.add_argument("--exchange", type=Path)
+    parser.add_argument("--peer")
+    parser.add_argument("--hand", nargs="+", action="append", default=[])
     parser.add_argument("--cost-only", action="store_true")
+    parser.add_argument("--estimate-only", action="store_true")
     given = parser.parse_args()
-    loaded = clips_of(given.clips)
-    if not given.cost_only:
-        quality(loaded, given.sigma, given.profile, given.exchange)
-    cost(loaded["handheld250"], given.profile)
+    if given.hand:
+        print("| clip | patches by hand | mean | estimate | difference |\n|---|---|---|---|---|")
+    for path, first, *corners in given.hand:
+        by_hand(path, int(first), list(zip(map(int, corners[::2]), map(int, corners[1::2]), strict=True)))
+    loaded = clips_of(given.clips) if given.clips else {}
+    if given.exchange:
+        ask_peer(loaded, given.sigma, given.exchange, given.peer)
+    if loaded and not given.cost_only:
+        added(loaded, [2, *given.sigma])
+        if not given.estimate_only:
+            quality(loaded, given.sigma, given.profile, given.exchange)
+    if loaded and not given.estimate_only:
+        cost(loaded["handheld250"], given.profile)

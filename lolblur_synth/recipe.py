@@ -87,7 +87,7 @@ class DenoiseConfig:
     )
     profile: str = option(
         "fast",
-        "fast: each block is a reference in one frame of three; np: in every frame, as in V-BM4D's normal profile. "
+        "fast: each block is a reference in one frame of two; np: in every frame, as in V-BM4D's normal profile. "
         "Both without grouping of similar volumes",
         choices=("fast", "np"),
     )

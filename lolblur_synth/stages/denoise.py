@@ -8,12 +8,12 @@ Random: nothing. `Draw.sigma` is what is measured or asked for, so that the mani
 Two passes over time, each a stream. Blocks of 8x8 of the luminance are followed through up to h = 4 frames each way;
 the volume of each opponent channel is transformed (2-D DCT, then DCT over time), shrunk, transformed back and averaged
 with all others where they overlap. The first pass shrinks by a hard threshold, the second by the empirical Wiener gain
-of the first one's result. At the ends of the clip, at cuts and at occlusions volumes are shorter; no frame is ever
-repeated.
+of the first one's result. At the ends of the clip volumes reach further the other way; at cuts and occlusions they are
+shorter; no frame is ever repeated.
 
-Every block of a grid is a reference in one frame of STRIDE; in others only where no volume of an earlier frame has
-left an estimate. Estimate sigma once a clip or segment and hand the same Draw to all of its pairs: pairs denoised with
-different strengths would flicker.
+Every block of a grid is a reference in one frame of STRIDE and in the last; in others only where no volume of an
+earlier frame has left an estimate. Estimate sigma once a clip or segment and hand the same Draw to all of its pairs:
+pairs denoised with different strengths would flicker.
 """
 
 import math
@@ -30,6 +30,7 @@ from lolblur_synth.errors import InputError, RecipeError
 from lolblur_synth.kernels import cuda, denoise_cuda, motion
 from lolblur_synth.kernels.aggregation import aggregate, normalise, uncovered
 from lolblur_synth.kernels.motion import trajectories
+from lolblur_synth.kernels.sigma import variance as noise_variance
 from lolblur_synth.kernels.transforms import temporal_matrices
 from lolblur_synth.kernels.volumes import hard_threshold, wiener
 from lolblur_synth.recipe import DenoiseConfig
@@ -41,12 +42,11 @@ CONTEXT = H  # frames of context that make the ends of a window as good as its m
 STEP = 4  # pixels between reference blocks: V-BM4D software, normal profile
 LAMBDA = 2.7  # hard threshold in sigma: Table I
 KAISER = (2.0, 1.3)  # beta of the aggregation window in each pass: V-BM4D software
-RADIUS = np.array([4, 2])  # search in the next frame, and round the prediction in later ones
+RADIUS = np.array([8, 3])  # search in the next frame, and round the prediction in later ones
 PENALTY = 6.0  # cost of a pixel off the prediction, in noise variances: still blocks must not chase noise
 CALM = 0.1  # PENALTY of the second pass is that part of the first one's: the pilot is calmer
 MISMATCH = (8.0, 2.0)  # a trajectory stops at this many expected squared distances of two noisy copies, in each pass
-STRIDE = {"fast": 3, "np": 1}  # frames from one full set of reference blocks to the next
-FLAT = 0.15  # share of the blocks, the flattest, on which the noise is estimated
+STRIDE = {"fast": 2, "np": 1}  # frames from one full set of reference blocks to the next
 ROWS = 4  # grid rows filtered between two aggregations: bounds the memory for filtered blocks
 
 
@@ -123,7 +123,7 @@ def _estimates(pairs: Iterable, stage: int, sigma: float, stride: int, kept: ran
     pairs, span = iter(pairs), 2 * H + 1
     count, now, volumes = 0, 0, None
     while True:
-        for noisy, pilot in islice(pairs, max(0, now + H + 1 - count)):
+        for noisy, pilot in islice(pairs, max(0, max(now, H) + H + 1 - count)):
             volumes = volumes or _volumes(noisy, stage, sigma)
             volumes.noisy[count % span], volumes.pilot[count % span] = noisy, pilot
             count += 1
@@ -131,7 +131,7 @@ def _estimates(pairs: Iterable, stage: int, sigma: float, stride: int, kept: ran
             return
         wanted = range(count) if kept is None else kept
         if now < count and now in wanted:
-            volumes.add(now, range(count), wanted, (now - wanted.start) % stride == 0)
+            volumes.add(now, count, wanted, (now - wanted.start) % stride == 0 or now == wanted[-1])
         if now - H in wanted:
             yield volumes.finish(now - H)
         now += 1
@@ -163,30 +163,34 @@ class _Volumes:
         self.window = np.outer(np.kaiser(8, KAISER[stage]), np.kaiser(8, KAISER[stage])).astype(np.float32).ravel()
         self.matrices = temporal_matrices()
 
-    def add(self, now: int, present: range, wanted: range, everywhere: bool) -> None:
+    def add(self, now: int, count: int, wanted: range, everywhere: bool) -> None:
         """Filter the volumes whose reference is frame `now`, `everywhere` or only where it has no estimate yet.
 
-        present: the frames that may be read; wanted: the frames that blocks are put back into.
+        count: how many frames have come; wanted: the frames that blocks are put back into, as far as they are in reach.
+        Near an end of the clip the volume reaches further the other way: it has 2 H + 1 frames everywhere.
         """
         span, phase = 2 * H + 1, now % 2 * STEP // 2
+        first = max(0, min(now - H, count - span))
+        last = min(first + span, count) - 1
+        reach = max(now - first, last - now, H)
         ys, xs = _grid(self.shape[1], phase), _grid(self.shape[2], phase)
         active = np.ones((len(ys), len(xs)), np.bool_)
         if not everywhere:
             uncovered(self.total[now % span, 3], ys, xs, active)
-        near = range(now - H, now + H + 1)
-        slots = np.array([t % span if t in present else -1 for t in near])
-        targets = np.array([t % span if t in wanted else -1 for t in near])
-        path, extent = np.zeros((*active.shape, span, 2), np.int16), np.zeros((*active.shape, 2), np.int16)
+        near = range(now - reach, now + reach + 1)
+        slots = np.array([t % span if first <= t <= last else -1 for t in near])
+        targets = np.array([t % span if t in wanted and now - H <= t <= last else -1 for t in near])
+        path, extent = np.zeros((*active.shape, len(near), 2), np.int16), np.zeros((*active.shape, 2), np.int16)
         variance = self.sigma[0] ** 2
         limit = np.float32(MISMATCH[self.stage] * 2 * 64 * variance)
         penalty = np.float32(PENALTY * variance * (CALM if self.stage else 1))
         trajectories(self.pilot, slots, ys, xs, RADIUS, penalty, limit, active, path, extent)
-        blocks = np.empty((ROWS, len(xs), span, 3, 64), np.float32)
+        blocks = np.empty((ROWS, len(xs), len(near), 3, 64), np.float32)
         weights = np.empty((ROWS, len(xs)), np.float32)
-        for first in range(0, len(ys), ROWS):
-            rows = (first, min(first + ROWS, len(ys)))
+        for row in range(0, len(ys), ROWS):
+            rows = (row, min(row + ROWS, len(ys)))
             where = (ys, xs, rows, active, path, extent)
-            shape = (self.window, self.matrices, H, blocks, weights)
+            shape = (self.window, self.matrices, reach, blocks, weights)
             if self.stage == 0:
                 hard_threshold(self.noisy, slots, *where, self.sigma, np.float32(LAMBDA), *shape)
             else:
@@ -208,10 +212,9 @@ def _grid(size: int, phase: int) -> np.ndarray:
 def estimate(frames: Tensor, pairs: int = 6) -> float:
     """Standard deviation of the noise of a stack (T, 3, H, W), in 8-bit code values, mean over R, G and B.
 
-    From the motion-compensated difference of up to `pairs` neighbouring frames in their flattest blocks, each
-    with its mean removed (flicker). How flat a block is, is told by the *sum* of the two frames, which for white noise
-    is independent of the difference. Blocks near black or white are left out: noise is clipped there. One frame has no
-    difference: the median of its finest diagonal detail (MAD) serves instead.
+    From motion-compensated differences (kernels/sigma.py): of up to `pairs` neighbouring frames when the camera moves,
+    of the first 9 and the last 9 frames' ends when it rests. One frame has no difference: the median of its finest
+    diagonal detail (MAD) serves instead.
     """
     fr.check(frames, "estimate")
     frames = frames.cpu()
@@ -221,29 +224,5 @@ def estimate(frames: Tensor, pairs: int = 6) -> float:
         detail = 255 * (frames[..., :-1, :-1] + frames[..., 1:, 1:] - frames[..., :-1, 1:] - frames[..., 1:, :-1]) / 2
         return float(detail.abs().median() / 0.6745)
     starts = np.unique(np.linspace(0, len(frames) - 2, min(pairs, len(frames) - 1)).astype(int))
-    variances = [_residual_variance(frames[t : t + 2]) for t in starts]
-    return float(np.sqrt(np.median(variances)))
-
-
-def _residual_variance(pair: Tensor) -> float:
-    """Noise variance of two neighbouring frames (2, 3, H, W), 8-bit code values squared; see `estimate`."""
-    planes = np.stack([_opponent(frame) for frame in pair])
-    ys, xs = (np.arange(0, size - 7, 8) for size in pair.shape[-2:])
-    still = np.square(planes[1, 0] - planes[0, 0])[: len(ys) * 8, : len(xs) * 8].reshape(len(ys), 8, len(xs), 8)
-    penalty = np.float32(np.quantile(still.mean((1, 3)), 0.3) * 32)  # half of a block's expected squared difference
-    path, extent = np.zeros((len(ys), len(xs), 3, 2), np.int16), np.zeros((len(ys), len(xs), 2), np.int16)
-    active = np.ones((len(ys), len(xs)), np.bool_)
-    slots = np.array([-1, 0, 1])
-    trajectories(planes, slots, ys, xs, np.array([5, 5]), penalty, np.float32(np.inf), active, path, extent)
-    y = (ys[:, None] + np.arange(8))[:, None, :, None]
-    x = (xs[:, None] + np.arange(8))[None, :, None, :]
-    rgb = 255 * pair.permute(0, 2, 3, 1).numpy()
-    first, second = rgb[0][y, x], rgb[1][y + path[..., 2, 0, None, None], x + path[..., 2, 1, None, None]]
-    noise = (second - first).var((2, 3), ddof=1).mean(-1) / 2
-    level = first.mean((2, 3))
-    usable = ((level > 6) & (level < 249)).all(-1)
-    texture = (second + first).var((2, 3)).mean(-1)
-    if not usable.any():
-        return 0.0
-    flat = usable & (texture <= np.quantile(texture[usable], FLAT))
-    return float(np.median(noise[flat]))
+    luma = np.stack([_opponent(frame)[:1] for frame in frames])
+    return math.sqrt(noise_variance(255 * frames.permute(0, 2, 3, 1).numpy(), luma, starts))

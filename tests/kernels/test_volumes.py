@@ -19,11 +19,12 @@ def follow(luma, t, y, tile, radius, penalty, limit):
     """Trajectories {x: {frame: (dy, dx)}} of the blocks (y, x), x in tile, of frame t: search, prediction, stop."""
     found = {x: {t: (0, 0)} for x in tile}
     height, width = luma[0].shape
+    first = max(0, min(t - denoise.H, len(luma) - 2 * denoise.H - 1))  # as many frames at the ends as inside
     for sign in (-1, 1):
         centre, alive = (0, 0), set(tile)
-        for k in range(1, denoise.H + 1):
+        for k in range(1, 2 * denoise.H + 1):
             frame = t + sign * k
-            if not 0 <= frame < len(luma) or not alive:
+            if not first <= frame < min(first + 2 * denoise.H + 1, len(luma)) or not alive:
                 break
             reach, best = radius[min(k, 2) - 1], {}
             for x in tile:
@@ -64,7 +65,7 @@ def one_pass(noisy, pilot, stage, sigma, stride):
         ys, xs = (denoise._grid(size, t % 2 * denoise.STEP // 2) for size in (height, width))
         for y in ys:
             for tile in (xs[n : n + TILE] for n in range(0, len(xs), TILE)):
-                asked = [x for x in tile if t % stride == 0 or (block(before, y, x) == 0).any()]
+                asked = [x for x in tile if t % stride == 0 or t == count - 1 or (block(before, y, x) == 0).any()]
                 paths = follow(pilot[:, 0], t, y, tile, denoise.RADIUS, penalty, limit) if asked else {}
                 for x in asked:
                     places = sorted((frame, y + dy, x + dx) for frame, (dy, dx) in paths[x].items())
@@ -81,6 +82,8 @@ def one_pass(noisy, pilot, stage, sigma, stride):
                             energy += sigmas[c] ** 2 * np.square(gain).sum()
                         shrunk.append(idctn(idct(spectrum * gain, axis=0, norm="ortho"), axes=(1, 2), norm="ortho"))
                     for n, (frame, v, u) in enumerate(places):
+                        if frame < t - denoise.H:
+                            continue  # that frame has left the stream
                         block(weights[frame], v, u)[:] += window / energy
                         for c in range(3):
                             block(total[frame, c], v, u)[:] += window / energy * shrunk[c][n]
@@ -104,7 +107,10 @@ def moving(seed, count, height, width, sigma):
     return torch.from_numpy(frames.astype(np.float32))
 
 
-@pytest.mark.parametrize("count,height,width,profile", [(5, 18, 21, "fast"), (4, 12, 80, "fast"), (3, 14, 15, "np")])
+@pytest.mark.parametrize(
+    "count,height,width,profile",
+    [(5, 18, 21, "fast"), (4, 12, 80, "fast"), (3, 14, 15, "np"), (12, 12, 14, "fast")],
+)
 def test_the_fast_path_is_the_slow_reference(count, height, width, profile):
     frames = moving(3, count, height, width, 12)
     fast = denoise.apply(frames, DenoiseConfig(profile=profile), denoise.Draw(12.0)).numpy()

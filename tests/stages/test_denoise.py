@@ -41,13 +41,13 @@ def clip():
     return clean, dirty, denoise.apply(dirty, CONFIG, denoise.Draw(20.0))
 
 
-def test_noise_goes_and_the_ends_lose_no_more_than_their_missing_frames(clip):
+def test_noise_goes_and_the_ends_lose_little(clip):
     clean, dirty, result = clip
     assert result.shape == clean.shape and result.dtype == torch.float32
     assert result.min() >= 0 and result.max() <= 1
     frames = [psnr(a, b) for a, b in zip(result, clean, strict=True)]
     assert np.mean(frames) > psnr(dirty, clean) + 12
-    assert min(frames[0], frames[-1]) > np.mean(frames[4:-4]) - 2.7  # 5 frames in place of 9: 10 log10(9 / 5) = 2.6 dB
+    assert min(frames[0], frames[-1]) > np.mean(frames[4:-4]) - 2.7  # 10 log10(9 / 5): what half a window would lose
 
 
 def test_the_two_passes_and_time_are_worth_it(clip):
@@ -97,7 +97,7 @@ def test_nothing_leaks_across_a_cut():
     apart = torch.cat([denoise.apply(half, CONFIG, denoise.Draw(10.0)) for half in (first, second)])
     clean = torch.cat([scene(0, 6), scene(5, 6)])
     for t in range(4, 8):
-        assert psnr(together[t], clean[t]) > psnr(apart[t], clean[t]) - 2
+        assert psnr(together[t], clean[t]) > psnr(apart[t], clean[t]) - 2.7  # a cut shortens volumes, an end does not
         assert (together[t] - clean[t]).abs().max() < 0.12
 
 
@@ -152,6 +152,17 @@ def test_frames_that_are_none_are_refused(clip):
 def test_the_noise_is_estimated(sigma, speed):
     estimate = denoise.estimate(noisy(scene(2, 5, 144, 160, speed), sigma))
     assert abs(estimate / sigma - 1) < 0.15
+
+
+@pytest.mark.parametrize("sigma", [2, 6])
+def test_blocks_copied_in_time_do_not_hide_the_noise(sigma):
+    """As a codec does: the camera rests, and every frame keeps two thirds of the blocks of the frame before."""
+    frames = noisy(scene(2, 9, 144, 160, (0, 0)), sigma)
+    rng = np.random.default_rng(0)
+    for t in range(1, 9):
+        kept = torch.from_numpy(rng.random((18, 20)) < 0.67).repeat_interleave(8, 0).repeat_interleave(8, 1)
+        frames[t] = torch.where(kept, frames[t - 1], frames[t])
+    assert abs(denoise.estimate(frames) / sigma - 1) < 0.2
 
 
 def test_clipped_darkness_does_not_hide_the_noise():
