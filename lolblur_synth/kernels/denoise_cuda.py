@@ -37,30 +37,29 @@ class Volumes:
         self.pilot = self.noisy if first_pass else torch.zeros_like(self.noisy)
         self.total = torch.zeros((span, 4, *planes.shape[1:]), dtype=torch.int64, device=self.device)
 
-    def add(self, now: int, present: range, wanted: range, everywhere: bool) -> None:
+    def add(self, now: int, slots: np.ndarray, targets: np.ndarray, everywhere: bool) -> None:
         """Filter the volumes whose reference is frame `now`, `everywhere` or only where it has no estimate yet.
 
-        present: the frames that may be read; wanted: the frames that blocks are put back into.
+        slots, targets: see `_reach` of stages/denoise.py.
         """
-        span, near = 2 * self.h + 1, range(now - self.h, now + self.h + 1)
-        slots, targets = ([t % span if t in those else -1 for t in near] for those in (present, wanted))
+        span, reach = len(slots), len(slots) // 2
         slots, targets = self._upload(slots, np.int32), self._upload(targets, np.int32)
         ys, xs = self.grids[now % 2]
         rows, columns, (height, width) = len(ys), len(xs), self.shape[1:]
         active = torch.ones((rows, columns), dtype=torch.int32, device=self.device)
         if not everywhere:
-            self._launch("uncovered", (columns, rows, 1), self.total[now % span, 3], ys, xs, active, rows,
+            self._launch("uncovered", (columns, rows, 1), self.total[now % len(self.total), 3], ys, xs, active, rows,
                          columns, width)  # fmt: skip
         path = torch.empty((rows, columns, span, 2), dtype=torch.int16, device=self.device)
         extent = torch.empty((rows, columns, 2), dtype=torch.int16, device=self.device)
-        for k in range(1, self.h + 1):
-            self._launch("follow", (columns, rows, 2), self.pilot, slots, ys, xs, active, path, extent, k, self.h,
+        for k in range(1, reach + 1):
+            self._launch("follow", (columns, rows, 2), self.pilot, slots, ys, xs, active, path, extent, k, reach,
                          self.tile, self.radius[min(k, 2) - 1], self.penalty, self.limit, rows, columns, height,
                          width)  # fmt: skip
         for first in range(0, rows, ROWS):
-            self._filter(slots, targets, ys, xs, active, path, extent, first, min(ROWS, rows - first))
+            self._filter(slots, targets, ys, xs, active, path, extent, reach, first, min(ROWS, rows - first))
 
-    def _filter(self, slots, targets, ys, xs, active, path, extent, first: int, rows: int) -> None:
+    def _filter(self, slots, targets, ys, xs, active, path, extent, reach: int, first: int, rows: int) -> None:
         """Filter the volumes of `rows` grid rows from `first`, and add them to the frames."""
         columns, (height, width) = len(xs), self.shape[1:]
         part = first, rows, columns
@@ -69,7 +68,7 @@ class Volumes:
 
         def spectra(planes: Tensor) -> Tensor:
             out = torch.empty((*power.shape, BLOCK), dtype=torch.float32, device=self.device)
-            self._launch("over_time", (*grid, 3), planes, slots, *where, self.forward, out, self.h, *part, height,
+            self._launch("over_time", (*grid, 3), planes, slots, *where, self.forward, out, reach, *part, height,
                          width)  # fmt: skip
             return out
 
@@ -79,7 +78,7 @@ class Volumes:
         else:
             self._launch("wiener", planes, values, spectra(self.pilot), power, active, extent, self.sigma, *part)
         self._launch("aggregate", (*grid, 4), values, power, targets, *where, self.backward, self.sigma, self.window,
-                     self.total, float(self.first_pass), self.unit, MOST, self.h, *part, height, width)  # fmt: skip
+                     self.total, float(self.first_pass), self.unit, MOST, reach, *part, height, width)  # fmt: skip
 
     def finish(self, t: int) -> tuple[Tensor, Tensor]:
         """The noisy planes of frame t and its estimate; its ring slot is free afterwards."""

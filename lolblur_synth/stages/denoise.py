@@ -131,10 +131,26 @@ def _estimates(pairs: Iterable, stage: int, sigma: float, stride: int, kept: ran
             return
         wanted = range(count) if kept is None else kept
         if now < count and now in wanted:
-            volumes.add(now, count, wanted, (now - wanted.start) % stride == 0 or now == wanted[-1])
+            volumes.add(now, *_reach(now, count, wanted), (now - wanted.start) % stride == 0 or now == wanted[-1])
         if now - H in wanted:
             yield volumes.finish(now - H)
         now += 1
+
+
+def _reach(now: int, count: int, wanted: range) -> tuple[np.ndarray, np.ndarray]:
+    """Ring slots of the frames around `now`, itself in the middle, and of those that blocks are put back into; or -1.
+
+    count: how many frames have come; wanted: the frames that need an estimate; those before now - H have left.
+    Near an end of the clip a volume reaches further the other way: it has 2 H + 1 frames everywhere.
+    """
+    span = 2 * H + 1
+    first = max(0, min(now - H, count - span))
+    last = min(first + span, count) - 1
+    reach = max(now - first, last - now, H)
+    near = range(now - reach, now + reach + 1)
+    slots = np.array([t % span if first <= t <= last else -1 for t in near])
+    targets = np.array([t % span if t in wanted and now - H <= t <= last else -1 for t in near])
+    return slots, targets
 
 
 def _volumes(planes: np.ndarray | Tensor, stage: int, sigma: float):
@@ -163,34 +179,28 @@ class _Volumes:
         self.window = np.outer(np.kaiser(8, KAISER[stage]), np.kaiser(8, KAISER[stage])).astype(np.float32).ravel()
         self.matrices = temporal_matrices()
 
-    def add(self, now: int, count: int, wanted: range, everywhere: bool) -> None:
+    def add(self, now: int, slots: np.ndarray, targets: np.ndarray, everywhere: bool) -> None:
         """Filter the volumes whose reference is frame `now`, `everywhere` or only where it has no estimate yet.
 
-        count: how many frames have come; wanted: the frames that blocks are put back into, as far as they are in reach.
-        Near an end of the clip the volume reaches further the other way: it has 2 H + 1 frames everywhere.
+        slots, targets: see `_reach`.
         """
-        span, phase = 2 * H + 1, now % 2 * STEP // 2
-        first = max(0, min(now - H, count - span))
-        last = min(first + span, count) - 1
-        reach = max(now - first, last - now, H)
+        phase = now % 2 * STEP // 2
         ys, xs = _grid(self.shape[1], phase), _grid(self.shape[2], phase)
         active = np.ones((len(ys), len(xs)), np.bool_)
         if not everywhere:
-            uncovered(self.total[now % span, 3], ys, xs, active)
-        near = range(now - reach, now + reach + 1)
-        slots = np.array([t % span if first <= t <= last else -1 for t in near])
-        targets = np.array([t % span if t in wanted and now - H <= t <= last else -1 for t in near])
-        path, extent = np.zeros((*active.shape, len(near), 2), np.int16), np.zeros((*active.shape, 2), np.int16)
+            uncovered(self.total[now % (2 * H + 1), 3], ys, xs, active)
+        path = np.zeros((*active.shape, len(slots), 2), np.int16)
+        extent = np.zeros((*active.shape, 2), np.int16)
         variance = self.sigma[0] ** 2
         limit = np.float32(MISMATCH[self.stage] * 2 * 64 * variance)
         penalty = np.float32(PENALTY * variance * (CALM if self.stage else 1))
         trajectories(self.pilot, slots, ys, xs, RADIUS, penalty, limit, active, path, extent)
-        blocks = np.empty((ROWS, len(xs), len(near), 3, 64), np.float32)
+        blocks = np.empty((ROWS, len(xs), len(slots), 3, 64), np.float32)
         weights = np.empty((ROWS, len(xs)), np.float32)
         for row in range(0, len(ys), ROWS):
             rows = (row, min(row + ROWS, len(ys)))
             where = (ys, xs, rows, active, path, extent)
-            shape = (self.window, self.matrices, reach, blocks, weights)
+            shape = (self.window, self.matrices, len(slots) // 2, blocks, weights)
             if self.stage == 0:
                 hard_threshold(self.noisy, slots, *where, self.sigma, np.float32(LAMBDA), *shape)
             else:
