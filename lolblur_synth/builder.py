@@ -187,10 +187,11 @@ def _plan_json(plan, recipe: Recipe) -> dict:
 def weights_of(recipe: Recipe) -> dict[str, str]:
     """Stage -> sha256 of each network that the recipe uses."""
     from lolblur_synth import weights
+    from lolblur_synth.models import flow
 
     used = {} if "darken" in recipe.skip else {"darken": recipe.darken.weights}
     if "interpolate" not in recipe.skip and recipe.interpolate.method == "net":
-        used["interpolate"] = recipe.interpolate.weights
+        used["interpolate"] = recipe.interpolate.weights or flow.BUNDLED
     return {stage: weights.sha256(weights.resolve(name)) for stage, name in used.items()}
 
 

@@ -141,7 +141,7 @@ class InterpolateConfig:
         "DIS flow: speed against accuracy; fine: medium down to the full resolution, 4 times the cost",
         choices=("ultrafast", "fast", "medium", "fine"),
     )
-    weights: str = option("interpolator", "method net: bundled weights, or a file")
+    weights: str = option("", "net: file with weights of your own; empty: the bundled ones")
     cut: float = option(
         0.15,
         "scene cut: decorrelation of neighbouring frames above this, and 2.5 times that of the frames beside them",
