@@ -195,12 +195,13 @@ def weights_of(recipe: Recipe) -> dict[str, str]:
     Raises WeightsError, RecipeError.
     """
     from lolblur_synth import cameras, weights
-    from lolblur_synth.models import cycleisp, sepconv
+    from lolblur_synth.models import cycleisp, flow, sepconv
 
     used = {} if "darken" in recipe.skip else {"darken": recipe.darken.weights}
-    if "interpolate" not in recipe.skip and recipe.interpolate.method in ("net", "sepconv"):
-        own_file = recipe.interpolate.method == "sepconv"
-        used["interpolate"] = sepconv.required(recipe.interpolate) if own_file else recipe.interpolate.weights
+    if "interpolate" not in recipe.skip and recipe.interpolate.method == "sepconv":
+        used["interpolate"] = sepconv.required(recipe.interpolate)
+    elif "interpolate" not in recipe.skip and recipe.interpolate.method == "net":
+        used["interpolate"] = recipe.interpolate.weights or flow.BUNDLED
     hashes = {stage: weights.sha256(weights.resolve(name)) for stage, name in used.items()}
     if "noise" in recipe.skip or recipe.noise.model in ("gaussian", "poisson", "none"):
         return hashes

@@ -147,8 +147,9 @@ class InterpolateConfig:
         choices=("ultrafast", "fast", "medium", "fine"),
     )
     weights: str = option(
-        "interpolator",
-        "net: bundled weights, or a file; sepconv: the file of the published weights, which are for academic use only",
+        "",
+        "net: file with weights of your own, empty: the bundled ones; sepconv: file with the published weights, which "
+        "are for academic use only",
     )
     cut: float = option(
         0.15,

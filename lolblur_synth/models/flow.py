@@ -37,6 +37,7 @@ TOLERANCE = 0.05  # difference of display values at which a motion is trusted to
 MULTIPLE = 8  # cells: three halvings below them
 FLOW_UNIT = 16.0  # pixels: flows enter as multiples of it
 STEP = 4.0  # pixels: corrections leave as multiples of it
+BUNDLED = "interpolator"  # the weights that come with the package
 SAME = 0.005  # difference of display values that is none
 
 

@@ -121,8 +121,10 @@ def motion(guide: Tensor, config: InterpolateConfig, refuse_cuts: bool = True) -
         forward[pair] = _flow(solver, grey[pair], grey[pair + 1])
         backward[pair] = _flow(solver, grey[pair + 1], grey[pair])
     trust = 0.5 * (forward[..., 2].mean((1, 2)) + backward[..., 2].mean((1, 2)))
-    moving = np.flatnonzero(~(still | cut)).tolist()
-    fuse = flow.correct(config.weights, guide, forward, backward, trust, moving) if config.method == "net" else None
+    fuse = None
+    if config.method == "net":
+        moving = np.flatnonzero(~(still | cut)).tolist()
+        fuse = flow.correct(config.weights or flow.BUNDLED, guide, forward, backward, trust, moving)
     confidence = np.where(cut, 0, trust)
     return Motion(forward, backward, confidence.astype(np.float32), still, cut, fuse)
 
