@@ -5,7 +5,7 @@ an image           an image, or a folder
 a folder of images a folder with the same names, as PNG
 a video            a video (its sound is kept) where OUTPUT has a video suffix, else a folder of PNG frames
 
-One frame is in memory at a time; a whole 1280x720 frame needs about 1.5 GB on a CPU.
+One frame is in memory at a time; a whole 1280x720 frame needs about 1.1 GB on a CPU.
 """
 
 import heapq
