@@ -86,7 +86,7 @@ class _Display(nn.Module):
 def _load(config: RestoreConfig) -> tuple[lednet.LEDNet, str]:
     path = Path(config.weights)
     if config.weights == RestoreConfig.weights and not path.is_dir():
-        log.info("no %s/ here: the bundled %s, a small network that few clips taught", path, BUNDLED)
+        log.warning("no %s/ here: using the bundled %s, a small network that few clips taught", path, BUNDLED)
         path = Path(BUNDLED)
     net, value_range = lednet.load(path / "lednet.safetensors" if path.is_dir() else path, config.range)
     log.info("%s: input and output in %s", path, value_range)
