@@ -5,7 +5,7 @@ an image           an image, or a folder
 a folder of images a folder with the same names, as PNG
 a video            a video (its sound is kept) where OUTPUT has a video suffix, else a folder of PNG frames
 
-One frame is in memory at a time; a whole 1280x720 frame needs about 1.5 GB on a CPU.
+One frame is in memory at a time; a whole 1280x720 frame needs about 1.1 GB on a CPU.
 """
 
 import heapq
@@ -86,7 +86,7 @@ class _Display(nn.Module):
 def _load(config: RestoreConfig) -> tuple[lednet.LEDNet, str]:
     path = Path(config.weights)
     if config.weights == RestoreConfig.weights and not path.is_dir():
-        log.info("no %s/ here: the bundled %s, a small network that few clips taught", path, BUNDLED)
+        log.warning("no %s/ here: using the bundled %s, a small network that few clips taught", path, BUNDLED)
         path = Path(BUNDLED)
     net, value_range = lednet.load(path / "lednet.safetensors" if path.is_dir() else path, config.range)
     log.info("%s: input and output in %s", path, value_range)

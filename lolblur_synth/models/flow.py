@@ -165,7 +165,7 @@ def correct(which: str, guide: Tensor, forward: np.ndarray, backward: np.ndarray
     which: weights, a bundled name or a file; guide: (T, 3, H, W) display; forward, backward: (T-1, h, w, 3);
     trust: (T-1,); pairs: which of the T - 1 move.
     """
-    net, known = load(which), {}
+    net, known, guide = load(which), {}, guide.cpu()  # like DIS, on the CPU
     with torch.inference_mode():
         for pair in pairs:
             first, second = guide[pair, None], guide[pair + 1, None]
