@@ -22,6 +22,16 @@ def marked(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
+def serves_both(tensor: torch.Tensor) -> bool:
+    """Parameters of a network, and what is computed from them alone: taken to be where they are needed."""
+    return isinstance(tensor, torch.nn.Parameter) or tensor.__dict__.get("of_parameters", False)
+
+
+def of_parameters(tensor: torch.Tensor) -> torch.Tensor:
+    tensor.__dict__["of_parameters"] = True
+    return tensor
+
+
 class PretendCuda(TorchFunctionMode):
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs, name = dict(kwargs or {}), getattr(function, "__name__", "")
@@ -38,13 +48,15 @@ class PretendCuda(TorchFunctionMode):
             on_cuda = torch.device(kwargs.pop("device") or "cpu").type == "cuda"
         elif on_cuda and name not in MIXES:
             for tensor in tensors:
-                if not is_marked(tensor) and tensor.ndim and not isinstance(tensor, torch.nn.Parameter):
+                if not is_marked(tensor) and tensor.ndim and not serves_both(tensor):
                     raise RuntimeError(f"{name}: a CPU tensor {tuple(tensor.shape)} beside CUDA tensors")
         result = function(*args, **kwargs)
         if name == "cpu":
             return result.clone() if on_cuda else result  # a clone: what is on the device stays marked
         if on_cuda and name not in PLAIN:
             tree_map_only(torch.Tensor, marked, result)
+        elif tensors and all(map(serves_both, tensors)):
+            tree_map_only(torch.Tensor, of_parameters, result)
         return result
 
 
