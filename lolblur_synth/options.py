@@ -75,6 +75,22 @@ def build_options(command: Callable) -> Callable:
     return command
 
 
+def training_options(steps: int) -> Callable:
+    """The options that the trainings of the synthesis networks share; steps: the default."""
+
+    def decorate(command: Callable) -> Callable:
+        for option in (
+            click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N]."),
+            click.option("--note", default="", help="Text for the card: origin and licence of the inputs."),
+            click.option("--seed", default=0, show_default=True, help="Seed of the first weights and of the samples."),
+            click.option("--steps", default=steps, show_default=True, type=click.IntRange(1), help="Optimiser steps."),
+        ):
+            command = option(command)
+        return command
+
+    return decorate
+
+
 def overrides(
     assignments: tuple[str, ...],
     *,
@@ -94,10 +110,8 @@ def overrides(
         names = {name.replace("-", "_") for name in skip} | set(base_skip)
         words.append(f"skip={','.join(repr(n) for n in STAGE_NAMES if n in names)}")
     if size is not None:
-        match = re.fullmatch(r"(\d+)x(\d+)", size)
-        if not match:
-            raise UsageError(f"--size {size}: not a size", "write --size 1120x640")
-        words += [f"resize.width={match[1]}", f"resize.height={match[2]}"]
+        width, height = parse_size(size)
+        words += [f"resize.width={width}", f"resize.height={height}"]
     for key, value in {
         "input.fps": fps,
         "dataset.pairs": pairs,

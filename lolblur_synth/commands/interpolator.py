@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from lolblur_synth import options as opt
+
 
 @click.command("train-interpolator")
 @click.option("--photos", multiple=True, type=click.Path(path_type=Path),
@@ -14,11 +16,8 @@ import click
               help="Videos never trained on, for the card's figures; repeatable.")
 @click.option("-o", "--out", default="interpolator.safetensors", show_default=True, type=click.Path(path_type=Path),
               help="Weights to write; the card goes beside them.")
-@click.option("--steps", default=1100, show_default=True, type=click.IntRange(1), help="Optimiser steps.")
+@opt.training_options(steps=1100)
 @click.option("--until", type=click.IntRange(1), help="Stop early, after this step, and keep what there is.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the first weights and of the samples.")
-@click.option("--note", default="", help="Text for the card: origin and licence of the footage.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
 @click.pass_obj
 def train_interpolator(style, photos, videos, held_out, out, steps, until, seed, note, device):
     """Train the network of `interpolate.method=net` again, from photographs and videos. Continues when interrupted."""

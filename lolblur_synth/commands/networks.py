@@ -91,10 +91,7 @@ def restore(style, source, target, overwrite, **values):
     type=click.Path(path_type=Path),
     help="Pictures and videos never trained on, for the card's figures; repeatable.",
 )
-@click.option("--steps", default=450, show_default=True, type=click.IntRange(1), help="Optimiser steps.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the first weights and of the samples.")
-@click.option("--note", default="", help="Text for the card: origin and licence of the inputs.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
+@opt.training_options(steps=450)
 @click.option("--tensorboard", type=click.Path(path_type=Path), help="Folder for a log of the losses.")
 @click.pass_obj
 def train_darken(style, inputs, out, held_out, steps, seed, note, device, tensorboard):

@@ -39,10 +39,7 @@ from lolblur_synth import options as opt
     show_default=True,
     help="Of the networks: for a CPU, or as in the paper.",
 )
-@click.option("--steps", default=8000, show_default=True, type=click.IntRange(1), help="Optimiser steps.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the first weights and of the samples.")
-@click.option("--note", default="", help="Text for the card: origin and licence of the inputs.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
+@opt.training_options(steps=8000)
 @click.pass_obj
 def train_noise(style, inputs, out, pairs, held_out, network, steps, seed, note, device):
     """Train the noise networks (CycleISP) again, from photographs and videos. Continues when interrupted.

@@ -59,7 +59,7 @@ def integrate(
     light, mask = np.zeros(stack.shape[1:], np.float32), np.zeros(stack.shape[1:], np.float32)
     rule = light_rule(config, r)
     prepared: dict[int, tuple[np.ndarray, int]] = {}
-    for pair, parts in _by_pair(instants, len(stack)):
+    for pair, parts in by_pair(instants, len(stack)):
         a, b = np.ascontiguousarray(stack[pair]), np.ascontiguousarray(stack[pair + 1])
         if motion.still[pair] or motion.cut[pair]:
             _add_faded(a, b, np.round(parts) if motion.cut[pair] else parts, light, mask, *rule)
@@ -83,7 +83,7 @@ def sample(frames: Tensor, motion, instant: float) -> Tensor:
         from lolblur_synth.kernels import exposure_cuda
 
         return exposure_cuda.sample(frames, motion, instant)
-    ((pair, parts),) = _by_pair(np.array([instant]), len(frames))
+    ((pair, parts),) = by_pair(np.array([instant]), len(frames))
     (first, pitch), (second, _) = (cubic.prepare(frames[i].numpy()) for i in (pair, pair + 1))
     out = np.empty(tuple(frames.shape[1:]), np.float32)
     a, b = (np.ascontiguousarray(frames[i].numpy()) for i in (pair, pair + 1))
@@ -109,7 +109,7 @@ def average(
     return torch.from_numpy(light / F(count)), torch.from_numpy(mask / F(count))
 
 
-def _by_pair(instants: np.ndarray, count: int) -> list[tuple[int, np.ndarray]]:
+def by_pair(instants: np.ndarray, count: int) -> list[tuple[int, np.ndarray]]:
     """Instants grouped by source-frame pair: [(pair, fractions of its interval)], in time order."""
     pairs = np.minimum(np.floor(instants).astype(int), count - 2)
     return [(int(p), (instants[pairs == p] - p).astype(np.float32)) for p in np.unique(pairs)]

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from lolblur_synth.frames import GAMMA, LUMA
 from lolblur_synth.kernels import cuda
+from lolblur_synth.kernels.exposure import CHUNK, by_pair
+from lolblur_synth.kernels.light import SPACES, display
+from lolblur_synth.kernels.splat import BASELINE
 from lolblur_synth.recipe import ClipReverseConfig
 
-CHUNK = 8  # instants whose motion is held at once
-BASELINE = 1e-3  # weight of the unmoved motion, as in stages/interpolate.py
-SPACES = {"none": 0, "linear": 1, "code": 2, "hdr": 3}
 POLE = np.sqrt(3) - 2  # of the cubic B-spline filter (Unser 1999, Box 2)
 RESPONSE = -6 * POLE / (1 - POLE**2) * POLE ** np.arange(15)  # POLE^15 = 3e-9
 UNIT = 2.0**30  # fixed point of the splatted motion: 1e-9 of a pixel
@@ -32,13 +32,13 @@ def integrate(
         cuda.launch("exposure", "add_faded", threads, first, second, _upload(parts, frames.device), light, mask,
                     len(parts), height, width, *rule)  # fmt: skip
 
-    for pair, parts in _by_pair(instants, len(frames)):
+    for pair, parts in by_pair(instants, len(frames)):
         if motion.still[pair] or motion.cut[pair]:
             add_faded(frames[pair], frames[pair + 1], np.round(parts) if motion.cut[pair] else parts)
             continue
-        if render := getattr(motion, "render", None):  # a network that makes whole samples: each is its own cross-fade
+        if motion.render:  # a network that makes whole samples: each is its own cross-fade
             for part in parts:
-                shown = render(frames, pair, float(part)).contiguous()
+                shown = motion.render(frames, pair, float(part)).contiguous()
                 add_faded(shown, shown, np.zeros(1))
             continue
         prepared = {i: prepared[i] if i in prepared else _prepare(frames[i]) for i in (pair, pair + 1)}
@@ -53,7 +53,7 @@ def integrate(
 
 def sample(frames: Tensor, motion, instant: float) -> Tensor:
     """One instant where neither `still` nor `cut` holds, as `kernels.exposure.sample`: (3, H, W) display, 0..1."""
-    ((pair, parts),) = _by_pair(np.array([instant]), len(frames))
+    ((pair, parts),) = by_pair(np.array([instant]), len(frames))
     field, out = _fields(motion, pair, _upload(parts, frames.device)), torch.empty_like(frames[0])
     height, width = frames.shape[2:]
     cuda.launch("exposure", "render", (width, height, 1), frames[pair], frames[pair + 1], _prepare(frames[pair]),
@@ -75,19 +75,12 @@ def average(frames: Tensor, config: ClipReverseConfig | None = None, r: float = 
     return tuple((total[:, :pixels] / count).reshape(3, height, width) for total in (light, mask))
 
 
-def _by_pair(instants: np.ndarray, count: int) -> list[tuple[int, np.ndarray]]:
-    """Instants grouped by source-frame pair: [(pair, fractions of its interval)], in time order."""
-    pairs = np.minimum(np.floor(instants).astype(int), count - 2)
-    return [(int(p), (instants[pairs == p] - p).astype(np.float32)) for p in np.unique(pairs)]
-
-
 def _parameters(config: ClipReverseConfig | None, r: float) -> tuple[int | float | np.float64, ...]:
     """RULE_PARAMETERS of exposure.cu: space, Y and grey display value at the threshold, r, the ramp, gamma, luma."""
     config, space = config or ClipReverseConfig(), SPACES[config.space if config else "none"]
     y = ((config.threshold + 16) / 116) ** 3
-    grey = 1.055 * y ** (1 / 2.4) - 0.055
     low, high = config.ramp
-    rest = (grey, r / 255, low / 255, 255 / (high - low), GAMMA, *LUMA)
+    rest = (display(y), r / 255, low / 255, 255 / (high - low), GAMMA, *LUMA)
     return space, np.float64(y), *rest
 
 
@@ -117,7 +110,8 @@ def _fields(motion, pair: int, parts: Tensor) -> Tensor:
     field = torch.empty((count, height, width, 4), dtype=torch.float32, device=parts.device)
     cuda.launch("exposure", "resolve", (width, height, count), forward, backward, parts, sums, field, UNIT,
                 BASELINE, *size)  # fmt: skip
-    if fuse := getattr(motion, "fuse", None):  # a network that corrects it, on the CPU
-        corrected = fuse(pair, parts.cpu().numpy(), field[..., :2].permute(0, 3, 1, 2).contiguous().cpu().numpy())
+    if motion.fuse:  # a network that corrects it, on the CPU
+        carried = field[..., :2].permute(0, 3, 1, 2).contiguous().cpu().numpy()
+        corrected = motion.fuse(pair, parts.cpu().numpy(), carried)
         return _upload(corrected.transpose(0, 2, 3, 1), parts.device)
     return field

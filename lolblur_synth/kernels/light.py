@@ -31,12 +31,12 @@ def rule(config: ClipReverseConfig | None, r: float = 0.0) -> tuple:
     if config is None:
         return SPACES["none"], 0.0, (F(0), F(0), F(0)), F(0), F(0), F(0), F(1)
     y = ((config.threshold + 16) / 116) ** 3
-    least = tuple(F(_display((y - (1 - luma)) / luma) - SLACK) for luma in LUMA)
+    least = tuple(F(display((y - (1 - luma)) / luma) - SLACK) for luma in LUMA)
     low, high = config.ramp
-    return SPACES[config.space], y, least, F(_display(y) + SLACK), F(r / 255), F(low / 255), F(255 / (high - low))
+    return SPACES[config.space], y, least, F(display(y) + SLACK), F(r / 255), F(low / 255), F(255 / (high - low))
 
 
-def _display(light: float) -> float:
+def display(light: float) -> float:
     """sRGB transfer function, 0 below 0."""
     return 1.055 * light ** (1 / 2.4) - 0.055 if light > 0.0031308 else 12.92 * max(light, 0.0)
 

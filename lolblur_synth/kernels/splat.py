@@ -11,8 +11,8 @@ from numba import njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-CELL = 2  # pixels a cell of the motion grid, as in stages/interpolate.py
-BASELINE = np.float32(1e-3)  # weight of the unmoved motion, which fills holes of the splat
+CELL = 2  # pixels a cell of the motion grid
+BASELINE = 1e-3  # weight of the motion that is not carried: it fills what the splat leaves open
 F = np.float32
 
 
@@ -30,10 +30,10 @@ def fields(forward, backward, parts):
         for y in range(height):
             row = sums[(y + 1) * pitch + 4 : (y + 2) * pitch - 4]
             for x in range(width):
-                total = F(1) / (row[4 * x + 2] + BASELINE)
+                total = F(1) / (row[4 * x + 2] + F(BASELINE))
                 for c in range(2):
                     resting = (F(1) - t) * forward[y, x, c] - t * backward[y, x, c]
-                    field[k, c, y, x] = (row[4 * x + c] + BASELINE * resting) * total
+                    field[k, c, y, x] = (row[4 * x + c] + F(BASELINE) * resting) * total
     return field
 
 

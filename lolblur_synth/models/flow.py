@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from lolblur_synth import weights
 from lolblur_synth.models.warping import CELL, RADIUS, correlation, fetch, inside, reduced, warp
 
-TOLERANCE = 0.05  # difference of display values at which a motion is trusted to 1/e, as there
+TOLERANCE = 0.05  # difference of display values at which a motion is trusted to 1/e
 MULTIPLE = 8  # cells: three halvings below them
 FLOW_UNIT = 16.0  # pixels: flows enter as multiples of it
 STEP = 4.0  # pixels: corrections leave as multiples of it

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from lolblur_synth import weights
 from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.kernels import cuda, separable_cuda
 from lolblur_synth.recipe import InterpolateConfig
 
 TAPS = 51
@@ -73,7 +74,12 @@ class SepConv(nn.Module):
 
 
 def separable(frame: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
-    """(N, C, H, W), each pixel by kernels of its own, (N, 51, H, W) each; tap by tap, so that nothing is unfolded."""
+    """(N, C, H, W), each pixel by kernels of its own, (N, 51, H, W) each; tap by tap, so that nothing is unfolded.
+
+    On a device whose kernels are there the same is one pass. C: a multiple of 3.
+    """
+    if frame.is_cuda and cuda.available():
+        return separable_cuda.separable(frame, vertical, horizontal)
     height, width = frame.shape[2:]
     padded = F.pad(frame, (REACH,) * 4, mode="replicate")
     out = torch.zeros_like(frame)

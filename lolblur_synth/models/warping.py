@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CELL = 2  # pixels
-BASELINE = 1e-3  # weight of the motion that is not carried, as in stages/interpolate.py
+from lolblur_synth.kernels.splat import BASELINE, CELL
+
 RADIUS = 4  # of the correlation volume, in cells of 8 pixels
 
 

@@ -31,13 +31,11 @@ from torch import Tensor
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.kernels import exposure as fused
+from lolblur_synth.kernels.splat import BASELINE, CELL
 from lolblur_synth.models import flow, sepconv
 from lolblur_synth.recipe import InterpolateConfig
 
-CELL = 2  # pixels
-TOLERANCE = 0.05  # difference of display values at which a motion is trusted to 1/e
-BASELINE = 1e-3  # weight of the motion that is not carried: it fills what the splat leaves open
-TRUST = np.exp(-np.arange(256) / (255 * TOLERANCE)).astype(np.float32)  # by difference of code values
+TRUST = np.exp(-np.arange(256) / (255 * flow.TOLERANCE)).astype(np.float32)  # by difference of code values
 PRESETS = {"ultrafast": 0, "fast": 1, "medium": 2, "fine": 2}  # of cv2.DISOpticalFlow_create
 MIN_SIDE = 32  # px; below it DIS has no pyramid
 GUIDE_MEDIAN = 0.4  # a darker guide is brightened by a power curve until its median is there ...

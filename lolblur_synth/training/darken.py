@@ -6,11 +6,8 @@ would not train: a small E squared has no gradient, and keeping the contrast of 
 The colour loss is gone, because one channel has no colour; `darken.apply` scales the three alike.
 """
 
-import io
-import json
-import math
-import time
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +20,10 @@ from lolblur_synth.errors import UsageError
 from lolblur_synth.models import dce
 from lolblur_synth.stages import darken
 from lolblur_synth.training.photos import Picture, batch, well_exposed
+from lolblur_synth.training.run import Report, Run, sources, trained_on, warmed_cosine
 
 EXPOSURE_WEIGHT, CONTRAST_WEIGHT, LAMP_WEIGHT, SMOOTHNESS_WEIGHT = 4.0, 10.0, 10.0, 20.0
 REQUESTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)  # of the card's figures
-CLIP = 1.0  # gradient norm
 WARM_UP = 20  # steps
 
 
@@ -108,7 +105,7 @@ def train_darken(
     checkpoint_every: int = 100,
     tensorboard: str | Path | None = None,
     note: str = "",
-    report: Callable[[int, dict[str, float]], None] | None = None,
+    report: Report | None = None,
 ) -> dict:
     """Train from scratch, or go on where a checkpoint beside `out` was left; write the weights and their card.
 
@@ -128,24 +125,9 @@ def train_darken(
     unseen = well_exposed(held_out, size, frames_per_video) if held_out else photos
     recipe = {"steps": steps, "seed": seed, "size": size, "batch_size": batch_size, "rate": rate,
               "frames_per_video": frames_per_video, "pictures": sorted({picture.sha256 for picture in photos})}
-    state = _State(recipe, device)
-    checkpoint = out.with_suffix(".checkpoint")
-    if checkpoint.exists():
-        state.resume(checkpoint)
-    writer = _writer(tensorboard)
-    while state.step < steps:
-        begun = time.process_time()
-        losses = state.advance(*batch(photos, seed, state.step, batch_size, size))
-        state.seconds += time.process_time() - begun
-        if report:
-            report(state.step, losses)
-        if writer:
-            for name, value in losses.items():
-                writer.add_scalar(f"loss/{name}", value, state.step)
-        if state.step % checkpoint_every == 0 and state.step < steps:
-            state.save(checkpoint)
-    if writer:
-        writer.close()
+    state, checkpoint = _State(recipe, device), out.with_suffix(".checkpoint")
+    with _log(tensorboard, report) as told:
+        state.train(steps, lambda step: batch(photos, seed, step, batch_size, size), checkpoint, checkpoint_every, told)
     result = {"seconds": round(state.seconds, 1), "pictures": len(photos), "losses": state.recent(),
               "obedience": obedience(state.net, unseen)}
     result["sha256"] = weights.save(state.net, out, {"network": "CurveNet", **recipe})
@@ -154,56 +136,15 @@ def train_darken(
     return result
 
 
-class _State:
-    """What a run carries from step to step: network, optimiser, step, CPU seconds, the last losses."""
-
+class _State(Run):
     def __init__(self, recipe: dict, device: str):
-        self.recipe, self.device = recipe, device
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(recipe["seed"])
-            self.net = dce.CurveNet().to(device)
+        super().__init__(recipe, dce.CurveNet, device)
         self.optimiser = torch.optim.Adam(self.net.parameters(), recipe["rate"])
-        self.step, self.seconds, self.losses = 0, 0.0, []
 
-    def advance(self, lightness: Tensor, exposure: Tensor) -> dict[str, float]:
-        """One optimiser step. Raises UsageError where the loss is no number any more."""
-        done = self.step / self.recipe["steps"]
-        warm = min(1.0, (self.step + 1) / WARM_UP)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe["rate"] * warm * 0.5 * (1 + math.cos(math.pi * done))
-        self.optimiser.zero_grad()
-        total, terms = loss(self.net, lightness.to(self.device), exposure.to(self.device))
-        if not torch.isfinite(total):
-            raise UsageError(f"the loss is {float(total)} at step {self.step}", "lower the learning rate")
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), CLIP)
-        self.optimiser.step()
-        self.step += 1
-        self.losses = (self.losses + [terms])[-100:]
-        return terms
-
-    def recent(self) -> dict[str, float]:
-        """Mean of the last 100 steps' losses."""
-        return {name: round(float(np.mean([terms[name] for terms in self.losses])), 5) for name in self.losses[0]}
-
-    def save(self, path: Path) -> None:
-        content = {"net": self.net.state_dict(), "optimiser": self.optimiser.state_dict(), "step": self.step,
-                   "seconds": self.seconds, "losses": self.losses, "recipe": json.dumps(self.recipe)}
-        buffer = io.BytesIO()
-        torch.save(content, buffer)
-        whole.write(path, buffer.getvalue())
-
-    def resume(self, path: Path) -> None:
-        try:
-            content = torch.load(path, map_location=self.device, weights_only=True)
-            same = content["recipe"] == json.dumps(self.recipe)
-        except Exception as error:  # a damaged pickle may raise anything
-            raise UsageError(f"{path}: not a readable checkpoint", "delete it to train from the start") from error
-        if not same:
-            raise UsageError(f"{path}: of a run with other options or pictures", "delete it, or repeat its options")
-        self.net.load_state_dict(content["net"])
-        self.optimiser.load_state_dict(content["optimiser"])
-        self.step, self.seconds, self.losses = content["step"], content["seconds"], content["losses"]
+    def advance(self, batch: tuple[Tensor, Tensor]) -> dict[str, float]:
+        """One optimiser step on lightness and exposures. Raises Diverged."""
+        rate = warmed_cosine(self.recipe["rate"], self.step, WARM_UP, self.step / self.recipe["steps"])
+        return self.descend(rate, loss, self.net, *(part.to(self.device) for part in batch))
 
 
 @torch.no_grad()
@@ -228,14 +169,25 @@ def obedience(net: dce.CurveNet, photos: list[Picture]) -> dict[str, tuple[float
     return achieved
 
 
-def _writer(folder: str | Path | None):
+@contextlib.contextmanager
+def _log(folder: str | Path | None, report: Report | None) -> Iterator[Report | None]:
+    """`report`, and the losses in a tensorboard log besides, where a folder is given."""
     if folder is None:
-        return None
+        yield report
+        return
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise UsageError("tensorboard is not installed", 'pip install "lolblur-synth[train]"') from error
-    return SummaryWriter(str(folder))
+    with SummaryWriter(str(folder)) as writer:
+
+        def told(step: int, losses: dict[str, float]) -> None:
+            if report:
+                report(step, losses)
+            for name, value in losses.items():
+                writer.add_scalar(f"loss/{name}", value, step)
+
+        yield told
 
 
 def card(
@@ -243,7 +195,7 @@ def card(
 ) -> str:
     """The model card, as Markdown: what it is, how and on what it was trained, what came out."""
     options = " ".join(f"{key}={value}" for key, value in recipe.items() if key != "pictures")
-    files, others = (sorted({(p.name.split(" frame ")[0], p.sha256) for p in group}) for group in (photos, unseen))
+    files, others = sources(photos), sources(unseen)
     figures_of = f"{len(unseen)} pictures of {', '.join(file for file, _ in others)}" if others != files else "the same"
     lines = [
         f"# {name}", "",
@@ -255,7 +207,6 @@ def card(
         "Exposure that the network alone achieves, before the stage solves for the rest; figures of " + figures_of, "",
         "| asked | achieved, mean | deviation |", "|---|---|---|",
         *(f"| {asked} | {mean:.3f} | {deviation:.3f} |" for asked, (mean, deviation) in result["obedience"].items()),
-        "", "## Trained on", "", *([note, ""] if note else []),
-        "| file | sha256 |", "|---|---|", *(f"| {file} | {sha256} |" for file, sha256 in files), "",
+        "", *trained_on(files, note),
     ]
     return "\n".join(lines)

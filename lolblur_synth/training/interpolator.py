@@ -9,26 +9,20 @@ the last where the flow is known, in rendered scenes. Squares, not absolute diff
 where the motion cannot be known, the mean of what may be there is right.
 """
 
-import io
-import json
-import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from lolblur_synth import weights, whole
-from lolblur_synth.errors import UsageError
 from lolblur_synth.models import flow, warping
 from lolblur_synth.training import interpolator_card, triplets
+from lolblur_synth.training.run import Report, Run, warmed_cosine
 from lolblur_synth.training.triplets import Batch
 
 FLOOR, FLOW_FLOOR = 0.003, 0.1  # below which an error is as good as none: display value, pixels
 GRADIENT_WEIGHT, FLOW_WEIGHT = 0.25, 0.125
-CLIP = 1.0  # gradient norm
 WARM_UP = 50  # steps
 AVERAGE = 0.995  # of the weights that are kept, a step
 
@@ -73,7 +67,7 @@ def train_interpolator(
     device: str = "cpu",
     checkpoint_every: int = 50,
     note: str = "",
-    report: Callable[[int, dict[str, float]], None] | None = None,
+    report: Report | None = None,
 ) -> dict:
     """Train from scratch, or go on where a checkpoint beside `out` was left; write the weights and their card.
 
@@ -93,20 +87,12 @@ def train_interpolator(
     footage = triplets.gather(photos, videos, size)
     recipe = {"steps": steps, "seed": seed, "size": size, "batch_size": batch_size, "rate": rate,
               "files": sorted(sha256 for _, sha256 in footage.files)}
-    state = _State(recipe, device)
-    checkpoint = out.with_suffix(".checkpoint")
-    if checkpoint.exists():
-        state.resume(checkpoint)
-    last = min(steps, until or steps)
-    while state.step < last:
-        begun = time.process_time()
-        losses = state.advance(triplets.batch(footage, seed, state.step, batch_size, size))
-        state.seconds += time.process_time() - begun
-        if report:
-            report(state.step, losses)
-        if state.step % checkpoint_every == 0 and state.step < last:
-            state.save(checkpoint)
-    result = {"step": state.step, "seconds": round(state.seconds, 1), "losses": state.recent()}
+    state, checkpoint = _State(recipe, device), out.with_suffix(".checkpoint")
+    state.train(
+        min(steps, until or steps), lambda step: triplets.batch(footage, seed, step, batch_size, size), checkpoint,
+        checkpoint_every, report,
+    )  # fmt: skip
+    result = {"step": state.step, "seconds": round(state.seconds, 1), "losses": state.recent(4)}
     result["sha256"] = weights.save(state.averaged(), out, {"network": "FlowNet", "step": state.step, **recipe})
     result["figures"] = interpolator_card.figures(out, held_out)
     whole.write(out.with_suffix(".md"), interpolator_card.text(out.stem, footage, recipe, result, note).encode())
@@ -114,64 +100,31 @@ def train_interpolator(
     return result
 
 
-class _State:
-    """What a run carries from step to step: network, its running average, optimiser, step, CPU seconds, last losses."""
+class _State(Run):
+    """With a running average of the weights, which is what is kept."""
 
     def __init__(self, recipe: dict, device: str):
-        self.recipe, self.device = recipe, device
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(recipe["seed"])
-            self.net = flow.FlowNet().to(device)
+        super().__init__(recipe, flow.FlowNet, device)
         self.average = {name: value.clone() for name, value in self.net.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self.net.parameters(), recipe["rate"], weight_decay=1e-4)
-        self.step, self.seconds, self.losses = 0, 0.0, []
 
     def advance(self, batch: Batch) -> dict[str, float]:
-        """One optimiser step. Raises UsageError where the loss is no number any more."""
-        done = self.step / self.recipe["steps"]
-        warm = min(1.0, (self.step + 1) / WARM_UP)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe["rate"] * warm * 0.5 * (1 + math.cos(math.pi * done))
-        self.optimiser.zero_grad()
-        total, terms = loss(self.net, batch.to(self.device))
-        if not torch.isfinite(total):
-            raise UsageError(f"the loss is {float(total)} at step {self.step}", "lower the learning rate")
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), CLIP)
-        self.optimiser.step()
-        self.step += 1
+        """One optimiser step, and one of the average. Raises Diverged."""
+        rate = warmed_cosine(self.recipe["rate"], self.step, WARM_UP, self.step / self.recipe["steps"])
+        terms = self.descend(rate, loss, self.net, batch.to(self.device))
         keep = min(AVERAGE, self.step / (self.step + 10))
         for name, value in self.net.state_dict().items():
             self.average[name].lerp_(value, 1 - keep)
-        self.losses = (self.losses + [terms])[-100:]
         return terms
-
-    def recent(self) -> dict[str, float]:
-        """Mean of the last 100 steps' losses."""
-        return {name: round(float(np.mean([terms[name] for terms in self.losses])), 4) for name in self.losses[0]}
 
     def averaged(self) -> flow.FlowNet:
         net = flow.FlowNet()
         net.load_state_dict(self.average)
         return net
 
-    def save(self, path: Path) -> None:
-        content = {"net": self.net.state_dict(), "average": self.average, "optimiser": self.optimiser.state_dict(),
-                   "step": self.step, "seconds": self.seconds, "losses": self.losses,
-                   "recipe": json.dumps(self.recipe)}
-        buffer = io.BytesIO()
-        torch.save(content, buffer)
-        whole.write(path, buffer.getvalue())
+    def content(self) -> dict:
+        return super().content() | {"average": self.average}
 
-    def resume(self, path: Path) -> None:
-        try:
-            content = torch.load(path, map_location=self.device, weights_only=True)
-            same = content["recipe"] == json.dumps(self.recipe)
-        except Exception as error:  # a damaged pickle may raise anything
-            raise UsageError(f"{path}: not a readable checkpoint", "delete it to train from the start") from error
-        if not same:
-            raise UsageError(f"{path}: of a run with other options or footage", "delete it, or repeat its options")
-        self.net.load_state_dict(content["net"])
+    def restore(self, content: dict) -> None:
+        super().restore(content)
         self.average = content["average"]
-        self.optimiser.load_state_dict(content["optimiser"])
-        self.step, self.seconds, self.losses = content["step"], content["seconds"], content["losses"]

@@ -8,6 +8,7 @@ import torch
 
 from lolblur_synth.recipe import InterpolateConfig
 from lolblur_synth.stages import interpolate
+from lolblur_synth.training.run import trained_on
 from lolblur_synth.training.triplets import Footage, runs_of
 from lolblur_synth.video import IMAGE_SUFFIXES
 
@@ -62,6 +63,4 @@ def text(name: str, footage: Footage, recipe: dict, result: dict, note: str) -> 
         rows += [("mean", span, np.mean([scores for _, s, scores in rows if s == span], 0)) for span in SPANS]
         lines += [f"| {video} | {span} | " + " | ".join(f"{score:.2f}" for score in scores) + " |"
                   for video, span, scores in rows] + [""]
-    lines += ["## Trained on", "", *([note, ""] if note else []), "| file | sha256 |", "|---|---|",
-              *(f"| {file} | {sha256} |" for file, sha256 in footage.files), ""]
-    return "\n".join(lines)
+    return "\n".join(lines + trained_on(footage.files, note))

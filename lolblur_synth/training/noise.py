@@ -8,14 +8,9 @@ One term is ours. What the stage uses is the difference that noise makes, and a 
 it to chance how noise is developed; so the difference is compared with that of the analytic camera.
 """
 
-import io
-import json
-import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,10 +20,10 @@ from lolblur_synth.errors import ForeignOutput, UsageError
 from lolblur_synth.models import cycleisp
 from lolblur_synth.training import raws
 from lolblur_synth.training.noise_figures import card, figures
+from lolblur_synth.training.run import Report, Run, warmed_cosine
 
 DARKEST = 1e-3  # raw; the logarithm goes no lower
 NOISE_WEIGHT = 0.1
-CLIP = 1.0  # gradient norm
 WARM_UP = 50  # steps
 PHASES = (("raw", 0.2), ("display", 0.5), ("joint", 0.3))  # and their shares of the steps
 JOINT_RATE = 0.5  # of the learning rate
@@ -82,7 +77,7 @@ def train_noise(
     device: str = "cpu",
     checkpoint_every: int = 200,
     note: str = "",
-    report: Callable[[int, dict[str, float]], None] | None = None,
+    report: Report | None = None,
 ) -> dict:
     """Train from scratch, or go on where a checkpoint in `out` was left; write the weights and their card.
 
@@ -109,21 +104,14 @@ def train_noise(
     recipe = {"network": network, "steps": steps, "seed": seed, "size": size, "batch_size": batch_size, "rate": rate,
               "frames_per_video": frames_per_video, "pictures": sorted({photo.sha256 for photo in photos})}
     state, checkpoint = _State(recipe, device), out / "training.checkpoint"
-    if checkpoint.exists():
-        state.resume(checkpoint)
-    while state.step < steps:
-        begun = time.process_time()
-        losses = state.advance(raws.batch(photos, seed, state.step, batch_size, size).to(device))
-        state.seconds += time.process_time() - begun
-        if report:
-            report(state.step, losses)
-        if state.step % checkpoint_every == 0 and state.step < steps:
-            state.save(checkpoint)
+    state.train(
+        steps, lambda step: raws.batch(photos, seed, step, batch_size, size), checkpoint, checkpoint_every, report
+    )
     result = {"seconds": round(state.seconds, 1), "pictures": len(photos), "losses": state.recent()}
     facts = {("crop" if key == "size" else key): value for key, value in recipe.items()} | {"raw": cycleisp.OUR_RAW}
     result["sha256"] = {
         name: weights.save(net, out / f"{name}.safetensors", {**facts, **kind})
-        for name, net, kind in zip(cycleisp.FILES, state.nets, sizes(network), strict=True)
+        for name, net, kind in zip(cycleisp.FILES, state.net, sizes(network), strict=True)
     }
     result["figures"] = figures(out, unseen)
     whole.write(out / "card.md", card(photos, unseen, recipe, result, note).encode())
@@ -158,55 +146,17 @@ def phase_of(step: int, steps: int) -> tuple[str, float, int]:
     raise ValueError(f"step {step} of {steps}")
 
 
-class _State:
-    """What a run carries from step to step: networks, optimiser, step, CPU seconds, the last losses."""
-
+class _State(Run):
     def __init__(self, recipe: dict, device: str):
-        self.recipe, self.device = recipe, device
         kinds = (cycleisp.Rgb2Raw, cycleisp.ColorBranch, cycleisp.Raw2Rgb)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(recipe["seed"])
-            nets = [kind(**size.get("size", {})) for kind, size in zip(kinds, sizes(recipe["network"]), strict=True)]
-        self.nets = nn.ModuleList(nets).to(device, memory_format=torch.channels_last)
-        self.optimiser = torch.optim.Adam((p for p in self.nets.parameters() if p.requires_grad), recipe["rate"])
-        self.step, self.seconds, self.losses = 0, 0.0, []
+        made = [(kind, size.get("size", {})) for kind, size in zip(kinds, sizes(recipe["network"]), strict=True)]
+        super().__init__(recipe, lambda: nn.ModuleList([kind(**size) for kind, size in made]), device)
+        self.net.to(memory_format=torch.channels_last)
+        self.optimiser = torch.optim.Adam((p for p in self.net.parameters() if p.requires_grad), recipe["rate"])
 
     def advance(self, batch: raws.Batch) -> dict[str, float]:
-        """One optimiser step. Raises UsageError where the loss is no number any more."""
+        """One optimiser step, of the phase that it falls into. Raises Diverged."""
         phase, done, first = phase_of(self.step, self.recipe["steps"])
-        rate = self.recipe["rate"] * (JOINT_RATE if phase == "joint" else 1.0)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate * min(1.0, (self.step - first + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * done))
-        self.optimiser.zero_grad()
-        total, terms = loss(phase, self.nets, batch)
-        if not torch.isfinite(total):
-            raise UsageError(f"the loss is {float(total)} at step {self.step}", "lower the learning rate")
-        total.backward()
-        nn.utils.clip_grad_norm_(self.nets.parameters(), CLIP)
-        self.optimiser.step()
-        self.step += 1
-        self.losses = ([] if self.losses and self.losses[-1].keys() != terms.keys() else self.losses)[-99:] + [terms]
-        return terms
-
-    def recent(self) -> dict[str, float]:
-        """Mean of the last 100 steps' losses."""
-        return {name: round(float(np.mean([terms[name] for terms in self.losses])), 5) for name in self.losses[0]}
-
-    def save(self, path: Path) -> None:
-        content = {"nets": self.nets.state_dict(), "optimiser": self.optimiser.state_dict(), "step": self.step,
-                   "seconds": self.seconds, "losses": self.losses, "recipe": json.dumps(self.recipe)}
-        buffer = io.BytesIO()
-        torch.save(content, buffer)
-        whole.write(path, buffer.getvalue())
-
-    def resume(self, path: Path) -> None:
-        try:
-            content = torch.load(path, map_location=self.device, weights_only=True)
-            same = content["recipe"] == json.dumps(self.recipe)
-        except Exception as error:  # a damaged pickle may raise anything
-            raise UsageError(f"{path}: not a readable checkpoint", "delete it to train from the start") from error
-        if not same:
-            raise UsageError(f"{path}: of a run with other options or pictures", "delete it, or repeat its options")
-        self.nets.load_state_dict(content["nets"])
-        self.optimiser.load_state_dict(content["optimiser"])
-        self.step, self.seconds, self.losses = content["step"], content["seconds"], content["losses"]
+        peak = self.recipe["rate"] * (JOINT_RATE if phase == "joint" else 1.0)
+        rate = warmed_cosine(peak, self.step - first, WARM_UP, done)
+        return self.descend(rate, loss, phase, self.net, batch.to(self.device))

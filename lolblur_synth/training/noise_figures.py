@@ -13,6 +13,7 @@ from lolblur_synth.models import cycleisp
 from lolblur_synth.recipe import NoiseConfig
 from lolblur_synth.stages import noise
 from lolblur_synth.training.raws import Photo
+from lolblur_synth.training.run import sources, trained_on
 
 MOST = 24  # pictures
 SIDE = 512  # px, of their middle
@@ -88,7 +89,7 @@ def noise_deviation(frames: list[Tensor], folder: Path, iso: float) -> dict[str,
 def card(photos: list, unseen: list, recipe: dict, result: dict, note: str) -> str:
     """The model card, as Markdown: what they are, how and on what they were trained, what came out."""
     options = " ".join(f"{key}={value}" for key, value in recipe.items() if key != "pictures")
-    files, others = (sorted({(p.name.split(" frame ")[0], p.sha256) for p in group}) for group in (photos, unseen))
+    files, others = sources(photos), sources(unseen)
     of = f"pictures of {', '.join(file for file, _ in others)}" if others != files else "the pictures trained on"
     lines = [
         f"# CycleISP, {recipe['network']}", "",
@@ -103,7 +104,6 @@ def card(photos: list, unseen: list, recipe: dict, result: dict, note: str) -> s
         "PSNR in dB, shift in code values, the rest as deviation from the analytic model, the worst of ISO "
         f"{', '.join(f'{iso:g}' for iso in ISOS)}.", "",
         "| figure | |", "|---|---|", *(f"| {name} | {value} |" for name, value in result["figures"].items()),
-        "", "## Trained on", "", *([note, ""] if note else []),
-        "| file | sha256 |", "|---|---|", *(f"| {file} | {sha256} |" for file, sha256 in files), "",
+        "", *trained_on(files, note),
     ]  # fmt: skip
     return "\n".join(lines)
