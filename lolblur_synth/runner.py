@@ -25,6 +25,8 @@ from typing import Any
 from lolblur_synth.errors import Interrupted, LolblurError
 
 Task = tuple[Any, tuple]  # payload, items
+# glibc would keep frames that are freed, up to 0.3 GB and differently in each run: above 8 MB it is told not to
+RETURN_FRAMES = {"MALLOC_MMAP_THRESHOLD_": str(8 << 20)}
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
@@ -89,7 +91,7 @@ class _Runner:
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            env=os.environ | ONE_THREAD,
+            env=os.environ | ONE_THREAD | RETURN_FRAMES,
         )
         theirs.close()
         return _Worker(process, ours)
