@@ -10,26 +10,35 @@ uses. `LITE` are the sizes for a CPU. The networks are our own reading of the pa
 
 The raw of networks that `train-noise` made is white-balanced, so that white is 1 in each plane, and companded by the
 sRGB curve. The lamp then acts outside of them, as one factor a plane, and one training serves every lamp; and the few
-features of `LITE` need not learn how steep a display curve is at black.
+features of `LITE` need not learn how steep a display curve is at black. Those networks correct an analytic camera
+(kernels/mosaic.py), named in their file: what they give is added to its raw, and to its gradient-corrected
+demosaicing. Its matrix and its curve are known; what a mosaic loses, and how little of it need be lost, is learnt.
 """
 
 import functools
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lolblur_synth import cameras, weights
 from lolblur_synth import frames as fr
-from lolblur_synth import weights
 from lolblur_synth.errors import InputError, WeightsError
+from lolblur_synth.kernels import mosaic
 
 REDUCTION = 8  # of the channel gate
 BLUR_SIGMA, BLUR_SIZE = 12, 21  # px; the colour branch sees no detail
 FILES = ("rgb2raw_joint", "ccm_joint", "raw2rgb_joint")  # as the authors name them
 OUR_RAW = "white-balanced, sRGB-companded"  # as the header of a file says; the authors' is that of the sensor
-LITE = tuple({"features": 16, "groups": groups, "blocks": blocks} for groups, blocks in ((1, 1), (1, 1), (2, 2)))
+WHITE = (1.0, 1.0, 1.0)  # gains of a raw that is white-balanced
+# Rgb2Raw works at full size and only corrects; Raw2Rgb, on half of each side, has the demosaicing to learn
+LITE = tuple(
+    {"features": features, "groups": groups, "blocks": blocks}
+    for features, groups, blocks in ((8, 1, 1), (16, 1, 1), (16, 2, 3))
+)
 
 
 class SpatialGate(nn.Module):
@@ -145,19 +154,32 @@ class Raw2Rgb(nn.Module):
 
 
 class Networks(NamedTuple):
+    """The three, and what their raw is: OUR_RAW, if `ours`; corrections of a camera of these `colours`, if any."""
+
     rgb2raw: Rgb2Raw
     colour: ColorBranch
     raw2rgb: Raw2Rgb
-    ours: bool  # their raw is OUR_RAW
+    ours: bool = True
+    colours: np.ndarray | None = None  # mosaic.rgb_to_camera
+
+    def planes(self, display: Tensor) -> Tensor:
+        """(N, 3, H, W) display -> (N, 4, H/2, W/2) raw as the networks know it, not clipped."""
+        planes = self.rgb2raw(display)
+        if self.colours is None:
+            return planes
+        return planes + fr.light_to_srgb(mosaic.mosaic(fr.srgb_to_light(display), self.colours, WHITE))
 
     def raw(self, display: Tensor) -> Tensor:
         """(N, 3, H, W) display -> (N, 4, H/2, W/2) linear raw, 0..1; white-balanced if `ours`."""
-        planes = self.rgb2raw(display).clamp(0, 1)
+        planes = self.planes(display).clamp(0, 1)
         return fr.srgb_to_light(planes) if self.ours else planes
 
     def develop(self, raw: Tensor, gate: Tensor) -> Tensor:
         """The way back: such raw, with noise or without, and the gate of `colour` -> (N, 3, H, W) display."""
-        return self.raw2rgb(fr.light_to_srgb(raw) if self.ours else raw, gate)
+        display = self.raw2rgb(fr.light_to_srgb(raw) if self.ours else raw, gate)
+        if self.colours is None:
+            return display
+        return display + fr.light_to_srgb(mosaic.develop(raw, self.colours, WHITE))
 
 
 def files(folder: str) -> tuple[Path, Path, Path]:
@@ -180,9 +202,10 @@ def load(folder: str) -> Networks:
     """The three networks of `files`, ready to run.
 
     A .safetensors whose header says {"size": {features, groups, blocks}} has that size, any other file the published
-    one. WeightsError: a file is missing, malformed, or of another network.
+    one; {"raw": OUR_RAW, "corrects": CAMERA} say the rest. WeightsError: a file is missing, malformed, or of another
+    network.
     """
-    networks, ours = [], []
+    networks, kinds = [], []
     for network, file in zip((Rgb2Raw, ColorBranch, Raw2Rgb), files(folder), strict=True):
         about = weights.about(file)
         size = about.get("size", {})
@@ -192,8 +215,16 @@ def load(folder: str) -> Networks:
         module = network(**size)
         weights.load(module, file)
         networks.append(module.eval().requires_grad_(False).to(memory_format=torch.channels_last))
-        ours.append(about.get("raw") == OUR_RAW)
-    return Networks(*networks, all(ours))
+        kinds.append((about.get("raw") == OUR_RAW, about.get("corrects")))
+    if len(set(kinds)) > 1:
+        raise WeightsError(f"{folder}: its three files are of different trainings", "use those of one training")
+    ours, camera = kinds[0]
+    return Networks(*networks, ours, camera_colours(camera) if camera else None)
+
+
+def camera_colours(camera: str) -> np.ndarray:
+    """(3, 3): linear sRGB to the colours of a camera. RecipeError: there is no such camera."""
+    return mosaic.rgb_to_camera(cameras.load(camera).xyz_to_camera)
 
 
 def _conv(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:

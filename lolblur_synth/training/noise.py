@@ -11,11 +11,12 @@ it to chance how noise is developed; so the difference is compared with that of 
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lolblur_synth import cameras, weights, whole
 from lolblur_synth import frames as fr
-from lolblur_synth import weights, whole
 from lolblur_synth.errors import ForeignOutput, UsageError
 from lolblur_synth.models import cycleisp
 from lolblur_synth.training import raws
@@ -25,7 +26,9 @@ from lolblur_synth.training.run import Report, Run, warmed_cosine
 DARKEST = 1e-3  # raw; the logarithm goes no lower
 NOISE_WEIGHT = 0.1
 WARM_UP = 50  # steps
-PHASES = (("raw", 0.2), ("display", 0.5), ("joint", 0.3))  # and their shares of the steps
+HELD_OUT_FRAMES = 6  # of a video
+PHASES = (("raw", 0.05), ("display", 0.25), ("joint", 0.7))  # and their shares of the steps
+JOINT_RAW = 0.1  # weight of the raw when both ways are trained together: what the mosaic loses is worth a slight blur
 JOINT_RATE = 0.5  # of the learning rate
 PUBLISHED = ({}, {}, {})
 
@@ -44,17 +47,16 @@ def noise_loss(difference: Tensor, wanted: Tensor) -> Tensor:
     return ((difference - wanted).abs().mean((2, 3)) / wanted.abs().mean((2, 3)).clamp_min(1e-5)).mean()
 
 
-def loss(phase: str, nets: nn.ModuleList, batch: raws.Batch) -> tuple[Tensor, dict[str, float]]:
+def loss(phase: str, nets: nn.ModuleList, colours: np.ndarray, batch: raws.Batch) -> tuple[Tensor, dict[str, float]]:
     """The terms of a phase, added up, and each of them."""
-    rgb2raw, colour, raw2rgb = nets
-    terms, raw = {}, batch.raw
+    networks, terms, raw = cycleisp.Networks(*nets, colours=colours), {}, batch.raw
     if phase != "display":
-        predicted = rgb2raw(batch.display)
-        terms["raw"] = raw_loss(predicted, raw)
+        predicted = networks.planes(batch.display)
+        terms["raw"] = raw_loss(predicted, raw) * (JOINT_RAW if phase == "joint" else 1)
         raw = fr.srgb_to_light(predicted.clamp(0, 1))
     if phase != "raw":
-        gate = colour(batch.display)
-        developed = raw2rgb(fr.light_to_srgb(torch.cat((raw, raw + batch.noise))), torch.cat((gate, gate)))
+        gate = networks.colour(batch.display)
+        developed = networks.develop(torch.cat((raw, raw + batch.noise)), torch.cat((gate, gate)))
         clean, noisy = developed.chunk(2)
         terms["display"] = (clean - batch.display).abs().mean()
         terms["noise"] = NOISE_WEIGHT * noise_loss(noisy - clean, batch.noisy - batch.display)
@@ -100,7 +102,7 @@ def train_noise(
     photos = raws.photographs(inputs, size, frames_per_video) if inputs else []
     for folder in pairs:
         photos += raws.pairs(Path(folder), size)
-    unseen = raws.photographs(held_out, size, frames_per_video) if held_out else photos
+    unseen = raws.photographs(held_out, size, HELD_OUT_FRAMES) if held_out else photos
     recipe = {"network": network, "steps": steps, "seed": seed, "size": size, "batch_size": batch_size, "rate": rate,
               "frames_per_video": frames_per_video, "pictures": sorted({photo.sha256 for photo in photos})}
     state, checkpoint = _State(recipe, device), out / "training.checkpoint"
@@ -108,13 +110,14 @@ def train_noise(
         steps, lambda step: raws.batch(photos, seed, step, batch_size, size), checkpoint, checkpoint_every, report
     )
     result = {"seconds": round(state.seconds, 1), "pictures": len(photos), "losses": state.recent()}
-    facts = {("crop" if key == "size" else key): value for key, value in recipe.items()} | {"raw": cycleisp.OUR_RAW}
+    facts = {("crop" if key == "size" else key): value for key, value in recipe.items()}
+    facts |= {"raw": cycleisp.OUR_RAW, "corrects": cameras.PAPER_CAMERA}
     result["sha256"] = {
         name: weights.save(net, out / f"{name}.safetensors", {**facts, **kind})
         for name, net, kind in zip(cycleisp.FILES, state.net, sizes(network), strict=True)
     }
-    result["figures"] = figures(out, unseen)
-    whole.write(out / "card.md", card(photos, unseen, recipe, result, note).encode())
+    result["figures"], trips = figures(out, unseen)
+    whole.write(out / "card.md", card(photos, unseen, recipe, result, trips, note).encode())
     checkpoint.unlink(missing_ok=True)
     return result
 
@@ -151,7 +154,11 @@ class _State(Run):
         kinds = (cycleisp.Rgb2Raw, cycleisp.ColorBranch, cycleisp.Raw2Rgb)
         made = [(kind, size.get("size", {})) for kind, size in zip(kinds, sizes(recipe["network"]), strict=True)]
         super().__init__(recipe, lambda: nn.ModuleList([kind(**size) for kind, size in made]), device)
+        for last in (self.net[0].tail[0], self.net[2].tail_rgb[0]):  # the analytic camera, to begin with
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
         self.net.to(memory_format=torch.channels_last)
+        self.colours = cycleisp.camera_colours(cameras.PAPER_CAMERA)
         self.optimiser = torch.optim.Adam((p for p in self.net.parameters() if p.requires_grad), recipe["rate"])
 
     def advance(self, batch: raws.Batch) -> dict[str, float]:
@@ -159,4 +166,4 @@ class _State(Run):
         phase, done, first = phase_of(self.step, self.recipe["steps"])
         peak = self.recipe["rate"] * (JOINT_RATE if phase == "joint" else 1.0)
         rate = warmed_cosine(peak, self.step - first, WARM_UP, done)
-        return self.descend(rate, loss, phase, self.net, batch.to(self.device))
+        return self.descend(rate, loss, phase, self.net, self.colours, batch.to(self.device))

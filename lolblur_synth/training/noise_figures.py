@@ -3,51 +3,86 @@
 import dataclasses
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from lolblur_synth import cameras, draw, realism
 from lolblur_synth import frames as fr
+from lolblur_synth.kernels import mosaic
 from lolblur_synth.models import cycleisp
 from lolblur_synth.recipe import NoiseConfig
 from lolblur_synth.stages import noise
 from lolblur_synth.training.raws import Photo
 from lolblur_synth.training.run import sources, trained_on
 
-MOST = 24  # pictures
-SIDE = 512  # px, of their middle
+MOST = 40  # pictures
+WIDE, HIGH = 1120, 640  # px, at most, as a frame of the pipeline
+SMALLEST = 64  # px, of a side
+SIDE = 512  # px, of their middle, in which noise is measured
 LEVEL = 30.0  # mean code value of the darkened pictures, as of the published frames
 ISOS = (100.0, 400.0, 1600.0)
 COMPARED = ("sigma_red", "sigma_green", "sigma_blue", "blue_to_green", "luma_lag1", "chroma_lag1")
 
 
-def figures(folder: Path, photos: list[Photo]) -> dict[str, float]:
-    """Of the networks in `folder`; PSNR in dB, pictures as they are and darkened.
+@dataclasses.dataclass(frozen=True)
+class RoundTrip:
+    """Of one picture, PSNR in dB: RAW2RGB(RGB2RAW(x)) against x, the analytic camera in their place, and RGB2RAW's raw
+    against the analytic one."""
 
-    round_trip, dark_round_trip: mean PSNR of Raw2Rgb(Rgb2Raw(x)) against x, worst_round_trip: of the worst picture;
+    name: str
+    size: tuple[int, int]  # px, width and height
+    back: float
+    analytic: float
+    raw: float
+
+
+def figures(folder: Path, photos: list[Photo]) -> tuple[dict[str, float], list[RoundTrip]]:
+    """Of the networks in `folder`: their figures, and the round trip of each picture.
+
+    Photographs are measured as they are and reduced by two, as a sensor larger than the frame would give them; frames
+    of videos, reduced already, as they are.
+    photographs, photographs_halved, frames: mean PSNR of the round trips, dB; dark: of all, darkened;
     shift: largest mean of noisy minus clean, code values, of a channel outside clipped pixels;
     COMPARED: the noise of darkened pictures, as deviation from the analytic model, the worst of the ISOS.
     """
     cycleisp.load.cache_clear()  # the folder may have held others
-    shown = [middle(photo) for photo in photos[:: -(-len(photos) // MOST)]]
-    dark = [darkened(frame) for frame in shown]
-    bright, low = ([round_trip(frame, folder) for frame in frames] for frames in (shown, dark))
-    found = {"round_trip": np.mean(bright), "worst_round_trip": min(bright), "dark_round_trip": np.mean(low)}
+    networks = cycleisp.load(str(folder))
+    photos = photos[:: -(-len(photos) // MOST)]
+    kinds = {"photographs": [], "photographs_halved": [], "frames": []}
+    for photo in photos:
+        frame = " frame " in photo.name
+        kinds["frames" if frame else "photographs"].append(round_trip(photo.name, view(photo), networks))
+        if not frame and min(photo.display.shape[:2]) >= 2 * SMALLEST:
+            kinds["photographs_halved"].append(round_trip(f"{photo.name}, halved", view(photo, 2), networks))
+    found = {name: np.mean([trip.back for trip in trips]) for name, trips in kinds.items() if trips}
+    dark = [darkened(middle(view(photo))) for photo in photos]
+    found["dark"] = np.mean([round_trip("", frame, networks).back for frame in dark])
     worst = dict.fromkeys(("shift", *COMPARED), 0.0)
     for iso in ISOS:
         for name, deviation in noise_deviation(dark, folder, iso).items():
             worst[name] = max(worst[name], abs(deviation))
-    return {name: round(float(value), 4) for name, value in (found | worst).items()}
+    rounded = {name: round(float(value), 4) for name, value in (found | worst).items()}
+    return rounded, [trip for trips in kinds.values() for trip in trips]
 
 
-def middle(photo: Photo) -> Tensor:
-    """(1, 3, h, w) display, at most SIDE a side, even offsets and sizes."""
+def view(photo: Photo, reduction: float = 1) -> Tensor:
+    """(1, 3, h, w) display, even sides: the whole picture reduced by averaging areas, at least to WIDE x HIGH."""
     rows, columns = photo.display.shape[:2]
-    height, width = (min(extent, SIDE) // 2 * 2 for extent in (rows, columns))
-    top, left = (rows - height) // 4 * 2, (columns - width) // 4 * 2
-    pixels = photo.display[top : top + height, left : left + width] / np.float32(65535)
+    reduction = max(reduction, rows / HIGH, columns / WIDE)
+    width, height = (int(extent / reduction) // 2 * 2 for extent in (columns, rows))
+    used = photo.display[: round(height * reduction), : round(width * reduction)] / np.float32(65535)
+    pixels = cv2.resize(used, (width, height), interpolation=cv2.INTER_AREA)
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
+
+
+def middle(frame: Tensor) -> Tensor:
+    """At most SIDE a side, even offsets and sizes."""
+    rows, columns = frame.shape[-2:]
+    height, width = (min(extent, SIDE) for extent in (rows, columns))
+    top, left = (rows - height) // 4 * 2, (columns - width) // 4 * 2
+    return frame[..., top : top + height, left : left + width].contiguous()
 
 
 def darkened(frame: Tensor) -> Tensor:
@@ -61,11 +96,19 @@ def darkened(frame: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def round_trip(frame: Tensor, folder: Path) -> float:
-    """PSNR of the photograph that comes back, dB."""
-    networks = cycleisp.load(str(folder))
-    back = networks.develop(networks.raw(frame), networks.colour(frame)).clamp(0, 1)
-    return float(-10 * torch.log10((back - frame).square().mean()))
+def round_trip(name: str, frame: Tensor, networks: cycleisp.Networks) -> RoundTrip:
+    """Of (1, 3, H, W) display, beside the camera that training undid."""
+    colours = cycleisp.camera_colours(cameras.PAPER_CAMERA)
+    truth = mosaic.mosaic(fr.srgb_to_light(frame), colours, cycleisp.WHITE).clamp(0, 1)
+    analytic = fr.light_to_srgb(mosaic.develop(truth, colours, cycleisp.WHITE)).clamp(0, 1)
+    raw = networks.raw(frame)
+    back = networks.develop(raw, networks.colour(frame)).clamp(0, 1)
+    of_raw = _psnr(fr.light_to_srgb(raw), fr.light_to_srgb(truth))
+    return RoundTrip(name, tuple(frame.shape[:1:-1]), _psnr(back, frame), _psnr(analytic, frame), of_raw)
+
+
+def _psnr(one: Tensor, other: Tensor) -> float:
+    return float(-10 * torch.log10((one - other).square().mean().clamp_min(1e-10)))
 
 
 def noise_deviation(frames: list[Tensor], folder: Path, iso: float) -> dict[str, float]:
@@ -86,7 +129,7 @@ def noise_deviation(frames: list[Tensor], folder: Path, iso: float) -> dict[str,
     return {"shift": float(np.abs(shift).max())} | {name: float(ours[name] / analytic[name] - 1) for name in COMPARED}
 
 
-def card(photos: list, unseen: list, recipe: dict, result: dict, note: str) -> str:
+def card(photos: list, unseen: list, recipe: dict, result: dict, trips: list[RoundTrip], note: str) -> str:
     """The model card, as Markdown: what they are, how and on what they were trained, what came out."""
     options = " ".join(f"{key}={value}" for key, value in recipe.items() if key != "pictures")
     files, others = sources(photos), sources(unseen)
@@ -101,9 +144,13 @@ def card(photos: list, unseen: list, recipe: dict, result: dict, note: str) -> s
         f"The raw is {cycleisp.OUR_RAW}. Where no pairs were given it is that of the camera",
         f"`{cameras.PAPER_CAMERA}` undone, and so is the noise beside which they were trained.", "",
         f"Figures (training/noise_figures.py) of {of}:",
-        "PSNR in dB, shift in code values, the rest as deviation from the analytic model, the worst of ISO "
-        f"{', '.join(f'{iso:g}' for iso in ISOS)}.", "",
-        "| figure | |", "|---|---|", *(f"| {name} | {value} |" for name, value in result["figures"].items()),
+        "PSNR of the round trip in dB, shift in code values, the rest as deviation from the analytic model, the worst "
+        f"of ISO {', '.join(f'{iso:g}' for iso in ISOS)}.", "",
+        "| figure | |", "|---|---|", *(f"| {name} | {value} |" for name, value in result["figures"].items()), "",
+        "Each picture, PSNR in dB: there and back by the networks; by the analytic camera with Malvar's demosaicing;",
+        "and the companded raw of RGB2RAW against the analytic one.", "",
+        "| picture | px | round trip | analytic | raw |", "|---|---|---|---|---|",
+        *(f"| {t.name} | {t.size[0]}x{t.size[1]} | {t.back:.2f} | {t.analytic:.2f} | {t.raw:.2f} |" for t in trips),
         "", *trained_on(files, note),
     ]  # fmt: skip
     return "\n".join(lines)

@@ -25,17 +25,18 @@ from lolblur_synth import bayer, cameras, draw, images
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError
 from lolblur_synth.kernels import mosaic, sensor
+from lolblur_synth.models import cycleisp
 from lolblur_synth.recipe import NoiseConfig
 from lolblur_synth.stages import noise
 from lolblur_synth.training.photos import stills
 
-REDUCTION = 3.0  # at most; video frames are soft, and a photograph has no grain left
-STOPS = 6.0  # at most, darker than it is: the stage works on darkened frames
+REDUCTION = 4.0  # at most; video frames are soft, and a photograph has no grain left
+CANDIDATES = 3  # crops, of which the one with the most detail is taken: what is flat is soon learnt
+STOPS = 6.0  # at most, darker than it is: the stage works on darkened frames; most crops are less so
 RELIEF = 3.0  # stops, brighter or darker than that, from one end of a crop to the other
 TINT = 0.6  # stops, of each channel: a few photographs do not show every colour
 ISO = (100.0, 6400.0)
 DAYLIGHT = 0.25  # of the noise is drawn under daylight, the rest under the lamps of the stage
-WHITE = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -109,16 +110,25 @@ def _planes(file: Path) -> np.ndarray:
 def batch(photos: list[Photo], seed: int, step: int, count: int, size: int) -> Batch:
     """A function of seed and step, so that a run can resume."""
     rng = draw.rng(seed, "train-noise", f"step-{step}", "noise")
-    colours = camera_colours()
-    crops = [_crop(photos[rng.integers(len(photos))], size, colours, rng) for _ in range(count)]
+    colours = cycleisp.camera_colours(cameras.PAPER_CAMERA)
+    files = by_file(photos)
+    crops = [_crop(_one_of(_one_of(files, rng), rng), size, colours, rng) for _ in range(count)]
     display, raw = (torch.stack(parts) for parts in zip(*crops, strict=True))
     noise = torch.cat([_noise(planes[None], rng) for planes in raw])
-    noisy = fr.light_to_srgb(fr.srgb_to_light(display) + mosaic.develop(noise, colours, WHITE))
+    noisy = fr.light_to_srgb(fr.srgb_to_light(display) + mosaic.develop(noise, colours, cycleisp.WHITE))
     return Batch(display, raw, noise, noisy)
 
 
-def camera_colours() -> np.ndarray:
-    return mosaic.rgb_to_camera(cameras.load(cameras.PAPER_CAMERA).xyz_to_camera)
+def by_file(photos: list[Photo]) -> list[list[Photo]]:
+    """Photos of the same file together: a video has many frames and is one scene, so each file has an equal part."""
+    files: dict[str, list[Photo]] = {}
+    for photo in photos:
+        files.setdefault(photo.sha256, []).append(photo)
+    return list(files.values())
+
+
+def _one_of(choices: list, rng: np.random.Generator):
+    return choices[rng.integers(len(choices))]
 
 
 def _crop(photo: Photo, size: int, colours: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -129,15 +139,26 @@ def _crop(photo: Photo, size: int, colours: np.ndarray, rng: np.random.Generator
         display = torch.from_numpy(photo.display[top : top + size, left : left + size] / np.float32(65535))
         half = np.s_[:, top // 2 : (top + size) // 2, left // 2 : (left + size) // 2]
         return display.permute(2, 0, 1).contiguous(), torch.from_numpy(photo.raw[half])
-    side = min(round(size * rng.uniform(1, REDUCTION)), height, width)
-    top, left = (int(rng.integers(extent - side + 1)) for extent in (height, width))
-    crop = photo.display[top : top + side, left : left + side, :: rng.choice((-1, 1))] / np.float32(65535)
-    crop = cv2.resize(np.ascontiguousarray(crop), (size, size), interpolation=cv2.INTER_AREA)
+    crop = max((_reduced(photo.display, size, rng) for _ in range(CANDIDATES)), key=_detail)
     light = fr.srgb_to_light(torch.from_numpy(crop).permute(2, 0, 1))
     relief = cv2.resize(rng.uniform(-RELIEF, RELIEF, (3, 3)), (size, size), interpolation=cv2.INTER_LINEAR)
-    stops = relief - rng.uniform(0, STOPS) + rng.uniform(-TINT, TINT, 3)[:, None, None]
+    stops = relief - STOPS * rng.random() ** 2 + rng.uniform(-TINT, TINT, 3)[:, None, None]
     light = (light * torch.from_numpy(np.exp2(stops).astype(np.float32))).clamp_(0, 1)
-    return fr.light_to_srgb(light), mosaic.mosaic(light[None], colours, WHITE)[0].clamp_(0, 1)
+    return fr.light_to_srgb(light), mosaic.mosaic(light[None], colours, cycleisp.WHITE)[0].clamp_(0, 1)
+
+
+def _reduced(display: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """A crop of (H, W, 3) uint16, flipped or turned or not, reduced by up to REDUCTION -> (size, size, 3) float32."""
+    height, width = display.shape[:2]
+    side = min(round(size * rng.uniform(1, REDUCTION)), height, width)
+    top, left = (int(rng.integers(extent - side + 1)) for extent in (height, width))
+    crop = display[top : top + side, left : left + side][:: rng.choice((-1, 1)), :: rng.choice((-1, 1))]
+    crop = crop.swapaxes(0, 1) if rng.random() < 0.5 else crop
+    return cv2.resize(crop / np.float32(65535), (size, size), interpolation=cv2.INTER_AREA)
+
+
+def _detail(crop: np.ndarray) -> float:
+    return float(np.abs(np.diff(crop, axis=0)).mean() + np.abs(np.diff(crop, axis=1)).mean())
 
 
 def _noise(raw: Tensor, rng: np.random.Generator) -> Tensor:
