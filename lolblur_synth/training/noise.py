@@ -25,9 +25,10 @@ from lolblur_synth.training.run import Report, Run, warmed_cosine
 
 DARKEST = 1e-3  # raw; the logarithm goes no lower
 NOISE_WEIGHT = 0.1
+NOISY = 4  # every so many crops of a batch are developed with noise, too
 WARM_UP = 50  # steps
 HELD_OUT_FRAMES = 6  # of a video
-PHASES = (("raw", 0.05), ("display", 0.25), ("joint", 0.7))  # and their shares of the steps
+PHASES = (("raw", 0.05), ("display", 0.15), ("joint", 0.8))  # and their shares of the steps
 JOINT_RAW = 0.1  # weight of the raw when both ways are trained together: what the mosaic loses is worth a slight blur
 JOINT_RATE = 0.5  # of the learning rate
 PUBLISHED = ({}, {}, {})
@@ -56,10 +57,12 @@ def loss(phase: str, nets: nn.ModuleList, colours: np.ndarray, batch: raws.Batch
         raw = fr.srgb_to_light(predicted.clamp(0, 1))
     if phase != "raw":
         gate = networks.colour(batch.display)
-        developed = networks.develop(torch.cat((raw, raw + batch.noise)), torch.cat((gate, gate)))
-        clean, noisy = developed.chunk(2)
+        some = -(-len(raw) // NOISY)
+        with_noise = torch.cat((raw, raw[:some] + batch.noise[:some]))
+        clean, noisy = networks.develop(with_noise, torch.cat((gate, gate[:some]))).split((len(raw), some))
         terms["display"] = (clean - batch.display).abs().mean()
-        terms["noise"] = NOISE_WEIGHT * noise_loss(noisy - clean, batch.noisy - batch.display)
+        wanted = batch.noisy[:some] - batch.display[:some]
+        terms["noise"] = NOISE_WEIGHT * noise_loss(noisy - clean[:some], wanted)
     return sum(terms.values()), {name: float(term.detach()) for name, term in terms.items()}
 
 
