@@ -4,6 +4,8 @@ display  sRGB code values / 255, 0..1, what a PNG holds
 linear   gamma-2.2 light of Eq. 1 of the paper (g is "Gamma curve with gamma = 2.2"), 0..1, above 1 after clip_reverse
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from lolblur_synth.errors import InputError
 
 GAMMA = 2.2  # paper, Eq. 1
 LUMA = (0.2126729, 0.7151522, 0.0721750)  # Y row of linear sRGB -> XYZ, D65 (IEC 61966-2-1)
+PIECE = 1 << 19  # values
 
 
 def check(frames: Tensor, what: str = "frames") -> None:
@@ -49,12 +52,28 @@ def to_display(linear: Tensor) -> Tensor:
 
 def srgb_to_light(display: Tensor) -> Tensor:
     """The exact sRGB transfer function (IEC 61966-2-1), for colorimetry; the average uses gamma 2.2 instead."""
-    return torch.where(display <= 0.04045, display / 12.92, ((display.clamp_min(0) + 0.055) / 1.055).pow(2.4))
+    return _in_pieces(
+        display, lambda x: torch.where(x <= 0.04045, x / 12.92, ((x.clamp_min(0) + 0.055) / 1.055).pow(2.4))
+    )
 
 
 def light_to_srgb(light: Tensor) -> Tensor:
     """Inverse of `srgb_to_light`."""
-    return torch.where(light <= 0.0031308, light * 12.92, 1.055 * light.clamp_min(0.0031308).pow(1 / 2.4) - 0.055)
+    return _in_pieces(
+        light, lambda x: torch.where(x <= 0.0031308, x * 12.92, 1.055 * x.clamp_min(0.0031308).pow(1 / 2.4) - 0.055)
+    )
+
+
+def _in_pieces(values: Tensor, curve: Callable[[Tensor], Tensor]) -> Tensor:
+    """A curve of each value, part by part: where memory is given back as soon as it is free, as in a worker, temporary
+    frames cost three times the arithmetic."""
+    whole = values.numel() <= PIECE or not values.is_contiguous() or values.device.type != "cpu"
+    if whole or (values.requires_grad and torch.is_grad_enabled()):
+        return curve(values)
+    out = torch.empty_like(values)
+    for source, target in zip(values.view(-1).split(PIECE), out.view(-1).split(PIECE), strict=True):
+        target.copy_(curve(source))
+    return out
 
 
 def luminance(display: Tensor) -> Tensor:

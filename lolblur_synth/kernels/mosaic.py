@@ -5,6 +5,8 @@ A mosaic is kept packed, (T, 4, H/2, W/2): the planes R, Gr, Gb, B of RGGB, so t
 sampled; backward, white balance, the demosaicing of Malvar, He and Cutler (ICASSP 2004) and the colour matrix at once.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,6 +17,7 @@ SRGB_TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
 )
 PLANE_COLOUR = (0, 1, 1, 2)  # of R, Gr, Gb, B
+BAND = 40  # rows of planes at a time: temporary frames are dear (frames.py)
 
 # Malvar, He, Cutler 2004, Figure 2
 _GREEN = np.array([[0, 0, -1, 0, 0], [0, 0, 2, 0, 0], [-1, 2, 4, 2, -1], [0, 0, 2, 0, 0], [0, 0, -1, 0, 0]]) / 8
@@ -48,11 +51,23 @@ def mosaic(light: Tensor, to_camera: np.ndarray, gains: tuple[float, float, floa
     weight = np.zeros((4, 3, 2, 2))
     for plane, colour in enumerate(PLANE_COLOUR):
         weight[plane, :, plane // 2, plane % 2] = to_camera[colour] / gains[colour]
-    return F.conv2d(light, _like(weight, light), stride=2)
+    weight = _like(weight, light)
+    return torch.cat([F.conv2d(band, weight, stride=2) for band in light.split(2 * BAND, dim=2)], dim=2)
 
 
 def develop(planes: Tensor, to_camera: np.ndarray, gains: tuple[float, float, float]) -> Tensor:
     """(T, 4, H/2, W/2) raw -> (T, 3, H, W) linear sRGB, not clipped: white balance, Malvar, colour matrix."""
+    return torch.cat(list(_developed_bands(planes, to_camera, gains)), dim=2)
+
+
+def add_developed(light: Tensor, planes: Tensor, to_camera: np.ndarray, gains: tuple[float, float, float]) -> None:
+    """light += develop(planes, ...), without the row and column that an odd frame lacks."""
+    bands = light.split(2 * BAND, dim=2)
+    for into, band in zip(bands, _developed_bands(planes, to_camera, gains), strict=True):
+        into += band[..., : into.shape[-2], : into.shape[-1]]
+
+
+def _developed_bands(planes: Tensor, to_camera: np.ndarray, gains: tuple[float, float, float]) -> Iterator[Tensor]:
     weight = np.zeros((3, 4, 4, 3, 3))  # camera colour, site, plane, block row, block column
     for site in range(4):
         for colour in range(3):
@@ -61,7 +76,9 @@ def develop(planes: Tensor, to_camera: np.ndarray, gains: tuple[float, float, fl
                 plane = 2 * (y % 2) + x % 2
                 weight[colour, site, plane, y // 2 + 1, x // 2 + 1] += value * gains[PLANE_COLOUR[plane]]
     weight = np.einsum("oc,cspyx->ospyx", np.linalg.inv(to_camera), weight).reshape(12, 4, 3, 3)
-    return F.pixel_shuffle(F.conv2d(F.pad(planes, (1, 1, 1, 1), mode="replicate"), _like(weight, planes)), 2)
+    weight, padded = _like(weight, planes), F.pad(planes, (1, 1, 1, 1), mode="replicate")
+    for top in range(0, planes.shape[-2], BAND):
+        yield F.pixel_shuffle(F.conv2d(padded[..., top : top + BAND + 2, :], weight), 2)
 
 
 def balance(gains: tuple[float, float, float], like: Tensor) -> Tensor:

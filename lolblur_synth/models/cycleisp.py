@@ -202,8 +202,7 @@ def load(folder: str) -> Networks:
     """The three networks of `files`, ready to run.
 
     A .safetensors whose header says {"size": {features, groups, blocks}} has that size, any other file the published
-    one; {"raw": OUR_RAW, "corrects": CAMERA} say the rest. WeightsError: a file is missing, malformed, or of another
-    network.
+    one; {"raw": OUR_RAW, "corrects": CAMERA} say the rest. WeightsError: a file is missing, malformed, or of another.
     """
     networks, kinds = [], []
     for network, file in zip((Rgb2Raw, ColorBranch, Raw2Rgb), files(folder), strict=True):
@@ -216,14 +215,14 @@ def load(folder: str) -> Networks:
         weights.load(module, file)
         networks.append(module.eval().requires_grad_(False).to(memory_format=torch.channels_last))
         kinds.append((about.get("raw") == OUR_RAW, about.get("corrects")))
-    if len(set(kinds)) > 1:
-        raise WeightsError(f"{folder}: its three files are of different trainings", "use those of one training")
     ours, camera = kinds[0]
+    if any(kind != kinds[0] for kind in kinds) or camera not in (None, *cameras.names()):
+        raise WeightsError(f"{folder}: its files do not belong together, or correct {camera!r:.40}", "train them again")
     return Networks(*networks, ours, camera_colours(camera) if camera else None)
 
 
 def camera_colours(camera: str) -> np.ndarray:
-    """(3, 3): linear sRGB to the colours of a camera. RecipeError: there is no such camera."""
+    """(3, 3): linear sRGB to a camera's colours. RecipeError: no such camera."""
     return mosaic.rgb_to_camera(cameras.load(camera).xyz_to_camera)
 
 

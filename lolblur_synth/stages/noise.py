@@ -96,8 +96,8 @@ def apply(frames: Tensor, config: NoiseConfig, draw: Draw) -> Tensor:
         return torch.cat([_through_networks(*one) for one in _one_by_one(frames, config, draw)])
     light = fr.srgb_to_light(frames)
     _, noise = _raw(frames, light, config, draw)
-    light += mosaic.develop(noise, _colours(config), draw.gains)[..., : frames.shape[-2], : frames.shape[-1]]
-    return torch.where(frames >= 1, frames, fr.light_to_srgb(light).clamp_(0, 1))
+    mosaic.add_developed(light, noise, _colours(config), draw.gains)
+    return fr.light_to_srgb(light).clamp_(0, 1).masked_fill_(frames >= 1, 1)
 
 
 def raw_pair(frames: Tensor, config: NoiseConfig, draw: Draw) -> tuple[Tensor, Tensor]:

@@ -28,13 +28,15 @@ COMPARED = ("sigma_red", "sigma_green", "sigma_blue", "blue_to_green", "luma_lag
 
 @dataclasses.dataclass(frozen=True)
 class RoundTrip:
-    """Of one picture, PSNR in dB: RAW2RGB(RGB2RAW(x)) against x, the analytic camera in their place, and RGB2RAW's raw
-    against the analytic one."""
+    """Of one picture, PSNR in dB: RAW2RGB(RGB2RAW(x)) against x, the analytic camera in their place, both also of the
+    darkened picture, and RGB2RAW's raw against the analytic one."""
 
     name: str
     size: tuple[int, int]  # px, width and height
     back: float
     analytic: float
+    dark: float
+    dark_analytic: float
     raw: float
 
 
@@ -43,7 +45,8 @@ def figures(folder: Path, photos: list[Photo]) -> tuple[dict[str, float], list[R
 
     Photographs are measured as they are and reduced by two, as a sensor larger than the frame would give them; frames
     of videos, reduced already, as they are.
-    photographs, photographs_halved, frames: mean PSNR of the round trips, dB; dark: of all, darkened;
+    photographs, photographs_halved, frames: mean PSNR of the round trips, dB; ..._dark: darkened, as the stage gets
+    them;
     shift: largest mean of noisy minus clean, code values, of a channel outside clipped pixels;
     COMPARED: the noise of darkened pictures, as deviation from the analytic model, the worst of the ISOS.
     """
@@ -56,9 +59,12 @@ def figures(folder: Path, photos: list[Photo]) -> tuple[dict[str, float], list[R
         kinds["frames" if frame else "photographs"].append(round_trip(photo.name, view(photo), networks))
         if not frame and min(photo.display.shape[:2]) >= 2 * SMALLEST:
             kinds["photographs_halved"].append(round_trip(f"{photo.name}, halved", view(photo, 2), networks))
-    found = {name: np.mean([trip.back for trip in trips]) for name, trips in kinds.items() if trips}
+    found = {}
+    for name, trips in kinds.items():
+        if trips:
+            found[name] = np.mean([trip.back for trip in trips])
+            found[f"{name}_dark"] = np.mean([trip.dark for trip in trips])
     dark = [darkened(middle(view(photo))) for photo in photos]
-    found["dark"] = np.mean([round_trip("", frame, networks).back for frame in dark])
     worst = dict.fromkeys(("shift", *COMPARED), 0.0)
     for iso in ISOS:
         for name, deviation in noise_deviation(dark, folder, iso).items():
@@ -95,16 +101,22 @@ def darkened(frame: Tensor) -> Tensor:
     return fr.light_to_srgb((light * 2**low).clamp(0, 1))
 
 
-@torch.inference_mode()
 def round_trip(name: str, frame: Tensor, networks: cycleisp.Networks) -> RoundTrip:
     """Of (1, 3, H, W) display, beside the camera that training undid."""
+    bright, dark = _there_and_back(frame, networks), _there_and_back(darkened(frame), networks)
+    return RoundTrip(name, tuple(frame.shape[:1:-1]), *bright[:2], *dark[:2], bright[2])
+
+
+@torch.inference_mode()
+def _there_and_back(frame: Tensor, networks: cycleisp.Networks) -> tuple[float, float, float]:
+    """PSNR in dB of the networks' round trip, of the analytic one, and of the networks' companded raw."""
     colours = cycleisp.camera_colours(cameras.PAPER_CAMERA)
     truth = mosaic.mosaic(fr.srgb_to_light(frame), colours, cycleisp.WHITE).clamp(0, 1)
     analytic = fr.light_to_srgb(mosaic.develop(truth, colours, cycleisp.WHITE)).clamp(0, 1)
     raw = networks.raw(frame)
     back = networks.develop(raw, networks.colour(frame)).clamp(0, 1)
     of_raw = _psnr(fr.light_to_srgb(raw), fr.light_to_srgb(truth))
-    return RoundTrip(name, tuple(frame.shape[:1:-1]), _psnr(back, frame), _psnr(analytic, frame), of_raw)
+    return _psnr(back, frame), _psnr(analytic, frame), of_raw
 
 
 def _psnr(one: Tensor, other: Tensor) -> float:
@@ -147,10 +159,12 @@ def card(photos: list, unseen: list, recipe: dict, result: dict, trips: list[Rou
         "PSNR of the round trip in dB, shift in code values, the rest as deviation from the analytic model, the worst "
         f"of ISO {', '.join(f'{iso:g}' for iso in ISOS)}.", "",
         "| figure | |", "|---|---|", *(f"| {name} | {value} |" for name, value in result["figures"].items()), "",
-        "Each picture, PSNR in dB: there and back by the networks; by the analytic camera with Malvar's demosaicing;",
-        "and the companded raw of RGB2RAW against the analytic one.", "",
-        "| picture | px | round trip | analytic | raw |", "|---|---|---|---|---|",
-        *(f"| {t.name} | {t.size[0]}x{t.size[1]} | {t.back:.2f} | {t.analytic:.2f} | {t.raw:.2f} |" for t in trips),
+        "Each picture, PSNR in dB: there and back by the networks / by the analytic camera with Malvar's demosaicing;",
+        f"the same darkened to a mean of {LEVEL:g}, as the stage gets frames; the companded raw of RGB2RAW against the",
+        "analytic one.", "",
+        "| picture | px | round trip | darkened | raw |", "|---|---|---|---|---|",
+        *(f"| {t.name} | {t.size[0]}x{t.size[1]} | {t.back:.2f} / {t.analytic:.2f} | {t.dark:.2f} / "
+          f"{t.dark_analytic:.2f} | {t.raw:.2f} |" for t in trips),
         "", *trained_on(files, note),
     ]  # fmt: skip
     return "\n".join(lines)
