@@ -304,6 +304,15 @@ class NoiseConfig:
         "the lamp that the camera balances, which sets the noise of each colour; night: one is drawn a segment",
         choices=("night", "daylight", "tungsten", "2500K", "3200K", "warm-fluorescent", "cool-fluorescent"),
     )
+    demosaic: str = option(
+        "malvar",
+        "raw-pg, raw-eld, profile: how the noise is developed; bilinear is blotchier",
+        choices=("malvar", "bilinear"),
+        source="the published frames have the grain of a gradient-corrected filter",
+    )
+    keep_saturated: str = option(
+        "yes", "saturated pixels stay as they are, without noise", choices=("yes", "no"), source="RSBlur, ECCV 2022"
+    )
     sigma: tuple[float, float] = option(
         (0.0, 8.0),
         "gaussian: standard deviation",

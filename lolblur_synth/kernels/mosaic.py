@@ -36,6 +36,18 @@ MALVAR = (
     (_DIAGONAL, _GREEN, _ITSELF),
 )
 
+_PLUS = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]]) / 4
+_CORNERS = np.array([[1, 0, 1], [0, 0, 0], [1, 0, 1]]) / 4
+_ACROSS = np.array([[0, 0, 0], [1, 0, 1], [0, 0, 0]]) / 2
+_PLUS, _CORNERS, _BESIDE, _ABOVE = (np.pad(kernel, 1) for kernel in (_PLUS, _CORNERS, _ACROSS, _ACROSS.T))
+BILINEAR = (
+    (_ITSELF, _PLUS, _CORNERS),
+    (_BESIDE, _ITSELF, _ABOVE),
+    (_ABOVE, _ITSELF, _BESIDE),
+    (_CORNERS, _PLUS, _ITSELF),
+)
+FILTERS = {"malvar": MALVAR, "bilinear": BILINEAR}
+
 
 def rgb_to_camera(xyz_to_camera: np.ndarray) -> np.ndarray:
     """(3, 3): linear sRGB to balanced camera colours, rows summing to 1 so that white stays white."""
@@ -60,18 +72,20 @@ def develop(planes: Tensor, to_camera: np.ndarray, gains: tuple[float, float, fl
     return torch.cat(list(_developed_bands(planes, to_camera, gains)), dim=2)
 
 
-def add_developed(light: Tensor, planes: Tensor, to_camera: np.ndarray, gains: tuple[float, float, float]) -> None:
-    """light += develop(planes, ...), without the row and column that an odd frame lacks."""
+def add_developed(
+    light: Tensor, planes: Tensor, to_camera: np.ndarray, gains: tuple[float, float, float], filters: str = "malvar"
+) -> None:
+    """light += develop(planes, ...), without the row and column that an odd frame lacks; filters: of FILTERS."""
     bands = light.split(2 * BAND, dim=2)
-    for into, band in zip(bands, _developed_bands(planes, to_camera, gains), strict=True):
+    for into, band in zip(bands, _developed_bands(planes, to_camera, gains, filters), strict=True):
         into += band[..., : into.shape[-2], : into.shape[-1]]
 
 
-def _developed_bands(planes: Tensor, to_camera: np.ndarray, gains: tuple[float, float, float]) -> Iterator[Tensor]:
+def _developed_bands(planes: Tensor, to_camera: np.ndarray, gains: tuple, filters: str = "malvar") -> Iterator[Tensor]:
     weight = np.zeros((3, 4, 4, 3, 3))  # camera colour, site, plane, block row, block column
     for site in range(4):
         for colour in range(3):
-            for (row, column), value in np.ndenumerate(MALVAR[site][colour]):
+            for (row, column), value in np.ndenumerate(FILTERS[filters][site][colour]):
                 y, x = site // 2 + row - 2, site % 2 + column - 2
                 plane = 2 * (y % 2) + x % 2
                 weight[colour, site, plane, y // 2 + 1, x // 2 + 1] += value * gains[PLANE_COLOUR[plane]]

@@ -246,8 +246,5 @@ def _gaussian() -> Tensor:
 def _check(frames: Tensor, channels: int) -> None:
     even = channels == 4 or not any(side % 2 for side in frames.shape[-2:])
     if frames.ndim != 4 or frames.shape[1] != channels or not even:
-        raise InputError(
-            f"cycleisp: expected (N, {channels}, H, W) of even size, got {tuple(frames.shape)}",
-            "crop the frames to an even size",
-            "shape",
-        )
+        wrong = f"cycleisp: expected (N, {channels}, H, W) of even size, got {tuple(frames.shape)}"
+        raise InputError(wrong, "crop the frames to an even size", "shape")

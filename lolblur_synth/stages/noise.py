@@ -11,8 +11,8 @@ difference of developing raw + n and raw is developing n alone:
     noisy = srgb(light + develop(n))          light = srgb^-1(clean),  n = noise(mosaic(light))
 
 so that no colour shifts and no detail is demosaiced away. Nothing is clipped on the way, as behind the black pedestal
-of a real sensor; the result is clipped once. A saturated pixel has no noise (RSBlur, ECCV 2022). Under the lamps of a
-night the white balance amplifies blue three times: that is where the blue grain of night photographs comes from.
+of a real sensor; the result is clipped once. A saturated pixel has no noise (RSBlur, ECCV 2022), unless asked for. The
+white balance for the lamps of a night amplifies blue three times: hence the blue grain of night photographs.
 
 cycleisp puts the three networks of CycleISP in the place of the analytic camera: the same noise on the raw that they
 predict, and the difference of developing it with and without. Their raw is white-balanced, so the lamp is one factor a
@@ -32,6 +32,7 @@ from torch.nn import functional as F
 
 from lolblur_synth import cameras
 from lolblur_synth import frames as fr
+from lolblur_synth.cameras import levels
 from lolblur_synth.draw import field, seed_of
 from lolblur_synth.errors import RecipeError, UsageError
 from lolblur_synth.kernels import mosaic, sensor
@@ -74,9 +75,11 @@ def draw(config: NoiseConfig, rng: np.random.Generator) -> Draw:
         return Draw(True, seed, scale=float(rng.uniform(*config.scale)), gray=gray)
     used = camera(config)
     iso = float(np.exp(rng.uniform(*np.log(config.iso))).clip(*config.iso))
-    level = _physical_level if config.model == "raw-eld" else _poisson_gaussian_level
-    drawn = Draw(True, seed, iso, **level(used, iso, config, rng))
-    lamp = _lamp(used, config, rng)
+    if config.model == "raw-eld":
+        drawn = Draw(True, seed, iso, **levels.physical(used, config.iso, iso, rng))
+    else:
+        drawn = Draw(True, seed, iso, **levels.poisson_gaussian(used, config.iso, iso))
+    lamp = str(rng.choice(levels.lamps(used, NIGHT if config.white_balance == "night" else (config.white_balance,))))
     return dataclasses.replace(drawn, lamp=lamp, gains=used.white_balance[lamp])
 
 
@@ -96,8 +99,8 @@ def apply(frames: Tensor, config: NoiseConfig, draw: Draw) -> Tensor:
         return torch.cat([_through_networks(*one) for one in _one_by_one(frames, config, draw)])
     light = fr.srgb_to_light(frames)
     _, noise = _raw(frames, light, config, draw)
-    mosaic.add_developed(light, noise, _colours(config), draw.gains)
-    return fr.light_to_srgb(light).clamp_(0, 1).masked_fill_(frames >= 1, 1)
+    mosaic.add_developed(light, noise, _colours(config), draw.gains, config.demosaic)
+    return _finished(fr.light_to_srgb(light), frames, config)
 
 
 def raw_pair(frames: Tensor, config: NoiseConfig, draw: Draw) -> tuple[Tensor, Tensor]:
@@ -133,7 +136,7 @@ def _raw(frames: Tensor, light: Tensor, config: NoiseConfig, draw: Draw) -> tupl
         )
     else:
         noise = sensor.poisson_gaussian(planes, draw.shot, draw.read, rng)
-    return planes, _none_where_saturated(noise, frames)
+    return planes, _none_where_saturated(noise, frames, config)
 
 
 def _one_by_one(frames: Tensor, config: NoiseConfig, draw: Draw) -> Iterator[tuple[Tensor, NoiseConfig, Draw]]:
@@ -151,7 +154,7 @@ def _through_networks(frame: Tensor, config: NoiseConfig, draw: Draw) -> Tensor:
     gate = networks.colour(_even(frame))
     clean, noisy = networks.develop(torch.cat((planes, planes + noise)), gate).split(1)
     residual = (noisy - clean)[..., : frame.shape[-2], : frame.shape[-1]]
-    return torch.where(frame >= 1, frame, (frame + residual).clamp(0, 1))
+    return _finished(residual.add_(frame), frame, config)
 
 
 @torch.inference_mode()
@@ -160,7 +163,7 @@ def _network_raw(frame: Tensor, config: NoiseConfig, draw: Draw) -> tuple[Tensor
     networks = _networks(frame, config)
     planes = networks.raw(_even(frame)) / _balance(networks, draw, frame)
     noise = sensor.poisson_gaussian(planes, draw.shot, draw.read, field(draw.seed))
-    return planes, _none_where_saturated(noise, frame)
+    return planes, _none_where_saturated(noise, frame, config)
 
 
 def _networks(frame: Tensor, config: NoiseConfig) -> cycleisp.Networks:
@@ -174,10 +177,16 @@ def _balance(networks: cycleisp.Networks, draw: Draw, like: Tensor) -> Tensor:
     return mosaic.balance(draw.gains if networks.ours else (1.0, 1.0, 1.0), like)
 
 
-def _none_where_saturated(noise: Tensor, frames: Tensor) -> Tensor:
+def _finished(noisy: Tensor, frames: Tensor, config: NoiseConfig) -> Tensor:
+    """Clipped, in place; white where `frames` are."""
+    noisy.clamp_(0, 1)
+    return noisy.masked_fill_(frames >= 1, 1) if config.keep_saturated == "yes" else noisy
+
+
+def _none_where_saturated(noise: Tensor, frames: Tensor, config: NoiseConfig) -> Tensor:
     """The noise of packed planes (T, 4, H/2, W/2), 0 at sites saturated in some channel of the display frame."""
     saturated = frames.amax(1, keepdim=True) >= 1
-    if not saturated.any():
+    if config.keep_saturated == "no" or not saturated.any():
         return noise
     return noise.masked_fill_(F.pixel_unshuffle(_even(saturated.float()), 2) > 0, 0)
 
@@ -191,51 +200,6 @@ def _on_display(frames: Tensor, config: NoiseConfig, draw: Draw) -> Tensor:
     else:
         noise = (sensor.poisson(values * 255, normal) / 255 - values) * draw.scale
     return (frames + noise).clamp_(0, 1)
-
-
-def _poisson_gaussian_level(camera: cameras.Camera, iso: float, config: NoiseConfig, rng: np.random.Generator) -> dict:
-    """shot and read at an ISO, interpolated in logarithms between the rows of the camera's table."""
-    rows = camera.poisson_gaussian
-    if not rows:
-        raise RecipeError(f"noise.camera: {camera.name} has no poisson_gaussian table", "use noise.model=raw-eld")
-    _check_iso(camera, config, rows[0][0], rows[-1][0])
-    table = np.log([[row[0], *row[1], *np.maximum(row[2], 1e-20)] for row in rows])
-    a_b = [float(np.exp(np.interp(np.log(iso), table[:, 0], column))) for column in table.T[1:]]
-    return {"shot": tuple(a_b[:3]), "read": tuple(a_b[3:])}
-
-
-def _physical_level(camera: cameras.Camera, iso: float, config: NoiseConfig, rng: np.random.Generator) -> dict:
-    """Read and row noise at an ISO: ln sigma = slope ln K + bias +- sd, drawn once a clip."""
-    lines = camera.physical.get("lines")
-    if not lines:
-        raise RecipeError(f"noise.camera: {camera.name} has no physical model", "use noise.model=raw-pg")
-    _check_iso(camera, config, lines[0]["iso"][0], lines[-1]["iso"][1])
-    line = next(line for line in lines if iso <= line["iso"][1])
-    electron = camera.physical["electron"] * iso
-    read, row = (
-        float(np.exp(slope * np.log(electron) + bias + deviation * rng.standard_normal()))
-        for slope, bias, deviation in (line["read"], line["row"])
-    )
-    return {"electron": electron, "read_noise": read, "row_noise": row, "tail": float(rng.choice(line["tail"]))}
-
-
-def _lamp(camera: cameras.Camera, config: NoiseConfig, rng: np.random.Generator) -> str:
-    wanted = NIGHT if config.white_balance == "night" else (config.white_balance,)
-    lamps = [lamp for lamp in wanted if lamp in camera.white_balance]
-    if not lamps:
-        raise RecipeError(
-            f"noise.white_balance: {camera.name} has no {config.white_balance} lamp",
-            f"it has {', '.join(camera.white_balance)}",
-        )
-    return str(rng.choice(lamps))
-
-
-def _check_iso(camera: cameras.Camera, config: NoiseConfig, low: float, high: float) -> None:
-    if config.iso[0] < low or config.iso[1] > high:
-        raise RecipeError(
-            f"noise.iso: {config.iso[0]:g}:{config.iso[1]:g} is outside the table of {camera.name}",
-            f"stay within {low:g}:{high:g}",
-        )
 
 
 def camera(config: NoiseConfig) -> cameras.Camera:

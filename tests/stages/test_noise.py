@@ -136,6 +136,41 @@ def test_saturated_pixels_have_no_noise():
     assert (noise.apply(lamp, config_of(), draw_of(config_of()))[:, 0] == 1).all()
 
 
+@pytest.mark.parametrize("model", RAW)
+def test_saturated_pixels_are_noisy_where_asked_for(model):
+    frames, config = flat(200, 64, 80), config_of(model, iso=(3200, 3200), keep_saturated="no")
+    frames[..., 16:48, 16:48] = 1.0
+    out = noise.apply(frames, config, draw_of(config))
+    assert 0.2 < (out[..., 20:44, 20:44] < 1).float().mean() < 0.8  # half of it, where white is the limit
+    clean, noisy = noise.raw_pair(frames, config, draw_of(config))
+    assert (clean != noisy)[..., 20:44, 20:44].float().mean() > 0.5
+
+
+def test_bilinear_demosaicing_is_bilinear_and_leaves_the_published_bands():
+    raw = torch.rand(12, 14)
+    planes = torch.nn.functional.pixel_unshuffle(raw[None, None], 2)
+    rgb = torch.zeros(1, 3, 12, 14)
+    mosaic.add_developed(rgb, planes, np.eye(3), (1.0, 1.0, 1.0), "bilinear")
+    at = lambda *sites: np.mean([raw[4 + y, 6 + x].item() for y, x in sites])  # noqa: E731 (around a red site)
+    assert rgb[0, 0, 4, 6] == raw[4, 6]
+    assert rgb[0, 1, 4, 6].item() == pytest.approx(at((0, 1), (1, 0), (0, -1), (-1, 0)), abs=1e-6)
+    assert rgb[0, 2, 4, 6].item() == pytest.approx(at((1, 1), (1, -1), (-1, 1), (-1, -1)), abs=1e-6)
+    assert rgb[0, 0, 4, 7].item() == pytest.approx(at((0, 0), (0, 2)), abs=1e-6)  # a green site of a red row
+    assert rgb[0, 2, 4, 7].item() == pytest.approx(at((1, 1), (-1, 1)), abs=1e-6)
+    config = config_of(demosaic="bilinear")
+    out = noise.apply(flat(30, 640, 800), config, draw_of(config))
+    assert "luma_lag1" in realism.misses(realism.fingerprint(fr.to_uint8(out[0])))
+
+
+def test_bands_of_rows_change_nothing(monkeypatch):
+    """Frames are developed and companded in parts, for speed."""
+    frames, config = torch.rand(2, 3, 311, 300) * 0.4, config_of()
+    parts = noise.apply(frames, config, draw_of(config))
+    monkeypatch.setattr(mosaic, "BAND", 10**6)
+    monkeypatch.setattr(fr, "PIECE", 10**9)
+    torch.testing.assert_close(parts, noise.apply(frames, config, draw_of(config)), atol=2e-6, rtol=0)
+
+
 @pytest.mark.parametrize("size", [(64, 80), (65, 81), (64, 81), (1, 1), (3, 2)])
 @pytest.mark.parametrize("model", [*RAW, "gaussian", "poisson"])
 def test_any_size_stays_in_range(model, size):
