@@ -34,6 +34,7 @@ BLUR_SIGMA, BLUR_SIZE = 12, 21  # px; the colour branch sees no detail
 FILES = ("rgb2raw_joint", "ccm_joint", "raw2rgb_joint")  # as the authors name them
 OUR_RAW = "white-balanced, sRGB-companded"  # as the header of a file says; the authors' is that of the sensor
 WHITE = (1.0, 1.0, 1.0)  # gains of a raw that is white-balanced
+FLAT = 16  # px; a correction has no mean over so much, so that no colour shifts, not even one never trained on
 # Rgb2Raw works at full size and only corrects; Raw2Rgb, on half of each side, has the demosaicing to learn
 LITE = tuple(
     {"features": features, "groups": groups, "blocks": blocks}
@@ -167,7 +168,8 @@ class Networks(NamedTuple):
         planes = self.rgb2raw(display)
         if self.colours is None:
             return planes
-        return planes + fr.light_to_srgb(mosaic.mosaic(fr.srgb_to_light(display), self.colours, WHITE))
+        sampled = mosaic.mosaic(fr.srgb_to_light(display), self.colours, WHITE)
+        return _detail(planes, FLAT // 2) + fr.light_to_srgb(sampled)
 
     def raw(self, display: Tensor) -> Tensor:
         """(N, 3, H, W) display -> (N, 4, H/2, W/2) linear raw, 0..1; white-balanced if `ours`."""
@@ -179,7 +181,7 @@ class Networks(NamedTuple):
         display = self.raw2rgb(fr.light_to_srgb(raw) if self.ours else raw, gate)
         if self.colours is None:
             return display
-        return display + fr.light_to_srgb(mosaic.develop(raw, self.colours, WHITE))
+        return _detail(display, FLAT) + fr.light_to_srgb(mosaic.develop(raw, self.colours, WHITE))
 
 
 def files(folder: str) -> tuple[Path, Path, Path]:
@@ -224,6 +226,12 @@ def load(folder: str) -> Networks:
 def camera_colours(camera: str) -> np.ndarray:
     """(3, 3): linear sRGB to a camera's colours. RecipeError: no such camera."""
     return mosaic.rgb_to_camera(cameras.load(camera).xyz_to_camera)
+
+
+def _detail(correction: Tensor, size: int) -> Tensor:
+    """Without its local mean: cells of size x size px, joined smoothly."""
+    mean = F.avg_pool2d(correction, size, ceil_mode=True, count_include_pad=False)
+    return correction - F.interpolate(mean, size=correction.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def _conv(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:

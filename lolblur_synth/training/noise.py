@@ -28,9 +28,8 @@ NOISE_WEIGHT = 0.1
 NOISY = 4  # every so many crops of a batch are developed with noise, too
 WARM_UP = 50  # steps
 HELD_OUT_FRAMES = 6  # of a video
-PHASES = (("raw", 0.05), ("display", 0.15), ("joint", 0.8))  # and their shares of the steps
+PHASES = (("raw", 0.02), ("display", 0.08), ("joint", 0.9))  # and their shares of the steps
 JOINT_RAW = 0.1  # weight of the raw when both ways are trained together: what the mosaic loses is worth a slight blur
-JOINT_RATE = 0.5  # of the learning rate
 PUBLISHED = ({}, {}, {})
 
 
@@ -167,6 +166,5 @@ class _State(Run):
     def advance(self, batch: raws.Batch) -> dict[str, float]:
         """One optimiser step, of the phase that it falls into. Raises Diverged."""
         phase, done, first = phase_of(self.step, self.recipe["steps"])
-        peak = self.recipe["rate"] * (JOINT_RATE if phase == "joint" else 1.0)
-        rate = warmed_cosine(peak, self.step - first, WARM_UP, done)
+        rate = warmed_cosine(self.recipe["rate"], self.step - first, WARM_UP, done)
         return self.descend(rate, loss, phase, self.net, self.colours, batch.to(self.device))

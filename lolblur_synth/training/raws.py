@@ -34,7 +34,8 @@ REDUCTION = 4.0  # at most; video frames are soft, and a photograph has no grain
 CANDIDATES = 3  # crops, of which the one with the most detail is taken: what is flat is soon learnt
 STOPS = 6.0  # at most, darker than it is: the stage works on darkened frames; most crops are less so
 RELIEF = 3.0  # stops, brighter or darker than that, from one end of a crop to the other
-TINT = 0.6  # stops, of each channel: a few photographs do not show every colour
+TINT = 1.0  # stops, of each channel; channels also change places, and colours pale or deepen up to
+SATURATION = 2.0  # times: a few photographs do not show every colour
 ISO = (100.0, 6400.0)
 DAYLIGHT = 0.25  # of the noise is drawn under daylight, the rest under the lamps of the stage
 
@@ -140,7 +141,8 @@ def _crop(photo: Photo, size: int, colours: np.ndarray, rng: np.random.Generator
         half = np.s_[:, top // 2 : (top + size) // 2, left // 2 : (left + size) // 2]
         return display.permute(2, 0, 1).contiguous(), torch.from_numpy(photo.raw[half])
     crop = max((_reduced(photo.display, size, rng) for _ in range(CANDIDATES)), key=_detail)
-    light = fr.srgb_to_light(torch.from_numpy(crop).permute(2, 0, 1))
+    light = fr.srgb_to_light(torch.from_numpy(crop[..., rng.permutation(3)]).permute(2, 0, 1))
+    light = torch.lerp(light.mean(0, keepdim=True), light, float(rng.uniform(0, SATURATION)))
     relief = cv2.resize(rng.uniform(-RELIEF, RELIEF, (3, 3)), (size, size), interpolation=cv2.INTER_LINEAR)
     stops = relief - STOPS * rng.random() ** 2 + rng.uniform(-TINT, TINT, 3)[:, None, None]
     light = (light * torch.from_numpy(np.exp2(stops).astype(np.float32))).clamp_(0, 1)
