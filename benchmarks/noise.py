@@ -57,13 +57,13 @@ def line(name: str, config: NoiseConfig, clean: torch.Tensor) -> str:
 
 
 def cost(work) -> float:
-    """CPU milliseconds, best of 5."""
-    best = float("inf")
-    for _ in range(5):
+    """CPU milliseconds, median of 7 after one that is not counted."""
+    taken = []
+    for _ in range(8):
         start = time.process_time()
         work()
-        best = min(best, time.process_time() - start)
-    return 1000 * best
+        taken.append(time.process_time() - start)
+    return 1000 * float(np.median(taken[1:]))
 
 
 def sheet(frame: torch.Tensor, path: str) -> None:

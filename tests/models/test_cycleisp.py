@@ -222,6 +222,14 @@ def test_missing_or_wrong_weights_are_one_clear_line(tiny):
     weights.save(cycleisp.Rgb2Raw(**TINY), tiny / "ccm_joint.safetensors", {"size": TINY})
     with pytest.raises(WeightsError, match="ColorBranch"):
         noise.apply(frames, config_of(tiny), drawn)
+    for other in ({"raw": cycleisp.OUR_RAW}, {"corrects": "sony-rx10m4"}):
+        weights.save(cycleisp.ColorBranch(**TINY), tiny / "ccm_joint.safetensors", {"size": TINY, **other})
+        with pytest.raises(WeightsError, match="belong together"):
+            noise.apply(frames, config_of(tiny), drawn)
+    for network, name in zip(NETWORKS, cycleisp.FILES, strict=True):
+        weights.save(network(**TINY), tiny / f"{name}.safetensors", {"size": TINY, "corrects": "../../elsewhere.json"})
+    with pytest.raises(WeightsError, match="elsewhere"):
+        noise.apply(frames, config_of(tiny), drawn)
     weights.save(cycleisp.ColorBranch(**TINY), tiny / "ccm_joint.safetensors", {"size": {"features": 10**9}})
     with pytest.raises(WeightsError, match="size"):
         noise.apply(frames, config_of(tiny), drawn)
