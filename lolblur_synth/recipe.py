@@ -291,8 +291,8 @@ class NoiseConfig:
         lo=50,
         hi=25600,
         flag="range",
-        source="fits the published frames: 0.5..1.6 code values of grain at a level of 30; at 1600 it is over 2, and blue "
-        "grain leaves their band",
+        source="fits the published frames: 0.5..1.6 code values of grain at a level of 30; at 1600 it is over 2, and "
+        "blue grain leaves their band",
     )
     camera: str = option(
         "auto",

@@ -184,6 +184,16 @@ def test_the_bundled_networks_bring_a_photograph_back(lite):
     assert -10 * torch.log10((back - frames).square().mean()) > 36
 
 
+def test_a_correction_shifts_no_colour(lite):
+    """Whatever networks add: a flat colour, even one of no photograph, comes back as it is."""
+    networks = cycleisp.load(lite.weights)
+    for colour in ((0.0, 0.4, 0.4), (0.9, 0.5, 0.1), (0.1, 0.1, 0.12)):
+        frames = torch.tensor(colour).view(1, 3, 1, 1).expand(1, 3, 96, 128).contiguous()
+        with torch.inference_mode():
+            back = networks.develop(networks.raw(frames), networks.colour(frames))
+        assert (back - frames)[..., 24:-24, 24:-24].mean((2, 3)).abs().max() < 2e-3
+
+
 def config_of(folder, **options) -> NoiseConfig:
     return NoiseConfig(model="cycleisp", probability=1.0, weights=str(folder), **options)
 
