@@ -47,8 +47,8 @@ def noise_loss(difference: Tensor, wanted: Tensor) -> Tensor:
     return ((difference - wanted).abs().mean((2, 3)) / wanted.abs().mean((2, 3)).clamp_min(1e-5)).mean()
 
 
-def loss(phase: str, nets: nn.ModuleList, colours: np.ndarray, batch: raws.Batch) -> tuple[Tensor, dict[str, float]]:
-    """The terms of a phase, added up, and each of them."""
+def loss(phase: str, nets: nn.ModuleList, colours: np.ndarray | None, batch: raws.Batch) -> tuple[Tensor, dict]:
+    """The terms of a phase, added up, and {name: each of them}."""
     networks, terms, raw = cycleisp.Networks(*nets, colours=colours), {}, batch.raw
     if phase != "display":
         predicted = networks.planes(batch.display)
@@ -107,13 +107,14 @@ def train_noise(
     unseen = raws.photographs(held_out, size, HELD_OUT_FRAMES) if held_out else photos
     recipe = {"network": network, "steps": steps, "seed": seed, "size": size, "batch_size": batch_size, "rate": rate,
               "frames_per_video": frames_per_video, "pictures": sorted({photo.sha256 for photo in photos})}
-    state, checkpoint = _State(recipe, device), out / "training.checkpoint"
+    corrects = None if pairs else cameras.PAPER_CAMERA  # the camera of a user's pairs is not known: all is learnt
+    state, checkpoint = _State(recipe, device, corrects), out / "training.checkpoint"
     state.train(
         steps, lambda step: raws.batch(photos, seed, step, batch_size, size), checkpoint, checkpoint_every, report
     )
     result = {"seconds": round(state.seconds, 1), "pictures": len(photos), "losses": state.recent()}
     facts = {("crop" if key == "size" else key): value for key, value in recipe.items()}
-    facts |= {"raw": cycleisp.OUR_RAW, "corrects": cameras.PAPER_CAMERA}
+    facts |= {"raw": cycleisp.OUR_RAW} | ({"corrects": corrects} if corrects else {})
     result["sha256"] = {
         name: weights.save(net, out / f"{name}.safetensors", {**facts, **kind})
         for name, net, kind in zip(cycleisp.FILES, state.net, sizes(network), strict=True)
@@ -152,15 +153,15 @@ def phase_of(step: int, steps: int) -> tuple[str, float, int]:
 
 
 class _State(Run):
-    def __init__(self, recipe: dict, device: str):
+    def __init__(self, recipe: dict, device: str, corrects: str | None = cameras.PAPER_CAMERA):
         kinds = (cycleisp.Rgb2Raw, cycleisp.ColorBranch, cycleisp.Raw2Rgb)
         made = [(kind, size.get("size", {})) for kind, size in zip(kinds, sizes(recipe["network"]), strict=True)]
         super().__init__(recipe, lambda: nn.ModuleList([kind(**size) for kind, size in made]), device)
-        for last in (self.net[0].tail[0], self.net[2].tail_rgb[0]):  # the analytic camera, to begin with
+        self.colours = cycleisp.camera_colours(corrects) if corrects else None
+        for last in (self.net[0].tail[0], self.net[2].tail_rgb[0]) if corrects else ():  # nothing, to begin with
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
         self.net.to(memory_format=torch.channels_last)
-        self.colours = cycleisp.camera_colours(cameras.PAPER_CAMERA)
         self.optimiser = torch.optim.Adam((p for p in self.net.parameters() if p.requires_grad), recipe["rate"])
 
     def advance(self, batch: raws.Batch) -> dict[str, float]:

@@ -125,9 +125,9 @@ def test_losses_are_zero_for_the_truth_and_weigh_shadows_like_lights():
 
 
 def test_phases_follow_each_other():
-    seen = [noise.phase_of(step, 20) for step in range(20)]
-    assert [phase for phase, _, _ in seen] == ["raw"] + ["display"] * 3 + ["joint"] * 16
-    assert [first for _, _, first in seen] == [0] + [1] * 3 + [4] * 16
+    seen = [noise.phase_of(step, 50) for step in range(50)]
+    assert [phase for phase, _, _ in seen] == ["raw"] + ["display"] * 4 + ["joint"] * 45
+    assert [first for _, _, first in seen] == [0] + [1] * 4 + [5] * 45
     assert all(0 <= done < 1 for _, done, _ in seen)
 
 
@@ -160,7 +160,7 @@ def test_a_run_leaves_networks_that_the_stage_takes_and_a_card(photos, paired, t
     noisy = stage.apply(frames, config, stage.draw(config, dr.rng(0, "video", "segment-0", "noise")))
     assert noisy.shape == frames.shape and not noisy.equal(frames)
     networks = cycleisp.load(str(out))
-    assert networks.ours and np.array_equal(networks.colours, COLOURS)
+    assert networks.ours and networks.colours is None  # of pairs, whose camera is not known
 
 
 def interrupted(inputs, out, at, **options):
@@ -178,6 +178,7 @@ def test_interrupted_runs_end_like_uninterrupted_ones_and_seeds_differ(photos, t
     interrupted([photos], tmp_path / "parts", 3, **options)
     interrupted([photos], tmp_path / "parts", 8, **options)
     parts = noise.train_noise([photos], tmp_path / "parts", **options)
+    assert np.array_equal(cycleisp.load(str(tmp_path / "whole")).colours, COLOURS)
     assert parts["sha256"] == whole["sha256"] and parts["losses"] == whole["losses"]
     other = noise.train_noise([photos], tmp_path / "other", **{**options, "seed": 2})
     assert other["sha256"] != whole["sha256"]
