@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lolblur_synth.kernels import cuda
 from lolblur_synth.kernels.transforms import BLOCK, LONGEST, temporal_matrices
+from lolblur_synth.kernels.volumes import RAMP
 
 ROWS = 32  # grid rows filtered at once: bounds the memory for spectra, 62 MB a set at 1120x640
 UNIT = 2.0**30  # fixed point of a weight, in inverse noise variances
@@ -74,7 +75,7 @@ class Volumes:
 
         values, planes = spectra(self.noisy), (columns, rows, 3 * LONGEST)
         if self.first_pass:
-            self._launch("hard_threshold", planes, values, power, active, extent, self.sigma, self.lam, *part)
+            self._launch("hard_threshold", planes, values, power, active, extent, self.sigma, self.lam, RAMP, *part)
         else:
             self._launch("wiener", planes, values, spectra(self.pilot), power, active, extent, self.sigma, *part)
         self._launch("aggregate", (*grid, 4), values, power, targets, *where, self.backward, self.sigma, self.window,

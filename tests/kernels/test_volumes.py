@@ -7,6 +7,7 @@ from scipy.fft import dct, dctn, idct, idctn
 
 from lolblur_synth.kernels.motion import TILE, trajectories
 from lolblur_synth.kernels.transforms import VOLUME, dct_blocks, idct_blocks, over_time, temporal_matrices
+from lolblur_synth.kernels.volumes import RAMP
 from lolblur_synth.recipe import DenoiseConfig
 from lolblur_synth.stages import denoise
 
@@ -73,7 +74,8 @@ def one_pass(noisy, pilot, stage, sigma, stride):
                     for c in range(3):
                         spectrum = forward(noisy[:, c], places)
                         if stage == 0:
-                            gain = np.abs(spectrum) > denoise.LAMBDA * sigmas[c]
+                            threshold = denoise.LAMBDA * sigmas[c]
+                            gain = ((np.abs(spectrum) / threshold - 1) / RAMP + 1).clip(0, 1)
                             energy += sigmas[c] ** 2 * max(gain.sum(), 1)
                             gain[0, 0, 0] = True
                         else:
