@@ -1,5 +1,5 @@
 """denoise: V-BM4D style video denoising (section 3.2; Maggioni et al., "Video denoising, deblocking, and enhancement
-through separable 4-D nonlocal spatiotemporal transforms", TIP 2012), without the grouping of similar volumes.
+through separable 4-D nonlocal spatiotemporal transforms", TIP 2012).
 
 In   (T, 3, H, W) float32, display, 0..1, H and W at least 8
 Out  (T, 3, H, W) float32, display, 0..1; or the frames of `keep` only
@@ -11,11 +11,17 @@ with all others where they overlap. The first pass shrinks by a hard threshold, 
 of the first one's result. At the ends of the clip volumes reach further the other way; at cuts and occlusions they are
 shorter; no frame is ever repeated.
 
-Every block of a grid is a reference in one frame of STRIDE and in the last; in others only where no volume of an
-earlier frame has left an estimate. Estimate sigma once a clip or segment and hand the same Draw to all of its pairs:
-pairs denoised with different strengths would flicker.
+Profile `fast`: every block of a grid is a reference in one frame of STRIDE and in the last; in others only where no
+volume of an earlier frame has left an estimate. `np` and `vbm4d` collect similar volumes round each reference before
+the transform, with a Haar transform over the group; `vbm4d` also follows blocks as the paper does, and its numbers are
+those of the paper's Table I (kernels/denoise_groups.py). They are slow and have no CUDA kernels.
+
+Estimate sigma once a clip or segment and hand the same Draw to all of its pairs: pairs denoised with different
+strengths would flicker.
 """
 
+import functools
+import logging
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -31,6 +37,8 @@ from lolblur_synth.kernels import cuda, denoise_cpu, denoise_cuda, denoise_group
 from lolblur_synth.kernels.denoise_groups import PROFILES
 from lolblur_synth.kernels.sigma import variance as noise_variance
 from lolblur_synth.recipe import DenoiseConfig
+
+log = logging.getLogger(__name__)
 
 OPPONENT = np.array([[1 / 3, 1 / 3, 1 / 3], [1 / 2, 0, -1 / 2], [1 / 4, -1 / 2, 1 / 4]])  # V-BM4D, section VI.D
 GAIN = np.linalg.norm(OPPONENT, axis=1)  # standard deviation of each channel for noise of 1 in R, G and B
@@ -69,7 +77,7 @@ def apply(frames: Tensor, config: DenoiseConfig, draw: Draw, keep: slice | None 
     kept = range(len(frames))[keep or slice(None)]
     if sigma == 0 or len(kept) == 0:
         return frames[kept.start : kept.stop].clone()
-    reachable = frames if cuda.available() and config.profile not in PROFILES else frames.cpu()
+    reachable = frames if cuda.available() else frames.cpu()
     return torch.cat(list(_denoise(reachable, config, sigma, kept))).to(frames.device)
 
 
@@ -86,10 +94,24 @@ def stream(frames: Iterable[Tensor], config: DenoiseConfig, sigma: float) -> Ite
 def _denoise(frames: Iterable[Tensor], config: DenoiseConfig, sigma: float, kept: range | None) -> Iterator[Tensor]:
     if not (math.isfinite(sigma) and 0 < sigma <= 100):
         raise RecipeError(f"denoise: sigma is {sigma}", "give a standard deviation of 0 to 100 code values, or auto")
+    if config.profile in PROFILES:
+        frames = (_to_cpu(frame, config.profile) for frame in frames)
     noisy = ((planes, planes) for planes in map(_opponent, frames))
     basic = _estimates(noisy, 0, sigma, config.profile, None)
     for _, planes in _estimates(basic, 1, sigma, config.profile, kept):
         yield torch.as_tensor(_mix(np.linalg.inv(OPPONENT) / 255, planes)).clamp_(0, 1)[None]
+
+
+def _to_cpu(frame: Tensor, profile: str) -> Tensor:
+    if frame.is_cuda:
+        _no_kernels(profile)
+    return frame.cpu()
+
+
+@functools.cache
+def _no_kernels(profile: str) -> None:
+    """Say once that a profile does not use the device."""
+    log.warning("denoise: profile %s has no CUDA kernels and runs on the CPU; fast has them", profile)
 
 
 def _opponent(frame: Tensor) -> np.ndarray | Tensor:

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import cv2
 import numba
 import numpy as np
@@ -56,11 +58,12 @@ def test_the_two_passes_and_time_are_worth_it(clip):
     assert psnr(dirty[:4], clean[:4]) + 7 < psnr(alone, clean[:4]) < psnr(result[:4], clean[:4]) - 0.7
 
 
-@pytest.mark.parametrize("profile", ["fast", "np"])
+@pytest.mark.parametrize("profile", ["fast", "np", "vbm4d"])
 def test_a_stream_gives_the_bytes_of_the_stack(clip, profile):
-    config = DenoiseConfig(profile=profile)
-    streamed = torch.cat(list(denoise.stream(iter(clip[1]), config, 20.0)))
-    assert torch.equal(streamed, denoise.apply(clip[1], config, denoise.Draw(20.0)))
+    config, frames = DenoiseConfig(profile=profile), clip[1][..., :40, :48]
+    streamed = torch.cat(list(denoise.stream(iter(frames), config, 20.0)))
+    assert torch.equal(streamed, denoise.apply(frames, config, denoise.Draw(20.0)))
+    assert psnr(streamed, clip[0][..., :40, :48]) > psnr(frames, clip[0][..., :40, :48]) + 7
 
 
 def test_the_first_frame_of_a_stream_does_not_wait_for_the_last():
@@ -71,13 +74,15 @@ def test_the_first_frame_of_a_stream_does_not_wait_for_the_last():
 
 
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
-def test_threads_do_not_change_a_bit(clip):
+@pytest.mark.parametrize("profile", ["fast", "np", "vbm4d"])
+def test_threads_do_not_change_a_bit(clip, profile):
+    config, frames = DenoiseConfig(profile=profile), clip[1][:5, :, :48]
     before = numba.get_num_threads()
     try:
         numba.set_num_threads(1)
-        one = denoise.apply(clip[1], CONFIG, denoise.Draw(20.0))
+        one = denoise.apply(frames, config, denoise.Draw(20.0))
         numba.set_num_threads(2)
-        two = denoise.apply(clip[1], CONFIG, denoise.Draw(20.0))
+        two = denoise.apply(frames, config, denoise.Draw(20.0))
     finally:
         numba.set_num_threads(before)
     assert torch.equal(one, two)
@@ -122,10 +127,11 @@ def test_grey_stays_grey():
     assert (result - result[:, :1]).abs().max() < 1e-4
 
 
+@pytest.mark.parametrize("profile", ["fast", "np", "vbm4d"])
 @pytest.mark.parametrize("height,width", [(8, 8), (9, 8), (8, 31), (13, 17)])
-def test_the_smallest_frames_and_odd_sizes(height, width):
+def test_the_smallest_frames_and_odd_sizes(height, width, profile):
     clean = torch.full((2, 3, height, width), 0.5)
-    result = denoise.apply(noisy(clean, 10), CONFIG, denoise.Draw(10.0))
+    result = denoise.apply(noisy(clean, 10), DenoiseConfig(profile=profile), denoise.Draw(10.0))
     assert result.shape == clean.shape and psnr(result, clean) > 36
 
 
@@ -178,3 +184,13 @@ def test_draw_takes_the_number_or_leaves_it_to_the_clip(clip):
     assert denoise.draw(CONFIG, rng) == denoise.Draw(None)
     estimated = denoise.Draw(denoise.estimate(clip[1]))
     assert torch.equal(denoise.apply(clip[1], CONFIG, denoise.Draw(None)), denoise.apply(clip[1], CONFIG, estimated))
+
+
+def test_a_profile_without_cuda_kernels_says_so_once(caplog):
+    frame = torch.rand(1, 3, 8, 8)
+    on_device = SimpleNamespace(is_cuda=True, cpu=lambda: frame)
+    denoise._no_kernels.cache_clear()
+    assert denoise._to_cpu(on_device, "np") is frame and denoise._to_cpu(on_device, "np") is frame
+    assert [record.message for record in caplog.records] == [
+        "denoise: profile np has no CUDA kernels and runs on the CPU; fast has them"
+    ]
