@@ -128,8 +128,10 @@ def _opponent(frame: Tensor) -> np.ndarray | Tensor:
 
 def _mix(matrix: np.ndarray, planes: np.ndarray | Tensor) -> np.ndarray | Tensor:
     """A 3x3 matrix on the channels of (3, H, W) float32; elementwise, since a BLAS may round by its thread count."""
-    mixed = [a * planes[0] + b * planes[1] + c * planes[2] for a, b, c in matrix.astype(np.float32).tolist()]
-    return np.stack(mixed) if isinstance(planes, np.ndarray) else torch.stack(mixed)
+    mixed = np.empty_like(planes) if isinstance(planes, np.ndarray) else torch.empty_like(planes)
+    for channel, (a, b, c) in zip(mixed, matrix.astype(np.float32).tolist(), strict=True):
+        channel[:] = a * planes[0] + b * planes[1] + c * planes[2]
+    return mixed
 
 
 def _estimates(pairs: Iterable, stage: int, sigma: float, profile: str, kept: range | None) -> Iterator:
@@ -196,17 +198,20 @@ def _grid(size: int, phase: int, block: int = 8, step: int = STEP) -> np.ndarray
 def estimate(frames: Tensor, pairs: int = 6) -> float:
     """Standard deviation of the noise of a stack (T, 3, H, W), in 8-bit code values, mean over R, G and B.
 
-    From motion-compensated differences (kernels/sigma.py): of up to `pairs` neighbouring frames when the camera moves,
-    of the first 9 and the last 9 frames' ends when it rests. One frame has no difference: the median of its finest
-    diagonal detail (MAD) serves instead.
+    From differences in time (kernels/sigma.py): of blocks in up to `pairs` neighbouring frames when the camera moves,
+    of blocks and of flat windows over 8 frames when they rest, which takes a stack of 9. One frame has no difference:
+    the median of its finest diagonal detail (MAD) serves instead. At most 100, as `apply` takes no more.
     """
     fr.check(frames, "estimate")
     frames = frames.cpu()
     if min(frames.shape[-2:]) < 8:
-        raise InputError("denoise: frames smaller than a block of 8x8", "leave denoise out", "size")
+        height, width = frames.shape[-2:]
+        raise InputError(
+            f"denoise: a frame of {width}x{height} is smaller than a block of 8x8", "leave denoise out", "size"
+        )
     if len(frames) == 1:
         detail = 255 * (frames[..., :-1, :-1] + frames[..., 1:, 1:] - frames[..., :-1, 1:] - frames[..., 1:, :-1]) / 2
-        return float(detail.abs().median() / 0.6745)
+        return min(float(detail.abs().median() / 0.6745), 100.0)
     starts = np.unique(np.linspace(0, len(frames) - 2, min(pairs, len(frames) - 1)).astype(int))
     luma = np.stack([_opponent(frame)[:1] for frame in frames])
-    return math.sqrt(noise_variance(255 * frames.permute(0, 2, 3, 1).numpy(), luma, starts))
+    return min(math.sqrt(noise_variance(255 * frames.permute(0, 2, 3, 1).numpy(), luma, starts)), 100.0)

@@ -171,6 +171,30 @@ def test_blocks_copied_in_time_do_not_hide_the_noise(sigma):
     assert abs(denoise.estimate(frames) / sigma - 1) < 0.2
 
 
+@pytest.mark.parametrize("sigma", [0.5, 1.5])
+def test_noise_broader_than_a_block_is_seen(sigma):
+    """What a codec leaves of faint noise changes from frame to frame, but hardly within a block."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:192, :240] / 240
+    shading = np.stack([0.2 + 0.1 * x, 0.15 + 0.1 * y, 0.2 - 0.1 * x * y])
+    broad = [[cv2.GaussianBlur(rng.standard_normal((192, 240)), (0, 0), 6) for _ in range(3)] for _ in range(9)]
+    frames = torch.from_numpy(np.float32(shading + sigma / 255 * np.array(broad) / np.std(broad)))
+    assert abs(denoise.estimate(frames) / sigma - 1) < 0.2
+
+
+def test_shading_that_moves_is_not_noise():
+    y, x = np.mgrid[:192, :240]
+    pan = [[0.5 + 0.04 * np.sin((x + 2 * t) / 40 + c) + 0.04 * np.cos(y / 50) for c in range(3)] for t in range(9)]
+    frames = torch.from_numpy(np.array(pan, np.float32))
+    assert abs(denoise.estimate(noisy(frames, 0.5)) / 0.5 - 1) < 0.2
+
+
+def test_the_estimate_is_a_sigma_that_can_be_asked_for():
+    loud = torch.from_numpy((np.random.default_rng(0).random((3, 3, 32, 32)) > 0.5).astype(np.float32))
+    for frames in (loud, loud[:1]):
+        assert denoise.estimate(frames) <= 100
+
+
 def test_clipped_darkness_does_not_hide_the_noise():
     clean = scene(2, 5, 144, 160, (0, 0))
     clean[:, :, 40:] = -0.3
