@@ -188,7 +188,7 @@ def grouped_pass(noisy, pilot, stage, sigma, profile):
     else:
         n, step, side, most = ((8, 4, 13, 16), (8, 4, 11, 16))[stage]
         beta, spatial = (2.0, 1.3)[stage], matrix_of(lambda x: dct(x, axis=0, norm="ortho"), n)
-        share = (1.0, 0.1)[stage]
+        share = (0.7, 0.07)[stage]
         follow_limits = denoise.PENALTY * s**2 * (denoise.CALM if stage else 1), denoise.MISMATCH[stage] * 128 * s**2
     window = np.outer(np.kaiser(n, beta), np.kaiser(n, beta))
     total, weights = np.zeros_like(noisy), np.zeros_like(noisy)

@@ -53,8 +53,8 @@ def _tau_match(tau: Callable[[float], float]) -> Callable[[float, int], float]:
 # the DCT of `fast`.
 PROFILES = {
     "np": (
-        Shape(8, 4, 13, 16, "dct", 2.0, _like_noise(1.0)),
-        Shape(8, 4, 11, 16, "dct", 1.3, _like_noise(0.1)),
+        Shape(8, 4, 13, 16, "dct", 2.0, _like_noise(0.7)),
+        Shape(8, 4, 11, 16, "dct", 1.3, _like_noise(0.07)),
     ),
     "vbm4d": (
         Shape(8, 6, 19, 32, "bior1.5", 2.0, _tau_match(lambda s: 0.0171 * s**2 + 0.4520 * s + 47.9294),
