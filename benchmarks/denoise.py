@@ -1,7 +1,7 @@
 """How well and how fast does `denoise` work? Gaussian noise of known sigma on real clips; a Markdown table a question.
 
-    python benchmarks/denoise.py CLIP ... [--sigma 10 20 40] [--profile fast np] [--exchange DIR [--peer PYTHON]]
-    python benchmarks/denoise.py CLIP ... --cost-only | --estimate-only
+    python benchmarks/denoise.py CLIP ... [--sigma 10 20 40] [--profile fast np vbm4d] [--exchange DIR [--peer PYTHON]]
+    python benchmarks/denoise.py CLIP ... --cost-only | --estimate-only | --artefacts
     python benchmarks/denoise.py --hand CLIP FIRST Y X Y X ... [--hand ...]
 
 A clip is a video or a folder of PNGs. Of every clip 14 frames from its middle are taken, and the centre of 384x224
@@ -165,8 +165,25 @@ def resident() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**30
 
 
-def cost(clip: np.ndarray, profiles: list[str], sigma: int = 20) -> None:
-    """Frames of 1120x640 through `stream`: time, and what the process grew by."""
+def artefacts(clips: dict[str, np.ndarray], sigma: int = 20) -> None:
+    """Block grid: mean step of the error between neighbouring columns and rows, by place modulo 8, least and most, over
+    their mean. Flicker: deviation over time of the middle frame held still, noisy and denoised."""
+    print(f"\n### artefacts of fast, sigma {sigma}\n\n| clip | columns | rows | flicker, noisy and denoised |")
+    print("|---" * 4 + "|")
+    for name, clip in clips.items():
+        error = (denoised(noisy_of(clip, sigma), sigma, "fast") - clip)[4:-4]
+        cells = []
+        for axis in (2, 1):
+            step = np.moveaxis(np.abs(np.diff(error, axis=axis)), axis, 0).reshape(error.shape[axis] - 1, -1).mean(1)
+            by_place = np.array([step[k::8].mean() for k in range(8)])
+            cells.append("{:.2f} to {:.2f}".format(*(np.array([by_place.min(), by_place.max()]) / by_place.mean())))
+        noisy = noisy_of(np.repeat(clip[len(clip) // 2][None], len(clip), 0), sigma)
+        shaken = [frames[4:-4].std(0, ddof=1).mean() for frames in (noisy, denoised(noisy, sigma, "fast"))]
+        print(f"| {name} | {cells[0]} | {cells[1]} | {shaken[0]:.2f} {shaken[1]:.2f} |", flush=True)
+
+
+def cost(clip: np.ndarray, profiles: list[str], exchange: Path | None, peer: str | None, sigma: int = 20) -> None:
+    """Frames of 1120x640 through `stream`: time, and what the process grew by; the peer's radius 2 on the same."""
     print(
         "\n### cost at 1120x640\n\n| profile | threads | CPU-s/MPf | wall s/MPf | memory growth, GiB |\n"
         "|---|---|---|---|---|"
@@ -187,29 +204,37 @@ def cost(clip: np.ndarray, profiles: list[str], sigma: int = 20) -> None:
             cpu, wall = (time.process_time() - cpu) / pixels, (time.perf_counter() - wall) / pixels
             grown = most - before
             print(f"| {profile} | {threads} | {cpu:.2f} | {wall:.2f} | {grown:.2f} |", flush=True)
+    if exchange and peer:
+        np.save(exchange / "cost-noisy.npy", 255 * frames.numpy().transpose(0, 2, 3, 1))
+        command = [peer, Path(__file__).with_name("denoise_peer.py"), exchange, "--cost", "--radius", "2"]
+        subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", nargs="*", type=Path)
     parser.add_argument("--sigma", nargs="+", type=int, default=[10, 20, 40])
-    parser.add_argument("--profile", nargs="+", default=["fast", "np"])
+    parser.add_argument("--profile", nargs="+", default=["fast"])
     parser.add_argument("--exchange", type=Path)
     parser.add_argument("--peer")
     parser.add_argument("--hand", nargs="+", action="append", default=[])
     parser.add_argument("--cost-only", action="store_true")
     parser.add_argument("--estimate-only", action="store_true")
+    parser.add_argument("--artefacts", action="store_true")
     given = parser.parse_args()
     if given.hand:
         print("| clip | patches by hand | mean | estimate | difference |\n|---|---|---|---|---|")
     for path, first, *corners in given.hand:
         by_hand(path, int(first), list(zip(map(int, corners[::2]), map(int, corners[1::2]), strict=True)))
     loaded = clips_of(given.clips) if given.clips else {}
-    if given.exchange:
+    if given.artefacts:
+        artefacts(loaded)
+        raise SystemExit
+    if given.exchange and not given.cost_only:
         ask_peer(loaded, given.sigma, given.exchange, given.peer)
     if loaded and not given.cost_only:
         added(loaded, [2, *given.sigma])
         if not given.estimate_only:
             quality(loaded, given.sigma, given.profile, given.exchange)
     if loaded and not given.estimate_only:
-        cost(loaded["handheld250"], given.profile)
+        cost(loaded["handheld250"], given.profile, given.exchange, given.peer)

@@ -110,7 +110,7 @@ def exposing(frames: Tensor, bandwidth: float, properties, repeats: int) -> None
 
 
 def denoising(frames: Tensor, repeats: int) -> None:
-    for profile in ("fast", "np"):
+    for profile in ("fast",):
         config, draw = DenoiseConfig(profile=profile), denoise.Draw(SIGMA)
         on_device = frames.cuda()
         used = seconds(lambda: denoise.apply(on_device, config, draw), repeats)  # noqa: B023

@@ -87,9 +87,9 @@ class DenoiseConfig:
     )
     profile: str = option(
         "fast",
-        "fast: each block is a reference in one frame of two; np: in every frame, as in V-BM4D's normal profile. "
-        "Both without grouping of similar volumes",
-        choices=("fast", "np"),
+        "fast: no grouping of similar volumes, the only one with CUDA kernels; np: groups of up to 16, as in the "
+        "normal profile of V-BM4D's software; vbm4d: the paper's Table I. The last two are slow",
+        choices=("fast", "np", "vbm4d"),
     )
 
 

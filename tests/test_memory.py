@@ -69,3 +69,41 @@ def test_memory_does_not_grow_with_the_number_of_samples():
     done = subprocess.run([sys.executable, "-c", SAMPLES], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 10e6
+
+
+STREAM = """
+import resource
+import torch
+from lolblur_synth.recipe import DenoiseConfig
+from lolblur_synth.stages import denoise
+
+def frames(count, height, width):
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(count):
+        yield torch.randn(3, height, width, generator=generator).mul_(0.1).add_(0.5)
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+list(denoise.stream(frames(3, 64, 64), DenoiseConfig(), 20.0))
+before, taken = peak(), 0
+
+def counted():
+    global taken
+    for frame in frames(20, 640, 1120):
+        taken += 1
+        yield frame
+
+for n, _ in enumerate(denoise.stream(counted(), DenoiseConfig(), 20.0)):
+    first = taken if n == 0 else first
+print(first, n + 1, peak() - before)
+"""
+
+
+def test_denoising_streams_in_half_a_gibibyte():
+    """At 1120x640, and the first frame leaves before the last has come."""
+    done = subprocess.run([sys.executable, "-c", STREAM], capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    first, count, grown = done.stdout.split()
+    assert int(count) == 20 and int(first) == 17
+    assert float(grown) < 0.5 * 2**30, f"{float(grown) / 2**30:.2f} GiB"

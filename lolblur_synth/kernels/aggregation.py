@@ -58,11 +58,15 @@ def aggregate(blocks, weights, window, slots, ys, xs, rows, active, path, extent
 
 @njit(parallel=True, cache=True, fastmath=MATH)
 def normalise(total, out):
-    """out (3, H, W) = total[:3] / total[3], then total (4, H, W) = 0. Every pixel has been covered."""
+    """out (3, H, W) = total[:3] / total[3], then total (4, H, W) = 0. Every pixel has been covered.
+
+    With total (6, H, W) each channel has a weight of its own, total[3:].
+    """
+    apart = total.shape[0] // 6  # whether it has
     for y in prange(out.shape[1]):
         for c in range(3):
             for x in range(out.shape[2]):
-                out[c, y, x] = total[c, y, x] / total[3, y, x]
+                out[c, y, x] = total[c, y, x] / total[3 + c * apart, y, x]
         total[:, y] = np.float32(0)
 
 

@@ -259,24 +259,26 @@ __device__ __forceinline__ void store_inverse(float *v, float *__restrict__ plan
     size_t volume = ((size_t)layer * rows + row) * columns + n;                            \
     float v[BLOCK];
 
-// Zero what is at most lambda * sigma of the channel, except the mean of the volume. power: how many values stay.
+// Zero what is below lambda * sigma of the channel, except the mean of the volume. power: how many values stay. The gain
+// rises from 0 to 1 within `ramp` of the threshold, so that a value which rounds to its other side than on the CPU
+// changes nothing that can be seen.
 // Grid: columns x rows x 27.
 extern "C" __global__ void hard_threshold(float *__restrict__ spectra, float *__restrict__ power,
                                           const int *__restrict__ active, const short *__restrict__ extent,
-                                          const float *__restrict__ sigma, float lambda, int first, int rows,
-                                          int columns) {
+                                          const float *__restrict__ sigma, float lambda, float ramp, int first,
+                                          int rows, int columns) {
     PLANE_OF_THREAD
     load_transformed(spectra + volume * BLOCK, v);
-    float threshold = lambda * sigma[c], mean = v[0];
-    int kept = 0;
+    float threshold = lambda * sigma[c], mean = v[0], kept = 0;
+    float first_kept = threshold * (1 - ramp), slope = 1 / (threshold * ramp);
 #pragma unroll
     for (int i = 0; i < BLOCK; i++) {
-        int keep = fabsf(v[i]) > threshold;
-        v[i] = keep ? v[i] : 0;
-        kept += keep;
+        float gain = fminf(fmaxf((fabsf(v[i]) - first_kept) * slope, 0), 1);
+        v[i] *= gain;
+        kept += gain;
     }
     if (layer % LONGEST == 0) v[0] = mean;
-    power[volume] = (float)kept;
+    power[volume] = kept;
     store_inverse(v, spectra + volume * BLOCK);
 }
 

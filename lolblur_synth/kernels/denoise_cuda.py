@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from lolblur_synth.kernels import cuda
+from lolblur_synth.kernels.motion import TILE
 from lolblur_synth.kernels.transforms import BLOCK, LONGEST, temporal_matrices
+from lolblur_synth.kernels.volumes import RAMP
 
 ROWS = 32  # grid rows filtered at once: bounds the memory for spectra, 62 MB a set at 1120x640
 UNIT = 2.0**30  # fixed point of a weight, in inverse noise variances
@@ -17,17 +19,17 @@ MOST = 2.0**40  # largest weight in that unit: 2000 of them at 512 code values s
 
 
 class Volumes:
-    """One pass over a clip: what `_Volumes` of stages/denoise.py does, on the device of its planes.
+    """One pass over a clip: what `denoise_cpu.Volumes` does, on the device of its planes.
 
     planes: (3, H, W) of a first frame; first_pass: hard threshold, or Wiener filter; h: frames each way;
-    sigma: of the noise in each plane; window: (64,) of the aggregation; lam, tile, radius, penalty, limit: see
+    sigma: of the noise in each plane; window: (64,) of the aggregation; lam, radius, penalty, limit: see
     `kernels.volumes` and `kernels.motion`; grids: places of the reference blocks, (ys, xs) for even and odd frames.
     """
 
-    def __init__(self, planes: Tensor, first_pass: bool, h: int, sigma, window, lam: float, tile: int, radius,
+    def __init__(self, planes: Tensor, first_pass: bool, h: int, sigma, window, lam: float, radius,
                  penalty: float, limit: float, grids):  # fmt: skip
         self.first_pass, self.h, self.shape, self.device = first_pass, h, planes.shape, planes.device
-        self.lam, self.tile, self.radius = lam, tile, [int(r) for r in radius]
+        self.lam, self.radius = lam, [int(r) for r in radius]
         self.penalty, self.limit, self.unit = float(penalty), float(limit), UNIT * float(sigma[0]) ** 2
         self.sigma, self.window, matrices = (self._upload(v, np.float32) for v in (sigma, window, temporal_matrices()))
         self.forward, self.backward = matrices.unbind()
@@ -54,7 +56,7 @@ class Volumes:
         extent = torch.empty((rows, columns, 2), dtype=torch.int16, device=self.device)
         for k in range(1, reach + 1):
             self._launch("follow", (columns, rows, 2), self.pilot, slots, ys, xs, active, path, extent, k, reach,
-                         self.tile, self.radius[min(k, 2) - 1], self.penalty, self.limit, rows, columns, height,
+                         TILE, self.radius[min(k, 2) - 1], self.penalty, self.limit, rows, columns, height,
                          width)  # fmt: skip
         for first in range(0, rows, ROWS):
             self._filter(slots, targets, ys, xs, active, path, extent, reach, first, min(ROWS, rows - first))
@@ -74,7 +76,7 @@ class Volumes:
 
         values, planes = spectra(self.noisy), (columns, rows, 3 * LONGEST)
         if self.first_pass:
-            self._launch("hard_threshold", planes, values, power, active, extent, self.sigma, self.lam, *part)
+            self._launch("hard_threshold", planes, values, power, active, extent, self.sigma, self.lam, RAMP, *part)
         else:
             self._launch("wiener", planes, values, spectra(self.pilot), power, active, extent, self.sigma, *part)
         self._launch("aggregate", (*grid, 4), values, power, targets, *where, self.backward, self.sigma, self.window,

@@ -4,9 +4,13 @@ White noise is in the difference of two frames twice, and independent of their *
 flat, and its gradient what a rest of motion below a pixel would do to the difference, so that this much can be taken
 out (Lucas and Kanade's linearisation, two numbers a block).
 
-Compressed video is not white in time: blocks are copied from the frame before, and only what accumulates is sent. Where
-the camera rests and longer lags show more noise than the shortest, the longest is therefore used, which sees the noise
-and not the copies; else the shortest, since over longer ones perspective and light change more than the noise.
+Compressed video is white neither in time nor in space: blocks are copied from the frame before, and of what remains
+much is broader than a block. Two measurements over the longest lag, which sees the noise and not the copies, may
+therefore raise the estimate; over the shortest, perspective and light change least.
+- Blocks, where the camera rests and longer lags show more noise than the shortest.
+- The flattest windows of 48x48 pixels, as a person would measure: the change of a window in place, after its mean was
+  taken from it. What stands still has changed by then as much as it ever will; what moves changes on. Noise that is
+  strong enough survives a codec, and is left to the blocks.
 """
 
 import numpy as np
@@ -19,6 +23,10 @@ STILL = 0.15  # the camera rests when this share of the textured blocks rests ov
 TEXTURED = 0.3  # share of the blocks, the least flat, that tell it
 MATCHED = 0.25  # a block rests if the difference to its own place is at most this part of its texture
 COPIED = 1.5  # blocks are copied in time if the variance over the longest lag is more than that over the shortest
+WINDOW = 48  # pixels, side of the windows
+FLATTEST = 0.3  # share of the windows that is used
+SETTLED = 1.6  # windows stand still if their change over the longest lag is at most this part of that over half of it
+FAINT = 9.0  # largest variance that windows are asked for
 RADIUS = np.array([5, 2])  # search in the next frame, and round the prediction in later ones
 
 
@@ -32,7 +40,36 @@ def variance(frames: np.ndarray, luma: np.ndarray, starts: np.ndarray) -> float:
     far = [_typical(*_differences(frames, luma, t, lag), BROAD) for t, lag in ((0, lag), (len(frames) - 1, -lag))]
     rests = all(still >= STILL for _, still in far)
     far = np.median([noise for noise, _ in far])
-    return float(far if rests and far > COPIED * near else near)
+    return max(float(far if rests and far > COPIED * near else near), _windows(frames))
+
+
+def _windows(frames: np.ndarray) -> float:
+    """Noise variance of the flattest windows, in place, over the longest lag; 0 where they do not stand still."""
+    if len(frames) <= LAGS or min(frames.shape[1:3]) < WINDOW:
+        return 0.0
+    both, level = _cells(frames[0] + frames[LAGS])[0], _cells(frames[0])[1]
+    whole = _cells(frames[LAGS] - frames[0])[0]
+    half = sum(_cells(frames[t + LAGS // 2] - frames[t])[0] for t in (0, LAGS // 2)) / 2
+    usable = ((level > 6) & (level < 249)).all(-1)
+    if not usable.any():
+        return 0.0
+    flat = usable & (both <= np.quantile(both[usable], FLATTEST))
+    whole, half = np.median(whole[flat]) / 2, np.median(half[flat]) / 2
+    return float(whole) if whole <= min(SETTLED * half, FAINT) else 0.0
+
+
+def _cells(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Variance, mean over the channels, and mean (rows, columns, 3) of the windows of values (H, W, 3), half a window
+    apart; from the sums of quarters, in float64."""
+    step = WINDOW // 2
+    rows, columns = values.shape[0] // step, values.shape[1] // step
+    quarters = values[: rows * step, : columns * step].reshape(rows, step, columns, step, 3).astype(np.float64)
+
+    def mean(quarters):
+        return (quarters[1:, 1:] + quarters[1:, :-1] + quarters[:-1, 1:] + quarters[:-1, :-1]) / 4
+
+    first, second = mean(quarters.mean((1, 3))), mean(np.square(quarters).mean((1, 3)))
+    return (second - first**2).mean(-1), first
 
 
 def _differences(frames, luma, t: int, lag: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ from numba import njit, prange
 from lolblur_synth.kernels.transforms import BLOCK, LONGEST, MATH, VOLUME, dct_blocks, idct_blocks, over_time
 
 RUN = 16  # reference blocks of one task
+RAMP = 0.02  # of the hard threshold: its width; PSNR does not see it
 
 
 @njit(fastmath=MATH)
@@ -55,17 +56,22 @@ def _inverse(spectrum, v, before, length, transposed, scale, reach, channel, blo
                 out[i] = block[i] * scale[i]
 
 
-@njit(fastmath=MATH)
+@njit(fastmath=MATH | {"reassoc"})
 def _shrink(spectrum, values, threshold):
-    """Zero what is at most the threshold, except the mean; return the number of values kept."""
+    """Zero what is below the threshold, except the mean; return the number of values kept, at least one.
+
+    Within RAMP below the threshold the gain rises from 0 to 1: were it a step, a value that rounds to either side on
+    the CPU and on a device would change pixels by whole code values.
+    """
     mean = spectrum[0]
-    kept = 0
+    first, slope = threshold * np.float32(1 - RAMP), np.float32(1) / (threshold * np.float32(RAMP))
+    kept = np.float32(0)
     for i in range(values):
-        keep = abs(spectrum[i]) > threshold
-        spectrum[i] = spectrum[i] if keep else np.float32(0)
-        kept += keep
+        gain = min(max((abs(spectrum[i]) - first) * slope, np.float32(0)), np.float32(1))
+        spectrum[i] *= gain
+        kept += gain
     spectrum[0] = mean
-    return max(kept, 1)
+    return max(kept, np.float32(1))
 
 
 @njit(fastmath=MATH | {"reassoc"})
@@ -109,7 +115,7 @@ def hard_threshold(
                 _places(slots, c, height, width, ys[row], xs[n], path[row, n], before, length, places)
                 _forward(pixels, places, width, length, matrices[0, length], v, spectra[c])
                 kept = _shrink(spectra[c], length * BLOCK, np.float32(lam * sigma[c]))
-                energy += sigma[c] * sigma[c] * np.float32(kept)
+                energy += sigma[c] * sigma[c] * kept
             weights[row - rows[0], n] = 1 / energy
             for i in range(BLOCK):
                 scale[i] = window[i] / energy

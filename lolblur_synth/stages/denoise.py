@@ -1,5 +1,5 @@
 """denoise: V-BM4D style video denoising (section 3.2; Maggioni et al., "Video denoising, deblocking, and enhancement
-through separable 4-D nonlocal spatiotemporal transforms", TIP 2012), without the grouping of similar volumes.
+through separable 4-D nonlocal spatiotemporal transforms", TIP 2012).
 
 In   (T, 3, H, W) float32, display, 0..1, H and W at least 8
 Out  (T, 3, H, W) float32, display, 0..1; or the frames of `keep` only
@@ -11,11 +11,17 @@ with all others where they overlap. The first pass shrinks by a hard threshold, 
 of the first one's result. At the ends of the clip volumes reach further the other way; at cuts and occlusions they are
 shorter; no frame is ever repeated.
 
-Every block of a grid is a reference in one frame of STRIDE and in the last; in others only where no volume of an
-earlier frame has left an estimate. Estimate sigma once a clip or segment and hand the same Draw to all of its pairs:
-pairs denoised with different strengths would flicker.
+Profile `fast`: every block of a grid is a reference in one frame of STRIDE and in the last; in others only where no
+volume of an earlier frame has left an estimate. `np` and `vbm4d` collect similar volumes round each reference before
+the transform, with a Haar transform over the group; `vbm4d` also follows blocks as the paper does, and its numbers are
+those of the paper's Table I (kernels/denoise_groups.py). They are slow and have no CUDA kernels.
+
+Estimate sigma once a clip or segment and hand the same Draw to all of its pairs: pairs denoised with different
+strengths would flicker.
 """
 
+import functools
+import logging
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,13 +33,12 @@ from torch import Tensor
 
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, RecipeError
-from lolblur_synth.kernels import cuda, denoise_cuda, motion
-from lolblur_synth.kernels.aggregation import aggregate, normalise, uncovered
-from lolblur_synth.kernels.motion import trajectories
+from lolblur_synth.kernels import cuda, denoise_cpu, denoise_cuda, denoise_groups
+from lolblur_synth.kernels.denoise_groups import PROFILES
 from lolblur_synth.kernels.sigma import variance as noise_variance
-from lolblur_synth.kernels.transforms import temporal_matrices
-from lolblur_synth.kernels.volumes import hard_threshold, wiener
 from lolblur_synth.recipe import DenoiseConfig
+
+log = logging.getLogger(__name__)
 
 OPPONENT = np.array([[1 / 3, 1 / 3, 1 / 3], [1 / 2, 0, -1 / 2], [1 / 4, -1 / 2, 1 / 4]])  # V-BM4D, section VI.D
 GAIN = np.linalg.norm(OPPONENT, axis=1)  # standard deviation of each channel for noise of 1 in R, G and B
@@ -46,8 +51,7 @@ RADIUS = np.array([8, 3])  # search in the next frame, and round the prediction 
 PENALTY = 6.0  # cost of a pixel off the prediction, in noise variances: still blocks must not chase noise
 CALM = 0.1  # PENALTY of the second pass is that part of the first one's: the pilot is calmer
 MISMATCH = (8.0, 2.0)  # a trajectory stops at this many expected squared distances of two noisy copies, in each pass
-STRIDE = {"fast": 2, "np": 1}  # frames from one full set of reference blocks to the next
-ROWS = 4  # grid rows filtered between two aggregations: bounds the memory for filtered blocks
+STRIDE = {"fast": 2, "np": 1, "vbm4d": 1}  # frames from one full set of reference blocks to the next
 
 
 @dataclass(frozen=True)
@@ -90,11 +94,24 @@ def stream(frames: Iterable[Tensor], config: DenoiseConfig, sigma: float) -> Ite
 def _denoise(frames: Iterable[Tensor], config: DenoiseConfig, sigma: float, kept: range | None) -> Iterator[Tensor]:
     if not (math.isfinite(sigma) and 0 < sigma <= 100):
         raise RecipeError(f"denoise: sigma is {sigma}", "give a standard deviation of 0 to 100 code values, or auto")
-    stride = STRIDE[config.profile]
+    if config.profile in PROFILES:
+        frames = (_to_cpu(frame, config.profile) for frame in frames)
     noisy = ((planes, planes) for planes in map(_opponent, frames))
-    basic = _estimates(noisy, 0, sigma, stride, None)
-    for _, planes in _estimates(basic, 1, sigma, stride, kept):
+    basic = _estimates(noisy, 0, sigma, config.profile, None)
+    for _, planes in _estimates(basic, 1, sigma, config.profile, kept):
         yield torch.as_tensor(_mix(np.linalg.inv(OPPONENT) / 255, planes)).clamp_(0, 1)[None]
+
+
+def _to_cpu(frame: Tensor, profile: str) -> Tensor:
+    if frame.is_cuda:
+        _no_kernels(profile)
+    return frame.cpu()
+
+
+@functools.cache
+def _no_kernels(profile: str) -> None:
+    """Say once that a profile does not use the device."""
+    log.warning("denoise: profile %s has no CUDA kernels and runs on the CPU; fast has them", profile)
 
 
 def _opponent(frame: Tensor) -> np.ndarray | Tensor:
@@ -111,41 +128,45 @@ def _opponent(frame: Tensor) -> np.ndarray | Tensor:
 
 def _mix(matrix: np.ndarray, planes: np.ndarray | Tensor) -> np.ndarray | Tensor:
     """A 3x3 matrix on the channels of (3, H, W) float32; elementwise, since a BLAS may round by its thread count."""
-    mixed = [a * planes[0] + b * planes[1] + c * planes[2] for a, b, c in matrix.astype(np.float32).tolist()]
-    return np.stack(mixed) if isinstance(planes, np.ndarray) else torch.stack(mixed)
+    mixed = np.empty_like(planes) if isinstance(planes, np.ndarray) else torch.empty_like(planes)
+    for channel, (a, b, c) in zip(mixed, matrix.astype(np.float32).tolist(), strict=True):
+        channel[:] = a * planes[0] + b * planes[1] + c * planes[2]
+    return mixed
 
 
-def _estimates(pairs: Iterable, stage: int, sigma: float, stride: int, kept: range | None) -> Iterator:
+def _estimates(pairs: Iterable, stage: int, sigma: float, profile: str, kept: range | None) -> Iterator:
     """One pass: (noisy, pilot) planes in, (noisy, estimate) planes out, in order, H frames later.
 
     stage 0 is the hard threshold, 1 the Wiener filter. kept: the frames that are wanted; no other is a reference.
     """
-    pairs, span = iter(pairs), 2 * H + 1
+    pairs, span, stride = iter(pairs), 2 * H + 1, STRIDE[profile]
     count, now, volumes = 0, 0, None
     while True:
         for noisy, pilot in islice(pairs, max(0, max(now, H) + H + 1 - count)):
-            volumes = volumes or _volumes(noisy, stage, sigma)
+            volumes = volumes or _volumes(noisy, stage, sigma, profile)
             volumes.noisy[count % span], volumes.pilot[count % span] = noisy, pilot
             count += 1
         if now >= count + H or (now >= count and count == 0):
             return
         wanted = range(count) if kept is None else kept
         if now < count and now in wanted:
-            volumes.add(now, *_reach(now, count, wanted), (now - wanted.start) % stride == 0 or now == wanted[-1])
+            everywhere = (now - wanted.start) % stride == 0 or now == wanted[-1]
+            volumes.add(now, *_reach(now, count, wanted, profile), everywhere)
         if now - H in wanted:
             yield volumes.finish(now - H)
         now += 1
 
 
-def _reach(now: int, count: int, wanted: range) -> tuple[np.ndarray, np.ndarray]:
+def _reach(now: int, count: int, wanted: range, profile: str) -> tuple[np.ndarray, np.ndarray]:
     """Ring slots of the frames around `now`, itself in the middle, and of those that blocks are put back into; or -1.
 
     count: how many frames have come; wanted: the frames that need an estimate; those before now - H have left.
-    Near an end of the clip a volume reaches further the other way: it has 2 H + 1 frames everywhere.
+    Near an end of the clip a volume reaches further the other way: it has 2 H + 1 frames everywhere. In vbm4d it is
+    shorter there, as in the paper.
     """
     span = 2 * H + 1
-    first = max(0, min(now - H, count - span))
-    last = min(first + span, count) - 1
+    first = max(0, now - H if profile == "vbm4d" else min(now - H, count - span))
+    last = min(now + H if profile == "vbm4d" else first + span - 1, count - 1)
     reach = max(now - first, last - now, H)
     near = range(now - reach, now + reach + 1)
     slots = np.array([t % span if first <= t <= last else -1 for t in near])
@@ -153,86 +174,44 @@ def _reach(now: int, count: int, wanted: range) -> tuple[np.ndarray, np.ndarray]
     return slots, targets
 
 
-def _volumes(planes: np.ndarray | Tensor, stage: int, sigma: float):
-    """What filters the volumes of one pass: the Numba kernels, or their CUDA twins where the planes are on a device."""
-    if isinstance(planes, np.ndarray):
-        return _Volumes(planes.shape, stage, sigma)
+def _volumes(planes: np.ndarray | Tensor, stage: int, sigma: float, profile: str):
+    """What filters the volumes of one pass: Numba kernels, or their CUDA twins where the planes are on a device."""
     deviations, kaiser = sigma * GAIN, np.kaiser(8, KAISER[stage])
-    variance = deviations[0] ** 2
-    grids = [[_grid(size, phase) for size in planes.shape[1:]] for phase in (0, STEP // 2)]
-    return denoise_cuda.Volumes(
-        planes, stage == 0, H, deviations, np.outer(kaiser, kaiser).ravel(), LAMBDA, motion.TILE, RADIUS,
-        PENALTY * variance * (CALM if stage else 1), MISMATCH[stage] * 2 * 64 * variance, grids,
-    )  # fmt: skip
+    variance, size = deviations[0] ** 2, planes.shape[1:]
+    follow = RADIUS, PENALTY * variance * (CALM if stage else 1), MISMATCH[stage] * 2 * 64 * variance
+    if profile in PROFILES:
+        shape = PROFILES[profile][stage]
+        grids = [[_grid(length, 0, shape.block, shape.step) for length in size]] * 2
+        return denoise_groups.Groups(planes, stage == 0, H, deviations, LAMBDA, shape, *follow, grids)
+    grids = [[_grid(length, phase) for length in size] for phase in (0, STEP // 2)]
+    kernels = denoise_cpu if isinstance(planes, np.ndarray) else denoise_cuda
+    return kernels.Volumes(
+        planes, stage == 0, H, deviations, np.outer(kaiser, kaiser).ravel(), LAMBDA, *follow, grids
+    )
 
 
-class _Volumes:
-    """What a pass keeps: the planes of 2 H + 1 frames and the sums of blocks put back into them, in rings."""
-
-    def __init__(self, shape: tuple[int, int, int], stage: int, sigma: float):
-        span = 2 * H + 1
-        self.stage, self.shape = stage, shape
-        self.noisy = np.zeros((span, *shape), np.float32)
-        self.pilot = np.zeros_like(self.noisy) if stage else self.noisy
-        self.total = np.zeros((span, 4, *shape[1:]), np.float32)
-        self.sigma = (sigma * GAIN).astype(np.float32)
-        self.window = np.outer(np.kaiser(8, KAISER[stage]), np.kaiser(8, KAISER[stage])).astype(np.float32).ravel()
-        self.matrices = temporal_matrices()
-
-    def add(self, now: int, slots: np.ndarray, targets: np.ndarray, everywhere: bool) -> None:
-        """Filter the volumes whose reference is frame `now`, `everywhere` or only where it has no estimate yet.
-
-        slots, targets: see `_reach`.
-        """
-        phase = now % 2 * STEP // 2
-        ys, xs = _grid(self.shape[1], phase), _grid(self.shape[2], phase)
-        active = np.ones((len(ys), len(xs)), np.bool_)
-        if not everywhere:
-            uncovered(self.total[now % (2 * H + 1), 3], ys, xs, active)
-        path = np.zeros((*active.shape, len(slots), 2), np.int16)
-        extent = np.zeros((*active.shape, 2), np.int16)
-        variance = self.sigma[0] ** 2
-        limit = np.float32(MISMATCH[self.stage] * 2 * 64 * variance)
-        penalty = np.float32(PENALTY * variance * (CALM if self.stage else 1))
-        trajectories(self.pilot, slots, ys, xs, RADIUS, penalty, limit, active, path, extent)
-        blocks = np.empty((ROWS, len(xs), len(slots), 3, 64), np.float32)
-        weights = np.empty((ROWS, len(xs)), np.float32)
-        for row in range(0, len(ys), ROWS):
-            rows = (row, min(row + ROWS, len(ys)))
-            where = (ys, xs, rows, active, path, extent)
-            shape = (self.window, self.matrices, len(slots) // 2, blocks, weights)
-            if self.stage == 0:
-                hard_threshold(self.noisy, slots, *where, self.sigma, np.float32(LAMBDA), *shape)
-            else:
-                wiener(self.noisy, self.pilot, slots, *where, self.sigma, *shape)
-            aggregate(blocks, weights, self.window, targets, *where, self.total)
-
-    def finish(self, t: int) -> tuple[np.ndarray, np.ndarray]:
-        """The noisy planes of frame t and its estimate; its ring slot is free afterwards."""
-        span, estimate = 2 * H + 1, np.empty(self.shape, np.float32)
-        normalise(self.total[t % span], estimate)
-        return self.noisy[t % span], estimate
-
-
-def _grid(size: int, phase: int) -> np.ndarray:
-    """Places of the reference blocks along an axis: every STEP pixels from `phase`, and both ends."""
-    return np.unique(np.concatenate([[0], np.arange(phase, size - 7, STEP), [size - 8]]))
+def _grid(size: int, phase: int, block: int = 8, step: int = STEP) -> np.ndarray:
+    """Places of the reference blocks along an axis: every `step` pixels from `phase`, and both ends."""
+    return np.unique(np.concatenate([[0], np.arange(phase, size - block + 1, step), [size - block]]))
 
 
 def estimate(frames: Tensor, pairs: int = 6) -> float:
     """Standard deviation of the noise of a stack (T, 3, H, W), in 8-bit code values, mean over R, G and B.
 
-    From motion-compensated differences (kernels/sigma.py): of up to `pairs` neighbouring frames when the camera moves,
-    of the first 9 and the last 9 frames' ends when it rests. One frame has no difference: the median of its finest
-    diagonal detail (MAD) serves instead.
+    From differences in time (kernels/sigma.py): of blocks in up to `pairs` neighbouring frames when the camera moves,
+    of blocks and of flat windows over 8 frames when they rest, which takes a stack of 9. One frame has no difference:
+    the median of its finest diagonal detail (MAD) serves instead. At most 100, as `apply` takes no more.
     """
     fr.check(frames, "estimate")
     frames = frames.cpu()
     if min(frames.shape[-2:]) < 8:
-        raise InputError("denoise: frames smaller than a block of 8x8", "leave denoise out", "size")
+        height, width = frames.shape[-2:]
+        raise InputError(
+            f"denoise: a frame of {width}x{height} is smaller than a block of 8x8", "leave denoise out", "size"
+        )
     if len(frames) == 1:
         detail = 255 * (frames[..., :-1, :-1] + frames[..., 1:, 1:] - frames[..., :-1, 1:] - frames[..., 1:, :-1]) / 2
-        return float(detail.abs().median() / 0.6745)
+        return min(float(detail.abs().median() / 0.6745), 100.0)
     starts = np.unique(np.linspace(0, len(frames) - 2, min(pairs, len(frames) - 1)).astype(int))
     luma = np.stack([_opponent(frame)[:1] for frame in frames])
-    return math.sqrt(noise_variance(255 * frames.permute(0, 2, 3, 1).numpy(), luma, starts))
+    return min(math.sqrt(noise_variance(255 * frames.permute(0, 2, 3, 1).numpy(), luma, starts)), 100.0)

@@ -28,7 +28,7 @@ def on_device(frames: torch.Tensor, profile: str, sigma: float, device: torch.de
 
 
 @pytest.mark.parametrize("count,height,width,profile,sigma",
-                         [(11, 42, 61, "fast", 20.0), (4, 19, 150, "fast", 8.0), (3, 8, 9, "np", 40.0)])  # fmt: skip
+                         [(11, 42, 61, "fast", 20.0), (4, 19, 150, "fast", 8.0), (3, 8, 9, "fast", 40.0)])  # fmt: skip
 def test_equals_the_numba_kernels(cuda_device, monkeypatch, count, height, width, profile, sigma):
     frames = moving(count, height, width, sigma)
     expected = denoise.apply(frames, DenoiseConfig(profile=profile), denoise.Draw(sigma))

@@ -1,121 +1,63 @@
-"""The fast kernels against a slow, readable V-BM4D of a few lines: one loop for each thing the paper says."""
+"""The fast kernels against a slow, readable V-BM4D: tests/slow_denoise.py."""
 
 import numpy as np
 import pytest
-import torch
-from scipy.fft import dct, dctn, idct, idctn
+import slow_denoise
+from scipy.fft import dct, dctn
+from slow_denoise import moving
 
-from lolblur_synth.kernels.motion import TILE, trajectories
-from lolblur_synth.kernels.transforms import VOLUME, dct_blocks, idct_blocks, over_time, temporal_matrices
+from lolblur_synth.kernels.motion import trajectories
+from lolblur_synth.kernels.transforms import (
+    VOLUME,
+    dct_blocks,
+    idct_blocks,
+    over_time,
+    temporal_matrices,
+    wavelet_matrix,
+)
 from lolblur_synth.recipe import DenoiseConfig
 from lolblur_synth.stages import denoise
 
 
-def block(plane, y, x):
-    return plane[y : y + 8, x : x + 8]
-
-
-def follow(luma, t, y, tile, radius, penalty, limit):
-    """Trajectories {x: {frame: (dy, dx)}} of the blocks (y, x), x in tile, of frame t: search, prediction, stop."""
-    found = {x: {t: (0, 0)} for x in tile}
-    height, width = luma[0].shape
-    first = max(0, min(t - denoise.H, len(luma) - 2 * denoise.H - 1))  # as many frames at the ends as inside
-    for sign in (-1, 1):
-        centre, alive = (0, 0), set(tile)
-        for k in range(1, 2 * denoise.H + 1):
-            frame = t + sign * k
-            if not first <= frame < min(first + 2 * denoise.H + 1, len(luma)) or not alive:
-                break
-            reach, best = radius[min(k, 2) - 1], {}
-            for x in tile:
-                options = [(np.inf, np.inf, centre)]
-                for dy in range(centre[0] - reach, centre[0] + reach + 1):
-                    for dx in range(centre[1] - reach, centre[1] + reach + 1):
-                        if 0 <= y + dy <= height - 8 and 0 <= x + dx <= width - 8:
-                            distance = np.square(block(luma[t], y, x) - block(luma[frame], y + dy, x + dx)).sum()
-                            away = abs(dy - centre[0]) + abs(dx - centre[1])
-                            options.append((distance + penalty * away, distance, (dy, dx)))
-                best[x] = min(options, key=lambda option: option[0])
-                if best[x][1] > limit:
-                    alive.discard(x)
-                if x in alive:
-                    found[x][frame] = best[x][2]
-            middle = [sorted(best[x][2][axis] for x in tile)[len(tile) // 2] for axis in (0, 1)]
-            centre = tuple(int(np.rint(v * (k + 1) / k)) for v in middle)
-    return found
-
-
-def forward(planes, places):
-    """The separable 3-D transform of the blocks at (frame, y, x)."""
-    volume = np.stack([block(planes[frame], y, x) for frame, y, x in places])
-    return dct(dctn(volume, axes=(1, 2), norm="ortho"), axis=0, norm="ortho")
-
-
-def one_pass(noisy, pilot, stage, sigma, stride):
-    """Filter every volume, put it back, divide by the weights: (T, 3, H, W) opponent planes, float64."""
-    count, _, height, width = noisy.shape
-    sigmas = sigma * denoise.GAIN
-    kaiser = np.kaiser(8, denoise.KAISER[stage])
-    window = np.outer(kaiser, kaiser)
-    total, weights = np.zeros_like(noisy), np.zeros((count, height, width))
-    penalty = denoise.PENALTY * sigmas[0] ** 2 * (denoise.CALM if stage else 1)
-    limit = denoise.MISMATCH[stage] * 2 * 64 * sigmas[0] ** 2
-    for t in range(count):
-        before = weights[t].copy()
-        ys, xs = (denoise._grid(size, t % 2 * denoise.STEP // 2) for size in (height, width))
-        for y in ys:
-            for tile in (xs[n : n + TILE] for n in range(0, len(xs), TILE)):
-                asked = [x for x in tile if t % stride == 0 or t == count - 1 or (block(before, y, x) == 0).any()]
-                paths = follow(pilot[:, 0], t, y, tile, denoise.RADIUS, penalty, limit) if asked else {}
-                for x in asked:
-                    places = sorted((frame, y + dy, x + dx) for frame, (dy, dx) in paths[x].items())
-                    shrunk, energy = [], 0
-                    for c in range(3):
-                        spectrum = forward(noisy[:, c], places)
-                        if stage == 0:
-                            gain = np.abs(spectrum) > denoise.LAMBDA * sigmas[c]
-                            energy += sigmas[c] ** 2 * max(gain.sum(), 1)
-                            gain[0, 0, 0] = True
-                        else:
-                            power = np.square(forward(pilot[:, c], places))
-                            gain = power / (power + sigmas[c] ** 2)
-                            energy += sigmas[c] ** 2 * np.square(gain).sum()
-                        shrunk.append(idctn(idct(spectrum * gain, axis=0, norm="ortho"), axes=(1, 2), norm="ortho"))
-                    for n, (frame, v, u) in enumerate(places):
-                        if frame < t - denoise.H:
-                            continue  # that frame has left the stream
-                        block(weights[frame], v, u)[:] += window / energy
-                        for c in range(3):
-                            block(total[frame, c], v, u)[:] += window / energy * shrunk[c][n]
-    return total / weights[:, None]
-
-
-def slow(frames, sigma, profile):
-    noisy = np.einsum("ij,tjhw->tihw", denoise.OPPONENT * 255, frames.double().numpy())
-    basic = one_pass(noisy, noisy, 0, sigma, denoise.STRIDE[profile])
-    final = one_pass(noisy, basic, 1, sigma, denoise.STRIDE[profile])
-    return np.einsum("ij,tjhw->tihw", np.linalg.inv(denoise.OPPONENT) / 255, final).clip(0, 1)
-
-
-def moving(seed, count, height, width, sigma):
-    """Noisy texture that moves two pixels a frame, with an object that appears in the middle of the clip."""
-    rng = np.random.default_rng(seed)
-    wide = rng.random((3, height // 4 + 4, width // 4 + 8)).repeat(4, 1).repeat(4, 2)
-    frames = np.stack([wide[:, t : t + height, 2 * t : 2 * t + width] for t in range(count)])
-    frames[count // 2 :, :, 4:12, 4:12] = 0.9
-    frames = 0.2 + 0.6 * frames + sigma / 255 * rng.standard_normal(frames.shape)
-    return torch.from_numpy(frames.astype(np.float32))
-
-
-@pytest.mark.parametrize(
-    "count,height,width,profile",
-    [(5, 18, 21, "fast"), (4, 12, 80, "fast"), (3, 14, 15, "np"), (12, 12, 14, "fast")],
-)
-def test_the_fast_path_is_the_slow_reference(count, height, width, profile):
-    frames = moving(3, count, height, width, 12)
+def compare(frames, profile):
     fast = denoise.apply(frames, DenoiseConfig(profile=profile), denoise.Draw(12.0)).numpy()
-    difference = np.abs(fast - slow(frames, 12.0, profile)) * 255
+    difference = np.abs(fast - slow_denoise.slow(frames, 12.0, profile)) * 255
     assert difference.max() < 0.5 and difference.mean() < 0.02
+
+
+@pytest.mark.parametrize("count,height,width", [(5, 18, 21), (4, 12, 80), (12, 12, 14)])
+def test_the_fast_path_is_the_slow_reference(count, height, width):
+    compare(moving(3, count, height, width, 12), "fast")
+
+
+@pytest.mark.parametrize("profile,count,height,width", [("np", 3, 12, 24), ("np", 10, 9, 27), ("vbm4d", 3, 15, 22),
+                                                        ("vbm4d", 11, 9, 20)])  # fmt: skip
+def test_grouped_profiles_are_the_slow_reference(monkeypatch, profile, count, height, width):
+    """The right half of the picture is flat, so that volumes are alike there."""
+    frames = moving(3, count, height, width, 12)
+    frames[..., width // 2 :] += 0.5 - moving(3, count, height, width, 0)[..., width // 2 :]
+    sizes, lengths, find = set(), set(), slow_denoise.similar
+
+    def similar(*given):
+        group = find(*given)
+        sizes.add(len(group))
+        lengths.add(len(group[0]))
+        return group
+
+    monkeypatch.setattr(slow_denoise, "similar", similar)
+    compare(frames, profile)
+    assert max(sizes) >= 4 and len(sizes) > 1 and max(lengths) > 2, "no groups: the test shows nothing"
+
+
+@pytest.mark.parametrize("n", [2, 4, 8])
+def test_the_wavelet_is_the_biorthogonal_one(n):
+    """Its analysis kills constants in the details, its synthesis of the mean is Haar's: piecewise constant."""
+    matrix = wavelet_matrix(n)
+    assert np.allclose(np.square(matrix).sum(1), 1) and np.allclose(matrix[1:].sum(1), 0)
+    back = np.linalg.inv(matrix)
+    assert np.allclose(back[:, 0], back[0, 0])
+    if n == 8:
+        assert np.allclose(matrix[4:], np.kron(np.eye(4), [-1, 1]) / np.sqrt(2))
 
 
 def test_blocks_are_transformed_like_scipy_does():

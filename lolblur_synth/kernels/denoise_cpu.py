@@ -1,0 +1,58 @@
+"""Denoising on the CPU without grouping: host side of the Numba kernels motion, volumes and aggregation."""
+
+import numpy as np
+
+from lolblur_synth.kernels.aggregation import aggregate, normalise, uncovered
+from lolblur_synth.kernels.motion import trajectories
+from lolblur_synth.kernels.transforms import temporal_matrices
+from lolblur_synth.kernels.volumes import hard_threshold, wiener
+
+ROWS = 4  # grid rows filtered between two aggregations: bounds the memory for filtered blocks
+
+
+class Volumes:
+    """One pass over a clip: the planes of 2 h + 1 frames and the sums of blocks put back into them, in rings.
+
+    Arguments as for `denoise_cuda.Volumes`.
+    """
+
+    def __init__(self, planes: np.ndarray, first_pass: bool, h: int, sigma, window, lam: float, radius, penalty: float,
+                 limit: float, grids):  # fmt: skip
+        span = 2 * h + 1
+        self.first_pass, self.grids, self.shape, self.radius = first_pass, grids, planes.shape, radius
+        self.lam, self.penalty, self.limit = np.float32(lam), np.float32(penalty), np.float32(limit)
+        self.sigma, self.window = np.asarray(sigma, np.float32), np.asarray(window, np.float32)
+        self.noisy = np.zeros((span, *planes.shape), np.float32)
+        self.pilot = self.noisy if first_pass else np.zeros_like(self.noisy)
+        self.total = np.zeros((span, 4, *planes.shape[1:]), np.float32)
+        self.matrices = temporal_matrices()
+
+    def add(self, now: int, slots: np.ndarray, targets: np.ndarray, everywhere: bool) -> None:
+        """Filter the volumes whose reference is frame `now`, `everywhere` or only where it has no estimate yet.
+
+        slots, targets: see `_reach` of stages/denoise.py.
+        """
+        ys, xs = self.grids[now % 2]
+        active = np.ones((len(ys), len(xs)), np.bool_)
+        if not everywhere:
+            uncovered(self.total[now % len(self.total), 3], ys, xs, active)
+        path = np.zeros((*active.shape, len(slots), 2), np.int16)
+        extent = np.zeros((*active.shape, 2), np.int16)
+        trajectories(self.pilot, slots, ys, xs, self.radius, self.penalty, self.limit, active, path, extent)
+        blocks = np.empty((ROWS, len(xs), len(slots), 3, 64), np.float32)
+        weights = np.empty((ROWS, len(xs)), np.float32)
+        for row in range(0, len(ys), ROWS):
+            rows = (row, min(row + ROWS, len(ys)))
+            where = (ys, xs, rows, active, path, extent)
+            shape = (self.window, self.matrices, len(slots) // 2, blocks, weights)
+            if self.first_pass:
+                hard_threshold(self.noisy, slots, *where, self.sigma, self.lam, *shape)
+            else:
+                wiener(self.noisy, self.pilot, slots, *where, self.sigma, *shape)
+            aggregate(blocks, weights, self.window, targets, *where, self.total)
+
+    def finish(self, t: int) -> tuple[np.ndarray, np.ndarray]:
+        """The noisy planes of frame t and its estimate; its ring slot is free afterwards."""
+        slot, estimate = t % len(self.total), np.empty(self.shape, np.float32)
+        normalise(self.total[slot], estimate)
+        return self.noisy[slot], estimate
