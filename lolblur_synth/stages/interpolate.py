@@ -102,7 +102,7 @@ def motion(guide: Tensor, config: InterpolateConfig, refuse_cuts: bool = True) -
         raise InputError("interpolate: one frame has no motion", "pass at least two frames", "too-short")
     height, width = guide.shape[2:]
     grey = _grey(guide)
-    cut = _cuts(guide, config.cut)
+    cut = cuts(guide, config.cut)
     if refuse_cuts and cut.any():
         where = f"frames {cut.argmax()} and {cut.argmax() + 1}"
         hint = "choose a window within one shot, or raise interpolate.cut"
@@ -280,8 +280,8 @@ def _flows(grey: np.ndarray, pairs: np.ndarray, preset: tuple[int, int, bool]) -
         yield pair, (search.flow(first, second, *preset, TRUST), search.flow(second, first, *preset, TRUST))
 
 
-def _cuts(guide: Tensor, limit: float) -> np.ndarray:
-    """(T-1,) bool: two frames do not look alike, and look 4 times less alike than the pairs before and after.
+def cuts(guide: Tensor, limit: float) -> np.ndarray:
+    """(T-1,) bool: two frames of (T, 3, H, W) do not look alike, and 4 times less than the pairs before and after.
 
     The measure is 1 - r, the correlation of thumbnails: dark scenes differ by few code values, and yet they differ.
     Two frames alone are no cut: there is nothing to compare them with, and who passes them wants what is between.
