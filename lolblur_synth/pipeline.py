@@ -115,8 +115,12 @@ def expose(
         light = run(dark, motion, instants, recipe.clip_reverse if reverse else None, reverse)
         return light[None], {"samples": len(instants), "confidence": _confidence(motion)}
     shown = dark[mid - window // 2 : mid + window // 2 + 1]
-    light = clip_reverse.apply(shown, recipe.clip_reverse, reverse) if reverse else frames.to_linear(shown)
-    return light.mean(0, keepdim=True), {"samples": len(shown), "confidence": None}
+    if kernel and fused.runs_on(dark.device):
+        light = fused.expose_given(shown, recipe.clip_reverse if reverse else None, reverse)[None]
+    else:
+        light = clip_reverse.apply(shown, recipe.clip_reverse, reverse) if reverse else frames.to_linear(shown)
+        light = light.mean(0, keepdim=True)
+    return light, {"samples": len(shown), "confidence": None}
 
 
 def _readable(dark: Tensor, motion, instants: np.ndarray, config, reverse) -> Tensor:

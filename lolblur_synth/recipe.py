@@ -153,7 +153,7 @@ class InterpolateConfig:
     )
     cut: float = option(
         0.15,
-        "scene cut: decorrelation of neighbouring frames above this, and 2.5 times that of the frames beside them",
+        "scene cut: decorrelation of neighbouring frames above this, and a few times that of the frames beside them",
         lo=0,
         hi=1,
         source="DESIGN.md",

@@ -155,13 +155,31 @@ def _darken(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
 
 
 def _interpolate(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
-    """Two neighbouring frames at a time, whatever the length; the last frame closes the sequence."""
-    before = next(shown)
-    for after in shown:
-        between = interpolate.apply(torch.cat([before, after]), config, drawn)
-        yield from between[:-1].split(1)
-        before = after
-    yield before
+    """Two neighbouring frames at a time, whatever the length; the last frame closes the sequence.
+
+    One frame more on each side shows whether a scene ends between the two: then each is held for half of the interval.
+    """
+    cuts, differences, number = [], [], 0
+    before, first, second = None, next(shown), next(shown, None)
+    while second is not None:
+        after = next(shown, None)
+        beside = [frame for frame in (before, first, second, after) if frame is not None]
+        pair = torch.cat([first, second])
+        differences.append(float((second - first)[..., ::4, ::4].abs().mean()))
+        if interpolate.cuts(torch.cat(beside), config.cut)[0 if before is None else 1]:
+            cuts.append(number)
+            held = (np.arange(config.factor) >= config.factor / 2).astype(int)
+            yield from pair[held].split(1)
+        else:
+            yield from interpolate.apply(pair, config, drawn)[:-1].split(1)
+        before, first, second, number = first, second, after, number + 1
+    yield first
+    if cuts:
+        places = ", ".join(map(str, cuts[:3])) + (", …" if len(cuts) > 3 else "")
+        log.warning(f"{len(cuts)} scene cut{'s' * (len(cuts) > 1)} after frame {places}: nothing lies in between, so "
+                    "each frame is held for half of the interval")  # fmt: skip
+    if (stored := video.repeated(np.array(differences))) > 1:
+        log.warning(f"every frame is stored {stored} times, so motion will stutter")
 
 
 def _average(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:

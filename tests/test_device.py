@@ -43,11 +43,12 @@ def check(got: dict, expected: dict) -> None:
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ for CUDA C on the CPU")
 @pytest.mark.parametrize("settings", RECIPES.values(), ids=RECIPES)
 def test_a_pretended_device(monkeypatch, settings):
-    expected = pair(settings, "cpu")
+    expected, called = pair(settings, "cpu"), set()
     monkeypatch.setattr(cuda, "available", lambda: True)
-    monkeypatch.setattr(cuda, "run", run)
+    monkeypatch.setattr(cuda, "run", lambda source, name, *rest: (called.add(name), run(source, name, *rest)))
     with PretendCuda():
         check(pair(settings, "cuda"), expected)
+    assert ("add_given" if "interpolate" in settings[0] else "add_warped") in called, called
 
 
 def test_a_pretended_device_without_cupy(monkeypatch):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import moving_street
+from media import scene
 
 from lolblur_synth import bayer, cameras, frames, images, recipes, single, video
 from lolblur_synth.kernels import mosaic
@@ -112,6 +113,28 @@ def test_a_video_gives_a_video_of_the_new_rate(street_videos, tmp_path, run):
     assert run("stage", "interpolate", street_videos / "a.mp4", target, "--frames", "5").code == 0
     clip = video.probe(video.find([target])[0][0], InputConfig())
     assert clip.fps == 2000 and clip.frames == 33
+
+
+def test_a_scene_cut_is_held_and_said(tmp_path, run):
+    """Nothing lies between two shots: each frame is held for its half of the interval, and no sample mixes them."""
+    shots = [*scene(6, seed=0), *scene(6, seed=5)[:, ::-1]]
+    (tmp_path / "in").mkdir()
+    for number, frame in enumerate(shots):
+        images.write_png(tmp_path / "in" / f"{number:02}.png", frame / np.float32(255))
+    done = run("stage", "interpolate", tmp_path / "in", tmp_path / "out", "--factor", "4")
+    assert done.code == 0 and "1 scene cut after frame 5" in done.err
+    out = [images.read_image(path) for path in sorted((tmp_path / "out").iterdir())]
+    assert len(out) == 11 * 4 + 1
+    for number, held in ((21, 5), (22, 6), (23, 6)):
+        assert np.abs(out[number] - shots[held] / 255).max() < 1e-6
+
+
+def test_repeated_frames_are_said(tmp_path, run):
+    (tmp_path / "in").mkdir()
+    for number, frame in enumerate(scene(8).repeat(3, 0)):
+        images.write_png(tmp_path / "in" / f"{number:02}.png", frame / np.float32(255))
+    done = run("stage", "interpolate", tmp_path / "in", tmp_path / "out", "--factor", "2")
+    assert done.code == 0 and "every frame is stored 3 times" in done.err
 
 
 def test_images_of_different_sizes_are_no_clip(folder, tmp_path, run):

@@ -39,11 +39,21 @@ def expose(frames: Tensor, motion, instants: np.ndarray, config: ClipReverseConf
     frames: (T, 3, H, W) float32 display, 0..1; motion: `interpolate.Motion` of those frames; instants: positions in
     frames, 0..T-1, ascending; config, draw: of clip_reverse, or None to leave it out. -> (3, H, W) linear light.
     """
+    return _reversed(lambda *rule: integrate(frames, motion, instants, *rule), config, draw)
+
+
+def expose_given(frames: Tensor, config: ClipReverseConfig | None = None, draw=None) -> Tensor:
+    """The same of frames (T, 3, H, W) display, each a sample as it is: (3, H, W) linear light."""
+    return _reversed(lambda *rule: average(frames, *rule), config, draw)
+
+
+def _reversed(means, config: ClipReverseConfig | None, draw) -> Tensor:
+    """mean(light) with the light that a draw of clip_reverse adds; means: (config, r) -> mean(light), mean(mask)."""
     if draw is None:
-        return integrate(frames, motion, instants)[0]
+        return means()[0]
     if config.space == "code":
-        return integrate(frames, motion, instants, config, draw.r)[0]
-    light, mask = integrate(frames, motion, instants, config)
+        return means(config, draw.r)[0]
+    light, mask = means(config)
     return light.add_(mask, alpha=draw.gain if config.space == "hdr" else draw.r / 255)
 
 
@@ -96,8 +106,13 @@ def average(
 ) -> tuple[Tensor, Tensor]:
     """mean(light) and mean(mask), each (3, H, W), of given frames (3, H, W) display, each a sample as it is.
 
-    They may come one at a time; BATCH of them are held. r: code values, space "code" only.
+    They may come one at a time; BATCH of them are held. On CUDA they are one tensor, (T, 3, H, W).
+    r: code values, space "code" only.
     """
+    if isinstance(frames, Tensor) and frames.is_cuda:
+        from lolblur_synth.kernels import exposure_cuda
+
+        return exposure_cuda.average(frames, config, r)
     rule, light, mask, count = light_rule(config, r), None, None, 0
     stream = (np.ascontiguousarray(frame.numpy()) for frame in frames)
     while batch := tuple(itertools.islice(stream, BATCH)):

@@ -44,13 +44,25 @@ def display(light: float) -> float:
 @njit(cache=True)
 def power(x):
     """x^2.2 for x >= 0, float32."""
+    return exp2(log2(x) * F(fr.GAMMA))
+
+
+@njit(cache=True)
+def log2(x):
+    """Of a normal number x > 0; below it, and of 0, some number below -126."""
     bits = F(x).view(np.int32)
     exponent = np.int32((bits - np.int32(HALF_DOWN)) >> 23)
     z = np.int32(bits - (exponent << 23)).view(np.float32) - F(1)
     log = LOG2[6]
     for k in range(5, -1, -1):
         log = log * z + LOG2[k]
-    y = max((F(exponent) + log * z) * F(fr.GAMMA), SMALLEST)
+    return F(exponent) + log * z
+
+
+@njit(cache=True)
+def exp2(y):
+    """2^y for y < 127; what would be below the smallest normal number is that."""
+    y = max(y, SMALLEST)
     whole = np.int32(y + F(127.5))  # what is truncated is above 0: the nearest number
     f = y - F(whole - 127)
     value = EXP2[5]

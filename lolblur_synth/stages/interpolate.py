@@ -4,24 +4,23 @@ In   (T, 3, H, W) float32, display sRGB, 0..1, neighbouring frames of one shot
 Out  ((T - 1) * factor + 1, 3, H, W) float32, display sRGB, 0..1; every factor-th frame is a source frame
 Random: nothing.
 
-Motion is estimated once for each pair of frames, both ways (Kroeger 2016, "Fast optical flow using dense inverse
-search"), and serves any number of instants. At the instant t of a pair both motions are carried along themselves to
-where things are at t ("splatted"), and each frame is fetched from there by a cubic spline:
+Motion is estimated once for each pair of frames, both ways (kernels/search.py, after Kroeger 2016, "Fast optical flow
+using dense inverse search"), and serves any number of instants. At the instant t of a pair both motions are carried
+along themselves to where things are at t ("splatted"), and each frame is fetched from there by a cubic spline:
 
     sample(x) = (1 - m) first(x - t v(x)) + m second(x + (1 - t) v(x)),    m = t, or the frame that sees x alone
 
 The method `net` lets a network correct all of it: both motions, v at each instant, and m (models/flow.py). The method
 `sepconv` knows no motion: the paper's network finds the frame halfway, and again halfway to it, up to 1/64.
 
-Motion lives on cells of 2x2 pixels: DIS itself solves nothing finer. It may be estimated on a brighter `guide` than the
-frames that are fetched. A cut has no in-between: `motion` refuses it, or holds each frame for its half of the interval.
+Motion lives on cells of 2x2 pixels: by default nothing finer is searched. It may be estimated on a brighter `guide`
+than the frames that are fetched. A cut has no in-between: `motion` refuses it, or holds each frame for its half of the
+interval.
 """
 
-import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -31,13 +30,19 @@ from torch import Tensor
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.kernels import exposure as fused
+from lolblur_synth.kernels import search
 from lolblur_synth.kernels.splat import BASELINE, CELL
 from lolblur_synth.models import flow, sepconv
 from lolblur_synth.recipe import InterpolateConfig
 
 TRUST = np.exp(-np.arange(256) / (255 * flow.TOLERANCE)).astype(np.float32)  # by difference of code values
-PRESETS = {"ultrafast": 0, "fast": 1, "medium": 2, "fine": 2}  # of cv2.DISOpticalFlow_create
-MIN_SIDE = 32  # px; below it DIS has no pyramid
+PRESETS = {  # px between patches, sweeps over them, down to the full resolution
+    "ultrafast": (8, 1, False),
+    "fast": (4, 1, False),
+    "medium": (4, 2, False),
+    "fine": (4, 2, True),
+}
+MIN_SIDE = 32  # px; below it there is no pyramid
 GUIDE_MEDIAN = 0.4  # a darker guide is brightened by a power curve until its median is there ...
 GUIDE_GAMMA = 0.4  # ... but by no stronger one than this: it lifts the noise as well
 FLAT = (1 / 255) ** 2  # variance of a frame without content, where correlation would be that of noise
@@ -97,7 +102,7 @@ def motion(guide: Tensor, config: InterpolateConfig, refuse_cuts: bool = True) -
         raise InputError("interpolate: one frame has no motion", "pass at least two frames", "too-short")
     height, width = guide.shape[2:]
     grey = _grey(guide)
-    cut = _cuts(guide, config.cut)
+    cut = cuts(guide, config.cut)
     if refuse_cuts and cut.any():
         where = f"frames {cut.argmax()} and {cut.argmax() + 1}"
         hint = "choose a window within one shot, or raise interpolate.cut"
@@ -114,10 +119,8 @@ def motion(guide: Tensor, config: InterpolateConfig, refuse_cuts: bool = True) -
     if config.method == "sepconv":
         unknown = np.where(still, 1, np.where(cut, 0, np.nan)).astype(np.float32)
         return Motion(forward, backward, unknown, still, cut, render=_halving(guide, config))
-    solver = _solver(config)
-    for pair in np.flatnonzero(~(still | cut)):
-        forward[pair] = _flow(solver, grey[pair], grey[pair + 1])
-        backward[pair] = _flow(solver, grey[pair + 1], grey[pair])
+    for pair, both in _flows(grey, np.flatnonzero(~(still | cut)), PRESETS[config.preset]):
+        forward[pair], backward[pair] = both
     trust = 0.5 * (forward[..., 2].mean((1, 2)) + backward[..., 2].mean((1, 2)))
     fuse = None
     if config.method == "net":
@@ -262,15 +265,23 @@ def _corners(position: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], tuple
 
 def _grey(guide: Tensor) -> np.ndarray:
     """(T, H, W) uint8 for the flow. A dark guide is brightened, by one curve for all frames."""
-    red, green, blue = guide.clamp(0, 1).unbind(1)
-    grey = 0.299 * red + 0.587 * green + 0.114 * blue
-    median = float(grey[len(grey) // 2].median().clamp_min(1e-4))
+    red, green, blue = guide[len(guide) // 2, :, ::2, ::2].clamp(0, 1)
+    median = float((0.299 * red + 0.587 * green + 0.114 * blue).median().clamp_min(1e-4))
     gamma = min(1.0, max(GUIDE_GAMMA, np.log(GUIDE_MEDIAN) / np.log(min(median, 0.99))))
-    return grey.pow(gamma).mul(255).round().byte().cpu().numpy()
+    return np.stack([search.grey(frame, np.float32(gamma)) for frame in guide.cpu().numpy()])
 
 
-def _cuts(guide: Tensor, limit: float) -> np.ndarray:
-    """(T-1,) bool: two frames do not look alike, and look 4 times less alike than the pairs before and after.
+def _flows(grey: np.ndarray, pairs: np.ndarray, preset: tuple[int, int, bool]) -> Iterator[tuple[int, tuple]]:
+    """(pair, (forward, backward)) of each of `pairs`, ascending, as `Motion` holds them; two pyramids at a time."""
+    levels: dict[int, list] = {}
+    for pair in pairs.tolist():
+        levels = {i: levels[i] if i in levels else search.pyramid(grey[i], preset[2]) for i in (pair, pair + 1)}
+        first, second = levels[pair], levels[pair + 1]
+        yield pair, (search.flow(first, second, *preset, TRUST), search.flow(second, first, *preset, TRUST))
+
+
+def cuts(guide: Tensor, limit: float) -> np.ndarray:
+    """(T-1,) bool: two frames of (T, 3, H, W) do not look alike, and 4 times less than the pairs before and after.
 
     The measure is 1 - r, the correlation of thumbnails: dark scenes differ by few code values, and yet they differ.
     Two frames alone are no cut: there is nothing to compare them with, and who passes them wants what is between.
@@ -282,32 +293,3 @@ def _cuts(guide: Tensor, limit: float) -> np.ndarray:
     change = (small[1:] - small[:-1]).square().mean(1) / (power[1:] + power[:-1] + FLAT)
     beside = F.pad(change, (1, 1), value=0 if len(change) > 1 else torch.inf)
     return ((change > limit) & (change > 4 * torch.maximum(beside[:-2], beside[2:]))).cpu().numpy()
-
-
-def _solver(config: InterpolateConfig):
-    solver = cv2.DISOpticalFlow_create(PRESETS[config.preset])
-    if config.preset == "fine":
-        solver.setFinestScale(0)
-    return solver
-
-
-def _flow(solver, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(h, w, 3) motion in pixels and trust, a cell."""
-    height, width = first.shape
-    flow = solver.calc(first, second, None)
-    fetched = cv2.remap(second, _grid(height, width) + flow, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    trust = TRUST[cv2.absdiff(first, fetched)]
-    return np.ascontiguousarray(np.dstack([_cells(flow), _cells(trust)]))
-
-
-@functools.lru_cache(maxsize=2)
-def _grid(height: int, width: int) -> np.ndarray:
-    """(H, W, 2) float32: x and y of each pixel."""
-    return np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
-
-
-def _cells(plane: np.ndarray) -> np.ndarray:
-    """Means of cells of CELL x CELL pixels; a cell that the frame cuts goes on with its last pixels."""
-    height, width = plane.shape[:2]
-    plane = cv2.copyMakeBorder(plane, 0, -height % CELL, 0, -width % CELL, cv2.BORDER_REPLICATE)
-    return cv2.resize(plane, None, fx=1 / CELL, fy=1 / CELL, interpolation=cv2.INTER_AREA)

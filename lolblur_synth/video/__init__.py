@@ -11,8 +11,8 @@ writer   frames to a video file
 
 from lolblur_synth.video.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Input, Refusal, digest, find
 from lolblur_synth.video.reader import Video, probe, read
-from lolblur_synth.video.survey import Survey, survey
+from lolblur_synth.video.survey import Survey, repeated, survey
 from lolblur_synth.video.writer import write_video
 
 __all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "Input", "Refusal", "Survey", "Video", "digest", "find", "probe", "read",
-           "survey", "write_video"]
+           "repeated", "survey", "write_video"]

@@ -51,7 +51,7 @@ def survey(video: Video, cut: float = 0.15, ratio: float = 2.5) -> Survey:
         for lag, (_, earlier) in zip(lags, reversed(last), strict=False):
             lag.append(_decorrelation(earlier, texture))
         last.append((small, texture))
-    return Survey(video.frames, tuple(differences), _cuts(lags, cut, ratio), _repeats(np.array(differences)),
+    return Survey(video.frames, tuple(differences), _cuts(lags, cut, ratio), repeated(np.array(differences)),
                   round(float(np.mean(means)), 4))
 
 
@@ -78,7 +78,7 @@ def _cuts(lags: tuple[list[float], list[float], list[float]], cut: float, ratio:
     return tuple(found)
 
 
-def _repeats(differences: np.ndarray) -> int:
+def repeated(differences: np.ndarray) -> int:
     """The longest period at which one difference is clear and those between are not, wherever something moves."""
     for period in range(LONGEST_REPEAT, 1, -1):
         for phase in range(period):

@@ -81,12 +81,13 @@ def test_time_has_no_direction():
 
 
 def test_an_easy_motion_stays_as_good_as_by_dis():
-    frames = torch.stack([texture(96, 128, 6.0 * t) for t in range(2)])
-    true, errors = texture(96, 128, 3.0), {}
+    """4 px a frame; at 6 px this texture looks as if it went the other way, and no method follows it."""
+    frames = torch.stack([texture(96, 128, 4.0 * t) for t in range(2)])
+    true, errors = texture(96, 128, 2.0), {}
     for config in (NET, DIS):
         got = interpolate.sample(frames, interpolate.motion(frames, config), 0.5)
         errors[config.method] = float((got - true)[:, 8:-8, 8:-8].square().mean())
-    assert errors["net"] < 1.6 * errors["dis"] + 1e-6
+    assert errors["dis"] < 1e-6 and errors["net"] < 1.6 * errors["dis"] + 1e-6
 
 
 def test_a_cut_and_a_still_pair_need_no_network(stirred):
