@@ -18,7 +18,7 @@ from lolblur_synth import lamps, weights, whole
 from lolblur_synth.models import dce
 from lolblur_synth.stages import darken
 from lolblur_synth.training.photos import Picture, batch, well_exposed
-from lolblur_synth.training.run import Report, Run, sources, trained_on, warmed_cosine
+from lolblur_synth.training.run import Report, Run, one_thread, sources, trained_on, warmed_cosine
 from lolblur_synth.training.scalars import scalars
 
 EXPOSURE_WEIGHT, CONTRAST_WEIGHT, LAMP_WEIGHT, SMOOTHNESS_WEIGHT = 4.0, 10.0, 10.0, 20.0
@@ -118,7 +118,8 @@ def train_darken(
     report            called after each step with its number and losses, for progress
 
     Returns {"sha256", "seconds", "pictures", "losses", "obedience"}. Same inputs and options, same weights, on the same
-    kind of device with as many threads, however often it was interrupted. Raises InputError, UsageError.
+    kind of device, however often it was interrupted; on a CPU one thread works, because sums depend on their number.
+    Raises InputError, UsageError.
     """
     out = Path(out)
     photos = well_exposed(inputs, size, frames_per_video)
@@ -126,7 +127,7 @@ def train_darken(
     recipe = {"steps": steps, "seed": seed, "size": size, "batch_size": batch_size, "rate": rate,
               "frames_per_video": frames_per_video, "pictures": sorted({picture.sha256 for picture in photos})}
     state, checkpoint = _State(recipe, device), out.with_suffix(".checkpoint")
-    with scalars(tensorboard) as write:
+    with scalars(tensorboard) as write, one_thread():
 
         def told(step: int, losses: dict[str, float]) -> None:
             write(step, {f"loss/{name}": value for name, value in losses.items()})

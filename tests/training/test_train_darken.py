@@ -141,6 +141,19 @@ def test_interrupted_runs_end_like_uninterrupted_ones_and_seeds_differ(photos, t
     assert other["sha256"] != whole["sha256"]
 
 
+def test_same_weights_for_any_number_of_threads(photos, tmp_path):
+    threads, found = torch.get_num_threads(), set()
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            options = {**SMALL, "size": 64, "batch_size": 8}
+            found.add(darken.train_darken([photos], tmp_path / "a.safetensors", steps=3, **options)["sha256"])
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(threads)
+    assert len(found) == 1
+
+
 def test_a_checkpoint_of_another_run_or_damaged_is_not_continued(photos, tmp_path):
     interrupted([photos], tmp_path / "a.safetensors", 3, steps=5, **SMALL)
     with pytest.raises(UsageError, match="other options"):
