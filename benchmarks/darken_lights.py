@@ -1,12 +1,12 @@
 """Is there a dark ring or a glow around the lights that darkening keeps? Radial profiles around each light.
 
-    python benchmarks/darken_lights.py [night.mp4 dusk.png ...] [--recipe lolblur|night] [--sheet FOLDER]
+    python benchmarks/darken_lights.py [night.mp4 dusk.png ...]
 
 A halo or a shadow around a light may be in the input. It is taken out: from the far surroundings of a light is learnt
-what the darkening makes of each lightness there, l -> T(l), as a gain of light; T(l) is what a pixel near the light would
-have become away from it. The profile is the mean of l' over the mean of T(l) at each distance from the
-light. A dark ring is a dip in it: a distance at which it is lower than somewhere nearer and somewhere farther. A glow is
-what it has above 1. The same measure at places without a light, where nothing was kept, says what the scenes alone give.
+what the darkening makes of each lightness there, l -> T(l), as a gain of light; T(l) is what a pixel near the light
+would have become away from it. The profile is the mean of l' over the mean of T(l) at each distance from the light. A
+dark ring is a dip in it: a distance at which it is below 1, below a ring inside it and below one outside it. A glow is
+what the profile has above 1. The same measure at places without a light says what the scenes alone give.
 """
 
 import argparse
@@ -27,6 +27,8 @@ FAR = (64, 200)  # the surroundings that T is learnt from
 JOINED = 9  # lights nearer than this are one
 LEAST = 4, 60, 3000  # pixels of a light, of a ring, of the surroundings
 MOST = 12  # lights of a frame, the largest
+EXPOSURES = (0.05, 0.1, 0.2, 0.3)
+SAMPLE = Path(__file__).parent.parent / "lolblur_synth" / "samples" / "night_street_250fps.mp4"
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Profile:
     column: int
 
     def dip(self) -> float:
-        """The dark ring, 0..1: how much lower a ring is than the far surroundings (1), a ring inside and one outside."""
+        """The dark ring, 0..1: how far a ring is below the surroundings (1), a ring inside it and one outside it."""
         deepest = 0.0
         for k in range(1, len(self.ratio) - 1):
             walls = [np.nanmax(part) for part in (self.ratio[:k], self.ratio[k + 1 :]) if np.isfinite(part).any()]
@@ -79,7 +81,7 @@ def profiles(before: torch.Tensor, after: torch.Tensor, lit: np.ndarray) -> list
 
 
 def _learnt(old: np.ndarray, new: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """T of `wanted`: the gain of light from `old` to `new`, as a function of lightness; beyond them, as at their end."""
+    """T of `wanted`: the gain of light from `old` to `new`, a function of lightness; beyond it, as at its end."""
     edges = np.unique(np.quantile(old, np.linspace(0, 1, 25)))
     which = np.digitize(old, edges[1:-1])
     centres, gains = [], []
@@ -97,9 +99,9 @@ def _light(lightness: np.ndarray | float) -> np.ndarray:
     return fr.lightness_to_luminance(torch.as_tensor(lightness)).clamp_min(1e-7).numpy()
 
 
-def elsewhere(lit: np.ndarray, before: torch.Tensor, seed: int) -> np.ndarray:
-    """The mask moved to where it covers and neighbours no saturated pixel, for comparison; empty where there is none."""
-    rng = np.random.default_rng(seed)
+def elsewhere(lit: np.ndarray, before: torch.Tensor) -> np.ndarray:
+    """The lights of the mask, each moved to where no saturated pixel is near, for comparison; fewer where none fits."""
+    rng = np.random.default_rng(0)
     saturated = cv2.dilate((before[0, 0].numpy() > lamps.SATURATED).astype(np.uint8), np.ones((97, 97), np.uint8)) > 0
     count, labels = cv2.connectedComponents(lit.astype(np.uint8), connectivity=8)
     moved = np.zeros_like(lit)
@@ -114,38 +116,54 @@ def elsewhere(lit: np.ndarray, before: torch.Tensor, seed: int) -> np.ndarray:
     return moved
 
 
-def judge(frame: torch.Tensor, config: DarkenConfig, exposure: float) -> tuple[list[Profile], list[Profile]]:
-    """Profiles around the lights of a display frame (1, 3, H, W), and at places without a light."""
-    before = fr.lightness(frame)
-    after = fr.lightness(darken.apply(frame, config, darken.Draw(exposure, 1)))
-    lit = ((before > lamps.SATURATED) & (lamps.find(before, config.lamp_area)[0] > 0.5))[0, 0].numpy()
-    return profiles(before, after, lit), profiles(before, after, elsewhere(lit, before, 0))
+def table_of(material: dict, config: DarkenConfig) -> None:
+    """A Markdown row an input (name -> stacks of frames), over all exposures of it that are darker than it is."""
+    for name, stacks in material.items():
+        here, there, kept = [], [], []
+        frame = max((stack[:1] for stack in stacks), key=lambda x: float((fr.lightness(x) > lamps.SATURATED).sum()))
+        before = fr.lightness(frame)
+        saturated = before > lamps.SATURATED
+        lit = saturated & (lamps.find(before, config.lamp_area)[0] > 0.5)
+        moved = elsewhere(lit[0, 0].numpy(), before)
+        for exposure in [e for e in EXPOSURES if saturated.sum() >= 20 and darken.achievable(frame, e)]:
+            after = fr.lightness(darken.apply(frame, config, darken.Draw(exposure, 1)))
+            kept.append([100 * float((after[mask] > lamps.SATURATED).float().mean()) for mask in (saturated, lit)])
+            here += profiles(before, after, lit[0, 0].numpy())
+            there += profiles(before, after, moved)
+        if not kept:
+            continue
+        least = [f"{x:.1f} %" if np.isfinite(x) else "none" for x in np.min(kept, axis=0)]
+        cells = [name, f"{100 * saturated.float().mean():.2f} %", *least, str(len(here) // len(kept))]
+        for group in (here, there):
+            dips = [profile.dip() for profile in group]
+            cells.append(f"{np.median(dips):.2f} / {np.quantile(dips, 0.9):.2f} / {max(dips):.2f}" if dips else "-")
+        means = [[_mean(profile.ratio[2:5]), _mean(profile.ratio[5:8]), _mean(profile.ratio[8:])] for profile in here]
+        for share in range(3):
+            values = [row[share] for row in means if np.isfinite(row[share])]
+            cells.append(f"{np.median(values):.2f}" if values else "-")
+        print(f"| {' | '.join(cells)} |")
+
+
+def _mean(values: np.ndarray) -> float:
+    found = values[np.isfinite(values)]
+    return float(found.mean()) if found.size else np.nan
+
+
+HEADS = ("input", "saturated", "kept", "kept, of lamps", "lights", "dark ring: median / 90 % / worst",
+         "the same without a light", "3 to 8 px", "8 to 24 px", "24 to 48 px")
 
 
 def main() -> None:
-    from darken import frame_of, windows_of  # beside this file
+    from darken import table, windows_of  # beside this file
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("paths", nargs="*", type=Path)
-    parser.add_argument("--recipe", default="lolblur")
+    parser.add_argument("paths", nargs="*", type=Path, default=[SAMPLE])
     parser.add_argument("--frames", type=int, default=4)
     options = parser.parse_args()
-    config = recipes.load(options.recipe).darken
-    for name, stacks in windows_of(options.paths, options.frames).items():
-        for exposure in (0.05, 0.1, 0.2, 0.3):
-            here, there = [], []
-            for stack in stacks:
-                if darken.achievable(stack[:1], exposure):
-                    a, b = judge(stack[:1], config, exposure)
-                    here += a
-                    there += b
-            if here:
-                rows = np.array([p.ratio for p in here])
-                other = np.array([p.ratio for p in there]) if there else np.full((1, len(EDGES) - 1), np.nan)
-                dips, dips0 = [p.dip() for p in here], [p.dip() for p in there] or [np.nan]
-                print(f"{name[:24]:24} E {exposure:4} n {len(here):3} {len(there):3} dip med {np.median(dips):.3f} max {max(dips):.3f} "
-                      f"ctl {np.median(dips0):.3f} {max(dips0):.3f} |", " ".join(f"{x:5.2f}" for x in np.nanmean(rows, 0)), "| ctl",
-                      " ".join(f"{x:5.2f}" for x in np.nanmean(other, 0)))
+    material = windows_of(options.paths, options.frames)
+    for recipe in ("lolblur", "night"):
+        table(f"Lights, recipe {recipe}, exposures 0.05 to 0.3", *HEADS)
+        table_of(material, recipes.load(recipe).darken)
 
 
 if __name__ == "__main__":

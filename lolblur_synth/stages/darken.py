@@ -28,7 +28,7 @@ from torch import Tensor
 
 from lolblur_synth import frames as fr
 from lolblur_synth import lamps
-from lolblur_synth.errors import UsageError
+from lolblur_synth.errors import UsageError, WeightsError
 from lolblur_synth.models import dce
 from lolblur_synth.recipe import DarkenConfig
 
@@ -229,6 +229,9 @@ def _strength(
     if excess(weakest) <= 0:
         return 0.0
     if excess(strongest) >= 0:
+        if excess(strongest) > excess(weakest):
+            raise WeightsError(f"the darkening weights brighten the frame where {exposure} is asked for",
+                               "they are no weights of EC-Zero-DCE, or damaged: take others")
         return STRENGTHS[1]
     return float(np.exp(brentq(excess, weakest, strongest, xtol=1e-4)))
 

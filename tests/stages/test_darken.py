@@ -235,6 +235,17 @@ def test_a_file_of_the_published_layout_can_be_used(tmp_path):
     assert darken.maps(frames, config, draw(0.12)).shape == (1, 1, 40, 64)
 
 
+def test_weights_that_brighten_are_refused(tmp_path):
+    net = dce.PublishedCurveNet()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.zero_()
+        net.e_conv7.bias.fill_(-0.2)
+    torch.save(net.state_dict(), tmp_path / "odd.pth")
+    with pytest.raises(WeightsError, match="brighten"):
+        darken.apply(stack(scene(11, 40, 64)), DarkenConfig(weights=str(tmp_path / "odd.pth")), draw(0.1))
+
+
 def test_same_bytes_for_any_number_of_threads():
     frames, threads = stack(scene(8), scene(9)), torch.get_num_threads()
     results = []
