@@ -8,11 +8,14 @@ Prints one Markdown table a question.
 """
 
 import argparse
+import functools
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import darken_lights
 import numpy as np
 import torch
 from scipy.optimize import brentq
@@ -24,7 +27,7 @@ from lolblur_synth import lamps, recipes, weights
 from lolblur_synth.images import read_image
 from lolblur_synth.recipe import DarkenConfig, InputConfig, ResizeConfig
 from lolblur_synth.stages import darken, resize
-from lolblur_synth.video import IMAGE_SUFFIXES, find, probe, read
+from lolblur_synth.video import IMAGE_SUFFIXES, find, probe, read, write_video
 from lolblur_synth.video.inputs import image_files
 
 REQUESTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
@@ -138,67 +141,38 @@ def colour(material: dict, config: DarkenConfig) -> None:
 
 
 def lights(material: dict, config: DarkenConfig) -> None:
-    table("Lights: saturated pixels (L* > 98) that stay so, least of exposures 0.05 to 0.3, and the ring round them",
-          "input", "saturated", "kept", "ring", f"kept, lamp_area {NIGHT.lamp_area:g}", "of lamps", "ring")
-    for name, stacks in material.items():
-        frame = max((stack[:1] for stack in stacks), key=lambda x: float((fr.lightness(x) > lamps.SATURATED).sum()))
-        before = fr.lightness(frame)
-        saturated = before > lamps.SATURATED
-        requests = [e for e in (0.05, 0.1, 0.2, 0.3) if darken.achievable(frame, e)]
-        if saturated.sum() < 20 or not requests:
-            continue
-        cells = [name, f"{100 * saturated.float().mean():.2f} %"]
-        for settings in (config, replace(NIGHT, weights=config.weights)):
-            lamp = saturated & (lamps.find(before, settings.lamp_area)[0] > 0.5)
-            out = [fr.lightness(darken.apply(frame, settings, darken.Draw(e, 1))) for e in requests]
-            cells.append(least_kept(out, saturated))
-            if settings.lamp_area < 1:
-                cells.append(least_kept(out, lamp) if lamp.any() else "no lamp")
-            rings = [ring(before, after, lamp) for after in out] if lamp.any() else [np.nan]
-            cells.append("-" if np.isnan(rings).all() else f"{np.nanmin(rings):.2f}")
-        row(*cells)
-    print("\nring: share of its lightness that a pixel keeps 2 to 12 px from a kept light, relative to pixels that")
-    print("were as bright, 16 to 48 px from it; the least of the exposures. Below 1 is a dark ring, above 1 a glow.")
-
-
-def least_kept(after: list[torch.Tensor], lit: torch.Tensor) -> str:
-    return f"{100 * min(float((x[lit] > lamps.SATURATED).float().mean()) for x in after):.1f} %"
-
-
-def ring(before: torch.Tensor, after: torch.Tensor, lamp: torch.Tensor) -> float:
-    if not lamp.any():
-        return np.nan
-    far = cv2.distanceTransform((~lamp[0, 0]).numpy().astype(np.uint8), cv2.DIST_L2, 5)
-    old, new = before[0, 0].numpy(), after[0, 0].numpy()
-    near, away, ratios = (far >= 2) & (far <= 12), (far >= 16) & (far <= 48), []
-    for low in np.arange(0.2, 0.9, 0.1):
-        level = (old >= low) & (old < low + 0.1)
-        if (near & level).sum() > 50 and (away & level).sum() > 50:
-            kept = new / old.clip(1e-6)
-            ratios.append(kept[near & level].mean() / kept[away & level].mean())
-    return float(np.mean(ratios)) if ratios else np.nan
+    for name, settings in (("lolblur", config), ("night", replace(NIGHT, weights=config.weights))):
+        table(f"Lights, recipe {name}, exposures 0.05 to 0.3 (see darken_lights.py)", *darken_lights.HEADS)
+        darken_lights.table_of(material, settings)
 
 
 def flicker(material: dict, config: DarkenConfig) -> None:
-    table("Flicker: deviation of the mean lightness over 30 frames of a still scene with noise of 2/255", "input",
-          "before", "frame by frame", "windows of 9")
-    for name, stacks in [(n, s) for n, s in material.items() if darken.achievable(s[0][:1], 0.1)][:2]:
-        rng = np.random.default_rng(0)
-        still = stacks[0][:1]
+    table("Flicker: deviation of the mean lightness over 30 frames of a still scene, noise of 2/255, E = 0.1", "input",
+          "before", "frame by frame", "windows of 9", "through H.264: before", "frame by frame", "windows of 9")
+    for name, stacks in [(n, s) for n, s in material.items() if darken.achievable(s[0][:1], 0.1)][:4]:
+        rng, still = np.random.default_rng(0), stacks[0][:1]
         noise = (torch.from_numpy(rng.normal(0, 2 / 255, still.shape)).float() for _ in range(30))
         frames = [(still + grain).clamp(0, 1) for grain in noise]
-        alone = [fr.lightness(darken.apply(frame, config, darken.Draw(0.1, 1))).mean() for frame in frames]
-        windows = [torch.cat(frames[i : i + WINDOW]) for i in range(0, 30 - WINDOW + 1, 3)]
-        middle = [fr.lightness(darken.apply(window, config, darken.Draw(0.1, 1))[4:5]).mean() for window in windows]
-        shares = [100 * np.std(x) / np.mean(x) for x in ([fr.lightness(f).mean() for f in frames], alone, middle)]
-        row(name, *(f"{share:.3f} %" for share in shares))
+        with tempfile.TemporaryDirectory() as folder:
+            write_video(Path(folder) / "still.mp4", (fr.to_uint8(x[0]) for x in frames), 30.0)
+            coded = [frame_of(x) for x in read(probe(find([Path(folder)])[0][0], InputConfig()))]
+        row(name, *(f"{share:.3f} %" for clip in (frames, coded) for share in unsteadiness(clip, config)))
+
+
+def unsteadiness(frames: list[torch.Tensor], config: DarkenConfig) -> list[float]:
+    """Deviation over mean, in percent, of the mean lightness: before, darkened one by one, in the middle of windows."""
+    alone = [darken.apply(frame, config, darken.Draw(0.1, 1)) for frame in frames]
+    windows = [torch.cat(frames[i : i + WINDOW]) for i in range(0, len(frames) - WINDOW + 1, 3)]
+    middle = [darken.apply(window, config, darken.Draw(0.1, 1))[WINDOW // 2, None] for window in windows]
+    levels = ([float(fr.lightness(frame).mean()) for frame in clip] for clip in (frames, alone, middle))
+    return [100 * np.std(x) / np.mean(x) for x in levels]
 
 
 def statistics(material: dict, config: DarkenConfig) -> None:
     table("low_sharp beside the published night frames, at half size", "recipe", "figure", "10 %", "50 %", "90 %",
           "published", "below", "within", "above")
     for name, settings in (("lolblur", config), ("night", replace(NIGHT, weights=config.weights))):
-        rng, rows = np.random.default_rng(0), []
+        rng, rows, greys = np.random.default_rng(0), [], []
         for stacks in material.values():
             for stack in stacks * max(1, DRAWS // max(1, len(stacks))):
                 drawn = darken.draw(settings, rng)
@@ -207,6 +181,9 @@ def statistics(material: dict, config: DarkenConfig) -> None:
                 lightness = 100 * fr.lightness(out)
                 saturated = 100 * float((lightness > 98).float().mean())
                 rows.append((255 * float(out.mean()), float(lightness.median()), saturated))
+                greys.append(rows[-1][0] / np.interp(float(lightness.mean()) / 100, *least_levels()))
+        print(f"{name}: mean level over the least that a grey frame of the same mean L* can have, 5, 50, 95 %: "
+              + ", ".join(f"{x:.2f}" for x in np.quantile(greys, (0.05, 0.5, 0.95))))
         for (figure, (low, high)), values in zip(PUBLISHED.items(), np.transpose(rows), strict=True):
             shares = [np.mean(values < low), np.mean((values >= low) & (values <= high)), np.mean(values > high)]
             row(f"{name}, E {settings.exposure[0]:g} to {settings.exposure[1]:g}", figure,
@@ -214,16 +191,37 @@ def statistics(material: dict, config: DarkenConfig) -> None:
                 *(f"{100 * share:.0f} %" for share in shares))
 
 
+@functools.cache
+def least_levels() -> tuple[np.ndarray, np.ndarray]:
+    """Mean L* / 100, and the least mean code value, 0..255, of grey frames that have it.
+
+    A frame is a mixture of greys, so that this is the lower convex hull of the code value as a function of L*.
+    """
+    lightness = np.linspace(0, 1, 1001)
+    code = fr.light_to_srgb(fr.lightness_to_luminance(torch.from_numpy(lightness))).numpy() * 255
+    hull = []
+    for point in zip(lightness, code, strict=True):
+        while len(hull) > 1 and slope(hull[-2], hull[-1]) >= slope(hull[-2], point):
+            hull.pop()
+        hull.append(point)
+    return tuple(np.transpose(hull))
+
+
+def slope(a: tuple[float, float], b: tuple[float, float]) -> float:
+    return (b[1] - a[1]) / (b[0] - a[0])
+
+
 def cost(material: dict, config: DarkenConfig) -> None:
     torch.set_num_threads(1)
-    bright = (stack for stacks in material.values() for stack in stacks if darken.achievable(stack, 0.1))
-    seconds, stack = [], max(bright, key=len)
-    darken.apply(stack[:1], config, darken.Draw(0.1, 1))
-    for _ in range(3):
-        begun = time.process_time()
-        darken.apply(stack, config, darken.Draw(0.1, 1))
-        seconds.append((time.process_time() - begun) / len(stack))
-    print(f"\n### Cost\n\n{min(seconds):.3f} CPU-seconds a frame on one core, in windows of {len(stack)}, best of 3")
+    stack = max((s for stacks in material.values() for s in stacks if darken.achievable(s, 0.1)), key=len)
+    table("Cost: CPU-seconds a frame on one core, best of 5", "frames together", "seconds a frame")
+    for count in (1, len(stack)):
+        seconds = []
+        for _ in range(6):  # the first one loads the network
+            begun = time.process_time()
+            darken.apply(stack[:count], config, darken.Draw(0.1, 1))
+            seconds.append((time.process_time() - begun) / count)
+        row(str(count), f"{min(seconds[1:]):.3f}")
 
 
 def sheet(material: dict, config: DarkenConfig, path: Path) -> None:
@@ -238,7 +236,7 @@ def sheet(material: dict, config: DarkenConfig, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("paths", nargs="+", type=Path)
+    parser.add_argument("paths", nargs="*", type=Path, default=[darken_lights.SAMPLE])
     parser.add_argument("--also", nargs="*", default=[], type=Path, help="footage that may have been trained on")
     parser.add_argument("--weights", default="darken-slim")
     parser.add_argument("--frames", type=int, default=4, help="windows of each video")

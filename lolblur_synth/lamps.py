@@ -6,6 +6,7 @@ Out  weight, (T, 1, H, W): 1 keeps its exposure, 0 darkens with the rest; white,
 The weight is 1 from L* 98 up. Below, it falls to 0 over the glow of a lamp (down to L* 62), or soon (L* 95) elsewhere.
 A bright surface, with more saturated pixels than `lamp_area`, or hardly any for its size, is no lamp: the weight fades
 out there and white is above 1, so that a clipped sky darkens too. With a lamp_area of 1 there are no such surfaces.
+The network is shown the frame `without` its lamps: they would say nothing of how dark their surroundings should be.
 What is found on the reduced frame is two planes, the `model`, so that it can be smoothed along time before use.
 """
 
@@ -23,6 +24,8 @@ GLOW = 0.62  # the same in the glow of a lamp
 LAMP = 0.015  # share of the frame that the saturated pixels of a lamp with a glow take at most
 SURFACE_WHITE = 1.1  # fixed point of the curve on a bright surface that is no lamp
 GLOW_REACH, GLOW_GAIN = 5.0, 6.0  # how far it reaches, in cells of the reduced frame, and how soon it is that of a lamp
+LEAST_SHARE = 0.25  # of a cell that is no lamp, for the cell to speak for itself
+HALO = 6  # cells around a lamp that its halo is taken to fill
 BRIGHT = 0.8  # lightness that joins saturated pixels to one region, a lamp or a surface
 SPARSE = (0.002, 0.01)  # share of saturated pixels in a bright region: white paint with specks, and with real lights
 
@@ -45,6 +48,28 @@ def white(planes: Tensor, size: tuple[int, int]) -> Tensor | float:
     """The curve's white (T, 1, *size), from the planes of `model`; a number where there is no bright surface."""
     surface = planes[:, :1]
     return 1 + (SURFACE_WHITE - 1) * _enlarged(surface, size) if surface.any() else 1.0
+
+
+def without(lightness: Tensor, lamp: Tensor, reduction: int = dce.CurveNet.reduction) -> Tensor:
+    """The frame reduced, (T, 1, h, w), with its lamps taken out; a cell that is all lamp is filled from around it."""
+    sums, share = dce.reduce(torch.cat((lightness * (1 - lamp), 1 - lamp), 1), reduction).split(1, dim=1)
+    return _filled(sums, share, lightness.mean((2, 3), keepdim=True))
+
+
+def _filled(sums: Tensor, share: Tensor, last: Tensor) -> Tensor:
+    """sums / share, and where the share is too small the same at half the size; `last` where there is no smaller."""
+    size = sums.shape[-2:]
+    if max(size) > 1:
+        last = _enlarged(_filled(dce.reduce(sums, 2), dce.reduce(share, 2), last), size)
+    return torch.where(share > LEAST_SHARE, sums / share.clamp_min(LEAST_SHARE), last)
+
+
+def nearness(lamp: Tensor) -> Tensor:
+    """Weights of lamps on the reduced frame, (T, 1, h, w) -> 1 in and around a lamp, 0 from about 90 px on, soft."""
+    reach = np.ones((2 * HALO + 1,) * 2, np.uint8)
+    planes = [cv2.GaussianBlur(cv2.dilate(np.minimum(4 * plane, 1), reach), (0, 0), HALO / 2)
+              for plane in lamp[:, 0].cpu().numpy()]
+    return lamp.new_tensor(np.stack(planes))[:, None]
 
 
 def _enlarged(planes: Tensor, size: tuple[int, int]) -> Tensor:

@@ -27,6 +27,7 @@ from lolblur_synth.video.inputs import image_files
 log = logging.getLogger(__name__)
 
 STACK = 16  # frames that darken calibrates together: enough for a steady exposure, little enough for memory
+UNMET = 0.02  # of the exposure asked for: said, not passed over
 LINEAR_OUT = ("clip_reverse", "average")
 FRAME_BY_FRAME = ("resize", "clip_reverse", "defocus", "noise")  # the others take frames together: one clip, one size
 
@@ -144,14 +145,19 @@ def _denoise(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
 
 
 def _darken(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
-    warned = False
+    told = False
     while stack := list(itertools.islice(shown, STACK)):
         window = torch.cat(stack)
-        if not warned and not darken.achievable(window, drawn.exposure):
-            warned = True
+        result = darken.apply(window, config, drawn)
+        if not told and not darken.achievable(window, drawn.exposure):
+            told = True
             log.warning(f"frames of mean L*/100 {darken.exposure_of(window):.3f} are darker than the exposure "
                         f"{drawn.exposure:.3f} and stay as they are")  # fmt: skip
-        yield from darken.apply(window, config, drawn).split(1)
+        elif not told and (got := darken.exposure_of(result, window)) > drawn.exposure + UNMET:
+            told = True
+            log.warning(f"the exposure is {got:.3f}, not {drawn.exposure:.3f}: too much of the frames is saturated and "
+                        "kept; --lamp-area 0.015 darkens large clipped areas")
+        yield from result.split(1)
 
 
 def _interpolate(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from lolblur_synth import lamps
+from lolblur_synth.models import dce
 
 
 def disc(radius: float, around: float = 0.5) -> torch.Tensor:
@@ -47,3 +48,23 @@ def test_white_paint_with_specks_is_a_surface():
     paint[..., 80, 140] = 1.0
     weight, white = lamps.find(paint, 0.015)
     assert weight.max() < 0.01 and white.min() > 1.09
+
+
+def test_the_frame_without_its_lamps():
+    """What is around fills the place of a lamp; the rest is as it was; where all is lamp there is the mean."""
+    lightness = torch.full((1, 1, 128, 160), 0.4)
+    lightness[..., 80:] = 0.6
+    lamp = torch.zeros_like(lightness)
+    lamp[..., 30:70, 20:60] = 1
+    out = lamps.without(torch.where(lamp > 0, 1.0, lightness), lamp)
+    assert out.shape == (1, 1, 16, 20) and out.allclose(dce.reduce(lightness, 8), atol=0.06)
+    assert lamps.without(lightness, torch.ones_like(lamp)).allclose(lightness.mean().expand(1, 1, 16, 20))
+    assert lamps.without(torch.full((1, 1, 1, 1), 0.5), torch.zeros(1, 1, 1, 1)).item() == 0.5
+
+
+def test_nearness_fades_out_around_a_lamp():
+    cells = torch.zeros(1, 1, 41, 60)
+    assert not lamps.nearness(cells).any()
+    cells[..., 20, 20] = 0.5
+    row = lamps.nearness(cells)[0, 0, 20, 20:]
+    assert row[:5].min() > 0.75 and row[10] < 0.15 and row[20:].max() == 0 and (row.diff() <= 1e-6).all()

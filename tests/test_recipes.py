@@ -103,3 +103,8 @@ def test_departures_build_on_a_base():
     recipe = recipes.parse('base = "fast"\n[dataset]\nseed = 7\n', "mine.toml")
     assert recipe.dataset.seed == 7 and recipe.resize == recipes.load("fast").resize
     assert {key for key, *_ in recipes.diff(recipes.load("fast"), recipe)} == {"dataset.seed"}
+
+
+@pytest.mark.parametrize(("word", "expected"), [(".1", (0.1, 0.1)), (".05:.3", (0.05, 0.3)), ("[.1, 0.2]", (0.1, 0.2))])
+def test_a_number_may_begin_with_its_point(word, expected):
+    assert recipes.override(Recipe(), [f"darken.exposure={word}"]).darken.exposure == expected

@@ -107,20 +107,26 @@ def test_without_a_training_the_bundled_network_is_used_and_named(tmp_path, monk
 
 
 @pytest.mark.slow
-def test_onnx_gives_the_same_answer(tmp_path):
-    """At a size that needs padding, and whose pooling grids do not divide it."""
+@pytest.mark.parametrize(("expose", "value_range"), [(0.0, "-1..1"), (0.35, "0..1")])
+def test_onnx_gives_the_same_answer(tmp_path, expose, value_range):
+    """At a size that needs padding, and whose pooling grids do not divide it; also where the network is exposed.
+
+    Of an exposed network the gain of each frame is part of the file: frames of three levels have three gains.
+    """
     for package in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(package)
     import onnxruntime
 
     torch.manual_seed(0)
-    model = LEDNet(0.125).eval()
-    weights.save(model, tmp_path / "w.safetensors", {"network": "lednet", "options": model.options, "range": "-1..1"})
+    model = LEDNet(0.125, expose=expose).eval()
+    weights.save(model, tmp_path / "w.safetensors",
+                 {"network": "lednet", "options": model.options, "range": value_range})
     export_onnx(tmp_path / "w.onnx", 90, 66, weights=str(tmp_path / "w.safetensors"))
-    frame = torch.rand(1, 3, 66, 90)
     session = onnxruntime.InferenceSession(str(tmp_path / "w.onnx"), providers=["CPUExecutionProvider"])
-    (answer,) = session.run(None, {"dark": frame.numpy()})
-    assert np.abs(answer - enhance(model, frame, "-1..1").numpy()).max() < 1e-5
+    for level in (1.0, 0.2, 0.02):
+        frame = level * torch.rand(1, 3, 66, 90)
+        (answer,) = session.run(None, {"dark": frame.numpy()})
+        assert np.abs(answer - enhance(model, frame, value_range).numpy()).max() < 1e-5
 
 
 def test_onnx_without_its_packages(tmp_path, monkeypatch):

@@ -78,6 +78,15 @@ def test_frames_darker_than_the_exposure_are_named_once(folder, tmp_path, run):
     assert np.array_equal(cv2.imread(str(tmp_path / "out" / first)), cv2.imread(str(folder / first)))
 
 
+def test_an_exposure_that_is_not_reached_is_said(tmp_path, run):
+    cv2.imwrite(str(tmp_path / "white.png"), np.full((40, 60, 3), 255, np.uint8))
+    done = run("stage", "darken", tmp_path / "white.png", tmp_path / "out.png", "--exposure", ".1")
+    assert done.code == 0 and "the exposure is 1.000, not 0.100" in done.err and "--lamp-area" in done.err
+    options = "--exposure", ".1", "--lamp-area", ".1"
+    done = run("stage", "darken", tmp_path / "white.png", tmp_path / "dark.png", *options)
+    assert done.code == 0 and "the exposure is" not in done.err
+
+
 def test_light_travels_as_float_tiff_from_stage_to_stage(folder, tmp_path, run):
     """interpolate, clip-reverse and average one after the other are the exposure of the pipeline."""
     assert run("stage", "interpolate", folder, tmp_path / "2000fps").code == 0

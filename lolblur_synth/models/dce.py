@@ -46,15 +46,17 @@ def reduce(plane: Tensor, reduction: int) -> Tensor:
     return F.adaptive_avg_pool2d(plane, size)
 
 
-def edge_model(maps: Tensor, guide: Tensor) -> Tensor:
+def edge_model(maps: Tensor, guide: Tensor, weight: Tensor | float = 1.0, radius: int = GUIDE_RADIUS) -> Tensor:
     """Fit maps = a guide + b around each cell (guided filter, He et al. 2010): (N, K, h, w) -> (N, 2K, h, w), a then b.
 
-    guide: (N, 1, h, w) lightness at the size of the maps.
+    guide: (N, 1, h, w) lightness at the size of the maps. weight: above 0, how much a cell counts, (N, 1, h, w).
     """
-    mean_guide, mean_maps = _box(guide), _box(maps)
-    variance = _box(guide * guide) - mean_guide**2
-    slope = (_box(guide * maps) - mean_guide * mean_maps) / (variance.clamp_min(0) + GUIDE_SMOOTHNESS)
-    return _box(torch.cat((slope, mean_maps - slope * mean_guide), 1))
+    count = _box(guide * 0 + weight, radius)
+    mean_guide, mean_maps = (_box(plane * weight, radius) / count for plane in (guide, maps))
+    variance = _box(guide * guide * weight, radius) / count - mean_guide**2
+    slope = _box(guide * maps * weight, radius) / count - mean_guide * mean_maps
+    slope = slope / (variance.clamp_min(0) + GUIDE_SMOOTHNESS)
+    return _box(torch.cat((slope, mean_maps - slope * mean_guide), 1), min(radius, GUIDE_RADIUS))
 
 
 def follow_edges(model: Tensor, guide: Tensor) -> Tensor:
@@ -64,9 +66,11 @@ def follow_edges(model: Tensor, guide: Tensor) -> Tensor:
     return torch.addcmul(offset, slope, guide).clamp_(-1, 1)
 
 
-def _box(plane: Tensor) -> Tensor:
-    """Mean over a square of GUIDE_RADIUS cells around each cell, of the cells that exist."""
-    return F.avg_pool2d(plane, 2 * GUIDE_RADIUS + 1, 1, GUIDE_RADIUS, count_include_pad=False)
+def _box(plane: Tensor, radius: int) -> Tensor:
+    """Mean over a square of `radius` cells around each cell, of the cells that exist."""
+    for size, pad in (((2 * radius + 1, 1), (radius, 0)), ((1, 2 * radius + 1), (0, radius))):
+        plane = F.avg_pool2d(plane, size, 1, pad, count_include_pad=False)
+    return plane
 
 
 class CurveNet(nn.Module):

@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import json
 import math
+import re
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -77,7 +78,9 @@ def override(recipe: Recipe, assignments: tuple[str, ...] | list[str]) -> Recipe
 
 
 def _value(text: str) -> Any:
-    """A TOML value, a LO:HI or A,B list, or else the bare word."""
+    """A TOML value, a LO:HI or A,B list, or else the bare word. `.1`, which is no number in TOML, is 0.1."""
+    if re.fullmatch(r"[\[\]\d.,:+\s-]+", text):
+        text = re.sub(r"(?<!\d)\.(?=\d)", "0.", text)
     for candidate in (text, "[" + text.replace(":", ",") + "]"):
         try:
             return tomllib.loads(f"v = {candidate}")["v"]

@@ -6,7 +6,7 @@ Out  (T, 3, H, W) float32, display sRGB, 0..1
 Random: `exposure`, the L*/100 asked for, and `dim`; both once a segment.
 
     l  = L*(frame) / 100
-    r  = network(l, exposure map)            where to darken
+    r  = network(l without lamps, exposure)  where to darken; around a lamp, as in its surroundings
     r' = (1 - (1 - r)^s) (1 - lamp)          how much: one s for the window, solved for
     l' = curve(l, r', white)                 Zero-DCE's curve, see models/dce.py
     frame' = g(light * Y(l') / Y(l))         one factor for the three channels, in linear light
@@ -28,11 +28,12 @@ from torch import Tensor
 
 from lolblur_synth import frames as fr
 from lolblur_synth import lamps
-from lolblur_synth.errors import UsageError
+from lolblur_synth.errors import UsageError, WeightsError
 from lolblur_synth.models import dce
 from lolblur_synth.recipe import DarkenConfig
 
 GLOW_SHARE, GLOW_POWER = 0.3, 64.0  # of the exposure that glows and edges of lights take at most; how, at most
+SURROUNDINGS = 12  # of a light, in cells of the reduced frame
 PROBE = 4  # the exposure is solved for on means of PROBE x PROBE pixels
 NEIGHBOURS = 2.0  # standard deviation of the smoothing of the maps along time, in frames
 STRENGTHS = (1e-3, 64.0)  # bounds of s: below, nothing is to be done; above, (1 - 0.2)^(8 * 64) is black
@@ -176,12 +177,28 @@ def _mean(plane: Tensor, share: Tensor) -> float:
 
 def _model(net: torch.nn.Module, lightness: Tensor, lamp: Tensor, exposure: float) -> Tensor:
     """The network's maps on reduced frames, as a model of the lightness there, smoothed along time: (T, 2K, h, w)."""
-    models = []
-    for now, kept in zip(lightness.split(1), lamp.split(1), strict=True):
-        small = dce.reduce(now, net.reduction)
-        asked = dce.reduce(exposure_map(now, kept, exposure), net.reduction)
-        models.append(dce.edge_model(net.maps(small, asked), small))
-    return _smooth_in_time(models)
+    find = _maps if isinstance(net, dce.CurveNet) else _published_maps
+    planes = zip(lightness.split(1), lamp.split(1), strict=True)
+    return _smooth_in_time([dce.edge_model(*find(net, now, kept, exposure)) for now, kept in planes])
+
+
+def _published_maps(net: torch.nn.Module, lightness: Tensor, lamp: Tensor, exposure: float) -> tuple[Tensor, Tensor]:
+    """As the release does: the whole frame, and a map that asks a light for its own lightness. Maps and guide."""
+    small = dce.reduce(lightness, net.reduction)
+    return net.maps(small, dce.reduce(exposure_map(lightness, lamp, exposure), net.reduction)), small
+
+
+def _maps(net: torch.nn.Module, lightness: Tensor, lamp: Tensor, exposure: float) -> tuple[Tensor, Tensor]:
+    """The frame without its lamps. Near a lamp, the maps that pixels as bright have in its surroundings: what the
+    network sees there is the halo, which it would take for a bright place and darken to a dark ring. Maps and guide.
+    """
+    small = lamps.without(lightness, lamp, net.reduction)
+    maps = net.maps(small, torch.full_like(small, exposure))
+    near = lamps.nearness(dce.reduce(lamp, net.reduction))
+    if near.any():
+        around = dce.edge_model(maps, small, (1 - near).clamp_min(1e-3), SURROUNDINGS)
+        maps = torch.lerp(maps, dce.follow_edges(around, small), near)
+    return maps, small
 
 
 def _smooth_in_time(planes: list[Tensor]) -> Tensor:
@@ -212,6 +229,9 @@ def _strength(
     if excess(weakest) <= 0:
         return 0.0
     if excess(strongest) >= 0:
+        if excess(strongest) > excess(weakest):
+            raise WeightsError(f"the darkening weights brighten the frame where {exposure} is asked for",
+                               "they are no weights of EC-Zero-DCE, or damaged: take others")
         return STRENGTHS[1]
     return float(np.exp(brentq(excess, weakest, strongest, xtol=1e-4)))
 

@@ -50,9 +50,11 @@ class LednetConfig:
     workers: int = option(2, "processes that read frames; 0: none", lo=0, hi=256)
     max_minutes: float = option(0.0, "stop in good order after this time; 0: no limit", unit="minutes", lo=0)
     device: str = option("auto", "auto, cpu or cuda[:N]")
+    tensorboard: str = option("", "folder for a tensorboard log of the losses, beside log.csv")
 
 
-FREE = {"save_every", "val_pairs", "workers", "max_minutes", "device", "compile"}  # may differ when a run continues
+# may differ when a run continues
+FREE = {"save_every", "val_pairs", "workers", "max_minutes", "device", "compile", "tensorboard"}
 
 
 def learning_rate(config: LednetConfig, iteration: int) -> float:

@@ -6,8 +6,7 @@ would not train: a small E squared has no gradient, and keeping the contrast of 
 The colour loss is gone, because one channel has no colour; `darken.apply` scales the three alike.
 """
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,11 @@ from torch import Tensor
 
 from lolblur_synth import frames as fr
 from lolblur_synth import lamps, weights, whole
-from lolblur_synth.errors import UsageError
 from lolblur_synth.models import dce
 from lolblur_synth.stages import darken
 from lolblur_synth.training.photos import Picture, batch, well_exposed
-from lolblur_synth.training.run import Report, Run, sources, trained_on, warmed_cosine
+from lolblur_synth.training.run import Report, Run, one_thread, sources, trained_on, warmed_cosine
+from lolblur_synth.training.scalars import scalars
 
 EXPOSURE_WEIGHT, CONTRAST_WEIGHT, LAMP_WEIGHT, SMOOTHNESS_WEIGHT = 4.0, 10.0, 10.0, 20.0
 REQUESTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)  # of the card's figures
@@ -115,10 +114,12 @@ def train_darken(
     steps             optimiser steps; rate: peak learning rate of Adam, warmed up, then a cosine to 0
     size, batch_size  crops of size x size cells (a cell is 8x8 pixels of a 1120x640 frame), so many a step
     note              text for the card, such as the origin and licence of the inputs
+    tensorboard       folder for a log of the losses, where that package is installed
     report            called after each step with its number and losses, for progress
 
     Returns {"sha256", "seconds", "pictures", "losses", "obedience"}. Same inputs and options, same weights, on the same
-    kind of device with as many threads, however often it was interrupted. Raises InputError, UsageError.
+    kind of device, however often it was interrupted; on a CPU one thread works, because sums depend on their number.
+    Raises InputError, UsageError.
     """
     out = Path(out)
     photos = well_exposed(inputs, size, frames_per_video)
@@ -126,7 +127,13 @@ def train_darken(
     recipe = {"steps": steps, "seed": seed, "size": size, "batch_size": batch_size, "rate": rate,
               "frames_per_video": frames_per_video, "pictures": sorted({picture.sha256 for picture in photos})}
     state, checkpoint = _State(recipe, device), out.with_suffix(".checkpoint")
-    with _log(tensorboard, report) as told:
+    with scalars(tensorboard) as write, one_thread():
+
+        def told(step: int, losses: dict[str, float]) -> None:
+            write(step, {f"loss/{name}": value for name, value in losses.items()})
+            if report:
+                report(step, losses)
+
         state.train(steps, lambda step: batch(photos, seed, step, batch_size, size), checkpoint, checkpoint_every, told)
     result = {"seconds": round(state.seconds, 1), "pictures": len(photos), "losses": state.recent(),
               "obedience": obedience(state.net, unseen)}
@@ -167,27 +174,6 @@ def obedience(net: dce.CurveNet, photos: list[Picture]) -> dict[str, tuple[float
         if means:
             achieved[str(request)] = round(float(np.mean(means)), 4), round(float(np.std(means)), 4)
     return achieved
-
-
-@contextlib.contextmanager
-def _log(folder: str | Path | None, report: Report | None) -> Iterator[Report | None]:
-    """`report`, and the losses in a tensorboard log besides, where a folder is given."""
-    if folder is None:
-        yield report
-        return
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UsageError("tensorboard is not installed", 'pip install "lolblur-synth[train]"') from error
-    with SummaryWriter(str(folder)) as writer:
-
-        def told(step: int, losses: dict[str, float]) -> None:
-            if report:
-                report(step, losses)
-            for name, value in losses.items():
-                writer.add_scalar(f"loss/{name}", value, step)
-
-        yield told
 
 
 def card(

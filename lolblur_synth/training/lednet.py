@@ -36,6 +36,7 @@ from lolblur_synth.models.lednet import LEDNet, enhance, initialise
 from lolblur_synth.training import checkpoint, data, processes
 from lolblur_synth.training.config import FREE, LednetConfig, checked, learning_rate
 from lolblur_synth.training.losses import lednet_loss
+from lolblur_synth.training.scalars import scalars
 
 CHECKPOINT_SECONDS = 600  # at most this much work is lost to a crash
 LOG_EVERY = 100
@@ -196,9 +197,10 @@ class _Run:
         started = saved = time.monotonic()
         terms, done = {}, self.iteration >= config.iterations
         rows = checkpoint.Log(out / "log.csv", self.iteration) if self.rank == 0 else None
+        curves = scalars(config.tensorboard if self.rank == 0 else None, self.iteration + 1)
         bar = tqdm(total=config.iterations, initial=self.iteration, unit="it", disable=quiet or self.rank > 0,
                    mininterval=0.5 if sys.stderr.isatty() else 10, dynamic_ncols=True)
-        with bar:
+        with bar, curves as write:
             for low, high in () if done else self.loader(config.iterations):
                 late = config.max_minutes and time.monotonic() - started > 60 * config.max_minutes
                 terms, done = self.step(low, high, bool(late or stop.is_set()))
@@ -211,8 +213,9 @@ class _Run:
                     self.save(out)
                     saved = time.monotonic()
                 if rows and (done or due or self.iteration % LOG_EVERY == 0):
-                    rows.add(self.iteration, learning_rate(config, self.iteration - 1), terms,
-                             self.psnr if done or due else None)
+                    rate, score = learning_rate(config, self.iteration - 1), self.psnr if done or due else None
+                    rows.add(self.iteration, rate, terms, score)
+                    write(self.iteration, terms | {"lr": rate} | ({} if score is None else {"val_psnr_rgb": score}))
                 if done:
                     break
         if stop.is_set():

@@ -22,6 +22,7 @@ from lolblur_synth.video.inputs import image_files
 WELL_EXPOSED = 0.28  # mean lightness; a darker picture has nothing to darken
 EXPOSURES = (0.03, 0.5)  # requested of a crop, log-uniform; never above 95 % of what it has
 SCALES = (0.5, 1.0)  # of a stored picture, whose shorter side is twice the crop
+HINT = "give photographs, videos or folders of them; links inside folders are not followed"
 LAMP_SHARE = 0.3  # of the crops, in which lamps are painted; pictures of the day have few
 
 
@@ -42,25 +43,33 @@ def stills(paths: Sequence[str | Path], frames_per_video: int) -> Iterator[tuple
     for file in files:
         if not file.exists():
             raise InputError(f"{file}: no such file or folder", "check the path", "missing")
-    inputs, refused = find([file for file in files if not _is_photo(file)])
-    photos = [file for file in files if _is_photo(file)]
-    none = not photos
-    yield from (_photo(file) for file in photos)
+        if not _is_photo(file):
+            _check_any(file)
+    if not files:
+        raise InputError("no pictures are given", HINT, "no-input")
+    inputs, _ = find([file for file in files if not _is_photo(file)])
+    yield from (_photo(file) for file in files if _is_photo(file))
     for source in inputs:
-        none = False
         if source.kind == "images":
             yield from (_photo(file) for file in image_files(source.path))
         else:
             yield from _frames(source, frames_per_video)
     sequences = {source.path for source in inputs if source.kind == "images"}
     for top in (file.absolute() for file in files if file.is_dir()):  # images that lie among videos are no sequence
-        folders = [top, *sorted(path for path in top.rglob("*") if path.is_dir())]
-        for file in (file for folder in folders if folder not in sequences for file in image_files(folder)):
-            none = False
-            yield _photo(file)
-    if none:
-        why = refused[0].message if refused else "there is no image and no video in it"
-        raise InputError(why, "give folders of well-exposed photographs or videos", "no-input")
+        yield from (_photo(file) for folder in _folders(top) if folder not in sequences for file in image_files(folder))
+
+
+def _check_any(path: Path) -> None:
+    """Raise where nothing under a path that the user named can be used: it is not to be passed over beside others."""
+    found, refused = find([path])
+    if not found and not any(image_files(folder) for folder in _folders(path)):
+        why = refused[0].message if refused else f"{path}: there is no image and no video in it"
+        raise InputError(why, HINT, "no-input")
+
+
+def _folders(top: Path) -> list[Path]:
+    """The folder and all below it; none for a file."""
+    return [top, *sorted(path for path in top.rglob("*") if path.is_dir())] if top.is_dir() else []
 
 
 def pictures(paths: Sequence[str | Path], size: int, frames_per_video: int) -> list[Picture]:

@@ -4,11 +4,12 @@ Steps are functions of (seed, step), so that the same options give the same weig
 Training LEDNet has more to it (several processes, validation, days): see lednet.py and checkpoint.py.
 """
 
+import contextlib
 import io
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,17 @@ class Run:
         if not same:
             raise UsageError(f"{path}: of a run with other options or inputs", "delete it, or repeat its options")
         self.restore(content)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Within the block torch computes with one thread on a CPU: the same sums on every machine, whatever its cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def warmed_cosine(peak: float, step: int, warm_up: int, done: float) -> float:

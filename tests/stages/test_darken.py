@@ -95,6 +95,22 @@ def test_lamps_stay_lit_without_a_dark_ring(config, radii):
         assert (profile.diff() <= 2e-3).all(), "from the lamp outwards it only gets darker"
 
 
+def test_the_halo_of_a_lamp_darkens_as_its_surroundings_do():
+    """A wide halo stays a halo: it loses about as much light as its surroundings, and becomes no dark ring."""
+    y, x = np.mgrid[:320, :560].astype(np.float32)
+    distance = np.hypot(y - 160, x - 200)
+    lightness = 0.35 + 0.05 * np.sin(x / 9) * np.cos(y / 7) + 0.45 * np.exp(-((distance / 30) ** 2))
+    lightness = torch.from_numpy(np.where(distance < 10, 1, lightness).astype(np.float32))
+    frames = fr.light_to_srgb(fr.lightness_to_luminance(lightness)).expand(1, 3, -1, -1).contiguous()
+    for config in (CONFIG, NIGHT):
+        for exposure in (0.05, 0.1, 0.2):
+            out = darken.apply(frames, config, draw(exposure))
+            gain = (fr.luminance(out) / fr.luminance(frames))[0, 0].numpy()
+            rings = [gain[(distance >= d) & (distance < d + 6)].mean() for d in range(12, 96, 6)]
+            rings /= gain[(distance > 110) & (distance < 190)].mean()
+            assert 0.75 < min(rings) and max(rings) < 1.6
+
+
 def test_a_clipped_sky_is_kept_or_with_a_lamp_area_darkened():
     frames = stack(scene(3))
     frames[:, :, :60] = 1.0
@@ -217,6 +233,17 @@ def test_a_file_of_the_published_layout_can_be_used(tmp_path):
     assert darken.exposure_of(out, frames) == pytest.approx(0.12, abs=0.006)
     assert ((chroma(out) - chroma(frames)).abs() * (fr.luminance(out) > 1e-3)).max() < 2e-3
     assert darken.maps(frames, config, draw(0.12)).shape == (1, 1, 40, 64)
+
+
+def test_weights_that_brighten_are_refused(tmp_path):
+    net = dce.PublishedCurveNet()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.zero_()
+        net.e_conv7.bias.fill_(-0.2)
+    torch.save(net.state_dict(), tmp_path / "odd.pth")
+    with pytest.raises(WeightsError, match="brighten"):
+        darken.apply(stack(scene(11, 40, 64)), DarkenConfig(weights=str(tmp_path / "odd.pth")), draw(0.1))
 
 
 def test_same_bytes_for_any_number_of_threads():

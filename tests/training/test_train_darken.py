@@ -1,6 +1,7 @@
 """train-darken: the losses are their equations; a run is repeatable and resumable, and refuses what cannot be."""
 
 import importlib.util
+import sys
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.models import dce
 from lolblur_synth.training import darken
 from lolblur_synth.training.photos import batch, pictures
+from lolblur_synth.training.scalars import is_log, scalars
 
 SMALL = {"size": 24, "batch_size": 2, "checkpoint_every": 2}
 
@@ -139,6 +141,19 @@ def test_interrupted_runs_end_like_uninterrupted_ones_and_seeds_differ(photos, t
     assert other["sha256"] != whole["sha256"]
 
 
+def test_same_weights_for_any_number_of_threads(photos, tmp_path):
+    threads, found = torch.get_num_threads(), set()
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            options = {**SMALL, "size": 64, "batch_size": 8}
+            found.add(darken.train_darken([photos], tmp_path / "a.safetensors", steps=3, **options)["sha256"])
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(threads)
+    assert len(found) == 1
+
+
 def test_a_checkpoint_of_another_run_or_damaged_is_not_continued(photos, tmp_path):
     interrupted([photos], tmp_path / "a.safetensors", 3, steps=5, **SMALL)
     with pytest.raises(UsageError, match="other options"):
@@ -148,14 +163,44 @@ def test_a_checkpoint_of_another_run_or_damaged_is_not_continued(photos, tmp_pat
         darken.train_darken([photos], tmp_path / "a.safetensors", steps=5, **SMALL)
 
 
-def test_tensorboard_is_optional(photos, tmp_path):
-    options = {"steps": 2, "tensorboard": tmp_path / "logs", **SMALL}
-    if importlib.util.find_spec("tensorboard"):
-        darken.train_darken([photos], tmp_path / "a.safetensors", **options)
-        assert list((tmp_path / "logs").iterdir())
-    else:
-        with pytest.raises(UsageError, match="tensorboard is not installed"):
-            darken.train_darken([photos], tmp_path / "a.safetensors", **options)
+def test_the_losses_can_be_written_for_tensorboard(photos, tmp_path, tensorboard):
+    darken.train_darken([photos], tmp_path / "a.safetensors", steps=2, tensorboard=tmp_path / "logs", **SMALL)
+    assert [(step, name) for step, name, _ in tensorboard[str(tmp_path / "logs")]] == [
+        (step, f"loss/{name}") for step in (1, 2) for name in ("exposure", "contrast", "lamp", "smoothness")]
+
+
+def test_without_tensorboard_one_line_says_what_to_install(photos, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(UsageError, match="tensorboard is not installed") as caught:
+        darken.train_darken([photos], tmp_path / "a.safetensors", steps=2, tensorboard=tmp_path / "logs", **SMALL)
+    assert "lolblur-synth[train]" in caught.value.hint and not any(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("tensorboard"), reason="tensorboard is not installed")
+def test_tensorboard_reads_what_was_written(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with scalars(tmp_path / "log") as write:
+        write(3, {"loss": 0.5})
+        write(4, {"loss": 0.25})
+    with scalars(tmp_path / "log", first=4) as write:
+        write(4, {"loss": 0.125})
+    events = EventAccumulator(str(tmp_path / "log"))
+    events.Reload()
+    assert [(event.step, event.value) for event in events.Scalars("loss")] == [(3, 0.5), (4, 0.125)]
+    assert is_log(tmp_path / "log") and not is_log(tmp_path / "none")
+    (tmp_path / "log" / "mine.txt").write_text("mine")
+    assert not is_log(tmp_path / "log")
+
+
+def test_a_named_folder_without_pictures_is_not_passed_over(photos, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "a.png").symlink_to(photos / "2.png")
+    (tmp_path / "notes.txt").write_text("no picture")
+    for name in ("empty", "links", "notes.txt"):
+        with pytest.raises(InputError, match=name):
+            pictures([photos, tmp_path / name], 16, 2)
 
 
 def test_dark_or_missing_pictures_are_refused(tmp_path):

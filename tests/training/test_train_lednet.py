@@ -115,6 +115,24 @@ def test_time_limit(tmp_path, dataset):
     assert result["iteration"] == final_state(tmp_path)["iteration"] == 1
 
 
+def test_the_losses_can_be_written_for_tensorboard(tmp_path, dataset, tensorboard):
+    """The rows of log.csv; a run that goes on from a checkpoint takes the curves up there. A log may lie in OUT."""
+    out, logs = tmp_path / "run", tmp_path / "run" / "curves"
+    options = {"save_every": 2, "tensorboard": str(logs), "quiet": True, **TINY}
+    train_lednet(dataset, out, iterations=4, **options)
+    names = {name for _, name, _ in tensorboard[str(logs)]}
+    assert names == {"loss", "l1", "side_l1", "lr", "val_psnr_rgb"}
+    with (out / "log.csv").open() as file:
+        expected = [(int(row["iteration"]), float(row["loss"])) for row in csv.DictReader(file)]
+    shown = [(step, value) for step, name, value in tensorboard[str(logs)] if name == "loss"]
+    assert shown == [(step, pytest.approx(value, rel=1e-5)) for step, value in expected] and len(shown) == 2
+    (out / "checkpoints" / "00000004.pt").unlink()
+    logs.mkdir()
+    (logs / "events.out.tfevents.0").touch()
+    train_lednet(dataset, out, iterations=4, **options)
+    assert [step for step, name, _ in tensorboard[str(logs)] if name == "loss"] == [2, 4]
+
+
 def test_dry_run_writes_nothing(tmp_path, dataset):
     result = train_lednet(dataset, tmp_path / "run", dry_run=True, iterations=50, **TINY)
     assert result["seconds_per_step"] > 0 and result["pairs"] == 4 and result["val_pairs"] == 2
