@@ -8,7 +8,7 @@ It starts from the DIS flows of the pair, and from a rule where not to believe t
     fuse     once a t      two levels at 1/4 and 1/8: corrected motion at t, the share of the second frame (a thing that
                            only one frame shows is fetched from it alone), and where to give up and cross-fade: by rule
                            where the frames differ along the motion, D, as much as they do in place, C:
-                           g = D^1.5 / (D^1.5 + 2 C^1.5) before training
+                           g = D^1.5 / (D^1.5 + 2 C^1.5) before training; D is of what both frames show
 
     sample(x) = (1 - g) [(1 - m) first(x - t v) + m second(x + (1 - t) v)] + g [(1 - t) first(x) + t second(x)]
 
@@ -38,6 +38,7 @@ MULTIPLE = 8  # cells: three halvings below them
 FLOW_UNIT = 16.0  # pixels: flows enter as multiples of it
 STEP = 4.0  # pixels: corrections leave as multiples of it
 BUNDLED = "interpolator"  # the weights that come with the package
+HINT = 0.05  # share of known cells below which they count as none
 SAME = 0.005  # difference of display values that is none
 
 
@@ -106,9 +107,10 @@ class FlowNet(nn.Module):
         height, width = motion.shape[2:]
         carried = _padded(motion)
         quarter = F.avg_pool2d(carried, 2)
-        fetched = [warp(frame, share * carried / CELL)
-                   for frame, share in zip(pair.frames, (-t, 1 - t), strict=True)]
-        doubt = (_difference(*fetched) + SAME).log() - (_difference(*pair.frames) + 2 * SAME).log()
+        ways = [share * carried / CELL for share in (-t, 1 - t)]
+        fetched = [warp(frame, way) for frame, way in zip(pair.frames, ways, strict=True)]
+        both = inside(ways[0]) * inside(ways[1])  # what only one frame shows is no reason to doubt the motion
+        doubt = (_difference(*fetched, both) + SAME).log() - (_difference(*pair.frames) + 2 * SAME).log()
         seen = [F.pixel_unshuffle(frame - 0.5, 2) for frame in fetched]
         known = [warp(features, share * quarter / (2 * CELL))
                  for features, share in zip(pair.features, (-t, 1 - t), strict=True)]
@@ -125,9 +127,16 @@ class FlowNet(nn.Module):
         return torch.cat((carried + STEP * odd[:, :2], m, g), 1)[:, :, :height, :width]
 
 
-def _difference(a: Tensor, b: Tensor) -> Tensor:
-    """Mean absolute difference over 5x5 cells: (N, 1, h, w)."""
-    return F.avg_pool2d((a - b).abs().mean(1, keepdim=True), 5, 1, 2, count_include_pad=False)
+def _difference(a: Tensor, b: Tensor, known: Tensor | None = None) -> Tensor:
+    """Mean absolute difference over 5x5 cells, of those that are `known`, 0..1 each: (N, 1, h, w)."""
+    difference = (a - b).abs().mean(1, keepdim=True)
+    if known is None:
+        return _around(difference)
+    return _around(known * difference) / (_around(known) + HINT)
+
+
+def _around(cells: Tensor) -> Tensor:
+    return F.avg_pool2d(cells, 5, 1, 2, count_include_pad=False)
 
 
 def sample(first: Tensor, second: Tensor, splines: tuple[Tensor, Tensor], fused: Tensor, t: Tensor) -> Tensor:

@@ -76,6 +76,17 @@ def test_untrained_it_gives_up_where_the_frames_disagree_along_the_motion():
         assert (inner.mean() > 0.25) if doubted else (inner.mean() < 0.05)
 
 
+def test_a_motion_that_leads_out_of_the_frame_is_not_doubted():
+    """A texture that moves by 8 px, right up to the borders: outside of a frame there is nothing to compare."""
+    wide = torch.from_numpy(draw.rng(5, "test", "", "flow").random((1, 3, 64, 72), np.float32))
+    wide = torch.nn.functional.avg_pool2d(wide, 5, 1, 2)
+    first, second = wide[..., 8:], wide[..., :64]
+    forward = torch.tensor([8.0, 0, 1]).view(1, 3, 1, 1).expand(1, 3, 32, 32)
+    backward = torch.tensor([-8.0, 0, 1]).view(1, 3, 1, 1).expand(1, 3, 32, 32)
+    give_up = between(flow.FlowNet(), first, second, forward, backward, 0.5)[0][0, 3]
+    assert give_up[:, :4].max() < 0.05 and give_up[:, -4:].max() < 0.05
+
+
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (50, 71), (64, 96)])
 def test_any_size(size):
     inputs = pair(*size)
