@@ -18,7 +18,7 @@ from lolblur_synth.kernels.patch import PATCH, compare, moments, vote
 
 PAD = 16  # px round a level, repeated: how far patches may leave it
 COARSEST = 16  # px of the shorter side, at least
-STEPS = 4  # Gauss-Newton steps of a patch
+STEPS = 8  # Gauss-Newton steps of a patch
 FAR = PATCH  # px from its start at which a patch is lost
 STRAY = 400.0  # squared code values, of the sum over a patch, that a pixel from its start costs
 F = np.float32

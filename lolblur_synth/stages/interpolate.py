@@ -39,8 +39,8 @@ TRUST = np.exp(-np.arange(256) / (255 * flow.TOLERANCE)).astype(np.float32)  # b
 PRESETS = {  # px between patches, sweeps over them, down to the full resolution
     "ultrafast": (8, 1, False),
     "fast": (4, 1, False),
-    "medium": (4, 2, False),
-    "fine": (4, 2, True),
+    "medium": (4, 3, False),
+    "fine": (4, 3, True),
 }
 MIN_SIDE = 32  # px; below it there is no pyramid
 GUIDE_MEDIAN = 0.4  # a darker guide is brightened by a power curve until its median is there ...
