@@ -45,7 +45,7 @@ device_option = click.option(
     show_default=True,
     metavar="auto|cpu|cuda[:N]",
     callback=lambda c, p, value: parse_device(value),
-    help="Where the networks run.",
+    help="Where the pixels are computed.",
 )
 
 

@@ -20,7 +20,7 @@ from lolblur_synth import bayer, draw, frames, images, video
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.kernels import exposure
 from lolblur_synth.pipeline import STAGES
-from lolblur_synth.recipe import Recipe
+from lolblur_synth.recipe import ClipReverseConfig, Recipe
 from lolblur_synth.stages import average, darken, defocus, denoise, interpolate, noise
 from lolblur_synth.video.inputs import image_files
 
@@ -46,10 +46,11 @@ class Source:
 
 def run(name: str, source: Path, target: Path, recipe: Recipe, bits: int = 8, limit: int | None = None,
         overwrite: bool = False, curves: Path | None = None, raws: Path | None = None, keep_mask: bool = False,
-        progress: bool = False) -> tuple[int, dict]:  # fmt: skip
+        progress: bool = False, device: str = "cpu") -> tuple[int, dict]:  # fmt: skip
     """Apply stage `name` to `source`, write to `target`; returns the number of frames written and the draw.
 
-    limit: read at most this many frames. curves: folder for darken's luminance adjustment maps, 16-bit PNG.
+    limit: read at most this many frames. device: cpu or cuda[:N], where the stage runs.
+    curves: folder for darken's luminance adjustment maps, 16-bit PNG.
     raws: folder for noise's synthetic raw, clean/NAME.dng and noisy/NAME.dng. progress: show a bar on a terminal.
     keep_mask: average writes the mean of clip_reverse's mask as well, to target/mask, so that r can be drawn again:
     mean light + (r / 255, or the gain of hdr) * mean mask.
@@ -66,6 +67,7 @@ def run(name: str, source: Path, target: Path, recipe: Recipe, bits: int = 8, li
         raise UsageError(f"--save-curves: {name} has no luminance adjustment maps", "only darken has them")
     stage, config = STAGES[name], getattr(recipe, name)
     shown = given.frames if name in FRAME_BY_FRAME else _of_one_size(given.frames, source)
+    shown = (frame.to(device) for frame in shown)
     rng = draw.rng(recipe.dataset.seed, given.sha256, "segment-0", name)
     if name == "denoise":
         head = list(itertools.islice(shown, 9))
@@ -79,7 +81,7 @@ def run(name: str, source: Path, target: Path, recipe: Recipe, bits: int = 8, li
         _check_mask(name, source, target, given.linear, recipe)
         results = _average_and_mask(shown, drawn, recipe, target / "mask", overwrite)
     if curves is not None:
-        results = _with_curves(results, _open(source, recipe, limit), config, drawn, curves)
+        results = _with_curves(results, _open(source, recipe, limit), config, drawn, curves, device)
     if raws is not None:
         results = _with_raws(results, _open(source, recipe, limit), config, drawn, recipe, raws, overwrite)
     names = given.names if name not in ("interpolate", "average") else (f"{i:06d}" for i in itertools.count())
@@ -190,19 +192,29 @@ def _interpolate(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor
 
 def _average(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
     """One exposure from each window of consecutive frames, taken as 2000 fps samples."""
-    mean = average.mean if linear else lambda window: exposure.average(window)[0]
+    mean = average.mean if linear else lambda window: _light_and_mask(window)[0]
     return (light[None] for light in _windows(shown, drawn.window * recipe.interpolate.factor, mean))
+
+
+def _light_and_mask(window: Iterator[Tensor], config: ClipReverseConfig | None = None) -> tuple[Tensor, Tensor]:
+    """`exposure.average` of (3, H, W) frames that come one at a time; on a device it takes them together."""
+    first = next(window)
+    together = itertools.chain([first], window)
+    if first.is_cuda:
+        together = torch.stack(list(together))
+        together = together if exposure.runs_on(first.device) else together.cpu()
+    return exposure.average(together, config)
 
 
 def _average_and_mask(shown, drawn, recipe, folder: Path, overwrite: bool) -> Iterator[Tensor]:
     """`_average` of display frames; the mean mask of each exposure is written to `folder`."""
     _make_folder(folder)
     size = drawn.window * recipe.interpolate.factor
-    means = _windows(shown, size, lambda window: exposure.average(window, recipe.clip_reverse))
+    means = _windows(shown, size, lambda window: _light_and_mask(window, recipe.clip_reverse))
     for number, (light, mask) in enumerate(means):
         path = folder / f"{number:06d}.tiff"
         _refuse(path, overwrite)
-        images.write_tiff(path, mask.permute(1, 2, 0).contiguous().numpy())
+        images.write_tiff(path, mask.cpu().permute(1, 2, 0).contiguous().numpy())
         yield light[None]
 
 
@@ -255,12 +267,13 @@ APPLY: dict[str, Step] = {
 }  # fmt: skip
 
 
-def _with_curves(results: Iterable[Tensor], again: Source, config, drawn, folder: Path) -> Iterator[Tensor]:
+def _with_curves(results: Iterable[Tensor], again: Source, config, drawn, folder: Path,
+                 device: str) -> Iterator[Tensor]:  # fmt: skip
     """Pass `results` on, and write darken's map of each frame beside, under its name; `again`: the source once more."""
     _make_folder(folder)
     results = iter(results)
     while stack := list(itertools.islice(again.frames, STACK)):
-        curves = darken.maps(torch.cat(stack), config, drawn)
+        curves = darken.maps(torch.cat(stack).to(device), config, drawn).cpu()
         for curve, name, result in zip(curves, again.names, results, strict=False):
             images.write_png(folder / f"{name}.png", curve.expand(3, -1, -1).permute(1, 2, 0).numpy(), 16)
             yield result
@@ -287,7 +300,7 @@ def _rate(name: str, fps: float | None, recipe: Recipe) -> float:
 def _write(results: Iterable[Tensor], names: Iterator[str], target: Path, given: Source, linear: bool, bits: int,
            overwrite: bool, fps: float) -> int:  # fmt: skip
     """An image, a video or a folder, by what the user gave and named."""
-    pixels = (frame[0].permute(1, 2, 0).contiguous().numpy() for frame in results)
+    pixels = (frame[0].cpu().permute(1, 2, 0).contiguous().numpy() for frame in results)
     suffix = target.suffix.lower()
     if suffix in video.VIDEO_SUFFIXES and not target.is_dir():
         _refuse(target, overwrite)

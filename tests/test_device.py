@@ -13,9 +13,9 @@ from pretend_cuda import PretendCuda
 from scene import pan
 
 from lolblur_synth import frames as fr
-from lolblur_synth import pipeline, recipes
+from lolblur_synth import images, pipeline, recipes, single
 from lolblur_synth.kernels import cuda
-from lolblur_synth.recipe import Recipe
+from lolblur_synth.recipe import STAGE_NAMES, Recipe
 from lolblur_synth.stages import average
 
 RECIPES = {
@@ -74,3 +74,23 @@ def test_the_pretence_finds_what_cuda_would():
             on_device.numpy()
         with pytest.raises(RuntimeError, match="beside CUDA"):
             on_device + torch.zeros(2, 3)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ for CUDA C on the CPU")
+@pytest.mark.parametrize("kernels", [True, False], ids=["CuPy", "no CuPy"])
+@pytest.mark.parametrize("name", STAGE_NAMES)
+def test_each_stage_alone(tmp_path, monkeypatch, name, kernels):
+    """`stage NAME --device cuda` writes what it writes on the CPU."""
+    recipe = recipes.override(Recipe(), ["denoise.sigma=4", "interpolate.factor=2", "average.window=3",
+                                         "resize.width=32", "resize.height=24"])  # fmt: skip
+    (tmp_path / "in").mkdir()
+    for number in range(11):
+        images.write_png(tmp_path / "in" / f"{number}.png", pan(2).frame(number)[:34, :46] / np.float32(255), 8)
+    count, _ = single.run(name, tmp_path / "in", tmp_path / "cpu", recipe, 16)
+    monkeypatch.setattr(cuda, "available", lambda: kernels)
+    monkeypatch.setattr(cuda, "run", run)
+    with PretendCuda():
+        assert single.run(name, tmp_path / "in", tmp_path / "cuda", recipe, 16, device="cuda")[0] == count
+    for file in sorted((tmp_path / "cpu").iterdir()):
+        expected, got = (images.read_image(tmp_path / where / file.name) for where in ("cpu", "cuda"))
+        assert np.abs(got - expected).max() < 0.5 / 255, file.name

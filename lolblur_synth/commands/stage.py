@@ -40,6 +40,7 @@ def _add_stage(name: str) -> None:
     @opt.config_options(config)
     @opt.recipe_option
     @opt.seed_option
+    @opt.device_option
     @click.option("--bits", type=click.Choice(["8", "16"]), default="8", show_default=True, help="Depth of PNG output.")
     @click.option("--fps", type=float, help="Capture rate of the input, where the file does not say.")
     @click.option("--frames", type=int, default=None, help="Read at most this many frames.")
@@ -65,8 +66,9 @@ def _add_stage(name: str) -> None:
     )
     @click.pass_obj
     def command(
-        style, input, output, recipe, seed, bits, fps, frames, overwrite, save_curves, keep_mask, save_raw, **values
-    ):
+        style, input, output, recipe, seed, device, bits, fps, frames, overwrite, save_curves, keep_mask, save_raw,
+        **values,
+    ):  # fmt: skip
         words = (
             opt.config_overrides(name, values)
             + ([f"input.fps={fps}"] if fps else [])
@@ -74,6 +76,7 @@ def _add_stage(name: str) -> None:
         )
         settings = recipes.override(recipes.load(recipe), words)
         from lolblur_synth import single
+        from lolblur_synth.builder import resolve_device
 
         source, target = input or opt.sample_clip(), output or Path(f"{word}-out")
         if style == "human" and (input is None or output is None):
@@ -81,7 +84,7 @@ def _add_stage(name: str) -> None:
         replace = overwrite or output is None  # the default folder is ours to write again
         written, draw = single.run(
             name, source, target, settings, int(bits), frames, replace, save_curves, save_raw, keep_mask,
-            progress=style == "human",
+            progress=style == "human", device=resolve_device(device),
         )  # fmt: skip
         if style == "human":
             click.echo(f"{written} frames in {opt.printable(str(target))}" + (f"; {draw}" if draw else ""))

@@ -77,8 +77,7 @@ def apply(frames: Tensor, config: DenoiseConfig, draw: Draw, keep: slice | None 
     kept = range(len(frames))[keep or slice(None)]
     if sigma == 0 or len(kept) == 0:
         return frames[kept.start : kept.stop].clone()
-    reachable = frames if cuda.available() else frames.cpu()
-    return torch.cat(list(_denoise(reachable, config, sigma, kept))).to(frames.device)
+    return torch.cat(list(_denoise(frames, config, sigma, kept))).to(frames.device)
 
 
 def stream(frames: Iterable[Tensor], config: DenoiseConfig, sigma: float) -> Iterator[Tensor]:
@@ -96,6 +95,8 @@ def _denoise(frames: Iterable[Tensor], config: DenoiseConfig, sigma: float, kept
         raise RecipeError(f"denoise: sigma is {sigma}", "give a standard deviation of 0 to 100 code values, or auto")
     if config.profile in PROFILES:
         frames = (_to_cpu(frame, config.profile) for frame in frames)
+    elif not cuda.available():
+        frames = (frame.cpu() for frame in frames)
     noisy = ((planes, planes) for planes in map(_opponent, frames))
     basic = _estimates(noisy, 0, sigma, config.profile, None)
     for _, planes in _estimates(basic, 1, sigma, config.profile, kept):
