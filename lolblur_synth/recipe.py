@@ -143,7 +143,7 @@ class InterpolateConfig:
     most: int = option(64, "adaptive: most samples a source-frame interval", lo=8, hi=256, source="DESIGN.md")
     preset: str = option(
         "medium",
-        "dis, net: speed of the motion against its accuracy; fine: medium down to the full resolution, 3 times the cost",
+        "speed of the motion against its accuracy; fine: medium down to the full resolution, 3 times the cost",
         choices=("ultrafast", "fast", "medium", "fine"),
     )
     weights: str = option(
