@@ -73,7 +73,7 @@ def override(recipe: Recipe, assignments: tuple[str, ...] | list[str]) -> Recipe
         key, equals, text = word.partition("=")
         if not equals:
             raise RecipeError(f"--set {word}: no '='", "write --set section.key=value")
-        recipe = _with(recipe, key.strip(), _value(text.strip()), "--set")
+        recipe = _with(recipe, key.strip(), _value(text.strip()), "recipe")
     return recipe
 
 
