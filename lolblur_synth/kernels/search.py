@@ -6,8 +6,8 @@ moves nothing. It starts from the motion of the level above, or from that of a n
 every pixel by which it strays from there: what shows no motion of its own goes with what is beside it. Then each pixel
 takes the mean of the patches over it, each by how well it agrees there.
 
-Several times as fast as OpenCV's at the same stride, and as close to real middle frames (docs/benchmarks.md). One thread
-searches a level: a patch waits for its neighbours.
+Several times as fast as OpenCV's at the same stride, and as close to real middle frames (docs/benchmarks.md). One
+thread searches a level: a patch waits for its neighbours.
 """
 
 import numpy as np
