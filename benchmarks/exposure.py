@@ -208,7 +208,8 @@ def _lanczos(stack: torch.Tensor) -> float:
     grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
     for pair, (first, second) in enumerate(itertools.pairwise(interpolate._grey(stack[::2]))):
         both = [_dis(a, b, grid) for a, b in ((first, second), (second, first))]
-        cells = fields(*both, np.array([0.5], np.float32))[0]
+        straight = np.zeros((2, *both[0].shape[:2], 2), np.float32)
+        cells = fields(*both, straight, np.array([0.5], np.float32))[0, :2]
         half = cv2.resize(cells.transpose(1, 2, 0), None, fx=2, fy=2)[:height, :width] / 2
         both = [cv2.remap(frames[2 * pair + k], grid + way * half, None, cv2.INTER_LANCZOS4,
                           borderMode=cv2.BORDER_REPLICATE) for k, way in ((0, -1), (2, 1))]  # fmt: skip

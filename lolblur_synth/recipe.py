@@ -140,6 +140,12 @@ class InterpolateConfig:
         words=("adaptive",),
         source="section 3.2: 250 to 2000 fps",
     )
+    path: str = option(
+        "curved",
+        "curved: with the acceleration that the frames before and after the two tell of; straight: without",
+        choices=("curved", "straight"),
+        source="Xu 2019, Quadratic video interpolation; docs/benchmarks.md",
+    )
     most: int = option(64, "adaptive: most samples a source-frame interval", lo=8, hi=256, source="DESIGN.md")
     preset: str = option(
         "medium",

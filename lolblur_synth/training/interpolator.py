@@ -33,7 +33,7 @@ def loss(net: flow.FlowNet, batch: Batch) -> tuple[Tensor, dict[str, float]]:
     photometric, gradient, psnr = [], [], []
     for k in range(batch.times.shape[1]):
         t = batch.times[:, k, None, None, None]
-        fused = net.fuse(pair, warping.carry(forward, backward, t), t)
+        fused = net.fuse(pair, warping.carry(forward, backward, batch.bend, t), t)
         splines = batch.first_spline, batch.second_spline
         error = flow.sample(batch.first, batch.second, splines, fused, t) - batch.targets[:, k]
         squared = error.square().mean((1, 2, 3))

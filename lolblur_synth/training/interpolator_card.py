@@ -12,7 +12,7 @@ from lolblur_synth.training.run import trained_on
 from lolblur_synth.training.triplets import Footage, runs_of
 from lolblur_synth.video import IMAGE_SUFFIXES
 
-SPANS = (2, 4)  # frames between the two that are given; the middle one is to be found
+SPANS = (2, 4)  # frames between two that are given; of four such the middle one is to be found
 METHODS = ("blend", "dis", "net")
 WIDTH = 448  # px, of the frames that are compared
 
@@ -23,17 +23,17 @@ def figures(weights: Path, held_out: Sequence[str | Path]) -> dict[str, dict[int
     for name, runs in runs_of(held_out, WIDTH):
         found[name] = {}
         for span in SPANS:
-            scores = [_scores(torch.from_numpy(run[: span + 1]).permute(0, 3, 1, 2).float() / 255, span, weights)
-                      for run in runs if len(run) > span]
+            scores = [_scores(torch.from_numpy(run[: 3 * span + 1]).permute(0, 3, 1, 2).float() / 255, span, weights)
+                      for run in runs if len(run) > 3 * span]
             found[name][span] = tuple(round(float(value), 2) for value in np.mean(scores, 0))
     return found
 
 
 def _scores(frames: torch.Tensor, span: int, weights: Path) -> list[float]:
-    ends, middle, scores = frames[[0, span]], frames[span // 2], []
+    given, middle, scores = frames[::span], frames[span + span // 2], []
     for method in METHODS:
-        motion = interpolate.motion(ends, InterpolateConfig(method=method, weights=str(weights)))
-        error = interpolate.sample(ends, motion, 0.5) - middle
+        motion = interpolate.motion(given, InterpolateConfig(method=method, weights=str(weights)))
+        error = interpolate.sample(given, motion, 1.5) - middle
         scores.append(-10 * float(torch.log10(error.square().mean() + 1e-10)))
     return scores
 

@@ -82,7 +82,7 @@ def test_filmed_items_are_true_whatever_way_they_are_turned(photo, clip, monkeyp
     assert not batch.known.any() and not batch.true_forward.any()
     for k in range(2):
         t = batch.times[:, k, None, None, None]
-        motion = warping.carry(batch.forward, batch.backward, t)
+        motion = warping.carry(batch.forward, batch.backward, batch.bend, t)
         cells = torch.cat((motion, t.expand_as(motion[:, :1]), torch.zeros_like(motion[:, :1])), 1)
         splines = batch.first_spline, batch.second_spline
         error = (flow.sample(batch.first, batch.second, splines, cells, t) - batch.targets[:, k])[:, :, 20:-20, 20:-20]
