@@ -125,7 +125,8 @@ def motion(guide: Tensor, config: InterpolateConfig, refuse_cuts: bool = True) -
     if config.method == "sepconv":
         unknown = np.where(still, 1, np.where(cut, 0, np.nan)).astype(np.float32)
         return Motion(forward, backward, bend, unknown, still, cut, render=_halving(guide, config))
-    for pair, both in _flows(grey, np.flatnonzero(~(still | cut)), PRESETS[config.preset]):
+    preset = PRESETS["fine" if config.method == "net" else config.preset]  # it costs little beside the network
+    for pair, both in _flows(grey, np.flatnonzero(~(still | cut)), preset):
         forward[pair], backward[pair] = both
     if config.path == "curved":
         bend = bends(forward, backward, ~(still | cut))

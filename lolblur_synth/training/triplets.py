@@ -122,13 +122,16 @@ def _runs(source: Input, width: int, least: int = 1) -> list[np.ndarray]:
     return [np.stack(run) for run in taken.values() if len(run) > min(SPANS)]
 
 
-def batch(footage: Footage, seed: int, step: int, count: int, size: int) -> Batch:
-    """`count` items of `size` x `size` pixels: a function of seed and step, so that a run can resume."""
+def batch(footage: Footage, seed: int, step: int, count: int, size: int, preset: str = "fine") -> Batch:
+    """`count` items of `size` x `size` pixels: a function of seed and step, so that a run can resume.
+
+    preset: of the search of motion, see interpolate.PRESETS.
+    """
     items = []
     for number in range(count):
         rng = draw.rng(seed, "train-interpolator", f"step-{step}-{number}", "interpolate")
         real = footage.runs and rng.random() < VIDEO_SHARE
-        items.append(_finish(rng, *(_filmed if real else _rendered)(rng, footage, size), size))
+        items.append(_finish(rng, *(_filmed if real else _rendered)(rng, footage, size), size, preset))
     return Batch(*(torch.stack(part) for part in zip(*items, strict=True)))
 
 
@@ -159,7 +162,7 @@ def _rendered(rng, footage: Footage, size: int):
     return frames, beside, times, *(scenes.exact_flow(layers, a, b, size) for a, b in ((0, 1), (1, 0))), 1.0
 
 
-def _finish(rng, frames, beside, times, there, back, known: float, size: int) -> list[Tensor]:
+def _finish(rng, frames, beside, times, there, back, known: float, size: int, preset: str) -> list[Tensor]:
     """Turn and mirror the item, change its tone, and find its DIS flows and bend."""
     turn = np.array(((1, 0), (0, 1)), np.float32)
     if rng.random() < 0.5:
@@ -176,7 +179,8 @@ def _finish(rng, frames, beside, times, there, back, known: float, size: int) ->
     stack, beside = (torch.from_numpy(np.stack(group)).permute(0, 3, 1, 2).float().div(255).pow(tone) if group else None
                      for group in (frames, beside))
     seen = stack[:2] if beside is None else torch.cat((beside[:1], stack[:2], beside[1:]))
-    motion, pair = interpolate.motion(seen, InterpolateConfig(method="dis"), refuse_cuts=False), len(seen) // 2 - 1
+    config, pair = InterpolateConfig(method="dis", preset=preset), len(seen) // 2 - 1
+    motion = interpolate.motion(seen, config, refuse_cuts=False)
     dis = [torch.from_numpy(flow[pair]).permute(2, 0, 1) for flow in (motion.forward, motion.backward)]
     bend = torch.from_numpy(motion.bend[pair]).permute(0, 3, 1, 2)
     true = [torch.from_numpy(np.ascontiguousarray(flow @ turn.T.astype(np.float32))).permute(2, 0, 1)
