@@ -71,8 +71,8 @@ def run(name: str, source: Path, target: Path, recipe: Recipe, bits: int = 8, li
     rng = draw.rng(recipe.dataset.seed, given.sha256, "segment-0", name)
     if name == "denoise":
         head = list(itertools.islice(shown, 9))
-        sigma = denoise.estimate(torch.cat(head)) if config.sigma == "auto" else float(config.sigma)
-        drawn, shown = denoise.Draw(sigma), itertools.chain(head, shown)
+        drawn, shown = stage.draw(config, rng), itertools.chain(head, shown)
+        drawn = denoise.estimate(torch.cat(head)) if drawn.sigma is None else drawn
     else:
         drawn = stage.draw(config, rng)
     linear = name in LINEAR_OUT or (name == "defocus" and given.linear)
@@ -143,7 +143,7 @@ def _each(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
 
 
 def _denoise(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
-    return (frame[None] if frame.ndim == 3 else frame for frame in denoise.stream(shown, config, drawn.sigma))
+    return (frame[None] if frame.ndim == 3 else frame for frame in denoise.stream(shown, config, drawn))
 
 
 def _darken(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
