@@ -63,10 +63,13 @@ def one_pass(noisy, pilot, stage, sigma, curve=()):
     limit = denoise.MISMATCH[stage] * 2 * 64 * clip[0] ** 2
     for t in range(count):
         before = weights[t].copy()
-        ys, xs = (denoise._grid(size, t % 2 * denoise.STEP // 2) for size in (height, width))
-        for y in ys:
+        from_end = min(t, count - 1 - t)
+        everywhere = t % 2 == 0 or t == count - 1 or from_end < denoise.FULL
+        phases = (t, t + 1) if from_end < denoise.DENSE else (t,)
+        grids = [[denoise._grid(size, n % 2 * denoise.STEP // 2) for size in (height, width)] for n in phases]
+        for y, xs in ((y, xs) for ys, xs in grids for y in ys):
             for tile in (xs[n : n + TILE] for n in range(0, len(xs), TILE)):
-                asked = [x for x in tile if t % 2 == 0 or t == count - 1 or (block(before, y, x) == 0).any()]
+                asked = [x for x in tile if everywhere or (block(before, y, x) == 0).any()]
                 paths = follow(pilot[:, 0], t, y, tile, denoise.RADIUS, penalty, limit) if asked else {}
                 for x in asked:
                     places = sorted((frame, y + dy, x + dx) for frame, (dy, dx) in paths[x].items())

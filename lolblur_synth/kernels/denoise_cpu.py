@@ -28,18 +28,19 @@ class Volumes:
         self.total = np.zeros((span, 4, *planes.shape[1:]), np.float32)
         self.matrices = temporal_matrices()
 
-    def add(self, now: int, slots: np.ndarray, targets: np.ndarray, everywhere: bool) -> None:
-        """Filter the volumes whose reference is frame `now`, `everywhere` or only where it has no estimate yet.
+    def add(self, phase: int, slots: np.ndarray, targets: np.ndarray, everywhere: bool) -> None:
+        """Filter the volumes whose reference is the frame in the middle of slots, on the grid `phase`, `everywhere` or
+        only where the frame has no estimate yet.
 
         slots, targets: see `_reach` of stages/denoise.py.
         """
-        ys, xs = self.grids[now % 2]
+        (ys, xs), here = self.grids[phase], slots[len(slots) // 2]
         active = np.ones((len(ys), len(xs)), np.bool_)
         if not everywhere:
-            uncovered(self.total[now % len(self.total), 3], ys, xs, active)
+            uncovered(self.total[here, 3], ys, xs, active)
         noise = np.ones(active.shape, np.float32)
         if self.table is not None:
-            noise_at(self.pilot[slots[len(slots) // 2], 0], ys, xs, self.table, noise)
+            noise_at(self.pilot[here, 0], ys, xs, self.table, noise)
         path = np.zeros((*active.shape, len(slots), 2), np.int16)
         extent = np.zeros((*active.shape, 2), np.int16)
         trajectories(self.pilot, slots, ys, xs, self.radius, self.penalty, self.limit, active, path, extent)

@@ -41,23 +41,24 @@ class Volumes:
         self.pilot = self.noisy if first_pass else torch.zeros_like(self.noisy)
         self.total = torch.zeros((span, 4, *planes.shape[1:]), dtype=torch.int64, device=self.device)
 
-    def add(self, now: int, slots: np.ndarray, targets: np.ndarray, everywhere: bool) -> None:
-        """Filter the volumes whose reference is frame `now`, `everywhere` or only where it has no estimate yet.
+    def add(self, phase: int, slots: np.ndarray, targets: np.ndarray, everywhere: bool) -> None:
+        """Filter the volumes whose reference is the frame in the middle of slots, on the grid `phase`, `everywhere` or
+        only where the frame has no estimate yet.
 
         slots, targets: see `_reach` of stages/denoise.py.
         """
         span, reach = len(slots), len(slots) // 2
-        luma = self.pilot[slots[reach], 0]
+        here = slots[reach]
         slots, targets = self._upload(slots, np.int32), self._upload(targets, np.int32)
-        ys, xs = self.grids[now % 2]
+        ys, xs = self.grids[phase]
         rows, columns, (height, width) = len(ys), len(xs), self.shape[1:]
         active = torch.ones((rows, columns), dtype=torch.int32, device=self.device)
         if not everywhere:
-            self._launch("uncovered", (columns, rows, 1), self.total[now % len(self.total), 3], ys, xs, active, rows,
+            self._launch("uncovered", (columns, rows, 1), self.total[here, 3], ys, xs, active, rows,
                          columns, width)  # fmt: skip
         noise = torch.ones((rows, columns), dtype=torch.float32, device=self.device)
         if self.table is not None:
-            self._launch("noise_at", (columns, rows, 1), luma, ys, xs, self.table, noise, rows, columns, width)
+            self._launch("noise_at", (columns, rows, 1), self.pilot[here, 0], ys, xs, self.table, noise, rows, columns, width)
         path = torch.empty((rows, columns, span, 2), dtype=torch.int16, device=self.device)
         extent = torch.empty((rows, columns, 2), dtype=torch.int16, device=self.device)
         for k in range(1, reach + 1):

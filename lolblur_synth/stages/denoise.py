@@ -12,7 +12,8 @@ of the first one's result. At the ends of the clip volumes reach further the oth
 shorter; no frame is ever repeated.
 
 Profile `fast`: every block of a grid is a reference in one frame of STRIDE and in the last; in others only where no
-volume of an earlier frame has left an estimate. `np` and `vbm4d` collect similar volumes round each reference before
+volume of an earlier frame has left an estimate. At the ends of a clip, where fewer volumes meet, the outermost two
+frames have a full set each, and the very first and last a second one in between. `np` and `vbm4d` collect similar volumes round each reference before
 the transform, with a Haar transform over the group; `vbm4d` also follows blocks as the paper does, and its numbers are
 those of the paper's Table I (kernels/denoise_groups.py). They are slow and have no CUDA kernels.
 
@@ -56,6 +57,7 @@ CALM = 0.1  # PENALTY of the second pass is that part of the first one's: the pi
 MISMATCH = (8.0, 2.0)  # a trajectory stops at this many expected squared distances of two noisy copies, in each pass
 LEAST = 0.1  # least deviation of the noise at a level, in sigma: a weight is the inverse of its square
 STRIDE = {"fast": 2, "np": 1, "vbm4d": 1}  # frames from one full set of reference blocks to the next
+FULL, DENSE = 2, 1  # frames at each end of a clip with all reference blocks, and with twice as many, if STRIDE is 2
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def _denoise(frames: Iterable[Tensor], config: DenoiseConfig, draw: Draw, kept: 
     elif not cuda.available():
         frames = (frame.cpu() for frame in frames)
     noisy = ((planes, planes) for planes in map(_opponent, frames))
-    basic = _estimates(noisy, 0, draw, config.profile, None)
+    basic = _estimates(noisy, 0, draw, config.profile, kept)
     for _, planes in _estimates(basic, 1, draw, config.profile, kept):
         yield torch.as_tensor(_mix(np.linalg.inv(OPPONENT) / 255, planes)).clamp_(0, 1)[None]
 
@@ -147,7 +149,8 @@ def _mix(matrix: np.ndarray, planes: np.ndarray | Tensor) -> np.ndarray | Tensor
 def _estimates(pairs: Iterable, stage: int, draw: Draw, profile: str, kept: range | None) -> Iterator:
     """One pass: (noisy, pilot) planes in, (noisy, estimate) planes out, in order, H frames later.
 
-    stage 0 is the hard threshold, 1 the Wiener filter. kept: the frames that are wanted; no other is a reference.
+    stage 0 is the hard threshold, 1 the Wiener filter. kept: the frames that are wanted in the end, all for None; in
+    the second pass no other is a reference.
     """
     pairs, span, stride = iter(pairs), 2 * H + 1, STRIDE[profile]
     count, now, volumes = 0, 0, None
@@ -158,13 +161,21 @@ def _estimates(pairs: Iterable, stage: int, draw: Draw, profile: str, kept: rang
             count += 1
         if now >= count + H or (now >= count and count == 0):
             return
-        wanted = range(count) if kept is None else kept
+        wanted = range(count) if kept is None or stage == 0 else kept
         if now < count and now in wanted:
-            everywhere = (now - wanted.start) % stride == 0 or now == wanted[-1]
-            volumes.add(now, *_reach(now, count, wanted, profile), everywhere)
+            from_end = _from_end(now, count, kept)
+            everywhere = (now - wanted.start) % stride == 0 or now == wanted[-1] or from_end < FULL
+            for phase in range(now, now + 1 + (stride > 1 and from_end < DENSE)):
+                volumes.add(phase % 2, *_reach(now, count, wanted, profile), everywhere)
         if now - H in wanted:
             yield volumes.finish(now - H)
         now += 1
+
+
+def _from_end(now: int, count: int, kept: range | None) -> int:
+    """Frames from `now` to the nearer end of the clip, if it is less than H and the end is wanted."""
+    before = now if kept is None or kept[0] == 0 else H
+    return min(before, count - 1 - now if kept is None or kept[-1] == count - 1 else H)
 
 
 def _reach(now: int, count: int, wanted: range, profile: str) -> tuple[np.ndarray, np.ndarray]:
