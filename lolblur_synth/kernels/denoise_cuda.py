@@ -58,7 +58,8 @@ class Volumes:
                          columns, width)  # fmt: skip
         noise = torch.ones((rows, columns), dtype=torch.float32, device=self.device)
         if self.table is not None:
-            self._launch("noise_at", (columns, rows, 1), self.pilot[here, 0], ys, xs, self.table, noise, rows, columns, width)
+            self._launch("noise_at", (columns, rows, 1), self.pilot[here, 0], ys, xs, self.table, noise, rows, columns,
+                         width)  # fmt: skip
         path = torch.empty((rows, columns, span, 2), dtype=torch.int16, device=self.device)
         extent = torch.empty((rows, columns, 2), dtype=torch.int16, device=self.device)
         for k in range(1, reach + 1):

@@ -60,15 +60,18 @@ def noise_curve(frames: np.ndarray, luma: np.ndarray, starts: np.ndarray) -> tup
     near = [_differences(frames, luma, t, 1) for t in starts]
     far = [_differences(frames, luma, t, lag) for t, lag in ((0, lag), (len(frames) - 1, -lag))]
     rests = all(_rests(blocks) for blocks in far)
-    windows, knots = _windows(frames), []
-    quiet = list(windows.values())
-    for bin in zip(EDGES[:-1], EDGES[1:], strict=True):
-        level, noise = _at_level(near, far, rests, *bin)
+    windows, bins = _windows(frames), list(zip(EDGES[:-1], EDGES[1:], strict=True))
+    blocks = {bin: _at_level(near, far, rests, *bin) for bin in bins}
+    blocks = _bounded({bin: knot for bin, knot in blocks.items() if knot[1] > 0})
+    quiet, knots = list(windows.values()), []
+    for bin in bins:
+        level, noise = blocks.get(bin, (0.0, 0.0))
         if bin in windows:
             knots.append((windows[bin][0], max(windows[bin][1], noise)))
-        elif noise > 0:
+        elif bin in blocks:
             knots.append((level, max(noise, at(quiet, level)) if quiet else noise))
-    knots = knots or [(128.0, _of_clear_blocks(near, far, rests))]
+    if len(knots) < 2 and not windows:  # one level of blocks alone may as well be texture
+        knots = [(128.0, _of_clear_blocks(near, far, rests))]
     levels = np.concatenate([blocks.level[blocks.clear] for blocks in near])
     return float(np.mean(at(knots, levels))) if levels.size else float(np.mean([noise for _, noise in knots])), knots
 
@@ -76,6 +79,17 @@ def noise_curve(frames: np.ndarray, luma: np.ndarray, starts: np.ndarray) -> tup
 def at(knots: list[tuple[float, float]], levels):
     """The value of a curve at some levels: linear between its knots, constant beyond them."""
     return np.interp(levels, *zip(*knots, strict=True))
+
+
+def _bounded(knots: dict) -> dict:
+    """bin -> knot, dark ones first: the deviation grows at most in proportion to the level, from DIM on."""
+    bounded, steepest = {}, np.inf
+    for bin, (level, noise) in knots.items():
+        if level >= DIM:
+            noise = min(noise, float(steepest * level) ** 2)
+            steepest = min(steepest, max(noise**0.5, ROUNDING) / level)
+        bounded[bin] = level, noise
+    return bounded
 
 
 def _at_level(near: list[Blocks], far: list[Blocks], rests: bool, low: float, high: float) -> tuple[float, float]:
@@ -125,17 +139,12 @@ def _windows(frames: np.ndarray) -> dict[tuple[int, int], tuple[float, float]]:
     around = sum(_cells(frame - mean)[0] for frame in frames) / LAGS
     second = _cells(frames[0] - 2 * frames[LAGS // 2] + frames[LAGS])[0] / 6
     changes, levels = np.minimum(around, DRIFT * second), _cells(mean)[1]
-    knots, steepest = {}, np.inf  # steepest: least of the deviations so far, over their level
+    knots = {}
     for low, high in zip(EDGES[:-1], EDGES[1:], strict=True):
         inside = (low <= levels) & (levels < high)
-        if inside.sum() < WINDOWS or (noise := float(np.median(changes[inside]))) > FAINT:
-            continue
-        level = float(levels[inside].mean())
-        if level >= DIM:
-            noise = min(noise, (steepest * level) ** 2)
-            steepest = min(steepest, max(noise**0.5, ROUNDING) / level)
-        knots[low, high] = level, noise
-    return knots
+        if inside.sum() >= WINDOWS and (noise := float(np.median(changes[inside]))) <= FAINT:
+            knots[low, high] = float(levels[inside].mean()), noise
+    return _bounded(knots)
 
 
 def _cells(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,10 +12,11 @@ of the first one's result. At the ends of the clip volumes reach further the oth
 shorter; no frame is ever repeated.
 
 Profile `fast`: every block of a grid is a reference in one frame of STRIDE and in the last; in others only where no
-volume of an earlier frame has left an estimate. At the ends of a clip, where fewer volumes meet, the outermost two
-frames have a full set each, and the very first and last a second one in between. `np` and `vbm4d` collect similar volumes round each reference before
-the transform, with a Haar transform over the group; `vbm4d` also follows blocks as the paper does, and its numbers are
-those of the paper's Table I (kernels/denoise_groups.py). They are slow and have no CUDA kernels.
+volume of an earlier frame has left an estimate. At the ends of a clip, where fewer volumes meet, the outermost FULL
+frames have all of them, and the first and the last a second grid in between. `np` and `vbm4d` collect similar volumes
+round each reference before the transform, with a Haar transform over the group; `vbm4d` also follows blocks as the
+paper does, and its numbers are those of the paper's Table I (kernels/denoise_groups.py). They are slow and have no CUDA
+kernels.
 
 Real noise depends on the level: where sigma is estimated, `fast` takes that of the level of each reference block. The
 other profiles and a sigma that was asked for know one number.
