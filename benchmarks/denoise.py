@@ -11,11 +11,13 @@ sub-pixel path of about one pixel a frame.
 (T, H, W, 3) float32, 8-bit code values, and what others made of them, DIR/NAME-CLIP-SIGMA.npy, is measured beside;
 --peer is a Python with bm3dcpu, which is asked first (`benchmarks/denoise_peer.py`).
 
---hand compares the estimate of sigma on real footage with a measurement by hand on patches of 48x48 pixels that the
-user has seen to be flat and static: the deviation of each pixel over 17 frames from FIRST, after the mean of the patch
-was taken from every frame (light flickers), root mean square over pixels and channels; the mean of the patches. The
-estimate sees the 9 frames from FIRST. Such a clip's own noise is also why the estimate for added noise is compared
-with the root of the sum of squares of the added and the own one.
+--hand compares the estimate on real footage with measurements by hand on patches of 48x48 pixels that the user has seen
+to be flat and static. "By hand": the deviation of each pixel over up to 17 frames from FIRST, after the mean of the
+patch was taken from every frame (light flickers), root mean square over pixels and channels. Beside it, not compared:
+that of the difference to the next frame over the square root of two (a codec that copies hides noise from it), and the
+deviation in space after a plane was taken out (which sees texture and what stands still). The estimate sees the 9
+frames from FIRST and is read at the mean level of the patch. Such a clip's own noise is also why the estimate for added
+noise is compared with the root of the sum of squares of the added and the own one.
 """
 
 import argparse
@@ -82,10 +84,15 @@ def noisy_of(clip: np.ndarray, sigma: int) -> np.ndarray:
     return clip + sigma * np.random.Generator(np.random.PCG64(sigma)).standard_normal(clip.shape, dtype=np.float32)
 
 
-def denoised(noisy: np.ndarray, sigma: float, profile: str) -> np.ndarray:
-    frames = torch.from_numpy(noisy.transpose(0, 3, 1, 2) / np.float32(255)).contiguous()
-    result = denoise.apply(frames, DenoiseConfig(profile=profile), denoise.Draw(sigma))
+def denoised(noisy: np.ndarray, noise: float | denoise.Draw, profile: str = "fast") -> np.ndarray:
+    draw = noise if isinstance(noise, denoise.Draw) else denoise.Draw(noise)
+    result = denoise.apply(stack_of(noisy), DenoiseConfig(profile=profile), draw)
     return result.numpy().transpose(0, 2, 3, 1) * 255
+
+
+def stack_of(frames: np.ndarray) -> torch.Tensor:
+    """(T, H, W, 3) in 8-bit code values -> (T, 3, H, W), 0..1."""
+    return torch.from_numpy(frames.transpose(0, 3, 1, 2) / np.float32(255)).contiguous()
 
 
 def measures(result: np.ndarray, clean: np.ndarray) -> list[float]:
@@ -133,18 +140,22 @@ def quality(clips: dict[str, np.ndarray], sigmas: list[int], profiles: list[str]
 
 
 def by_hand(path: str, first: int, corners: list[tuple[int, int]]) -> None:
-    """One line: the estimate of sigma beside the measurement by hand; see the top."""
+    """A line a patch: the estimate at its level beside the measurements by hand; see the top."""
     video = probe(find([Path(path)])[0][0], InputConfig(), fps=250.0)
-    frames = np.stack([255 * frame for frame in read(video, first, first + 17)])
-    sigma = denoise.estimate(torch.from_numpy(frames[:9].transpose(0, 3, 1, 2) / np.float32(255)).contiguous())
-    found = []
+    frames = np.stack([255 * frame for frame in read(video, first, min(first + 17, video.frames))])
+    noise = denoise.estimate(stack_of(frames[:9]))
+    y, x = np.mgrid[:48, :48].reshape(2, -1)
+    plane = np.stack([y, x, np.ones_like(y)], 1) @ np.linalg.pinv(np.stack([y, x, np.ones_like(y)], 1))
     for y, x in corners:
-        patch = frames[:, y : y + 48, x : x + 48]
-        patch = patch - patch.mean((1, 2), keepdims=True)
-        found.append(np.sqrt(patch.var(0, ddof=1).mean()))
-    hand = np.mean(found)
-    each = " ".join(f"{value:.2f}" for value in found)
-    print(f"| {Path(path).stem} | {each} | {hand:.2f} | {sigma:.2f} | {sigma / hand - 1:+.0%} |", flush=True)
+        patch = frames[:, y : y + 48, x : x + 48].reshape(len(frames), -1, 3)
+        level = float(patch.mean())
+        still = patch - patch.mean(1, keepdims=True)
+        hand = np.sqrt(still.var(0, ddof=1).mean())
+        next_frame = np.sqrt(np.square(np.diff(still, axis=0)).mean() / 2)
+        space = np.sqrt(np.square(patch - plane @ patch).mean())
+        found = float(np.interp(level, *zip(*noise.curve, strict=True))) if noise.curve else noise.sigma
+        print(f"| {Path(path).stem}, {first} | {y} {x} | {level:.0f} | {hand:.2f} | {next_frame:.2f} | {space:.2f} "
+              f"| {found:.2f} | {found / hand - 1:+.0%} | {noise.sigma:.2f} |", flush=True)  # fmt: skip
 
 
 def added(clips: dict[str, np.ndarray], sigmas: list[int]) -> None:
@@ -153,7 +164,7 @@ def added(clips: dict[str, np.ndarray], sigmas: list[int]) -> None:
     print("|---" * (len(sigmas) + 2) + "|")
     for name, clip in clips.items():
         own, *found = (
-            denoise.estimate(torch.from_numpy(noisy.transpose(0, 3, 1, 2) / np.float32(255)).contiguous())
+            denoise.estimate(stack_of(noisy)).sigma
             for noisy in (clip[:9].astype(np.float32), *(noisy_of(clip[:9], sigma) for sigma in sigmas))
         )
         cells = [f"{value / np.hypot(sigma, own):.3f}" for value, sigma in zip(found, sigmas, strict=True)]
@@ -193,12 +204,12 @@ def cost(clip: np.ndarray, profiles: list[str], exchange: Path | None, peer: str
         noisy_of(np.concatenate([big, big[::-1]]), sigma).transpose(0, 3, 1, 2) / np.float32(255)
     ).contiguous()
     for profile in profiles:
-        config = DenoiseConfig(profile=profile)
-        list(denoise.stream(frames[:2, :, :64, :64], config, sigma))
+        config, draw = DenoiseConfig(profile=profile), denoise.Draw(sigma)
+        list(denoise.stream(frames[:2, :, :64, :64], config, draw))
         for threads in (1, numba.config.NUMBA_NUM_THREADS):
             numba.set_num_threads(threads)
             before, most, cpu, wall = resident(), 0.0, time.process_time(), time.perf_counter()
-            for _ in denoise.stream(frames, config, sigma):
+            for _ in denoise.stream(frames, config, draw):
                 most = max(most, resident())
             pixels = len(frames) * 1120 * 640 / 1e6
             cpu, wall = (time.process_time() - cpu) / pixels, (time.perf_counter() - wall) / pixels
@@ -223,7 +234,8 @@ if __name__ == "__main__":
     parser.add_argument("--artefacts", action="store_true")
     given = parser.parse_args()
     if given.hand:
-        print("| clip | patches by hand | mean | estimate | difference |\n|---|---|---|---|---|")
+        print("| clip, first frame | y x | level | by hand | next frame | in space | curve | difference | one sigma |")
+        print("|---" * 9 + "|")
     for path, first, *corners in given.hand:
         by_hand(path, int(first), list(zip(map(int, corners[::2]), map(int, corners[1::2]), strict=True)))
     loaded = clips_of(given.clips) if given.clips else {}

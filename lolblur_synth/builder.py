@@ -221,6 +221,7 @@ def key(recipe: Recipe, clip, pair, weights: dict[str, str], device: str) -> str
         dataclasses.astuple(pair),
         weights,
         clip.facts.sigma,
+        clip.facts.curve,
         device.split(":")[0],
         clip.facts.decoder,
         __version__,

@@ -26,11 +26,12 @@ STAGES = dict(
 )
 
 
-def draw_all(recipe: Recipe, sha256: str, segment: int, pair: str, window: int, sigma: float) -> dict:
+def draw_all(recipe: Recipe, sha256: str, segment: int, pair: str, window: int, sigma: float,
+             curve: tuple = ()) -> dict:  # fmt: skip
     """Every draw of one pair, by stage.
 
     What a viewer would see flicker (darkness, r, kernel, noise level) is drawn once a segment; only the noise field
-    is drawn for each pair. The window was drawn by the plan, sigma was estimated from the clip.
+    is drawn for each pair. The window was drawn by the plan, sigma and curve were estimated from the clip.
     """
     seed = recipe.dataset.seed
     draws = {
@@ -41,7 +42,7 @@ def draw_all(recipe: Recipe, sha256: str, segment: int, pair: str, window: int, 
     if "average" in draws:
         draws["average"] = average.Draw(window)
     if "denoise" in draws:
-        draws["denoise"] = denoise.Draw(sigma)
+        draws["denoise"] = denoise.Draw(sigma, curve)
     if "noise" in draws:
         draws["noise"] = noise.reseed(draws["noise"], draw.rng(seed, sha256, f"pair-{pair}", "noise"))
     return draws

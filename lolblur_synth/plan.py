@@ -60,6 +60,7 @@ class Facts:
     repeats: int  # frames stored this many times in a row; 1 when all differ
     sigma: float  # estimated noise, 8-bit code values; 0 when denoise is off
     lightness: float  # mean L*/100, 0..1
+    curve: tuple[tuple[float, float], ...] = ()  # the estimated noise at some levels: (level, deviation)
 
 
 @dataclass(frozen=True)

@@ -149,8 +149,8 @@ class InterpolateConfig:
     most: int = option(64, "adaptive: most samples a source-frame interval", lo=8, hi=256, source="DESIGN.md")
     preset: str = option(
         "medium",
-        "speed of the motion against its accuracy; fine: medium down to the full resolution, 3 times the cost, and what "
-        "method net always starts from",
+        "speed of the motion against its accuracy; fine: medium down to the full resolution, 3 times the cost; net "
+        "always starts from fine",
         choices=("ultrafast", "fast", "medium", "fine"),
     )
     weights: str = option(

@@ -3,6 +3,7 @@
 Display frames are PNG (8 or 16 bit) or video; linear light is float32 TIFF, in and out. Frames keep their names.
 """
 
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator
@@ -64,8 +65,9 @@ def run(name: str, source: Path, target: Path, recipe: Recipe, bits: int = 8, li
     rng = draw.rng(recipe.dataset.seed, given.sha256, "segment-0", name)
     if name == "denoise":
         head = list(itertools.islice(shown, 9))
-        sigma = denoise.estimate(torch.cat(head)) if config.sigma == "auto" else float(config.sigma)
-        drawn, shown = denoise.Draw(sigma), itertools.chain(head, shown)
+        drawn, shown = stage.draw(config, rng), itertools.chain(head, shown)
+        with _naming(source):
+            drawn = denoise.estimate(torch.cat(head)) if drawn.sigma is None else drawn
     else:
         drawn = stage.draw(config, rng)
     linear = name in LINEAR_OUT or (name == "defocus" and given.linear)
@@ -79,8 +81,20 @@ def run(name: str, source: Path, target: Path, recipe: Recipe, bits: int = 8, li
         results = _with_raws(results, _open(source, recipe, limit), config, drawn, recipe, raws, overwrite)
     names = given.names if name not in ("interpolate", "average") else (f"{i:06d}" for i in itertools.count())
     results = tqdm(results, unit="frame", disable=None if progress else True)
-    written = _write(results, names, target, given, linear, bits, overwrite, _rate(name, given.fps, recipe))
+    with _naming(source):
+        written = _write(results, names, target, given, linear, bits, overwrite, _rate(name, given.fps, recipe))
     return written, dataclasses.asdict(drawn)
+
+
+@contextlib.contextmanager
+def _naming(source: Path) -> Iterator[None]:
+    """A stage knows frames, not files: its error gets the name of the input."""
+    try:
+        yield
+    except InputError as error:
+        if str(source) in str(error):
+            raise
+        raise InputError(f"{source}: {error}", error.hint, error.reason) from None
 
 
 def _open(source: Path, recipe: Recipe, limit: int | None) -> Source:

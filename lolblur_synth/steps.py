@@ -34,7 +34,7 @@ def each(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
 
 
 def _denoise(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
-    return (frame[None] if frame.ndim == 3 else frame for frame in denoise.stream(shown, config, drawn.sigma))
+    return (frame[None] if frame.ndim == 3 else frame for frame in denoise.stream(shown, config, drawn))
 
 
 def _darken(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:

@@ -28,7 +28,8 @@ def all_inputs(
         if known is None:
             unknown.append(item)
         else:
-            facts.append(Facts(**known | {"cuts": tuple(known["cuts"]), "path": str(item.path)}))
+            curve = tuple(map(tuple, known["curve"]))
+            facts.append(Facts(**known | {"cuts": tuple(known["cuts"]), "curve": curve, "path": str(item.path)}))
     listener("survey", {"inputs": len(found), "todo": len(unknown)})
 
     def report(kind: str, item, result) -> None:

@@ -36,7 +36,7 @@ def survey(recipe: Recipe, found: tuple) -> Iterator[tuple]:
 def _facts(recipe: Recipe, item) -> Facts:
     source = video.probe(item, recipe.input, recipe.input.fps or None)
     found = video.survey(source, recipe.interpolate.cut)
-    sigma = 0.0 if "denoise" in recipe.skip else _sigma(recipe, source)
+    noise = denoise.Draw(0.0) if "denoise" in recipe.skip else _noise(recipe, source)
     return Facts(
         source.name,
         str(item.path),
@@ -51,15 +51,16 @@ def _facts(recipe: Recipe, item) -> Facts:
         source.decoder,
         tuple(found.cuts),
         found.repeats,
-        sigma,
+        noise.sigma,
         found.lightness,
+        noise.curve,
     )
 
 
-def _sigma(recipe: Recipe, source) -> float:
+def _noise(recipe: Recipe, source) -> denoise.Draw:
     """The noise to remove: as the recipe says, or estimated once a video on frames round its middle."""
     if recipe.denoise.sigma != "auto":
-        return float(recipe.denoise.sigma)
+        return denoise.Draw(float(recipe.denoise.sigma))
     count = min(source.frames, 2 * average.reach(min(recipe.average.window)) + 1)
     start = (source.frames - count) // 2
     stack = [pipeline.prepare(frame, recipe) for frame in video.read(source, start, start + count)]
@@ -106,7 +107,8 @@ def synthesise(job: dict, pair: Pair) -> tuple[dict[str, np.ndarray], dict]:
 def make(stack: torch.Tensor, pair: Pair, job: dict) -> tuple[dict[str, np.ndarray], dict]:
     """The images of one pair and its record, without checksums. Nothing is written."""
     recipe, facts = job["recipe"], job["clip"].facts
-    draws = pipeline.draw_all(recipe, facts.sha256, pair.segment, pair.name, pair.window, facts.sigma)
+    draws = pipeline.draw_all(recipe, facts.sha256, pair.segment, pair.name, pair.window, facts.sigma,
+                              facts.curve)  # fmt: skip
     images, measured = pipeline.synthesise(stack, pair.mid - pair.first, recipe, draws, job["device"])
     record = {
         "pair": f"{pair.sequence}/{pair.name}",

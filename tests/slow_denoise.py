@@ -49,24 +49,31 @@ def forward(planes, places):
     return dct(dctn(volume, axes=(1, 2), norm="ortho"), axis=0, norm="ortho")
 
 
-def one_pass(noisy, pilot, stage, sigma):
-    """Filter every volume, put it back, divide by the weights: (T, 3, H, W) opponent planes, float64."""
+def one_pass(noisy, pilot, stage, sigma, curve=()):
+    """Filter every volume, put it back, divide by the weights: (T, 3, H, W) opponent planes, float64.
+
+    curve: the noise at some levels (level, deviation), taken at the mean luminance of a reference block.
+    """
     count, _, height, width = noisy.shape
-    sigmas = sigma * denoise.GAIN
+    clip = sigma * denoise.GAIN
     kaiser = np.kaiser(8, denoise.KAISER[stage])
     window = np.outer(kaiser, kaiser)
     total, weights = np.zeros_like(noisy), np.zeros((count, height, width))
-    penalty = denoise.PENALTY * sigmas[0] ** 2 * (denoise.CALM if stage else 1)
-    limit = denoise.MISMATCH[stage] * 2 * 64 * sigmas[0] ** 2
+    penalty = denoise.PENALTY * clip[0] ** 2 * (denoise.CALM if stage else 1)
+    limit = denoise.MISMATCH[stage] * 2 * 64 * clip[0] ** 2
     for t in range(count):
         before = weights[t].copy()
-        ys, xs = (denoise._grid(size, t % 2 * denoise.STEP // 2) for size in (height, width))
-        for y in ys:
+        from_end = min(t, count - 1 - t)
+        everywhere = t % 2 == 0 or t == count - 1 or from_end < denoise.FULL
+        phases = (t, t + 1) if from_end < denoise.DENSE else (t,)
+        grids = [[denoise._grid(size, n % 2 * denoise.STEP // 2) for size in (height, width)] for n in phases]
+        for y, xs in ((y, xs) for ys, xs in grids for y in ys):
             for tile in (xs[n : n + TILE] for n in range(0, len(xs), TILE)):
-                asked = [x for x in tile if t % 2 == 0 or t == count - 1 or (block(before, y, x) == 0).any()]
+                asked = [x for x in tile if everywhere or (block(before, y, x) == 0).any()]
                 paths = follow(pilot[:, 0], t, y, tile, denoise.RADIUS, penalty, limit) if asked else {}
                 for x in asked:
                     places = sorted((frame, y + dy, x + dx) for frame, (dy, dx) in paths[x].items())
+                    sigmas = denoise.GAIN * noise_at(block(pilot[t, 0], y, x).mean(), sigma, curve)
                     shrunk, energy = [], 0
                     for c in range(3):
                         spectrum = forward(noisy[:, c], places)
@@ -86,6 +93,18 @@ def one_pass(noisy, pilot, stage, sigma):
                         for c in range(3):
                             block(total[frame, c], v, u)[:] += window / energy * shrunk[c][n]
     return total / weights[:, None]
+
+
+def noise_at(level, sigma, curve):
+    """Deviation of the noise at a level."""
+    if not curve:
+        return sigma
+    levels, deviations = zip(*curve, strict=True)
+    if level <= levels[0] or level >= levels[-1]:
+        return max(deviations[0 if level <= levels[0] else -1], denoise.LEAST * sigma)
+    k = next(k for k in range(len(levels)) if level < levels[k + 1])
+    share = (level - levels[k]) / (levels[k + 1] - levels[k])
+    return max(deviations[k] + share * (deviations[k + 1] - deviations[k]), denoise.LEAST * sigma)
 
 
 def hard(spectrum, sigma):
@@ -228,9 +247,9 @@ def grouped_pass(noisy, pilot, stage, sigma, profile):
     return total / weights
 
 
-def slow(frames, sigma, profile):
+def slow(frames, sigma, profile, curve=()):
     noisy = np.einsum("ij,tjhw->tihw", denoise.OPPONENT * 255, frames.double().numpy())
-    one, *names = (one_pass,) if profile == "fast" else (grouped_pass, profile)
+    one, *names = (one_pass, curve) if profile == "fast" else (grouped_pass, profile)
     basic = one(noisy, noisy, 0, sigma, *names)
     final = one(noisy, basic, 1, sigma, *names)
     return np.einsum("ij,tjhw->tihw", np.linalg.inv(denoise.OPPONENT) / 255, final).clip(0, 1)

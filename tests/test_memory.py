@@ -85,7 +85,7 @@ def frames(count, height, width):
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-list(denoise.stream(frames(3, 64, 64), DenoiseConfig(), 20.0))
+list(denoise.stream(frames(3, 64, 64), DenoiseConfig(), denoise.Draw(20.0)))
 before, taken = peak(), 0
 
 def counted():
@@ -94,7 +94,7 @@ def counted():
         taken += 1
         yield frame
 
-for n, _ in enumerate(denoise.stream(counted(), DenoiseConfig(), 20.0)):
+for n, _ in enumerate(denoise.stream(counted(), DenoiseConfig(), denoise.Draw(20.0))):
     first = taken if n == 0 else first
 print(first, n + 1, peak() - before)
 """

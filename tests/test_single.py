@@ -156,6 +156,13 @@ def test_images_of_different_sizes_are_no_clip(folder, tmp_path, run):
     assert run("stage", "noise", mixed, tmp_path / "out").code == 0
 
 
+@pytest.mark.parametrize("sigma", ["auto", "5"])
+def test_frames_smaller_than_a_block_are_named(sigma, tmp_path, run):
+    images.write_png(tmp_path / "tiny.png", np.zeros((5, 40, 3), np.float32))
+    done = run("stage", "denoise", tmp_path / "tiny.png", tmp_path / "out.png", "--sigma", sigma)
+    assert done.code == 5 and str(tmp_path / "tiny.png") in done.err and "40x5" in done.err
+
+
 def test_the_raw_behind_the_noise_is_saved_as_dng(folder, tmp_path):
     """The noisy one is the very raw of the frame that is written: developing the difference gives its noise."""
     words = ["noise.model=raw-pg", "noise.probability=1", "noise.white_balance=tungsten", "noise.iso=400"]

@@ -29,6 +29,22 @@ extern "C" __global__ void uncovered(const unsigned long long *__restrict__ weig
     active[(size_t)row * columns + n] = open;
 }
 
+// noise[row, n] = table[level], the level being the mean of that block of luma (H, W); table (256) is read between its
+// entries
+extern "C" __global__ void noise_at(const float *__restrict__ luma, const int *__restrict__ ys,
+                                    const int *__restrict__ xs, const float *__restrict__ table,
+                                    float *__restrict__ noise, int rows, int columns, int width) {
+    int n = column_of_thread(), row = row_of_thread();
+    if (n >= columns || row >= rows) return;
+    const float *corner = luma + (size_t)ys[row] * width + xs[n];
+    float level = 0;
+    for (int y = 0; y < SIDE; y++)
+        for (int x = 0; x < SIDE; x++) level += corner[(size_t)y * width + x];
+    level = fminf(fmaxf(level / BLOCK, 0), 254.99f);
+    int below = (int)level;
+    noise[(size_t)row * columns + n] = table[below] + (table[below + 1] - table[below]) * (level - below);
+}
+
 // ---- trajectories ----
 
 // Squared distance of 8x8 blocks. Order and rounding are those of kernels/motion.py, so that of two displacements that
@@ -157,10 +173,10 @@ extern "C" __global__ void aggregate(const float *__restrict__ spectra, const fl
                                      const int *__restrict__ targets, const int *__restrict__ ys,
                                      const int *__restrict__ xs, const int *__restrict__ active,
                                      const short *__restrict__ path, const short *__restrict__ extent,
-                                     const float *__restrict__ transposed, const float *__restrict__ sigma,
-                                     const float *__restrict__ window, unsigned long long *total, float floor,
-                                     float unit, float most, int h, int first, int rows, int columns, int height,
-                                     int width) {
+                                     const float *__restrict__ noise, const float *__restrict__ transposed,
+                                     const float *__restrict__ sigma, const float *__restrict__ window,
+                                     unsigned long long *total, float floor, float unit, float most, int h, int first,
+                                     int rows, int columns, int height, int width) {
     VOLUME_OF_THREAD
     if (c >= 4) return;
     size_t step = (size_t)rows * columns, volume = (size_t)row * columns + n;
@@ -168,7 +184,7 @@ extern "C" __global__ void aggregate(const float *__restrict__ spectra, const fl
     for (int channel = 0; channel < 3; channel++) {
         float sum = 0;
         for (int k = 0; k < length; k++) sum += power[(channel * LONGEST + k) * step + volume];
-        energy += sigma[channel] * sigma[channel] * fmaxf(sum, floor);
+        energy += sigma[channel] * sigma[channel] * noise[here] * fmaxf(sum, floor);
     }
     float scale = fminf(window[i] / energy * unit, most);
     float v[LONGEST];
@@ -265,11 +281,11 @@ __device__ __forceinline__ void store_inverse(float *v, float *__restrict__ plan
 // Grid: columns x rows x 27.
 extern "C" __global__ void hard_threshold(float *__restrict__ spectra, float *__restrict__ power,
                                           const int *__restrict__ active, const short *__restrict__ extent,
-                                          const float *__restrict__ sigma, float lambda, float ramp, int first,
-                                          int rows, int columns) {
+                                          const float *__restrict__ noise, const float *__restrict__ sigma,
+                                          float lambda, float ramp, int first, int rows, int columns) {
     PLANE_OF_THREAD
     load_transformed(spectra + volume * BLOCK, v);
-    float threshold = lambda * sigma[c], mean = v[0], kept = 0;
+    float threshold = lambda * sigma[c] * sqrtf(noise[here]), mean = v[0], kept = 0;
     float first_kept = threshold * (1 - ramp), slope = 1 / (threshold * ramp);
 #pragma unroll
     for (int i = 0; i < BLOCK; i++) {
@@ -286,10 +302,11 @@ extern "C" __global__ void hard_threshold(float *__restrict__ spectra, float *__
 // power: ||W||^2. Grid: columns x rows x 27.
 extern "C" __global__ void wiener(float *__restrict__ spectra, const float *__restrict__ prior,
                                   float *__restrict__ power, const int *__restrict__ active,
-                                  const short *__restrict__ extent, const float *__restrict__ sigma, int first,
+                                  const short *__restrict__ extent, const float *__restrict__ noise,
+                                  const float *__restrict__ sigma, int first,
                                   int rows, int columns) {
     PLANE_OF_THREAD
-    float gain[BLOCK], variance = sigma[c] * sigma[c], norm = 0;
+    float gain[BLOCK], variance = sigma[c] * sigma[c] * noise[here], norm = 0;
     load_transformed(prior + volume * BLOCK, gain);
     load_transformed(spectra + volume * BLOCK, v);
 #pragma unroll

@@ -5,7 +5,7 @@ import numpy as np
 from lolblur_synth.kernels.aggregation import aggregate, normalise, uncovered
 from lolblur_synth.kernels.motion import trajectories
 from lolblur_synth.kernels.transforms import temporal_matrices
-from lolblur_synth.kernels.volumes import hard_threshold, wiener
+from lolblur_synth.kernels.volumes import hard_threshold, noise_at, wiener
 
 ROWS = 4  # grid rows filtered between two aggregations: bounds the memory for filtered blocks
 
@@ -16,26 +16,31 @@ class Volumes:
     Arguments as for `denoise_cuda.Volumes`.
     """
 
-    def __init__(self, planes: np.ndarray, first_pass: bool, h: int, sigma, window, lam: float, radius, penalty: float,
-                 limit: float, grids):  # fmt: skip
+    def __init__(self, planes: np.ndarray, first_pass: bool, h: int, sigma, table, window, lam: float, radius,
+                 penalty: float, limit: float, grids):  # fmt: skip
         span = 2 * h + 1
         self.first_pass, self.grids, self.shape, self.radius = first_pass, grids, planes.shape, radius
         self.lam, self.penalty, self.limit = np.float32(lam), np.float32(penalty), np.float32(limit)
         self.sigma, self.window = np.asarray(sigma, np.float32), np.asarray(window, np.float32)
+        self.table = None if table is None else np.asarray(table, np.float32)
         self.noisy = np.zeros((span, *planes.shape), np.float32)
         self.pilot = self.noisy if first_pass else np.zeros_like(self.noisy)
         self.total = np.zeros((span, 4, *planes.shape[1:]), np.float32)
         self.matrices = temporal_matrices()
 
-    def add(self, now: int, slots: np.ndarray, targets: np.ndarray, everywhere: bool) -> None:
-        """Filter the volumes whose reference is frame `now`, `everywhere` or only where it has no estimate yet.
+    def add(self, phase: int, slots: np.ndarray, targets: np.ndarray, everywhere: bool) -> None:
+        """Filter the volumes whose reference is the frame in the middle of slots, on the grid `phase`, `everywhere` or
+        only where the frame has no estimate yet.
 
         slots, targets: see `_reach` of stages/denoise.py.
         """
-        ys, xs = self.grids[now % 2]
+        (ys, xs), here = self.grids[phase], slots[len(slots) // 2]
         active = np.ones((len(ys), len(xs)), np.bool_)
         if not everywhere:
-            uncovered(self.total[now % len(self.total), 3], ys, xs, active)
+            uncovered(self.total[here, 3], ys, xs, active)
+        noise = np.ones(active.shape, np.float32)
+        if self.table is not None:
+            noise_at(self.pilot[here, 0], ys, xs, self.table, noise)
         path = np.zeros((*active.shape, len(slots), 2), np.int16)
         extent = np.zeros((*active.shape, 2), np.int16)
         trajectories(self.pilot, slots, ys, xs, self.radius, self.penalty, self.limit, active, path, extent)
@@ -46,9 +51,9 @@ class Volumes:
             where = (ys, xs, rows, active, path, extent)
             shape = (self.window, self.matrices, len(slots) // 2, blocks, weights)
             if self.first_pass:
-                hard_threshold(self.noisy, slots, *where, self.sigma, self.lam, *shape)
+                hard_threshold(self.noisy, slots, *where, self.sigma, noise, self.lam, *shape)
             else:
-                wiener(self.noisy, self.pilot, slots, *where, self.sigma, *shape)
+                wiener(self.noisy, self.pilot, slots, *where, self.sigma, noise, *shape)
             aggregate(blocks, weights, self.window, targets, *where, self.total)
 
     def finish(self, t: int) -> tuple[np.ndarray, np.ndarray]:

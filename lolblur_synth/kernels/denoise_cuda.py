@@ -22,36 +22,44 @@ class Volumes:
     """One pass over a clip: what `denoise_cpu.Volumes` does, on the device of its planes.
 
     planes: (3, H, W) of a first frame; first_pass: hard threshold, or Wiener filter; h: frames each way;
-    sigma: of the noise in each plane; window: (64,) of the aggregation; lam, radius, penalty, limit: see
-    `kernels.volumes` and `kernels.motion`; grids: places of the reference blocks, (ys, xs) for even and odd frames.
+    sigma: of the noise in each plane; table: (256,) its variance at each level, in sigma^2, or None; window: (64,) of
+    the aggregation; lam, radius, penalty, limit: see `kernels.volumes` and `kernels.motion`; grids: places of the
+    reference blocks, (ys, xs) for even and odd frames.
     """
 
-    def __init__(self, planes: Tensor, first_pass: bool, h: int, sigma, window, lam: float, radius,
+    def __init__(self, planes: Tensor, first_pass: bool, h: int, sigma, table, window, lam: float, radius,
                  penalty: float, limit: float, grids):  # fmt: skip
         self.first_pass, self.h, self.shape, self.device = first_pass, h, planes.shape, planes.device
         self.lam, self.radius = lam, [int(r) for r in radius]
         self.penalty, self.limit, self.unit = float(penalty), float(limit), UNIT * float(sigma[0]) ** 2
         self.sigma, self.window, matrices = (self._upload(v, np.float32) for v in (sigma, window, temporal_matrices()))
         self.forward, self.backward = matrices.unbind()
+        self.table = None if table is None else self._upload(table, np.float32)
         self.grids = [tuple(self._upload(places, np.int32) for places in grid) for grid in grids]
         span = 2 * h + 1
         self.noisy = torch.zeros((span, *planes.shape), dtype=torch.float32, device=self.device)
         self.pilot = self.noisy if first_pass else torch.zeros_like(self.noisy)
         self.total = torch.zeros((span, 4, *planes.shape[1:]), dtype=torch.int64, device=self.device)
 
-    def add(self, now: int, slots: np.ndarray, targets: np.ndarray, everywhere: bool) -> None:
-        """Filter the volumes whose reference is frame `now`, `everywhere` or only where it has no estimate yet.
+    def add(self, phase: int, slots: np.ndarray, targets: np.ndarray, everywhere: bool) -> None:
+        """Filter the volumes whose reference is the frame in the middle of slots, on the grid `phase`, `everywhere` or
+        only where the frame has no estimate yet.
 
         slots, targets: see `_reach` of stages/denoise.py.
         """
         span, reach = len(slots), len(slots) // 2
+        here = slots[reach]
         slots, targets = self._upload(slots, np.int32), self._upload(targets, np.int32)
-        ys, xs = self.grids[now % 2]
+        ys, xs = self.grids[phase]
         rows, columns, (height, width) = len(ys), len(xs), self.shape[1:]
         active = torch.ones((rows, columns), dtype=torch.int32, device=self.device)
         if not everywhere:
-            self._launch("uncovered", (columns, rows, 1), self.total[now % len(self.total), 3], ys, xs, active, rows,
+            self._launch("uncovered", (columns, rows, 1), self.total[here, 3], ys, xs, active, rows,
                          columns, width)  # fmt: skip
+        noise = torch.ones((rows, columns), dtype=torch.float32, device=self.device)
+        if self.table is not None:
+            self._launch("noise_at", (columns, rows, 1), self.pilot[here, 0], ys, xs, self.table, noise, rows, columns,
+                         width)  # fmt: skip
         path = torch.empty((rows, columns, span, 2), dtype=torch.int16, device=self.device)
         extent = torch.empty((rows, columns, 2), dtype=torch.int16, device=self.device)
         for k in range(1, reach + 1):
@@ -59,9 +67,9 @@ class Volumes:
                          TILE, self.radius[min(k, 2) - 1], self.penalty, self.limit, rows, columns, height,
                          width)  # fmt: skip
         for first in range(0, rows, ROWS):
-            self._filter(slots, targets, ys, xs, active, path, extent, reach, first, min(ROWS, rows - first))
+            self._filter(slots, targets, ys, xs, active, path, extent, noise, reach, first, min(ROWS, rows - first))
 
-    def _filter(self, slots, targets, ys, xs, active, path, extent, reach: int, first: int, rows: int) -> None:
+    def _filter(self, slots, targets, ys, xs, active, path, extent, noise, reach: int, first: int, rows: int) -> None:
         """Filter the volumes of `rows` grid rows from `first`, and add them to the frames."""
         columns, (height, width) = len(xs), self.shape[1:]
         part = first, rows, columns
@@ -76,11 +84,13 @@ class Volumes:
 
         values, planes = spectra(self.noisy), (columns, rows, 3 * LONGEST)
         if self.first_pass:
-            self._launch("hard_threshold", planes, values, power, active, extent, self.sigma, self.lam, RAMP, *part)
+            self._launch("hard_threshold", planes, values, power, active, extent, noise, self.sigma, self.lam, RAMP,
+                         *part)  # fmt: skip
         else:
-            self._launch("wiener", planes, values, spectra(self.pilot), power, active, extent, self.sigma, *part)
-        self._launch("aggregate", (*grid, 4), values, power, targets, *where, self.backward, self.sigma, self.window,
-                     self.total, float(self.first_pass), self.unit, MOST, reach, *part, height, width)  # fmt: skip
+            self._launch("wiener", planes, values, spectra(self.pilot), power, active, extent, noise, self.sigma, *part)
+        self._launch("aggregate", (*grid, 4), values, power, targets, *where, noise, self.backward, self.sigma,
+                     self.window, self.total, float(self.first_pass), self.unit, MOST, reach, *part, height,
+                     width)  # fmt: skip
 
     def finish(self, t: int) -> tuple[Tensor, Tensor]:
         """The noisy planes of frame t and its estimate; its ring slot is free afterwards."""

@@ -85,14 +85,15 @@ class Groups:
         self.pilot = self.noisy if first_pass else np.zeros_like(self.noisy)
         self.total = np.zeros((span, 6, *planes.shape[1:]), np.float32)
 
-    def add(self, now: int, slots: np.ndarray, targets: np.ndarray, everywhere: bool) -> None:
-        """Filter the groups of all reference blocks of frame `now`; slots, targets: see `_reach` of stages/denoise.py.
+    def add(self, phase: int, slots: np.ndarray, targets: np.ndarray, everywhere: bool) -> None:
+        """Filter the groups of all reference blocks of the frame in the middle of slots; slots, targets: see `_reach`
+        of stages/denoise.py.
 
         These profiles know only `everywhere`.
         """
         n, most = self.shape.block, self.shape.most
         path, extent = self._paths(slots)
-        ys, xs = self.grids[now % 2]
+        ys, xs = self.grids[phase]
         every = np.stack(np.meshgrid(ys, xs, indexing="ij"), -1).reshape(-1, 2).astype(np.int32)
         blocks = np.empty((BATCH, most, len(slots), 3, BLOCK), np.float32)
         weights, counts = np.empty((BATCH, 3), np.float32), np.empty(BATCH, np.int64)

@@ -1,17 +1,22 @@
-"""The level of the noise of a clip, from the differences of motion-compensated blocks in time.
+"""The noise of a clip as a function of the level, from what changes in time.
 
 White noise is in the difference of two frames twice, and independent of their *sum*: the sum tells which blocks are
 flat, and its gradient what a rest of motion below a pixel would do to the difference, so that this much can be taken
 out (Lucas and Kanade's linearisation, two numbers a block).
 
 Compressed video is white neither in time nor in space: blocks are copied from the frame before, and of what remains
-much is broader than a block. Two measurements over the longest lag, which sees the noise and not the copies, may
-therefore raise the estimate; over the shortest, perspective and light change least.
-- Blocks, where the camera rests and longer lags show more noise than the shortest.
-- The flattest windows of 48x48 pixels, as a person would measure: the change of a window in place, after its mean was
-  taken from it. What stands still has changed by then as much as it ever will; what moves changes on. Noise that is
-  strong enough survives a codec, and is left to the blocks.
+much is broader than a block. So there are two measurements, and the larger one counts:
+- Blocks, followed to the next frame, or over the longest lag where the camera rests and more noise shows there.
+- Windows of 48x48 pixels in place, as a person would measure: the variance over nine frames, after the mean of the
+  window was taken from each. What drifts steadily is no noise; second differences do not see it.
+
+Both are sorted by level. A level has a value of its own only where that can be trusted: half of its windows are quiet,
+or the diagonal detail of its flat blocks, in space, agrees with their change in time (what moves is smooth). Of these
+two the geometric mean counts: a rest of motion raises one of them, noise that is not quite white lowers the other.
+Other levels are left to their neighbours.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,42 +29,126 @@ TEXTURED = 0.3  # share of the blocks, the least flat, that tell it
 MATCHED = 0.25  # a block rests if the difference to its own place is at most this part of its texture
 COPIED = 1.5  # blocks are copied in time if the variance over the longest lag is more than that over the shortest
 WINDOW = 48  # pixels, side of the windows
-FLATTEST = 0.3  # share of the windows that is used
-SETTLED = 1.6  # windows stand still if their change over the longest lag is at most this part of that over half of it
-FAINT = 9.0  # largest variance that windows are asked for
+DRIFT = 1.3  # most that the variance over nine frames may be of that of second differences; a codec's noise reaches it
+FAINT = 9.0  # largest variance that windows are asked for: stronger noise survives a codec, and is left to the blocks
+EDGES = (0, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256)  # of the bins of levels
+BLOCKS, WINDOWS = 100, 12  # fewest in a bin
+WHITE = 1.5  # most that the variance of flat blocks in time may be of that of their detail in space
+DIM = 16.0  # from this level on noise grows at most in proportion to the level: what smoke and light do grows faster
+ROUNDING = 0.3  # deviation, that of rounding to 8 bits: such growth starts there at least
 RADIUS = np.array([5, 2])  # search in the next frame, and round the prediction in later ones
 
 
-def variance(frames: np.ndarray, luma: np.ndarray, starts: np.ndarray) -> float:
-    """Variance of the noise of frames (T, H, W, 3), T >= 2, 8-bit code values, mean over the channels.
+class Blocks(NamedTuple):
+    """8x8 blocks, followed from one frame to another: one value a block."""
 
-    luma: (T, 1, H, W); starts: frames to compare with their successors. 0 if no block is usable.
+    level: np.ndarray  # mean of R, G and B, code values
+    noise: np.ndarray  # variance
+    texture: np.ndarray  # variance of the sum of both
+    detail: np.ndarray  # variance of the diagonal second difference, normalised: of white noise that of the noise
+    still: np.ndarray
+    clear: np.ndarray  # not near black or white, where noise is clipped
+
+
+def noise_curve(frames: np.ndarray, luma: np.ndarray, starts: np.ndarray) -> tuple[float, list[tuple[float, float]]]:
+    """Variance of the noise of frames (T, H, W, 3), T >= 2, 8-bit code values, mean over the channels: over all blocks
+    that are not clipped, and knots (level, variance) of what it is at each level.
+
+    luma: (T, 1, H, W); starts: frames to compare with their successors. The variance is 0 if no block is usable.
     """
     lag = min(len(frames) - 1, LAGS)
-    near = np.median([_typical(*_differences(frames, luma, t, 1), FLAT)[0] for t in starts])
-    far = [_typical(*_differences(frames, luma, t, lag), BROAD) for t, lag in ((0, lag), (len(frames) - 1, -lag))]
-    rests = all(still >= STILL for _, still in far)
-    far = np.median([noise for noise, _ in far])
-    return max(float(far if rests and far > COPIED * near else near), _windows(frames))
+    near = [_differences(frames, luma, t, 1) for t in starts]
+    far = [_differences(frames, luma, t, lag) for t, lag in ((0, lag), (len(frames) - 1, -lag))]
+    rests = all(_rests(blocks) for blocks in far)
+    windows, bins = _windows(frames), list(zip(EDGES[:-1], EDGES[1:], strict=True))
+    blocks = {bin: _at_level(near, far, rests, *bin) for bin in bins}
+    blocks = _bounded({bin: knot for bin, knot in blocks.items() if knot[1] > 0})
+    quiet, knots = list(windows.values()), []
+    for bin in bins:
+        level, noise = blocks.get(bin, (0.0, 0.0))
+        if bin in windows:
+            knots.append((windows[bin][0], max(windows[bin][1], noise)))
+        elif bin in blocks:
+            knots.append((level, max(noise, at(quiet, level)) if quiet else noise))
+    if len(knots) < 2 and not windows:  # one level of blocks alone may as well be texture
+        knots = [(128.0, _of_clear_blocks(near, far, rests))]
+    levels = np.concatenate([blocks.level[blocks.clear] for blocks in near])
+    return float(np.mean(at(knots, levels))) if levels.size else float(np.mean([noise for _, noise in knots])), knots
 
 
-def _windows(frames: np.ndarray) -> float:
-    """Noise variance of the flattest windows, in place, over the longest lag; 0 where they do not stand still."""
+def at(knots: list[tuple[float, float]], levels):
+    """The value of a curve at some levels: linear between its knots, constant beyond them."""
+    return np.interp(levels, *zip(*knots, strict=True))
+
+
+def _bounded(knots: dict) -> dict:
+    """bin -> knot, dark ones first: the deviation grows at most in proportion to the level, from DIM on."""
+    bounded, steepest = {}, np.inf
+    for bin, (level, noise) in knots.items():
+        if level >= DIM:
+            noise = min(noise, float(steepest * level) ** 2)
+            steepest = min(steepest, max(noise**0.5, ROUNDING) / level)
+        bounded[bin] = level, noise
+    return bounded
+
+
+def _at_level(near: list[Blocks], far: list[Blocks], rests: bool, low: float, high: float) -> tuple[float, float]:
+    """Level and variance of the flattest blocks of levels low..high; 0 where there are few or they cannot tell."""
+
+    def typical(pairs: list[Blocks], share: float) -> tuple[float, float, float]:
+        inside = [(blocks, (low <= blocks.level) & (blocks.level < high)) for blocks in pairs]
+        each = [_flattest(blocks, where, share) for blocks, where in inside if where.sum() >= BLOCKS]
+        return tuple(np.median(each, 0).tolist()) if each else (low, np.inf, 0.0)
+
+    (level, noise, detail), (_, later, _) = typical(near, FLAT), typical(far, BROAD)
+    if rests and COPIED * noise < later < np.inf:
+        noise = later
+    return level, (noise * detail) ** 0.5 if noise <= WHITE * detail else 0.0
+
+
+def _of_clear_blocks(near: list[Blocks], far: list[Blocks], rests: bool) -> float:
+    """Variance of the flattest blocks that are not clipped, whatever their level."""
+    near, far = (
+        np.median([_flattest(blocks, blocks.clear, share)[1] for blocks in pairs])
+        for pairs, share in ((near, FLAT), (far, BROAD))
+    )
+    return float(far if rests and far > COPIED * near else near)
+
+
+def _flattest(blocks: Blocks, where: np.ndarray, share: float) -> tuple[float, float, float]:
+    """Median level, noise and detail of the flattest of some blocks; 0 if there are none."""
+    if not where.any():
+        return 0.0, 0.0, 0.0
+    flat = where.copy()
+    flat[where] = blocks.texture[where] <= np.quantile(blocks.texture[where], share)
+    return tuple(float(np.median(values[flat])) for values in (blocks.level, blocks.noise, blocks.detail))
+
+
+def _rests(blocks: Blocks) -> bool:
+    """Whether enough of the textured blocks rest; flat ones cannot tell."""
+    texture, still = blocks.texture[blocks.clear], blocks.still[blocks.clear]
+    return texture.size == 0 or still[texture >= np.quantile(texture, 1 - TEXTURED)].mean() >= STILL
+
+
+def _windows(frames: np.ndarray) -> dict[tuple[int, int], tuple[float, float]]:
+    """bin -> knot of the curve from windows: their median variance over the first nine frames, where it is faint."""
     if len(frames) <= LAGS or min(frames.shape[1:3]) < WINDOW:
-        return 0.0
-    both, level = _cells(frames[0] + frames[LAGS])[0], _cells(frames[0])[1]
-    whole = _cells(frames[LAGS] - frames[0])[0]
-    half = sum(_cells(frames[t + LAGS // 2] - frames[t])[0] for t in (0, LAGS // 2)) / 2
-    usable = ((level > 6) & (level < 249)).all(-1)
-    if not usable.any():
-        return 0.0
-    flat = usable & (both <= np.quantile(both[usable], FLATTEST))
-    whole, half = np.median(whole[flat]) / 2, np.median(half[flat]) / 2
-    return float(whole) if whole <= min(SETTLED * half, FAINT) else 0.0
+        return {}
+    frames = frames[: LAGS + 1]
+    mean = frames.mean(0)
+    around = sum(_cells(frame - mean)[0] for frame in frames) / LAGS
+    second = _cells(frames[0] - 2 * frames[LAGS // 2] + frames[LAGS])[0] / 6
+    changes, levels = np.minimum(around, DRIFT * second), _cells(mean)[1]
+    knots = {}
+    for low, high in zip(EDGES[:-1], EDGES[1:], strict=True):
+        inside = (low <= levels) & (levels < high)
+        if inside.sum() >= WINDOWS and (noise := float(np.median(changes[inside]))) <= FAINT:
+            knots[low, high] = float(levels[inside].mean()), noise
+    return _bounded(knots)
 
 
 def _cells(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Variance, mean over the channels, and mean (rows, columns, 3) of the windows of values (H, W, 3), half a window
+    """Variance, mean over the channels, and level (rows, columns) of the windows of values (H, W, 3), half a window
     apart; from the sums of quarters, in float64."""
     step = WINDOW // 2
     rows, columns = values.shape[0] // step, values.shape[1] // step
@@ -69,14 +158,11 @@ def _cells(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return (quarters[1:, 1:] + quarters[1:, :-1] + quarters[:-1, 1:] + quarters[:-1, :-1]) / 4
 
     first, second = mean(quarters.mean((1, 3))), mean(np.square(quarters).mean((1, 3)))
-    return (second - first**2).mean(-1), first
+    return (second - first**2).mean(-1), first.mean(-1)
 
 
-def _differences(frames, luma, t: int, lag: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Noise variance, texture and stillness of the usable 8x8 blocks of frame t, followed to frame t + lag.
-
-    Not usable are blocks near black or white, where noise is clipped, and blocks that were lost.
-    """
+def _differences(frames, luma, t: int, lag: int) -> Blocks:
+    """The 8x8 blocks of frame t, followed to frame t + lag; those that were lost are left out."""
     ys, xs = (np.arange(0, size - 7, 8) for size in frames.shape[1:3])
     path, reached = _follow(luma, t, lag, ys, xs)
     y, x = (ys[:, None] + np.arange(10))[:, None, :, None], (xs[:, None] + np.arange(10))[None, :, None, :]
@@ -85,12 +171,15 @@ def _differences(frames, luma, t: int, lag: int) -> tuple[np.ndarray, np.ndarray
     place, first, second = second[y, x], first[y, x], second[y + dy, x + dx]
     both = first + second
     level, texture = first.mean((2, 3)), both[:, :, 1:-1, 1:-1].var((2, 3)).mean(-1)
-    usable = reached & ((level > 6) & (level < 249)).all(-1)
+    clear = ((level > 6) & (level < 249)).all(-1)
     down, across = both[:, :, 2:, 1:-1] - both[:, :, :-2, 1:-1], both[:, :, 1:-1, 2:] - both[:, :, 1:-1, :-2]
     noise = _unexplained((second - first)[:, :, 1:-1, 1:-1], down, across)
     change = (place - first)[:, :, 1:-1, 1:-1].var((2, 3)).mean(-1)
     still = (path == 0).all(-1) & (change <= MATCHED * texture)
-    return noise[usable], texture[usable], still[usable]
+    inner, level = first[:, :, 1:-1, 1:-1], both.mean((2, 3, 4)) / 2
+    corners = inner[:, :, 1:, 1:] + inner[:, :, :-1, :-1] - inner[:, :, 1:, :-1] - inner[:, :, :-1, 1:]
+    detail = np.square(corners).mean((2, 3, 4)) / 4
+    return Blocks(*(values[reached] for values in (level, noise, texture, detail, still, clear)))
 
 
 def _follow(luma, t: int, lag: int, ys, xs) -> tuple[np.ndarray, np.ndarray]:
@@ -118,11 +207,3 @@ def _unexplained(difference: np.ndarray, down: np.ndarray, across: np.ndarray) -
     determinant = pp * qq - pq * pq + 1e-6 * np.square(pp + qq) + 1e-9
     explained = (qq * pd * pd - 2 * pq * pd * qd + pp * qd * qd) / determinant
     return np.maximum((d * d).sum((2, 3, 4)) - explained, 0) / (2 * (3 * 63 - 2))
-
-
-def _typical(noise: np.ndarray, texture: np.ndarray, still: np.ndarray, share: float) -> tuple[float, float]:
-    """Median noise of the flattest blocks, and how many of the textured ones rest: flat ones cannot tell."""
-    if noise.size == 0:
-        return 0.0, 1.0
-    textured = texture >= np.quantile(texture, 1 - TEXTURED)
-    return float(np.median(noise[texture <= np.quantile(texture, share)])), float(still[textured].mean())

@@ -13,6 +13,21 @@ RUN = 16  # reference blocks of one task
 RAMP = 0.02  # of the hard threshold: its width; PSNR does not see it
 
 
+@njit(parallel=True, cache=True, fastmath=MATH)
+def noise_at(luma, ys, xs, table, noise):
+    """noise (rows, columns) = table[level], the level being the mean of an 8x8 block of luma (H, W); table (256,) is
+    read between its entries."""
+    for row in prange(ys.size):
+        for n in range(xs.size):
+            level = np.float32(0)
+            for y in range(ys[row], ys[row] + 8):
+                for x in range(xs[n], xs[n] + 8):
+                    level += luma[y, x]
+            level = min(max(level / 64, np.float32(0)), np.float32(254.99))
+            below = int(level)
+            noise[row, n] = table[below] + (table[below + 1] - table[below]) * (level - below)
+
+
 @njit(fastmath=MATH)
 def _gather(pixels, at, width, v, first):
     """Copy the 8x8 block of flat pixels at `at` to v[first ...]."""
@@ -88,13 +103,14 @@ def _attenuate(spectrum, pilot, values, variance):
 
 @njit(parallel=True, cache=True, fastmath=MATH)
 def hard_threshold(
-    noisy, slots, ys, xs, rows, active, path, extent, sigma, lam, window, matrices, reach, blocks, weights
+    noisy, slots, ys, xs, rows, active, path, extent, sigma, noise, lam, window, matrices, reach, blocks, weights
 ):
     """Filter the active volumes of the grid rows `rows` = (first, last): zero what is at most lam * sigma[channel].
 
     noisy (slots, 3, H, W) opponent planes; slots: the slot of each of the 2 h + 1 frames; path, extent: `trajectories`;
-    matrices: `temporal_matrices`. blocks (rows, columns, 2 reach + 1, 3, 64) receives the filtered blocks times window
-    times weight, weights (rows, columns) the weight 1 / (sigma^2 N_har), one for the three channels of a volume.
+    noise (rows, columns): variance of the noise at each reference block, in sigma^2; matrices: `temporal_matrices`.
+    blocks (rows, columns, 2 reach + 1, 3, 64) receives the filtered blocks times window times weight, weights (rows,
+    columns) the weight 1 / (sigma^2 N_har), one for the three channels of a volume.
     """
     runs = (xs.size + RUN - 1) // RUN
     height, width = noisy.shape[2], noisy.shape[3]
@@ -114,8 +130,8 @@ def hard_threshold(
             for c in range(3):
                 _places(slots, c, height, width, ys[row], xs[n], path[row, n], before, length, places)
                 _forward(pixels, places, width, length, matrices[0, length], v, spectra[c])
-                kept = _shrink(spectra[c], length * BLOCK, np.float32(lam * sigma[c]))
-                energy += sigma[c] * sigma[c] * kept
+                kept = _shrink(spectra[c], length * BLOCK, np.float32(lam * sigma[c]) * np.sqrt(noise[row, n]))
+                energy += sigma[c] * sigma[c] * noise[row, n] * kept
             weights[row - rows[0], n] = 1 / energy
             for i in range(BLOCK):
                 scale[i] = window[i] / energy
@@ -124,7 +140,9 @@ def hard_threshold(
 
 
 @njit(parallel=True, cache=True, fastmath=MATH)
-def wiener(noisy, pilot, slots, ys, xs, rows, active, path, extent, sigma, window, matrices, reach, blocks, weights):
+def wiener(
+    noisy, pilot, slots, ys, xs, rows, active, path, extent, sigma, noise, window, matrices, reach, blocks, weights
+):
     """Filter the active volumes of the grid rows `rows` by the empirical Wiener gain of `pilot`, the basic estimate.
 
     Shapes as in `hard_threshold`; the weight of a volume is 1 / (sigma^2 ||W||^2).
@@ -149,7 +167,7 @@ def wiener(noisy, pilot, slots, ys, xs, rows, active, path, extent, sigma, windo
                 _places(slots, c, height, width, ys[row], xs[n], path[row, n], before, length, places)
                 _forward(pixels, places, width, length, matrices[0, length], v, spectra[c])
                 _forward(pilots, places, width, length, matrices[0, length], v, prior)
-                variance = np.float32(sigma[c] * sigma[c])
+                variance = np.float32(sigma[c] * sigma[c]) * noise[row, n]
                 energy += variance * _attenuate(spectra[c], prior, length * BLOCK, variance)
             weights[row - rows[0], n] = 1 / energy
             for i in range(BLOCK):

@@ -3,7 +3,7 @@ through separable 4-D nonlocal spatiotemporal transforms", TIP 2012).
 
 In   (T, 3, H, W) float32, display, 0..1, H and W at least 8
 Out  (T, 3, H, W) float32, display, 0..1; or the frames of `keep` only
-Random: nothing. `Draw.sigma` is what is measured or asked for, so that the manifest can record it.
+Random: nothing. `Draw` is what is measured or asked for, so that the manifest can record it.
 
 Two passes over time, each a stream. Blocks of 8x8 of the luminance are followed through up to h = 4 frames each way;
 the volume of each opponent channel is transformed (2-D DCT, then DCT over time), shrunk, transformed back and averaged
@@ -12,12 +12,17 @@ of the first one's result. At the ends of the clip volumes reach further the oth
 shorter; no frame is ever repeated.
 
 Profile `fast`: every block of a grid is a reference in one frame of STRIDE and in the last; in others only where no
-volume of an earlier frame has left an estimate. `np` and `vbm4d` collect similar volumes round each reference before
-the transform, with a Haar transform over the group; `vbm4d` also follows blocks as the paper does, and its numbers are
-those of the paper's Table I (kernels/denoise_groups.py). They are slow and have no CUDA kernels.
+volume of an earlier frame has left an estimate. At the ends of a clip, where fewer volumes meet, the outermost FULL
+frames have all of them, and the first and the last a second grid in between. `np` and `vbm4d` collect similar volumes
+round each reference before the transform, with a Haar transform over the group; `vbm4d` also follows blocks as the
+paper does, and its numbers are those of the paper's Table I (kernels/denoise_groups.py). They are slow and have no CUDA
+kernels.
 
-Estimate sigma once a clip or segment and hand the same Draw to all of its pairs: pairs denoised with different
-strengths would flicker.
+Real noise depends on the level: where sigma is estimated, `fast` takes that of the level of each reference block. The
+other profiles and a sigma that was asked for know one number.
+
+Estimate once a clip or segment and hand the same Draw to all of its pairs: pairs denoised with different strengths
+would flicker.
 """
 
 import functools
@@ -35,7 +40,7 @@ from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, RecipeError
 from lolblur_synth.kernels import cuda, denoise_cpu, denoise_cuda, denoise_groups
 from lolblur_synth.kernels.denoise_groups import PROFILES
-from lolblur_synth.kernels.sigma import variance as noise_variance
+from lolblur_synth.kernels.sigma import at, noise_curve
 from lolblur_synth.recipe import DenoiseConfig
 
 log = logging.getLogger(__name__)
@@ -51,18 +56,23 @@ RADIUS = np.array([8, 3])  # search in the next frame, and round the prediction 
 PENALTY = 6.0  # cost of a pixel off the prediction, in noise variances: still blocks must not chase noise
 CALM = 0.1  # PENALTY of the second pass is that part of the first one's: the pilot is calmer
 MISMATCH = (8.0, 2.0)  # a trajectory stops at this many expected squared distances of two noisy copies, in each pass
+LEAST = 0.1  # least deviation of the noise at a level, in sigma: a weight is the inverse of its square
 STRIDE = {"fast": 2, "np": 1, "vbm4d": 1}  # frames from one full set of reference blocks to the next
+FULL, DENSE = 2, 1  # frames at each end of a clip with all reference blocks, and with twice as many, if STRIDE is 2
 
 
 @dataclass(frozen=True)
 class Draw:
-    """sigma: deviation of the noise to remove, 8-bit code values. None: `apply` estimates it from its frames."""
+    """sigma: deviation of the noise to remove, 8-bit code values. None: `apply` estimates it from its frames.
+    curve: what it is at some levels, (level, deviation); in between by interpolation. Without one, sigma everywhere.
+    """
 
     sigma: float | None
+    curve: tuple[tuple[float, float], ...] = ()
 
 
 def draw(config: DenoiseConfig, rng: np.random.Generator) -> Draw:
-    """The config's sigma, or None where it says auto: then replace it by `Draw(estimate(frames))`. Draws nothing."""
+    """The config's sigma, or None where it says auto: then replace it by `estimate(frames)`. Draws nothing."""
     return Draw(None if config.sigma == "auto" else float(config.sigma))
 
 
@@ -73,33 +83,35 @@ def apply(frames: Tensor, config: DenoiseConfig, draw: Draw, keep: slice | None 
     RecipeError for a sigma that is none. With all frames kept, the result is that of `stream`, bit for bit.
     """
     fr.check(frames, "denoise")
-    sigma = estimate(frames) if draw.sigma is None else draw.sigma
+    draw = estimate(frames) if draw.sigma is None else draw
     kept = range(len(frames))[keep or slice(None)]
-    if sigma == 0 or len(kept) == 0:
+    if draw.sigma == 0 or len(kept) == 0:
         return frames[kept.start : kept.stop].clone()
-    return torch.cat(list(_denoise(frames, config, sigma, kept))).to(frames.device)
+    return torch.cat(list(_denoise(frames, config, draw, kept))).to(frames.device)
 
 
-def stream(frames: Iterable[Tensor], config: DenoiseConfig, sigma: float) -> Iterator[Tensor]:
+def stream(frames: Iterable[Tensor], config: DenoiseConfig, draw: Draw) -> Iterator[Tensor]:
     """Denoise a long video of (3, H, W) or (1, 3, H, W) frames; yields (1, 3, H, W), as many as come in.
 
     The first frame leaves when 4 H + 1 have come in; memory does not grow with the video.
     """
-    if sigma == 0:
+    if draw.sigma == 0:
         return (frame.reshape(1, *frame.shape[-3:]) for frame in frames)
-    return _denoise(frames, config, sigma, None)
+    return _denoise(frames, config, draw, None)
 
 
-def _denoise(frames: Iterable[Tensor], config: DenoiseConfig, sigma: float, kept: range | None) -> Iterator[Tensor]:
-    if not (math.isfinite(sigma) and 0 < sigma <= 100):
-        raise RecipeError(f"denoise: sigma is {sigma}", "give a standard deviation of 0 to 100 code values, or auto")
+def _denoise(frames: Iterable[Tensor], config: DenoiseConfig, draw: Draw, kept: range | None) -> Iterator[Tensor]:
+    if not (math.isfinite(draw.sigma) and 0 < draw.sigma <= 100):
+        raise RecipeError(
+            f"denoise: sigma is {draw.sigma}", "give a standard deviation of 0 to 100 code values, or auto"
+        )
     if config.profile in PROFILES:
         frames = (_to_cpu(frame, config.profile) for frame in frames)
     elif not cuda.available():
         frames = (frame.cpu() for frame in frames)
     noisy = ((planes, planes) for planes in map(_opponent, frames))
-    basic = _estimates(noisy, 0, sigma, config.profile, None)
-    for _, planes in _estimates(basic, 1, sigma, config.profile, kept):
+    basic = _estimates(noisy, 0, draw, config.profile, kept)
+    for _, planes in _estimates(basic, 1, draw, config.profile, kept):
         yield torch.as_tensor(_mix(np.linalg.inv(OPPONENT) / 255, planes)).clamp_(0, 1)[None]
 
 
@@ -135,27 +147,36 @@ def _mix(matrix: np.ndarray, planes: np.ndarray | Tensor) -> np.ndarray | Tensor
     return mixed
 
 
-def _estimates(pairs: Iterable, stage: int, sigma: float, profile: str, kept: range | None) -> Iterator:
+def _estimates(pairs: Iterable, stage: int, draw: Draw, profile: str, kept: range | None) -> Iterator:
     """One pass: (noisy, pilot) planes in, (noisy, estimate) planes out, in order, H frames later.
 
-    stage 0 is the hard threshold, 1 the Wiener filter. kept: the frames that are wanted; no other is a reference.
+    stage 0 is the hard threshold, 1 the Wiener filter. kept: the frames that are wanted in the end, all for None; in
+    the second pass no other is a reference.
     """
     pairs, span, stride = iter(pairs), 2 * H + 1, STRIDE[profile]
     count, now, volumes = 0, 0, None
     while True:
         for noisy, pilot in islice(pairs, max(0, max(now, H) + H + 1 - count)):
-            volumes = volumes or _volumes(noisy, stage, sigma, profile)
+            volumes = volumes or _volumes(noisy, stage, draw, profile)
             volumes.noisy[count % span], volumes.pilot[count % span] = noisy, pilot
             count += 1
         if now >= count + H or (now >= count and count == 0):
             return
-        wanted = range(count) if kept is None else kept
+        wanted = range(count) if kept is None or stage == 0 else kept
         if now < count and now in wanted:
-            everywhere = (now - wanted.start) % stride == 0 or now == wanted[-1]
-            volumes.add(now, *_reach(now, count, wanted, profile), everywhere)
+            from_end = _from_end(now, count, kept)
+            everywhere = (now - wanted.start) % stride == 0 or now == wanted[-1] or from_end < FULL
+            for phase in range(now, now + 1 + (stride > 1 and from_end < DENSE)):
+                volumes.add(phase % 2, *_reach(now, count, wanted, profile), everywhere)
         if now - H in wanted:
             yield volumes.finish(now - H)
         now += 1
+
+
+def _from_end(now: int, count: int, kept: range | None) -> int:
+    """Frames from `now` to the nearer end of the clip, if it is less than H and the end is wanted."""
+    before = now if kept is None or kept[0] == 0 else H
+    return min(before, count - 1 - now if kept is None or kept[-1] == count - 1 else H)
 
 
 def _reach(now: int, count: int, wanted: range, profile: str) -> tuple[np.ndarray, np.ndarray]:
@@ -175,9 +196,9 @@ def _reach(now: int, count: int, wanted: range, profile: str) -> tuple[np.ndarra
     return slots, targets
 
 
-def _volumes(planes: np.ndarray | Tensor, stage: int, sigma: float, profile: str):
+def _volumes(planes: np.ndarray | Tensor, stage: int, draw: Draw, profile: str):
     """What filters the volumes of one pass: Numba kernels, or their CUDA twins where the planes are on a device."""
-    deviations, kaiser = sigma * GAIN, np.kaiser(8, KAISER[stage])
+    deviations, kaiser = draw.sigma * GAIN, np.kaiser(8, KAISER[stage])
     variance, size = deviations[0] ** 2, planes.shape[1:]
     follow = RADIUS, PENALTY * variance * (CALM if stage else 1), MISMATCH[stage] * 2 * 64 * variance
     if profile in PROFILES:
@@ -187,8 +208,13 @@ def _volumes(planes: np.ndarray | Tensor, stage: int, sigma: float, profile: str
     grids = [[_grid(length, phase) for length in size] for phase in (0, STEP // 2)]
     kernels = denoise_cpu if isinstance(planes, np.ndarray) else denoise_cuda
     return kernels.Volumes(
-        planes, stage == 0, H, deviations, np.outer(kaiser, kaiser).ravel(), LAMBDA, *follow, grids
+        planes, stage == 0, H, deviations, _table(draw), np.outer(kaiser, kaiser).ravel(), LAMBDA, *follow, grids
     )
+
+
+def _table(draw: Draw) -> np.ndarray | None:
+    """(256,) variance of the noise at each level, in sigma^2; None where it is one everywhere."""
+    return np.maximum(at(draw.curve, np.arange(256)) / draw.sigma, LEAST) ** 2 if draw.curve else None
 
 
 def _grid(size: int, phase: int, block: int = 8, step: int = STEP) -> np.ndarray:
@@ -196,12 +222,13 @@ def _grid(size: int, phase: int, block: int = 8, step: int = STEP) -> np.ndarray
     return np.unique(np.concatenate([[0], np.arange(phase, size - block + 1, step), [size - block]]))
 
 
-def estimate(frames: Tensor, pairs: int = 6) -> float:
-    """Standard deviation of the noise of a stack (T, 3, H, W), in 8-bit code values, mean over R, G and B.
+def estimate(frames: Tensor, pairs: int = 6) -> Draw:
+    """The noise of a stack (T, 3, H, W), in 8-bit code values: its deviation, mean over R, G and B, and what that is by
+    level.
 
-    From differences in time (kernels/sigma.py): of blocks in up to `pairs` neighbouring frames when the camera moves,
-    of blocks and of flat windows over 8 frames when they rest, which takes a stack of 9. One frame has no difference:
-    the median of its finest diagonal detail (MAD) serves instead. At most 100, as `apply` takes no more.
+    From changes in time (kernels/sigma.py): of blocks in up to `pairs` neighbouring frames when the camera moves, of
+    blocks and of windows over 9 frames when it rests, which takes a stack of 9. One frame has no difference: the median
+    of its finest diagonal detail (MAD) serves instead. At most 100, as `apply` takes no more.
     """
     fr.check(frames, "estimate")
     frames = frames.cpu()
@@ -212,7 +239,9 @@ def estimate(frames: Tensor, pairs: int = 6) -> float:
         )
     if len(frames) == 1:
         detail = 255 * (frames[..., :-1, :-1] + frames[..., 1:, 1:] - frames[..., :-1, 1:] - frames[..., 1:, :-1]) / 2
-        return min(float(detail.abs().median() / 0.6745), 100.0)
+        return Draw(min(float(detail.abs().median() / 0.6745), 100.0))
     starts = np.unique(np.linspace(0, len(frames) - 2, min(pairs, len(frames) - 1)).astype(int))
     luma = np.stack([_opponent(frame)[:1] for frame in frames])
-    return min(math.sqrt(noise_variance(255 * frames.permute(0, 2, 3, 1).numpy(), luma, starts)), 100.0)
+    variance, knots = noise_curve(255 * frames.permute(0, 2, 3, 1).numpy(), luma, starts)
+    curve = tuple((round(level, 1), round(min(math.sqrt(noise), 100.0), 3)) for level, noise in knots)
+    return Draw(round(min(math.sqrt(variance), 100.0), 3), curve if len(curve) > 1 else ())

@@ -95,8 +95,8 @@ def train_interpolator(
     if start:
         state.begin(str(start))
     state.train(
-        min(steps, until or steps), lambda step: triplets.batch(footage, seed, step, batch_size, size, preset), checkpoint,
-        checkpoint_every, report,
+        min(steps, until or steps), lambda step: triplets.batch(footage, seed, step, batch_size, size, preset),
+        checkpoint, checkpoint_every, report,
     )  # fmt: skip
     result = {"step": state.step, "seconds": round(state.seconds, 1), "losses": state.recent(4)}
     result["sha256"] = weights.save(state.averaged(), out, {"network": "FlowNet", "step": state.step, **recipe})

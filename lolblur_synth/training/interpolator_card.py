@@ -44,7 +44,8 @@ def text(name: str, footage: Footage, recipe: dict, result: dict, note: str) -> 
     inputs = (("--photos" if Path(file).suffix.lower() in IMAGE_SUFFIXES else "--videos", file)
               for file, _ in footage.files)
     command = ["lolblur-synth train-interpolator", *(f"{option} {file}" for option, file in inputs),
-               f"--steps {recipe['steps']} --until {result['step']} --seed {recipe['seed']} --preset {recipe['preset']}"]
+               f"--steps {recipe['steps']} --until {result['step']} --seed {recipe['seed']}",
+               f"--preset {recipe['preset']}"]
     command += [f"--start {recipe['start'][:12]}"] if recipe["start"] else []
     lines = [
         f"# {name}", "",

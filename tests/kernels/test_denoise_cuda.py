@@ -20,19 +20,23 @@ def moving(count: int, height: int, width: int, sigma: float) -> torch.Tensor:
     return torch.from_numpy(frames.astype(np.float32))
 
 
-def on_device(frames: torch.Tensor, profile: str, sigma: float, device: torch.device, monkeypatch) -> torch.Tensor:
+def on_device(frames: torch.Tensor, draw: denoise.Draw, device: torch.device, monkeypatch) -> torch.Tensor:
     """`denoise.apply` on the device. On the CPU, planes are tensors all the same, so that the CUDA twin runs."""
     if device.type == "cpu":
         monkeypatch.setattr(denoise, "_opponent", lambda frame: denoise._mix(denoise.OPPONENT * 255, frame))
-    return denoise.apply(frames.to(device), DenoiseConfig(profile=profile), denoise.Draw(sigma)).cpu()
+    return denoise.apply(frames.to(device), DenoiseConfig(), draw).cpu()
 
 
-@pytest.mark.parametrize("count,height,width,profile,sigma",
-                         [(11, 42, 61, "fast", 20.0), (4, 19, 150, "fast", 8.0), (3, 8, 9, "fast", 40.0)])  # fmt: skip
-def test_equals_the_numba_kernels(cuda_device, monkeypatch, count, height, width, profile, sigma):
-    frames = moving(count, height, width, sigma)
-    expected = denoise.apply(frames, DenoiseConfig(profile=profile), denoise.Draw(sigma))
-    got = on_device(frames, profile, sigma, cuda_device, monkeypatch)
+CURVE = ((0.0, 0.2), (60.0, 12.0), (120.0, 16.0), (200.0, 30.0))
+
+
+@pytest.mark.parametrize("count,height,width,sigma,curve",
+                         [(11, 42, 61, 20.0, ()), (4, 19, 150, 8.0, ()), (3, 8, 9, 40.0, ()),
+                          (10, 42, 61, 15.0, CURVE)])  # fmt: skip
+def test_equals_the_numba_kernels(cuda_device, monkeypatch, count, height, width, sigma, curve):
+    frames, draw = moving(count, height, width, sigma), denoise.Draw(sigma, curve)
+    expected = denoise.apply(frames, DenoiseConfig(), draw)
+    got = on_device(frames, draw, cuda_device, monkeypatch)
     difference = 255 * (got - expected).abs()
     assert difference.max() < 0.5 and difference.mean() < 0.02
     assert (frames - expected).std() * 255 > 0.5 * sigma, "nothing was removed: the test shows nothing"
@@ -41,7 +45,7 @@ def test_equals_the_numba_kernels(cuda_device, monkeypatch, count, height, width
 def test_twice_gives_the_same_bytes_and_changes_no_input(cuda_device, monkeypatch):
     frames = moving(5, 24, 33, 15.0)
     before = frames.clone()
-    first, second = (on_device(frames, "fast", 15.0, cuda_device, monkeypatch) for _ in range(2))
+    first, second = (on_device(frames, denoise.Draw(15.0), cuda_device, monkeypatch) for _ in range(2))
     assert torch.equal(first, second) and torch.equal(frames, before)
 
 

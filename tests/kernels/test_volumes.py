@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import slow_denoise
+import torch
 from scipy.fft import dct, dctn
 from slow_denoise import moving
 
@@ -28,6 +29,16 @@ def compare(frames, profile):
 @pytest.mark.parametrize("count,height,width", [(5, 18, 21), (4, 12, 80), (12, 12, 14)])
 def test_the_fast_path_is_the_slow_reference(count, height, width):
     compare(moving(3, count, height, width, 12), "fast")
+
+
+def test_noise_of_the_level_is_the_slow_reference():
+    frames = moving(3, 6, 18, 21, 12) * torch.linspace(0.3, 1.2, 21)
+    curve = ((60.0, 6.0), (100.0, 9.0), (150.0, 16.0), (200.0, 3.0))
+    draw = denoise.Draw(12.0, curve)
+    fast = denoise.apply(frames, DenoiseConfig(), draw).numpy()
+    difference = np.abs(fast - slow_denoise.slow(frames, 12.0, "fast", curve)) * 255
+    assert difference.max() < 0.5 and difference.mean() < 0.02
+    assert np.abs(fast - denoise.apply(frames, DenoiseConfig(), denoise.Draw(12.0)).numpy()).max() * 255 > 5
 
 
 @pytest.mark.parametrize("profile,count,height,width", [("np", 3, 12, 24), ("np", 10, 9, 27), ("vbm4d", 3, 15, 22),
