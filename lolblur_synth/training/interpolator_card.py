@@ -25,7 +25,8 @@ def figures(weights: Path, held_out: Sequence[str | Path]) -> dict[str, dict[int
         for span in SPANS:
             scores = [_scores(torch.from_numpy(run[: 3 * span + 1]).permute(0, 3, 1, 2).float() / 255, span, weights)
                       for run in runs if len(run) > 3 * span]
-            found[name][span] = tuple(round(float(value), 2) for value in np.mean(scores, 0))
+            if scores:  # else the video is too short
+                found[name][span] = tuple(round(float(value), 2) for value in np.mean(scores, 0))
     return found
 
 
@@ -62,7 +63,8 @@ def text(name: str, footage: Footage, recipe: dict, result: dict, note: str) -> 
         lines += [f"PSNR in dB of a middle frame of videos that were never trained on, {WIDTH} px wide", "",
                   "| video | frames apart | " + " | ".join(METHODS) + " |", "|---|---|" + "---|" * len(METHODS)]
         rows = [(video, span, scores) for video, spans in result["figures"].items() for span, scores in spans.items()]
-        rows += [("mean", span, np.mean([scores for _, s, scores in rows if s == span], 0)) for span in SPANS]
+        rows += [("mean", span, np.mean([scores for _, s, scores in rows if s == span], 0))
+                 for span in SPANS if any(s == span for _, s, _ in rows)]
         lines += [f"| {video} | {span} | " + " | ".join(f"{score:.2f}" for score in scores) + " |"
                   for video, span, scores in rows] + [""]
     return "\n".join(lines + trained_on(footage.files, note))
