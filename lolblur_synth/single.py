@@ -6,29 +6,22 @@ Display frames are PNG (8 or 16 bit) or video; linear light is float32 TIFF, in 
 import contextlib
 import dataclasses
 import itertools
-import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lolblur_synth import bayer, draw, frames, images, video
+from lolblur_synth import bayer, draw, images, steps, video
 from lolblur_synth.errors import InputError, UsageError
-from lolblur_synth.kernels import exposure
 from lolblur_synth.pipeline import STAGES
-from lolblur_synth.recipe import ClipReverseConfig, Recipe
-from lolblur_synth.stages import average, darken, defocus, denoise, interpolate, noise
+from lolblur_synth.recipe import Recipe
+from lolblur_synth.stages import darken, denoise, noise
 from lolblur_synth.video.inputs import image_files
 
-log = logging.getLogger(__name__)
-
-STACK = 16  # frames that darken calibrates together: enough for a steady exposure, little enough for memory
-UNMET = 0.02  # of the exposure asked for: said, not passed over
 LINEAR_OUT = ("clip_reverse", "average")
 FRAME_BY_FRAME = ("resize", "clip_reverse", "defocus", "noise")  # the others take frames together: one clip, one size
 
@@ -78,7 +71,7 @@ def run(name: str, source: Path, target: Path, recipe: Recipe, bits: int = 8, li
     else:
         drawn = stage.draw(config, rng)
     linear = name in LINEAR_OUT or (name == "defocus" and given.linear)
-    results = APPLY.get(name, _each)(stage, shown, config, drawn, recipe, given.linear)
+    results = steps.APPLY.get(name, steps.each)(stage, shown, config, drawn, recipe, given.linear)
     if keep_mask:
         _check_mask(name, source, target, given.linear, recipe)
         results = _average_and_mask(shown, drawn, recipe, target / "mask", overwrite)
@@ -147,104 +140,16 @@ def _of_one_size(stream: Iterator[Tensor], source: Path) -> Iterator[Tensor]:
         yield frame
 
 
-Step = Callable[[Any, Iterator[Tensor], Any, Any, Recipe, bool], Iterable[Tensor]]
-
-
-def _each(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
-    """Frame by frame."""
-    for frame in shown:
-        yield stage.apply(frame, config, drawn)
-
-
-def _denoise(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
-    return (frame[None] if frame.ndim == 3 else frame for frame in denoise.stream(shown, config, drawn))
-
-
-def _darken(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
-    told = False
-    while stack := list(itertools.islice(shown, STACK)):
-        window = torch.cat(stack)
-        result = darken.apply(window, config, drawn)
-        if not told and not darken.achievable(window, drawn.exposure):
-            told = True
-            log.warning(f"frames of mean L*/100 {darken.exposure_of(window):.3f} are darker than the exposure "
-                        f"{drawn.exposure:.3f} and stay as they are")  # fmt: skip
-        elif not told and (got := darken.exposure_of(result, window)) > drawn.exposure + UNMET:
-            told = True
-            log.warning(f"the exposure is {got:.3f}, not {drawn.exposure:.3f}: too much of the frames is saturated and "
-                        "kept; --lamp-area 0.015 darkens large clipped areas")
-        yield from result.split(1)
-
-
-def _interpolate(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
-    """Two neighbouring frames at a time, whatever the length; the last frame closes the sequence.
-
-    One frame more on each side shows whether a scene ends between the two: then each is held for half of the interval.
-    """
-    cuts, differences, number = [], [], 0
-    before, first, second = None, next(shown), next(shown, None)
-    while second is not None:
-        after = next(shown, None)
-        beside = [frame for frame in (before, first, second, after) if frame is not None]
-        pair = torch.cat([first, second])
-        differences.append(float((second - first)[..., ::4, ::4].abs().mean()))
-        if interpolate.cuts(torch.cat(beside), config.cut)[0 if before is None else 1]:
-            cuts.append(number)
-            held = (np.arange(config.factor) >= config.factor / 2).astype(int)
-            yield from pair[held].split(1)
-        else:
-            yield from interpolate.apply(pair, config, drawn)[:-1].split(1)
-        before, first, second, number = first, second, after, number + 1
-    yield first
-    if cuts:
-        places = ", ".join(map(str, cuts[:3])) + (", …" if len(cuts) > 3 else "")
-        log.warning(f"{len(cuts)} scene cut{'s' * (len(cuts) > 1)} after frame {places}: nothing lies in between, so "
-                    "each frame is held for half of the interval")  # fmt: skip
-    if (stored := video.repeated(np.array(differences))) > 1:
-        log.warning(f"every frame is stored {stored} times, so motion will stutter")
-
-
-def _average(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
-    """One exposure from each window of consecutive frames, taken as 2000 fps samples."""
-    mean = average.mean if linear else lambda window: _light_and_mask(window)[0]
-    return (light[None] for light in _windows(shown, drawn.window * recipe.interpolate.factor, mean))
-
-
-def _light_and_mask(window: Iterator[Tensor], config: ClipReverseConfig | None = None) -> tuple[Tensor, Tensor]:
-    """`exposure.average` of (3, H, W) frames that come one at a time; on a device it takes them together."""
-    first = next(window)
-    together = itertools.chain([first], window)
-    if first.is_cuda:
-        together = torch.stack(list(together))
-        together = together if exposure.runs_on(first.device) else together.cpu()
-    return exposure.average(together, config)
-
-
 def _average_and_mask(shown, drawn, recipe, folder: Path, overwrite: bool) -> Iterator[Tensor]:
     """`_average` of display frames; the mean mask of each exposure is written to `folder`."""
     _make_folder(folder)
     size = drawn.window * recipe.interpolate.factor
-    means = _windows(shown, size, lambda window: _light_and_mask(window, recipe.clip_reverse))
+    means = steps.windows(shown, size, lambda window: steps.light_and_mask(window, recipe.clip_reverse))
     for number, (light, mask) in enumerate(means):
         path = folder / f"{number:06d}.tiff"
         _refuse(path, overwrite)
         images.write_tiff(path, mask.cpu().permute(1, 2, 0).contiguous().numpy())
         yield light[None]
-
-
-def _windows(shown: Iterator[Tensor], size: int, mean: Callable) -> Iterator:
-    """`mean` of each window of `size` frames, (3, H, W) each, that come one at a time and are not held.
-
-    A last, short window is left out unless it is the only one.
-    """
-    first_window = True
-    while (first := next(shown, None)) is not None:
-        counted = itertools.count()
-        window = itertools.chain([first], itertools.islice(shown, size - 1))
-        result = mean(frame[0] for frame, _ in zip(window, counted, strict=False))
-        if next(counted) == size or first_window:
-            yield result
-        first_window = False
 
 
 def _check_mask(name: str, source: Path, target: Path, linear: bool, recipe: Recipe) -> None:
@@ -259,34 +164,12 @@ def _check_mask(name: str, source: Path, target: Path, linear: bool, recipe: Rec
                          "choose a recipe with space linear or hdr")  # fmt: skip
 
 
-def _defocus(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
-    for frame in shown:
-        light = defocus.apply(frame if linear else frames.to_linear(frame), config, drawn)
-        yield light if linear else frames.to_display(light)
-
-
-def _noise(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
-    for number, frame in enumerate(shown):
-        yield noise.apply(frame, config, _of_frame(drawn, number, recipe))
-
-
-def _of_frame(drawn: noise.Draw, number: int, recipe: Recipe) -> noise.Draw:
-    """The clip's noise level with the field of one frame."""
-    return noise.reseed(drawn, draw.rng(recipe.dataset.seed, str(drawn.seed), f"pair-{number}", "noise"))
-
-
-APPLY: dict[str, Step] = {
-    "denoise": _denoise, "darken": _darken, "interpolate": _interpolate, "average": _average, "defocus": _defocus,
-    "noise": _noise,
-}  # fmt: skip
-
-
 def _with_curves(results: Iterable[Tensor], again: Source, config, drawn, folder: Path,
                  device: str) -> Iterator[Tensor]:  # fmt: skip
     """Pass `results` on, and write darken's map of each frame beside, under its name; `again`: the source once more."""
     _make_folder(folder)
     results = iter(results)
-    while stack := list(itertools.islice(again.frames, STACK)):
+    while stack := list(itertools.islice(again.frames, steps.STACK)):
         curves = darken.maps(torch.cat(stack).to(device), config, drawn).cpu()
         for curve, name, result in zip(curves, again.names, results, strict=False):
             images.write_png(folder / f"{name}.png", curve.expand(3, -1, -1).permute(1, 2, 0).numpy(), 16)
@@ -298,7 +181,7 @@ def _with_raws(results: Iterable[Tensor], given: Source, config, drawn: noise.Dr
     """Pass `results` on, and write the raw of each source frame beside, without noise and with it."""
     for number, (result, name, frame) in enumerate(zip(results, given.names, given.frames, strict=False)):
         if drawn.applied:
-            both = noise.raw_pair(frame, config, _of_frame(drawn, number, recipe))
+            both = noise.raw_pair(frame, config, steps.of_frame(drawn, number, recipe))
             for kind, mosaic in zip(("clean", "noisy"), both, strict=True):
                 path = folder / kind / f"{name}.dng"
                 _refuse(path, overwrite)

@@ -16,10 +16,13 @@ from lolblur_synth import options as opt
               help="Videos never trained on, for the card's figures; repeatable.")
 @click.option("-o", "--out", default="interpolator.safetensors", show_default=True, type=click.Path(path_type=Path),
               help="Weights to write; the card goes beside them.")
+@click.option("--start", default="", help="Weights to start from, a file or a bundled name, instead of random ones.")
+@click.option("--preset", default="fine", show_default=True, type=click.Choice(("medium", "fine")),
+              help="The search of motion that the network learns to correct; in use it is fine.")
 @opt.training_options(steps=1100)
 @click.option("--until", type=click.IntRange(1), help="Stop early, after this step, and keep what there is.")
 @click.pass_obj
-def train_interpolator(style, photos, videos, held_out, out, steps, until, seed, note, device):
+def train_interpolator(style, photos, videos, held_out, out, start, preset, steps, until, seed, note, device):
     """Train the network of `interpolate.method=net` again, from photographs and videos. Continues when interrupted."""
     from tqdm import tqdm
 
@@ -28,6 +31,7 @@ def train_interpolator(style, photos, videos, held_out, out, steps, until, seed,
     with tqdm(total=until or steps, unit="step", disable=style == "quiet") as bar:
         done = tool.train_interpolator(
             photos, videos, out, held_out=held_out, steps=steps, until=until, seed=seed, note=note, device=device,
+            start=start, preset=preset,
             report=lambda step, losses: bar.update(step - bar.n),
         )  # fmt: skip
     click.echo(f"{out}: {done['seconds']} CPU-seconds, {done['sha256'][:12]}")

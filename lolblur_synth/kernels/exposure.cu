@@ -86,21 +86,25 @@ __device__ __forceinline__ void add_fixed(unsigned long long *place, float value
     atomicAdd(place, (unsigned long long)llrintf(value * unit));
 }
 
-// forward, backward (h, w, 3): motion and trust; parts (instants); sums (instants, 3, h, w) of trust * (motion, 1) * unit
+#define CARRIED 5  // motion x and y, 1, bend x and y
+
+// forward, backward (h, w, 3): motion and trust; bend (2, h, w, 2); parts (instants);
+// sums (instants, CARRIED, h, w) of trust * (motion, 1, bend) * unit
 extern "C" __global__ void splat(const float *__restrict__ forward, const float *__restrict__ backward,
-                                 const float *__restrict__ parts, unsigned long long *sums, float unit, int instants,
-                                 int height, int width) {
+                                 const float *__restrict__ bend, const float *__restrict__ parts,
+                                 unsigned long long *sums, float unit, int instants, int height, int width) {
     int x = column_of_thread(), y = row_of_thread(), layer = layer_of_thread();
     if (x >= width || y >= height || layer >= 2 * instants) return;
     int k = layer / 2, back = layer % 2;
     size_t cells = (size_t)height * width;
     const float *flow = (back ? backward : forward) + ((size_t)y * width + x) * 3;
+    const float *off = bend + (back * cells + (size_t)y * width + x) * 2;
     float t = back ? 1 - parts[k] : parts[k], sign = back ? -1.f : 1.f;
     float px = x + t * flow[0] / 2, py = y + t * flow[1] / 2;
     if (!(px > -1 && py > -1 && px < width && py < height)) return;
     int x0 = (int)floorf(px), y0 = (int)floorf(py);
     float fx = px - x0, fy = py - y0, trust = (1 - t) * flow[2];
-    unsigned long long *out = sums + k * 3 * cells;
+    unsigned long long *out = sums + k * CARRIED * cells;
     for (int j = y0 < 0; j < 2 && y0 + j < height; j++)
         for (int i = x0 < 0; i < 2 && x0 + i < width; i++) {
             float share = trust * (i ? fx : 1 - fx) * (j ? fy : 1 - fy);
@@ -108,24 +112,29 @@ extern "C" __global__ void splat(const float *__restrict__ forward, const float 
             add_fixed(out + cell, share * sign * flow[0], unit);
             add_fixed(out + cells + cell, share * sign * flow[1], unit);
             add_fixed(out + 2 * cells + cell, share, unit);
+            add_fixed(out + 3 * cells + cell, share * off[0], unit);
+            add_fixed(out + 4 * cells + cell, share * off[1], unit);
         }
 }
 
 // field (instants, h, w): motion in pixels an interval, the share of the second frame, the share of a cross-fade;
+// off (instants, h, w): how far the path is off the straight one, pixels;
 // `baseline`: weight of the motion that is not carried
 extern "C" __global__ void resolve(const float *__restrict__ forward, const float *__restrict__ backward,
                                    const float *__restrict__ parts, const long long *__restrict__ sums,
-                                   float4 *__restrict__ field, float unit, float baseline, int instants, int height,
-                                   int width) {
+                                   float4 *__restrict__ field, float2 *__restrict__ off, float unit, float baseline,
+                                   int instants, int height, int width) {
     int x = column_of_thread(), y = row_of_thread(), k = layer_of_thread();
     if (x >= width || y >= height || k >= instants) return;
     size_t cells = (size_t)height * width, cell = (size_t)y * width + x;
-    const long long *sum = sums + k * 3 * cells + cell;
+    const long long *sum = sums + k * CARRIED * cells + cell;
     const float *ahead = forward + cell * 3, *behind = backward + cell * 3;
     float t = parts[k], total = 1 / (sum[2 * cells] / unit + baseline);
     float vx = sum[0] / unit + baseline * ((1 - t) * ahead[0] - t * behind[0]);
     float vy = sum[cells] / unit + baseline * ((1 - t) * ahead[1] - t * behind[1]);
+    float share = t * (1 - t) * total / unit;
     field[k * cells + cell] = make_float4(vx * total, vy * total, t, 0);
+    off[k * cells + cell] = make_float2(share * sum[3 * cells], share * sum[4 * cells]);
 }
 
 // ---- one sample of one pixel ----
@@ -136,14 +145,28 @@ __device__ __forceinline__ float4 mixed(float4 a, float share, float4 b) {
                        share * a.w + rest * b.w);
 }
 
+// What moves a pixel at an instant: see `resolve`.
+typedef struct {
+    float4 v;
+    float2 off;
+} Way;
+
+__device__ __forceinline__ float2 mixed2(float2 a, float share, float2 b) {
+    return make_float2(share * a.x + (1 - share) * b.x, share * a.y + (1 - share) * b.y);
+}
+
 // bilinear from cells (h, w) of 2x2 pixels, half-pixel centres
-__device__ __forceinline__ float4 motion_at(const float4 *__restrict__ field, int x, int y, int height, int width) {
+__device__ __forceinline__ Way way_at(const float4 *__restrict__ field, const float2 *__restrict__ off, int x, int y,
+                                      int height, int width) {
     int up = max((y - 1) / 2, 0), down = min((y + 1) / 2, height - 1);
     int left = max((x - 1) / 2, 0), right = min((x + 1) / 2, width - 1);
     float above = y % 2 ? 0.75f : 0.25f, before = x % 2 ? 0.75f : 0.25f;
-    float4 a = mixed(field[(size_t)up * width + left], above, field[(size_t)down * width + left]);
-    float4 b = mixed(field[(size_t)up * width + right], above, field[(size_t)down * width + right]);
-    return mixed(a, before, b);
+    size_t a = (size_t)up * width, b = (size_t)down * width;
+    Way way = {mixed(mixed(field[a + left], above, field[b + left]), before,
+                     mixed(field[a + right], above, field[b + right])),
+               mixed2(mixed2(off[a + left], above, off[b + left]), before,
+                      mixed2(off[a + right], above, off[b + right]))};
+    return way;
 }
 
 __device__ __forceinline__ float within(float value, float last) { return fminf(fmaxf(value, 0), last); }
@@ -197,11 +220,13 @@ __device__ __forceinline__ Colour colour_at(const float *__restrict__ planes, si
     return out;
 }
 
-// both frames fetched along the motion (v.x, v.y), blended by v.z and by who sees the point; the share v.w of it gives
-// way to `faded`, the cross-fade of the pixel itself; 0..1
-__device__ __forceinline__ Colour warped(Pair pair, float4 v, float t, int x, int y, Colour faded) {
+// both frames fetched along the motion (v.x, v.y), `off` the straight path, blended by v.z and by who sees the point;
+// the share v.w of it gives way to `faded`, the cross-fade of the pixel itself; 0..1
+__device__ __forceinline__ Colour warped(Pair pair, Way way, float t, int x, int y, Colour faded) {
+    float4 v = way.v;
     float last_x = pair.width - 1, last_y = pair.height - 1, rest = 1 - t, share = v.z;
-    float ax = x - t * v.x, ay = y - t * v.y, bx = x + rest * v.x, by = y + rest * v.y;
+    float ax = x - t * v.x + way.off.x, ay = y - t * v.y + way.off.y;
+    float bx = x + rest * v.x + way.off.x, by = y + rest * v.y + way.off.y;
     float cx = within(ax, last_x), cy = within(ay, last_y), dx = within(bx, last_x), dy = within(by, last_y);
     if (ax != cx || ay != cy || bx != dx || by != dy) {
         float seen_a = (1 - share) * (inside(ax - cx) * inside(ay - cy) + 1e-6f);
@@ -263,12 +288,13 @@ __device__ __forceinline__ void store(float *planes, size_t place, size_t plane,
 }
 
 // light, mask (3, H, W) += the samples at `parts` of the pair a, b; first, second: the same, prepared;
-// field (instants, cells_high, cells_wide), see `resolve`
+// field, off (instants, cells_high, cells_wide), see `resolve`
 extern "C" __global__ void add_warped(const float *__restrict__ a, const float *__restrict__ b,
                                       const float4 *__restrict__ first, const float4 *__restrict__ second,
-                                      const float4 *__restrict__ field, const float *__restrict__ parts,
-                                      float *__restrict__ light, float *__restrict__ mask, int instants, int height,
-                                      int width, int cells_high, int cells_wide, RULE_PARAMETERS) {
+                                      const float4 *__restrict__ field, const float2 *__restrict__ off,
+                                      const float *__restrict__ parts, float *__restrict__ light,
+                                      float *__restrict__ mask, int instants, int height, int width, int cells_high,
+                                      int cells_wide, RULE_PARAMETERS) {
     int x = column_of_thread(), y = row_of_thread();
     if (x >= width || y >= height) return;
     Rule rule = RULE;
@@ -277,8 +303,9 @@ extern "C" __global__ void add_warped(const float *__restrict__ a, const float *
     Sums sums = sums_at(light, mask, place, plane);
     Colour before = colour_at(a, place, plane), after = colour_at(b, place, plane);
     for (int k = 0; k < instants; k++) {
-        float4 v = motion_at(field + (size_t)k * cells_high * cells_wide, x, y, cells_high, cells_wide);
-        expose(&sums, warped(pair, v, parts[k], x, y, blended(before, parts[k], after)), rule);
+        size_t start = (size_t)k * cells_high * cells_wide;
+        Way way = way_at(field + start, off + start, x, y, cells_high, cells_wide);
+        expose(&sums, warped(pair, way, parts[k], x, y, blended(before, parts[k], after)), rule);
     }
     store(light, place, plane, sums.light);
     store(mask, place, plane, sums.mask);
@@ -302,15 +329,15 @@ extern "C" __global__ void add_faded(const float *__restrict__ first, const floa
 // one sample, display 0..1: out (3, H, W)
 extern "C" __global__ void render(const float *__restrict__ a, const float *__restrict__ b,
                                   const float4 *__restrict__ first, const float4 *__restrict__ second,
-                                  const float4 *__restrict__ field, float t, float *__restrict__ out, int height,
-                                  int width, int cells_high, int cells_wide) {
+                                  const float4 *__restrict__ field, const float2 *__restrict__ off, float t,
+                                  float *__restrict__ out, int height, int width, int cells_high, int cells_wide) {
     int x = column_of_thread(), y = row_of_thread();
     if (x >= width || y >= height) return;
     Pair pair = {first, second, height, width};
     size_t plane = (size_t)height * width, place = (size_t)y * width + x;
     Colour faded = blended(colour_at(a, place, plane), t, colour_at(b, place, plane));
-    float4 v = motion_at(field, x, y, cells_high, cells_wide);
-    store(out, place, plane, warped(pair, v, t, x, y, faded));
+    Way way = way_at(field, off, x, y, cells_high, cells_wide);
+    store(out, place, plane, warped(pair, way, t, x, y, faded));
 }
 
 // ---- frames that are given: nothing to warp, all bandwidth ----

@@ -131,8 +131,8 @@ def by_pair(instants: np.ndarray, count: int) -> list[tuple[int, np.ndarray]]:
 
 
 def _fused_fields(motion, pair: int, parts: np.ndarray) -> np.ndarray:
-    """(n, 2, h, w) motion at each of n instants of a pair; with a network (n, 4, h, w), as `Motion.fuse` says."""
-    field = fields(motion.forward[pair], motion.backward[pair], parts)
+    """(n, 4, h, w) motion and bend at each of n instants of a pair; with a network (n, 6, h, w), see `Motion.fuse`."""
+    field = fields(motion.forward[pair], motion.backward[pair], motion.bend[pair], parts)
     return motion.fuse(pair, parts, field) if motion.fuse else field
 
 
@@ -157,13 +157,13 @@ def _places(velocity, y, t, height, pitch, index, over, corners, parts):
     width = velocity.shape[1]
     first, second = parts[4], parts[5]
     for x in range(width):
-        second[x] = velocity[2, x] if len(velocity) == 4 else t
+        second[x] = velocity[4, x] if len(velocity) == 6 else t
     for x in range(width):
         first[x] = F(1) - second[x]
     for frame, step in enumerate((-t, F(1) - t)):
         k = 2 * frame
-        _axis(F(0), F(1), step, velocity[0], F(width - 1), index[k], parts[k], over[k])
-        _axis(F(y), F(0), step, velocity[1], F(height - 1), index[k + 1], parts[k + 1], over[k + 1])
+        _axis(F(0), F(1), step, velocity[0], velocity[2], F(width - 1), index[k], parts[k], over[k])
+        _axis(F(y), F(0), step, velocity[1], velocity[3], F(height - 1), index[k + 1], parts[k + 1], over[k + 1])
         _corner(index[k], index[k + 1], pitch, corners[frame])
         _seen(over[k], over[k + 1], parts[4 + frame])
     for x in range(width):
@@ -172,10 +172,10 @@ def _places(velocity, y, t, height, pitch, index, over, corners, parts):
 
 
 @njit(cache=True)
-def _axis(start, pace, step, velocity, last, index, part, over):
-    """Of start + pace x + step velocity[x], held within 0..last: whole pixels, fraction, and how far it lay outside."""
+def _axis(start, pace, step, velocity, off, last, index, part, over):
+    """start + pace x + step velocity[x] + off[x], held in 0..last: whole pixels, fraction, how far it lay outside."""
     for x in range(len(velocity)):
-        position = start + pace * F(x) + step * velocity[x]
+        position = start + pace * F(x) + step * velocity[x] + off[x]
         held = _within(position, last)
         whole = np.int32(held)
         index[x], part[x], over[x] = whole, held - F(whole), position - held
@@ -203,8 +203,8 @@ def _warped_row(a, b, first, second, pitch, field, y, t, scratch, out):
     _places(velocity, y, t, height, pitch, index, over, corners, parts)
     for x in range(width):
         cubic.mix(first, second, corners, pitch * 4, parts, x, quads)
-    if len(velocity) == 4:
-        _fade_row(a, b, y, t, velocity[3], quads)
+    if len(velocity) == 6:
+        _fade_row(a, b, y, t, velocity[5], quads)
     for x in range(width):
         for c in range(3):
             out[c, x] = _within(quads[4 * x + c], F(1))

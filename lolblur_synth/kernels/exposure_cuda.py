@@ -44,9 +44,9 @@ def integrate(
         prepared = {i: prepared[i] if i in prepared else _prepare(frames[i]) for i in (pair, pair + 1)}
         for start in range(0, len(parts), CHUNK):
             shares = _upload(parts[start : start + CHUNK], frames.device)
-            field = _fields(motion, pair, shares)
+            field, off = _fields(motion, pair, shares)
             cuda.launch("exposure", "add_warped", threads, frames[pair], frames[pair + 1], prepared[pair],
-                        prepared[pair + 1], field, shares, light, mask, len(shares), height, width,
+                        prepared[pair + 1], field, off, shares, light, mask, len(shares), height, width,
                         *field.shape[1:3], *rule)  # fmt: skip
     return light.div_(len(instants)), mask.div_(len(instants))
 
@@ -54,10 +54,10 @@ def integrate(
 def sample(frames: Tensor, motion, instant: float) -> Tensor:
     """One instant where neither `still` nor `cut` holds, as `kernels.exposure.sample`: (3, H, W) display, 0..1."""
     ((pair, parts),) = by_pair(np.array([instant]), len(frames))
-    field, out = _fields(motion, pair, _upload(parts, frames.device)), torch.empty_like(frames[0])
+    (field, off), out = _fields(motion, pair, _upload(parts, frames.device)), torch.empty_like(frames[0])
     height, width = frames.shape[2:]
     cuda.launch("exposure", "render", (width, height, 1), frames[pair], frames[pair + 1], _prepare(frames[pair]),
-                _prepare(frames[pair + 1]), field, parts[0], out, height, width,
+                _prepare(frames[pair + 1]), field, off, parts[0], out, height, width,
                 *field.shape[1:3])  # fmt: skip
     return out
 
@@ -100,18 +100,19 @@ def _prepare(frame: Tensor) -> Tensor:
     return prepared
 
 
-def _fields(motion, pair: int, parts: Tensor) -> Tensor:
-    """(n, h, w, 4) at n instants of a pair: motion in pixels an interval, shares of second frame and of cross-fade."""
-    forward, backward = (_upload(flow[pair], parts.device) for flow in (motion.forward, motion.backward))
+def _fields(motion, pair: int, parts: Tensor) -> tuple[Tensor, Tensor]:
+    """At n instants of a pair: (n, h, w, 4) motion in pixels an interval, shares of second frame and of cross-fade;
+    (n, h, w, 2) how far the path is off the straight one, pixels."""
+    forward, backward, bend = (_upload(of[pair], parts.device) for of in (motion.forward, motion.backward, motion.bend))
     height, width, count = *forward.shape[:2], len(parts)
-    sums = torch.zeros((count, 3, height, width), dtype=torch.int64, device=parts.device)
+    sums = torch.zeros((count, 5, height, width), dtype=torch.int64, device=parts.device)
     size = count, height, width
-    cuda.launch("exposure", "splat", (width, height, 2 * count), forward, backward, parts, sums, UNIT, *size)
-    field = torch.empty((count, height, width, 4), dtype=torch.float32, device=parts.device)
-    cuda.launch("exposure", "resolve", (width, height, count), forward, backward, parts, sums, field, UNIT,
+    cuda.launch("exposure", "splat", (width, height, 2 * count), forward, backward, bend, parts, sums, UNIT, *size)
+    field, off = (torch.empty((count, height, width, n), dtype=torch.float32, device=parts.device) for n in (4, 2))
+    cuda.launch("exposure", "resolve", (width, height, count), forward, backward, parts, sums, field, off, UNIT,
                 BASELINE, *size)  # fmt: skip
     if motion.fuse:  # a network that corrects it, on the CPU
-        carried = field[..., :2].permute(0, 3, 1, 2).contiguous().cpu().numpy()
-        corrected = motion.fuse(pair, parts.cpu().numpy(), carried)
-        return _upload(corrected.transpose(0, 2, 3, 1), parts.device)
-    return field
+        carried = torch.cat((field[..., :2], off), 3).permute(0, 3, 1, 2).contiguous().cpu().numpy()
+        corrected = motion.fuse(pair, parts.cpu().numpy(), carried).transpose(0, 2, 3, 1)
+        return _upload(corrected[..., [0, 1, 4, 5]], parts.device), _upload(corrected[..., 2:4], parts.device)
+    return field, off

@@ -1,8 +1,9 @@
 """Motion carried along itself: from the motion of a frame pair to the motion at the instants between, on the CPU.
 
-The fast twin of `_at` in stages/interpolate.py. Sums are quadruples (dx, dy, 1, -), times trust, so that a cell is
-deposited with one vector addition for each of the four cells it lands on; LLVM finds that shape in no loop that we
-could write, so `_deposit` writes it as vector IR. A margin of a cell on each side takes what leaves the frame.
+The fast twin of `_at` in stages/interpolate.py. Sums are vectors (dx, dy, 1, bend x, bend y, -, -, -), times trust, so
+that a cell is deposited with one vector addition for each of the four cells it lands on; LLVM finds that shape in no
+loop that we could write, so `_deposit` writes it as vector IR. A margin of a cell on each side takes what leaves the
+frame.
 """
 
 import numpy as np
@@ -12,36 +13,39 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 CELL = 2  # pixels a cell of the motion grid
+LANES = 8  # of a vector; five are used
 BASELINE = 1e-3  # weight of the motion that is not carried: it fills what the splat leaves open
 F = np.float32
 
 
 @njit(cache=True, parallel=True)
-def fields(forward, backward, parts):
-    """(h, w, 3) motion and trust, both ways -> (n, 2, h, w) motion, pixels an interval, at each of n instants."""
+def fields(forward, backward, bend, parts):
+    """(h, w, 3) motion and trust, both ways, (2, h, w, 2) bend of either frame -> (n, 4, h, w) at each of n instants:
+    motion, pixels an interval, and how far the path is off the straight one, pixels."""
     height, width, _ = forward.shape
-    field = np.empty((len(parts), 2, height, width), np.float32)
+    field = np.empty((len(parts), 4, height, width), np.float32)
     for k in prange(len(parts)):
         t = parts[k]
-        pitch = (width + 2) * 4
+        pitch = (width + 2) * LANES
         sums = np.zeros((height + 2) * pitch, np.float32)
-        _splat(forward, t, F(1), F(1) - t, sums)
-        _splat(backward, F(1) - t, F(-1), t, sums)
+        _splat(forward, bend[0], t, F(1), F(1) - t, sums)
+        _splat(backward, bend[1], F(1) - t, F(-1), t, sums)
         for y in range(height):
-            row = sums[(y + 1) * pitch + 4 : (y + 2) * pitch - 4]
+            row = sums[(y + 1) * pitch + LANES : (y + 2) * pitch - LANES]
             for x in range(width):
-                total = F(1) / (row[4 * x + 2] + F(BASELINE))
+                total = F(1) / (row[LANES * x + 2] + F(BASELINE))
                 for c in range(2):
                     resting = (F(1) - t) * forward[y, x, c] - t * backward[y, x, c]
-                    field[k, c, y, x] = (row[4 * x + c] + F(BASELINE) * resting) * total
+                    field[k, c, y, x] = (row[LANES * x + c] + F(BASELINE) * resting) * total
+                    field[k, 2 + c, y, x] = t * (F(1) - t) * row[LANES * x + 3 + c] * total
     return field
 
 
 @njit(cache=True)
-def _splat(flow, t, sign, weight, sums):
-    """Carry each cell's motion along the fraction t of itself and add it to the four cells that it lands on."""
+def _splat(flow, bend, t, sign, weight, sums):
+    """Carry each cell's motion and bend along the fraction t of it, and add them to the four cells they land on."""
     height, width, _ = flow.shape
-    pitch = (width + 2) * 4
+    pitch = (width + 2) * LANES
     last_x, last_y = F(width), F(height)
     for y in range(height):
         for x in range(width):
@@ -54,30 +58,30 @@ def _splat(flow, t, sign, weight, sums):
             trust = weight * flow[y, x, 2]
             lower = trust * fy
             upper = trust - lower
-            place = np.int64(top) * pitch + left * 4
-            _deposit(sums, place, pitch, sign * dx, sign * dy, upper - upper * fx, upper * fx, lower - lower * fx,
-                     lower * fx)
+            place = np.int64(top) * pitch + left * LANES
+            _deposit(sums, place, pitch, sign * dx, sign * dy, bend[y, x, 0], bend[y, x, 1], upper - upper * fx,
+                     upper * fx, lower - lower * fx, lower * fx)
 
 
 @intrinsic
-def _deposit(typing, sums, place, pitch, dx, dy, a, b, c, d):
-    """Add (dx, dy, 1, 0) times a, b, c, d to the quadruples at `place`, right of it, below it, and right of that."""
-    signature = types.void(sums, place, pitch, dx, dy, a, b, c, d)
+def _deposit(typing, sums, place, pitch, dx, dy, bx, by, a, b, c, d):
+    """Add (dx, dy, 1, bx, by, 0 ...) times a, b, c, d to the vectors at `place`, right of it, below, right of that."""
+    signature = types.void(sums, place, pitch, dx, dy, bx, by, a, b, c, d)
 
     def generate(context, builder, signature, arguments):
-        array, place, pitch, dx, dy, *shares = arguments
+        array, place, pitch, dx, dy, bx, by, *shares = arguments
         data = cgutils.create_struct_proxy(signature.args[0])(context, builder, array).data
-        quad = ir.VectorType(ir.FloatType(), 4)
-        moved = ir.Constant(quad, [0.0, 0.0, 1.0, 0.0])
-        for lane, value in enumerate((dx, dy)):
+        vector = ir.VectorType(ir.FloatType(), LANES)
+        moved = ir.Constant(vector, [0.0, 0.0, 1.0] + [0.0] * (LANES - 3))
+        for lane, value in ((0, dx), (1, dy), (3, bx), (4, by)):
             moved = builder.insert_element(moved, value, ir.Constant(ir.IntType(32), lane))
         below = builder.add(place, pitch)
-        for start, step, share in zip((place, place, below, below), (0, 4, 0, 4), shares, strict=True):
+        for start, step, share in zip((place, place, below, below), (0, LANES, 0, LANES), shares, strict=True):
             at = builder.add(start, ir.Constant(start.type, step))
-            pointer = builder.bitcast(builder.gep(data, [at]), quad.as_pointer())
-            spread = builder.insert_element(ir.Constant(quad, ir.Undefined), share, ir.Constant(ir.IntType(32), 0))
-            spread = builder.shuffle_vector(spread, ir.Constant(quad, ir.Undefined), ir.Constant(
-                ir.VectorType(ir.IntType(32), 4), [0] * 4))
+            pointer = builder.bitcast(builder.gep(data, [at]), vector.as_pointer())
+            spread = builder.insert_element(ir.Constant(vector, ir.Undefined), share, ir.Constant(ir.IntType(32), 0))
+            spread = builder.shuffle_vector(spread, ir.Constant(vector, ir.Undefined), ir.Constant(
+                ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
             total = builder.fadd(builder.load(pointer, align=4),
                                  builder.fmul(moved, spread, flags=("contract",)), flags=("contract",))
             builder.store(total, pointer, align=4)

@@ -5,18 +5,19 @@ It starts from the DIS flows of the pair, and from a rule where not to believe t
     refine   once a pair   U-net at 1/4, 1/8 and 1/16 of the size, with a correlation volume at 1/8 (as in PWC-Net, Sun
                            2018) around the DIS flow, which finds small things that moved far: corrected flows both
                            ways, the importance of each cell where motions collide (softmax splatting, Niklaus 2020)
-    fuse     once a t      two levels at 1/4 and 1/8: corrected motion at t, the share of the second frame (a thing that
-                           only one frame shows is fetched from it alone), and where to give up and cross-fade: by rule
+    fuse     once a t      two levels at 1/4 and 1/8: corrected motion v at t, and how far its path is off the straight
+                           one, q (kernels/bend.py); the share of the second frame (a thing that only one frame shows
+                           is fetched from it alone), and where to give up and cross-fade: by rule
                            where the frames differ along the motion, D, as much as they do in place, C:
                            g = D^1.5 / (D^1.5 + 2 C^1.5) before training; D is of what both frames show
 
-    sample(x) = (1 - g) [(1 - m) first(x - t v) + m second(x + (1 - t) v)] + g [(1 - t) first(x) + t second(x)]
+    sample(x) = (1 - g) [(1 - m) first(x - t v + q) + m second(x + (1 - t) v + q)] + g [(1 - t) first(x) + t second(x)]
 
 A sample is a convex sum of fetched light and nothing else. No residual is added: motion is estimated on a bright guide
 and the light comes from a darkened frame, where a residual of the guide would be wrong.
 
 Swapping the frames and t -> 1 - t gives the same sample: the two directions share their weights, and `fuse` is
-symmetrised. Motion that is constant therefore has no preferred instant: nothing drifts in time.
+symmetrised: v is odd in time, q is even. Motion that is constant therefore has no preferred instant: nothing drifts.
 
 Frames are (N, 3, H, W) float32 display 0..1, and any size from 32 pixels a side; what lives on cells of 2x2 pixels is
 (N, C, h, w), h, w = ceil(H / 2), ceil(W / 2).
@@ -37,6 +38,7 @@ TOLERANCE = 0.05  # difference of display values at which a motion is trusted to
 MULTIPLE = 8  # cells: three halvings below them
 FLOW_UNIT = 16.0  # pixels: flows enter as multiples of it
 STEP = 4.0  # pixels: corrections leave as multiples of it
+OFF_UNIT, OFF_STEP = 4.0, 2.0  # pixels: the same of how far a path is off the straight one
 BUNDLED = "interpolator"  # the weights that come with the package
 HINT = 0.05  # share of known cells below which they count as none
 SAME = 0.005  # difference of display values that is none
@@ -64,7 +66,7 @@ class FlowNet(nn.Module):
         self.up2 = nn.Sequential(_conv(b + c, b), _conv(b, b))
         self.up1 = nn.Sequential(_conv(a + b, a), _conv(a, a))
         self.out = nn.Conv2d(a, 12 + passed, 3, padding=1)
-        self.fuse1 = _conv(31 + 2 * passed, d)
+        self.fuse1 = _conv(33 + 2 * passed, d)
         self.fuse2 = nn.Sequential(_conv(d, e, 2), _conv(e, e), _conv(e, d))
         self.fuse3 = _conv(2 * d, d)
         self.fuse_out = nn.Conv2d(d, 16, 3, padding=1)
@@ -100,31 +102,33 @@ class FlowNet(nn.Module):
         return *flow.chunk(2), Pair(tuple(small), found[:, 12:].chunk(2))
 
     def fuse(self, pair: Pair, motion: Tensor, t: Tensor) -> Tensor:
-        """(N, 4, h, w) at the instants t (N, 1, 1, 1), 0 < t < 1: motion (dx, dy) in pixels an interval, m, g.
+        """(N, 6, h, w) at the instants t (N, 1, 1, 1), 0 < t < 1: v, pixels an interval, q, pixels, m, g.
 
-        motion: (N, 2, h, w), the refined flows carried to t.
+        motion: (N, 4, h, w), the refined flows carried to t, and q of the bend carried along.
         """
         height, width = motion.shape[2:]
-        carried = _padded(motion)
-        quarter = F.avg_pool2d(carried, 2)
-        ways = [share * carried / CELL for share in (-t, 1 - t)]
+        carried, off = _padded(motion).split(2, 1)
+        quarter, quarter_off = F.avg_pool2d(carried, 2), F.avg_pool2d(off, 2)
+        ways = [(share * carried + off) / CELL for share in (-t, 1 - t)]
         fetched = [warp(frame, way) for frame, way in zip(pair.frames, ways, strict=True)]
         both = inside(ways[0]) * inside(ways[1])  # what only one frame shows is no reason to doubt the motion
         doubt = (_difference(*fetched, both) + SAME).log() - (_difference(*pair.frames) + 2 * SAME).log()
         seen = [F.pixel_unshuffle(frame - 0.5, 2) for frame in fetched]
-        known = [warp(features, share * quarter / (2 * CELL))
+        known = [warp(features, (share * quarter + quarter_off) / (2 * CELL))
                  for features, share in zip(pair.features, (-t, 1 - t), strict=True)]
         speed, instant = quarter / FLOW_UNIT, (t - 0.5).expand_as(quarter[:, :1])
+        off_speed = quarter_off / OFF_UNIT
         unsure = F.pixel_unshuffle(doubt, 2)
-        ahead = torch.cat((*seen, *known, unsure, speed, instant), 1)
-        back = torch.cat((*seen[::-1], *known[::-1], unsure, -speed, -instant), 1)
+        ahead = torch.cat((*seen, *known, unsure, speed, instant, off_speed), 1)
+        back = torch.cat((*seen[::-1], *known[::-1], unsure, -speed, -instant, off_speed), 1)
         x = self.fuse1(torch.cat((ahead, back)))
         x = self.fuse3(torch.cat((x, _doubled(self.fuse2(x))), 1))
         ahead, back = F.pixel_shuffle(self.fuse_out(x), 2).chunk(2)
         odd, even = 0.5 * (ahead - back), 0.5 * (ahead + back)
         m = torch.sigmoid(odd[:, 2:3] + torch.logit(t))
         g = torch.sigmoid(even[:, 3:] + self.rule[0] * doubt + self.rule[1])
-        return torch.cat((carried + STEP * odd[:, :2], m, g), 1)[:, :, :height, :width]
+        off = off + 4 * t * (1 - t) * OFF_STEP * even[:, :2]
+        return torch.cat((carried + STEP * odd[:, :2], off, m, g), 1)[:, :, :height, :width]
 
 
 def _difference(a: Tensor, b: Tensor, known: Tensor | None = None) -> Tensor:
@@ -142,9 +146,11 @@ def _around(cells: Tensor) -> Tensor:
 def sample(first: Tensor, second: Tensor, splines: tuple[Tensor, Tensor], fused: Tensor, t: Tensor) -> Tensor:
     """The equation above, (N, 3, H, W), with gradients. splines: of both, see `warping.fetch`; fused: of `fuse`."""
     height, width = first.shape[2:]
-    v, m, g = F.interpolate(fused, scale_factor=CELL, mode="bilinear")[:, :, :height, :width].split((2, 1, 1), 1)
-    a, b = fetch(splines[0], -t * v), fetch(splines[1], (1 - t) * v)
-    seen_a, seen_b = (1 - m) * (inside(-t * v) + 1e-6), m * (inside((1 - t) * v) + 1e-6)
+    cells = F.interpolate(fused, scale_factor=CELL, mode="bilinear")[:, :, :height, :width]
+    v, q, m, g = cells.split((2, 2, 1, 1), 1)
+    back, ahead = q - t * v, q + (1 - t) * v
+    a, b = fetch(splines[0], back), fetch(splines[1], ahead)
+    seen_a, seen_b = (1 - m) * (inside(back) + 1e-6), m * (inside(ahead) + 1e-6)
     moved = a + seen_b / (seen_a + seen_b) * (b - a)
     return moved + g * (first + t * (second - first) - moved)
 

@@ -12,27 +12,29 @@ from lolblur_synth.kernels.splat import BASELINE, CELL
 RADIUS = 4  # of the correlation volume, in cells of 8 pixels
 
 
-def carry(forward: Tensor, backward: Tensor, t: Tensor) -> Tensor:
-    """(N, 2, h, w) motion at the instants t (N, 1, 1, 1): the splat of kernels/exposure.py, with gradients."""
-    sums = _splat(forward, t, 1, 1 - t) + _splat(backward, 1 - t, -1, t)
+def carry(forward: Tensor, backward: Tensor, bend: Tensor, t: Tensor) -> Tensor:
+    """(N, 4, h, w) motion and path off the straight one at the instants t (N, 1, 1, 1), of bend (N, 2, 2, h, w): the
+    splat of kernels/splat.py, with gradients."""
+    sums = _splat(forward, bend[:, 0], t, 1, 1 - t) + _splat(backward, bend[:, 1], 1 - t, -1, t)
     resting = (1 - t) * forward[:, :2] - t * backward[:, :2]
-    return (sums[:, :2] + BASELINE * resting) / (sums[:, 2:] + BASELINE)
+    total = sums[:, 2:3] + BASELINE
+    return torch.cat((sums[:, :2] + BASELINE * resting, t * (1 - t) * sums[:, 3:]), 1) / total
 
 
-def _splat(flow: Tensor, t: Tensor, sign: int, weight: Tensor) -> Tensor:
+def _splat(flow: Tensor, bend: Tensor, t: Tensor, sign: int, weight: Tensor) -> Tensor:
     count, _, height, width = flow.shape
     x, y = (_grid(flow) + t * flow[:, :2] / CELL).unbind(1)
     low_x, low_y = x.detach().floor(), y.detach().floor()
-    value = torch.cat((sign * flow[:, :2], torch.ones_like(flow[:, :1])), 1) * weight * flow[:, 2:]
+    value = torch.cat((sign * flow[:, :2], torch.ones_like(flow[:, :1]), bend), 1) * weight * flow[:, 2:]
     base = torch.arange(count, device=flow.device).view(-1, 1, 1) * (height * width)
-    sums = flow.new_zeros(count * height * width, 3)
+    sums = flow.new_zeros(count * height * width, 5)
     for row, down in ((low_y, low_y + 1 - y), (low_y + 1, y - low_y)):
         for column, right in ((low_x, low_x + 1 - x), (low_x + 1, x - low_x)):
             inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
             index = base + row.clamp(0, height - 1).long() * width + column.clamp(0, width - 1).long()
             share = (down * right * inside)[:, None] * value
-            sums = sums.index_add(0, index.flatten(), share.permute(0, 2, 3, 1).reshape(-1, 3))
-    return sums.view(count, height, width, 3).permute(0, 3, 1, 2)
+            sums = sums.index_add(0, index.flatten(), share.permute(0, 2, 3, 1).reshape(-1, 5))
+    return sums.view(count, height, width, 5).permute(0, 3, 1, 2)
 
 
 def fetch(spline: Tensor, motion: Tensor) -> Tensor:

@@ -8,9 +8,11 @@ Motion is estimated once for each pair of frames, both ways (kernels/search.py, 
 using dense inverse search"), and serves any number of instants. At the instant t of a pair both motions are carried
 along themselves to where things are at t ("splatted"), and each frame is fetched from there by a cubic spline:
 
-    sample(x) = (1 - m) first(x - t v(x)) + m second(x + (1 - t) v(x)),    m = t, or the frame that sees x alone
+    sample(x) = (1 - m) first(x - t v(x) + q(x)) + m second(x + (1 - t) v(x) + q(x)),
+    m = t, or the frame that sees x alone;    q = t (1 - t) b, b half the acceleration (kernels/bend.py)
 
-The method `net` lets a network correct all of it: both motions, v at each instant, and m (models/flow.py). The method
+Acceleration is known where there is a frame before the pair and one after it; elsewhere the path is straight. The
+method `net` lets a network correct all of it: both motions, v, q and m at each instant (models/flow.py). The method
 `sepconv` knows no motion: the paper's network finds the frame halfway, and again halfway to it, up to 1/64.
 
 Motion lives on cells of 2x2 pixels: by default nothing finer is searched. It may be estimated on a brighter `guide`
@@ -31,6 +33,7 @@ from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.kernels import exposure as fused
 from lolblur_synth.kernels import search
+from lolblur_synth.kernels.bend import bends
 from lolblur_synth.kernels.splat import BASELINE, CELL
 from lolblur_synth.models import flow, sepconv
 from lolblur_synth.recipe import InterpolateConfig
@@ -60,15 +63,17 @@ class Motion:
 
     forward, backward: (T-1, h, w, 3), where each cell goes from the first to the second frame, and back:
         (dx, dy) in pixels an interval, and trust, 0..1: how well the two frames agree along it.
+    bend: (T-1, 2, h, w, 2), half the acceleration of each cell of the first frame, and of the second (kernels/bend.py).
     confidence: (T-1,), mean trust; NaN where a method knows none.
     still: (T-1,) bool, nothing moves: cross-fade. cut: (T-1,) bool, hold.
-    fuse: None, or (pair, n instants of its interval, motion there (n, 2, h, w)) -> (n, 4, h, w): the motion corrected,
-        the share of the second frame, and that of a cross-fade (models/flow.py).
+    fuse: None, or (pair, n instants of its interval, v and q there (n, 4, h, w)) -> (n, 6, h, w): both corrected, the
+        share of the second frame, and that of a cross-fade (models/flow.py).
     render: None, or (frames, pair, t) -> the sample (3, H, W), by a network that knows no motion (models/sepconv.py).
     """
 
     forward: np.ndarray
     backward: np.ndarray
+    bend: np.ndarray
     confidence: np.ndarray
     still: np.ndarray
     cut: np.ndarray
@@ -116,18 +121,22 @@ def motion(guide: Tensor, config: InterpolateConfig, refuse_cuts: bool = True) -
     cells = (len(grey) - 1, -(-height // CELL), -(-width // CELL), 3)
     forward, backward = np.zeros(cells, np.float32), np.zeros(cells, np.float32)
     forward[..., 2] = backward[..., 2] = 1
+    bend = np.zeros((cells[0], 2, *cells[1:3], 2), np.float32)
     if config.method == "sepconv":
         unknown = np.where(still, 1, np.where(cut, 0, np.nan)).astype(np.float32)
-        return Motion(forward, backward, unknown, still, cut, render=_halving(guide, config))
-    for pair, both in _flows(grey, np.flatnonzero(~(still | cut)), PRESETS[config.preset]):
+        return Motion(forward, backward, bend, unknown, still, cut, render=_halving(guide, config))
+    preset = PRESETS["fine" if config.method == "net" else config.preset]  # it costs little beside the network
+    for pair, both in _flows(grey, np.flatnonzero(~(still | cut)), preset):
         forward[pair], backward[pair] = both
+    if config.path == "curved":
+        bend = bends(forward, backward, ~(still | cut))
     trust = 0.5 * (forward[..., 2].mean((1, 2)) + backward[..., 2].mean((1, 2)))
     fuse = None
     if config.method == "net":
         moving = np.flatnonzero(~(still | cut)).tolist()
         fuse = flow.correct(config.weights or flow.BUNDLED, guide, forward, backward, trust, moving)
     confidence = np.where(cut, 0, trust)
-    return Motion(forward, backward, confidence.astype(np.float32), still, cut, fuse)
+    return Motion(forward, backward, bend, confidence.astype(np.float32), still, cut, fuse)
 
 
 def factor(motion: Motion, config: InterpolateConfig) -> int:
@@ -160,7 +169,7 @@ def sample(frames: Tensor, motion: Motion, time: float, kernel: bool = True) -> 
         return motion.render(frames, pair, t)
     if kernel and fused.runs_on(frames.device):
         return fused.sample(frames, motion, time)
-    cells = _at(motion.forward[pair], motion.backward[pair], t)
+    cells = _at(motion.forward[pair], motion.backward[pair], motion.bend[pair], t)
     if motion.fuse:
         cells = motion.fuse(pair, np.array([t], np.float32), cells[None])[0]
     return _between(first, second, cells, t)
@@ -196,8 +205,9 @@ def _between(first: Tensor, second: Tensor, cells: np.ndarray, t: float) -> Tens
     cells = torch.from_numpy(cells).to(first.device)
     v = F.interpolate(cells[None], scale_factor=CELL, mode="bilinear")[0, :, :height, :width]
     y, x = torch.meshgrid(*(torch.arange(n, device=first.device) for n in (height, width)), indexing="ij")
-    ax, ay, bx, by = x - t * v[0], y - t * v[1], x + (1 - t) * v[0], y + (1 - t) * v[1]
-    m, g = v[2:] if len(v) == 4 else (t, 0)
+    ax, ay = x - t * v[0] + v[2], y - t * v[1] + v[3]
+    bx, by = x + (1 - t) * v[0] + v[2], y + (1 - t) * v[1] + v[3]
+    m, g = v[4:] if len(v) == 6 else (t, 0)
     seen_first = (1 - m) * (_inside(ax, width) * _inside(ay, height) + 1e-6)
     seen_second = m * (_inside(bx, width) * _inside(by, height) + 1e-6)
     a, b = _fetch(first, ax, ay), _fetch(second, bx, by)
@@ -235,26 +245,28 @@ def _mirror(index: Tensor, size: int) -> Tensor:
     return torch.where(index >= size, 2 * (size - 1) - index, index).clamp(0, size - 1)
 
 
-def _at(forward: np.ndarray, backward: np.ndarray, t: float) -> np.ndarray:
-    """(2, h, w) motion, pixels an interval, of what is at each cell at the instant t."""
-    sums = _splat(forward, t, 1, 1 - t) + _splat(backward, 1 - t, -1, t)
+def _at(forward: np.ndarray, backward: np.ndarray, bend: np.ndarray, t: float) -> np.ndarray:
+    """(4, h, w), of what is at each cell at the instant t: motion, pixels an interval, and how far its path is off the
+    straight one, pixels."""
+    sums = _splat(forward, bend[0], t, 1, 1 - t) + _splat(backward, bend[1], 1 - t, -1, t)
     resting = (1 - t) * forward[..., :2] - t * backward[..., :2]
-    moved = (sums[..., :2] + BASELINE * resting) / (sums[..., 2:] + BASELINE)
-    return np.ascontiguousarray(moved.transpose(2, 0, 1), np.float32)
+    total = sums[..., 2:3] + BASELINE
+    moved, off = (sums[..., :2] + BASELINE * resting) / total, t * (1 - t) * sums[..., 3:] / total
+    return np.ascontiguousarray(np.concatenate((moved, off), 2).transpose(2, 0, 1), np.float32)
 
 
-def _splat(flow: np.ndarray, t: float, sign: int, weight: float) -> np.ndarray:
-    """Carry each cell's motion along the fraction t of itself: sums (h, w, 3) of trust * (sign * motion, 1)."""
+def _splat(flow: np.ndarray, bend: np.ndarray, t: float, sign: int, weight: float) -> np.ndarray:
+    """Carry each cell's motion along the fraction t of itself: sums (h, w, 5) of trust * (sign * motion, 1, bend)."""
     height, width, _ = flow.shape
     y, x = np.mgrid[:height, :width] + t * flow[..., 1::-1].transpose(2, 0, 1).astype(np.float64) / CELL
-    sums = np.zeros((height * width, 3))
+    sums = np.zeros((height * width, 5))
     for row, down in _corners(y):
         for column, right in _corners(x):
             ok = (row >= 0) & (row < height) & (column >= 0) & (column < width)
             index, share = (row * width + column)[ok], (down * right * weight * flow[..., 2])[ok]
-            for c, value in enumerate((sign * flow[ok, 0], sign * flow[ok, 1], 1)):
+            for c, value in enumerate((sign * flow[ok, 0], sign * flow[ok, 1], 1, *bend[ok].T)):
                 sums[:, c] += np.bincount(index, share * value, height * width)
-    return sums.reshape(height, width, 3)
+    return sums.reshape(height, width, 5)
 
 
 def _corners(position: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:

@@ -33,7 +33,7 @@ def loss(net: flow.FlowNet, batch: Batch) -> tuple[Tensor, dict[str, float]]:
     photometric, gradient, psnr = [], [], []
     for k in range(batch.times.shape[1]):
         t = batch.times[:, k, None, None, None]
-        fused = net.fuse(pair, warping.carry(forward, backward, t), t)
+        fused = net.fuse(pair, warping.carry(forward, backward, batch.bend, t), t)
         splines = batch.first_spline, batch.second_spline
         error = flow.sample(batch.first, batch.second, splines, fused, t) - batch.targets[:, k]
         squared = error.square().mean((1, 2, 3))
@@ -64,6 +64,8 @@ def train_interpolator(
     size: int = 160,
     batch_size: int = 4,
     rate: float = 1e-3,
+    start: str | Path = "",
+    preset: str = "fine",
     device: str = "cpu",
     checkpoint_every: int = 50,
     note: str = "",
@@ -75,6 +77,8 @@ def train_interpolator(
     held_out          videos never trained on: the card's figures are of these; without them it has none
     out               the .safetensors to write; the card is the same name with .md, the checkpoint with .checkpoint
     steps             optimiser steps; rate: peak learning rate of AdamW, warmed up, then a cosine to 0
+    start             weights to start from, a file or a bundled name, instead of random ones
+    preset            of the search of motion that is to be corrected, see interpolate.PRESETS
     until             stop after this step of them and keep the average up to there; it is not bad, only less settled
     size, batch_size  items of size x size pixels, so many a step
     note              text for the card, such as the origin and licence of the footage
@@ -85,12 +89,14 @@ def train_interpolator(
     """
     out = Path(out)
     footage = triplets.gather(photos, videos, size)
-    recipe = {"steps": steps, "seed": seed, "size": size, "batch_size": batch_size, "rate": rate,
-              "files": sorted(sha256 for _, sha256 in footage.files)}
+    recipe = {"steps": steps, "seed": seed, "size": size, "batch_size": batch_size, "rate": rate, "preset": preset,
+              "start": weights.sha256(str(start)) if start else "", "files": sorted(of for _, of in footage.files)}
     state, checkpoint = _State(recipe, device), out.with_suffix(".checkpoint")
+    if start:
+        state.begin(str(start))
     state.train(
-        min(steps, until or steps), lambda step: triplets.batch(footage, seed, step, batch_size, size), checkpoint,
-        checkpoint_every, report,
+        min(steps, until or steps), lambda step: triplets.batch(footage, seed, step, batch_size, size, preset),
+        checkpoint, checkpoint_every, report,
     )  # fmt: skip
     result = {"step": state.step, "seconds": round(state.seconds, 1), "losses": state.recent(4)}
     result["sha256"] = weights.save(state.averaged(), out, {"network": "FlowNet", "step": state.step, **recipe})
@@ -107,6 +113,11 @@ class _State(Run):
         super().__init__(recipe, flow.FlowNet, device)
         self.average = {name: value.clone() for name, value in self.net.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self.net.parameters(), recipe["rate"], weight_decay=1e-4)
+
+    def begin(self, start: str) -> None:
+        """Take over weights, before the first step. Raises WeightsError."""
+        self.net.load_state_dict(flow.load(start).state_dict())
+        self.average = {name: value.clone() for name, value in self.net.state_dict().items()}
 
     def advance(self, batch: Batch) -> dict[str, float]:
         """One optimiser step, and one of the average. Raises Diverged."""

@@ -12,7 +12,7 @@ from lolblur_synth.training.run import trained_on
 from lolblur_synth.training.triplets import Footage, runs_of
 from lolblur_synth.video import IMAGE_SUFFIXES
 
-SPANS = (2, 4)  # frames between the two that are given; the middle one is to be found
+SPANS = (2, 4)  # frames between two that are given; of four such the middle one is to be found
 METHODS = ("blend", "dis", "net")
 WIDTH = 448  # px, of the frames that are compared
 
@@ -23,17 +23,18 @@ def figures(weights: Path, held_out: Sequence[str | Path]) -> dict[str, dict[int
     for name, runs in runs_of(held_out, WIDTH):
         found[name] = {}
         for span in SPANS:
-            scores = [_scores(torch.from_numpy(run[: span + 1]).permute(0, 3, 1, 2).float() / 255, span, weights)
-                      for run in runs if len(run) > span]
-            found[name][span] = tuple(round(float(value), 2) for value in np.mean(scores, 0))
+            scores = [_scores(torch.from_numpy(run[: 3 * span + 1]).permute(0, 3, 1, 2).float() / 255, span, weights)
+                      for run in runs if len(run) > 3 * span]
+            if scores:  # else the video is too short
+                found[name][span] = tuple(round(float(value), 2) for value in np.mean(scores, 0))
     return found
 
 
 def _scores(frames: torch.Tensor, span: int, weights: Path) -> list[float]:
-    ends, middle, scores = frames[[0, span]], frames[span // 2], []
+    given, middle, scores = frames[::span], frames[span + span // 2], []
     for method in METHODS:
-        motion = interpolate.motion(ends, InterpolateConfig(method=method, weights=str(weights)))
-        error = interpolate.sample(ends, motion, 0.5) - middle
+        motion = interpolate.motion(given, InterpolateConfig(method=method, weights=str(weights)))
+        error = interpolate.sample(given, motion, 1.5) - middle
         scores.append(-10 * float(torch.log10(error.square().mean() + 1e-10)))
     return scores
 
@@ -44,7 +45,9 @@ def text(name: str, footage: Footage, recipe: dict, result: dict, note: str) -> 
     inputs = (("--photos" if Path(file).suffix.lower() in IMAGE_SUFFIXES else "--videos", file)
               for file, _ in footage.files)
     command = ["lolblur-synth train-interpolator", *(f"{option} {file}" for option, file in inputs),
-               f"--steps {recipe['steps']} --until {result['step']} --seed {recipe['seed']}"]
+               f"--steps {recipe['steps']} --until {result['step']} --seed {recipe['seed']}",
+               f"--preset {recipe['preset']}"]
+    command += [f"--start {recipe['start'][:12]}"] if recipe["start"] else []
     lines = [
         f"# {name}", "",
         "Weights of `FlowNet`, which corrects optical flow between two frames (models/flow.py, stages/interpolate.py).",
@@ -60,7 +63,8 @@ def text(name: str, footage: Footage, recipe: dict, result: dict, note: str) -> 
         lines += [f"PSNR in dB of a middle frame of videos that were never trained on, {WIDTH} px wide", "",
                   "| video | frames apart | " + " | ".join(METHODS) + " |", "|---|---|" + "---|" * len(METHODS)]
         rows = [(video, span, scores) for video, spans in result["figures"].items() for span, scores in spans.items()]
-        rows += [("mean", span, np.mean([scores for _, s, scores in rows if s == span], 0)) for span in SPANS]
+        rows += [("mean", span, np.mean([scores for _, s, scores in rows if s == span], 0))
+                 for span in SPANS if any(s == span for _, s, _ in rows)]
         lines += [f"| {video} | {span} | " + " | ".join(f"{score:.2f}" for score in scores) + " |"
                   for video, span, scores in rows] + [""]
     return "\n".join(lines + trained_on(footage.files, note))

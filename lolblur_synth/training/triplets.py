@@ -1,7 +1,9 @@
-"""What the interpolation network is trained on: two frames, their DIS flows, and true frames between them.
+"""What the interpolation network is trained on: two frames, their DIS flows and bend, true frames between them.
 
 Most of a batch is taken from videos (two frames some way apart, and frames between them), the rest is rendered: layered
-scenes and homography pans over photographs and stills of the videos. An item is a function of (seed, step, number).
+scenes and homography pans over photographs and stills of the videos. The frame before the two and the one after them,
+as far away again, tell how the motion bends; where a run of frames ends before, the path is straight. An item is a
+function of (seed, step, number).
 """
 
 import hashlib
@@ -24,7 +26,7 @@ from lolblur_synth.training import scenes
 from lolblur_synth.video import IMAGE_SUFFIXES, Input, digest, find, probe, read, survey
 
 WIDTH = 576  # px: stored frames are reduced to it
-RUN, RUNS = 17, 6  # frames in a row, and how many such rows of a video
+RUN, RUNS = 19, 10  # frames in a row, and how many such rows of a video
 SPANS = (2, 3, 4, 4, 5, 6)  # source frames between the two, drawn alike
 TIMES = 2  # instants of each pair
 VIDEO_SHARE = 0.65  # of the items, where there are videos
@@ -43,8 +45,8 @@ class Footage:
 @dataclass(frozen=True)
 class Batch:
     """first, second (N, 3, S, S) display; first_spline, second_spline: coefficients of the same, see `warping.fetch`;
-    forward, backward (N, 3, S/2, S/2) of DIS, as interpolate.Motion; times (N, TIMES); targets (N, TIMES, 3, S, S);
-    true_forward, true_backward (N, 2, S/2, S/2), and known (N,): 1 where they are."""
+    forward, backward (N, 3, S/2, S/2) and bend (N, 2, 2, S/2, S/2) of DIS, as interpolate.Motion; times (N, TIMES);
+    targets (N, TIMES, 3, S, S); true_forward, true_backward (N, 2, S/2, S/2), and known (N,): 1 where they are."""
 
     first: Tensor
     second: Tensor
@@ -52,6 +54,7 @@ class Batch:
     second_spline: Tensor
     forward: Tensor
     backward: Tensor
+    bend: Tensor
     times: Tensor
     targets: Tensor
     true_forward: Tensor
@@ -119,59 +122,71 @@ def _runs(source: Input, width: int, least: int = 1) -> list[np.ndarray]:
     return [np.stack(run) for run in taken.values() if len(run) > min(SPANS)]
 
 
-def batch(footage: Footage, seed: int, step: int, count: int, size: int) -> Batch:
-    """`count` items of `size` x `size` pixels: a function of seed and step, so that a run can resume."""
+def batch(footage: Footage, seed: int, step: int, count: int, size: int, preset: str = "fine") -> Batch:
+    """`count` items of `size` x `size` pixels: a function of seed and step, so that a run can resume.
+
+    preset: of the search of motion, see interpolate.PRESETS.
+    """
     items = []
     for number in range(count):
         rng = draw.rng(seed, "train-interpolator", f"step-{step}-{number}", "interpolate")
         real = footage.runs and rng.random() < VIDEO_SHARE
-        items.append(_finish(rng, *(_filmed if real else _rendered)(rng, footage, size), size))
+        items.append(_finish(rng, *(_filmed if real else _rendered)(rng, footage, size), size, preset))
     return Batch(*(torch.stack(part) for part in zip(*items, strict=True)))
 
 
 def _filmed(rng, footage: Footage, size: int):
-    """[first, second, between ...] uint8, times, flow there and back (zeros: not known), known."""
+    """Frames uint8 [first, second, between ...] and [before, after] or [], times, flow there and back (zeros: not
+    known), known."""
     run = footage.runs[rng.integers(len(footage.runs))]
     span = min(int(rng.choice(SPANS)), len(run) - 1)
-    start = int(rng.integers(len(run) - span))
+    whole = len(run) > 3 * span  # with the frame before and the one after
+    start = int(rng.integers(span, len(run) - 2 * span)) if whole else int(rng.integers(len(run) - span))
     steps = rng.integers(1, span, TIMES)
     side = min(int(size * rng.uniform(*ENLARGED)), *run.shape[1:3])
     top, left = (int(rng.integers(extent - side + 1)) for extent in run.shape[1:3])
-    frames = [cv2.resize(run[start + k, top : top + side, left : left + side], (size, size),
-                         interpolation=cv2.INTER_AREA) for k in (0, span, *steps)]
+    frames, beside = ([cv2.resize(run[start + k, top : top + side, left : left + side], (size, size),
+                                  interpolation=cv2.INTER_AREA) for k in places]
+                      for places in ((0, span, *steps), (-span, 2 * span) if whole else ()))
     nothing = np.zeros((size, size, 2), np.float32)
-    return frames, steps / span, nothing, nothing, 0.0
+    return frames, beside, steps / span, nothing, nothing, 0.0
 
 
 def _rendered(rng, footage: Footage, size: int):
     layers = scenes.draw_scene(rng, footage.photos, size)
     times = rng.uniform(0.05, 0.95, TIMES)
     noise = rng.uniform(0, scenes.NOISE)
-    pictures = [scenes.render(layers, t, size) for t in (0.0, 1.0, *times)]
-    frames = [scenes.as_camera(rng, picture, noise if k < 2 else 0.0) for k, picture in enumerate(pictures)]
-    return frames, times, *(scenes.exact_flow(layers, a, b, size) for a, b in ((0, 1), (1, 0))), 1.0
+    frames, beside = ([scenes.as_camera(rng, scenes.render(layers, t, size), deviation) for t, deviation in group]
+                      for group in (((0.0, noise), (1.0, noise), *((t, 0.0) for t in times)),
+                                    ((-1.0, noise), (2.0, noise))))
+    return frames, beside, times, *(scenes.exact_flow(layers, a, b, size) for a, b in ((0, 1), (1, 0))), 1.0
 
 
-def _finish(rng, frames, times, there, back, known: float, size: int) -> list[Tensor]:
-    """Turn and mirror the item, change its tone, and find its DIS flows."""
+def _finish(rng, frames, beside, times, there, back, known: float, size: int, preset: str) -> list[Tensor]:
+    """Turn and mirror the item, change its tone, and find its DIS flows and bend."""
     turn = np.array(((1, 0), (0, 1)), np.float32)
     if rng.random() < 0.5:
-        frames, there, back = ([a.swapaxes(0, 1) for a in group] for group in (frames, [there], [back]))
+        frames, beside, there, back = (
+            [a.swapaxes(0, 1) for a in group] for group in (frames, beside, [there], [back]))
         (there,), (back,) = there, back
         turn = turn[::-1]
     for axis in (0, 1):
         if rng.random() < 0.5:
-            frames = [np.flip(frame, axis) for frame in frames]
+            frames, beside = ([np.flip(frame, axis) for frame in group] for group in (frames, beside))
             there, back = np.flip(there, axis), np.flip(back, axis)
             turn = turn * (np.array(((1,), (-1,))) if axis == 0 else np.array(((-1,), (1,))))
     tone = float(np.exp(rng.uniform(np.log(0.6), np.log(1.7))))
-    stack = torch.from_numpy(np.ascontiguousarray(np.stack(frames))).permute(0, 3, 1, 2).float().div(255).pow(tone)
-    motion = interpolate.motion(stack[:2], InterpolateConfig(method="dis"), refuse_cuts=False)
-    dis = [torch.from_numpy(flow[0]).permute(2, 0, 1) for flow in (motion.forward, motion.backward)]
+    stack, beside = (torch.from_numpy(np.stack(group)).permute(0, 3, 1, 2).float().div(255).pow(tone) if group else None
+                     for group in (frames, beside))
+    seen = stack[:2] if beside is None else torch.cat((beside[:1], stack[:2], beside[1:]))
+    config, pair = InterpolateConfig(method="dis", preset=preset), len(seen) // 2 - 1
+    motion = interpolate.motion(seen, config, refuse_cuts=False)
+    dis = [torch.from_numpy(flow[pair]).permute(2, 0, 1) for flow in (motion.forward, motion.backward)]
+    bend = torch.from_numpy(motion.bend[pair]).permute(0, 3, 1, 2)
     true = [torch.from_numpy(np.ascontiguousarray(flow @ turn.T.astype(np.float32))).permute(2, 0, 1)
             for flow in (there, back)]
     true = [torch.nn.functional.avg_pool2d(flow, interpolate.CELL) for flow in true]
     splines = [torch.from_numpy(np.stack([spline_filter(c, 3, np.float32, "mirror") for c in frame.numpy()]))
                for frame in stack[:2]]
     times = torch.tensor(times, dtype=torch.float32)
-    return [stack[0], stack[1], *splines, *dis, times, stack[2:], *true, torch.tensor(known)]
+    return [stack[0], stack[1], *splines, *dis, bend, times, stack[2:], *true, torch.tensor(known)]

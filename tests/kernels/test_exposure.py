@@ -28,8 +28,13 @@ def scene(height: int, width: int, count: int = 4, reach: float = 4.0) -> tuple[
         trust = rng.uniform(0.2, 1, (count - 1, 1, *cells)).astype(np.float32)
         return np.ascontiguousarray(np.concatenate([smooth, trust], 1).transpose(0, 2, 3, 1))
 
+    def bend():
+        coarse = torch.from_numpy(rng.normal(0, reach, (count - 1, 4, 4, 4)).astype(np.float32))
+        smooth = torch.nn.functional.interpolate(coarse, cells, mode="bicubic").unflatten(1, (2, 2))
+        return np.ascontiguousarray(smooth.permute(0, 1, 3, 4, 2).numpy())
+
     no = np.zeros(count - 1, bool)
-    return torch.from_numpy(frames), Motion(flow(), flow(), np.ones(count - 1, np.float32), no, no)
+    return torch.from_numpy(frames), Motion(flow(), flow(), bend(), np.ones(count - 1, np.float32), no, no)
 
 
 def readable(frames, motion, times, config=None, draw=None):
@@ -144,7 +149,7 @@ def test_memory_that_was_used_before_does_not_matter(monkeypatch):
     out = np.full((3, 41, 43), np.nan, np.float32)
     a, b = frames[0].numpy(), frames[1].numpy()
     (first, pitch), (second, _) = cubic.prepare(a), cubic.prepare(b)
-    field = splat.fields(motion.forward[0], motion.backward[0], np.array([0.5], np.float32))[0]
+    field = splat.fields(motion.forward[0], motion.backward[0], motion.bend[0], np.array([0.5], np.float32))[0]
     exposure._render(a, b, first, second, pitch, field, np.float32(0.5), out)
     assert np.isfinite(out).all()
 

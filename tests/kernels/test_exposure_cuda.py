@@ -30,8 +30,13 @@ def scene(height: int, width: int, reach: float = 4.0) -> tuple[torch.Tensor, Mo
         trust = rng.uniform(0.2, 1, (3, 1, *cells)).astype(np.float32)
         return np.ascontiguousarray(np.concatenate([smooth, trust], 1).transpose(0, 2, 3, 1))
 
+    def bend():
+        coarse = torch.from_numpy(rng.normal(0, reach, (3, 4, 4, 4)).astype(np.float32))
+        smooth = torch.nn.functional.interpolate(coarse, cells, mode="bicubic").unflatten(1, (2, 2))
+        return np.ascontiguousarray(smooth.permute(0, 1, 3, 4, 2).numpy())
+
     no = np.zeros(3, bool)
-    return torch.from_numpy(frames), Motion(flow(), flow(), np.ones(3, np.float32), no.copy(), no.copy())
+    return torch.from_numpy(frames), Motion(flow(), flow(), bend(), np.ones(3, np.float32), no.copy(), no.copy())
 
 
 def specified(samples, config: ClipReverseConfig | None) -> torch.Tensor:
@@ -75,7 +80,7 @@ def test_a_network_may_choose_the_frame(cuda_device, share, fade, kind):
     frames, motion = scene(20, 26)
 
     def fuse(pair, parts, field):
-        assert field.shape == (len(parts), 2, 10, 13)
+        assert field.shape == (len(parts), 4, 10, 13)
         return np.concatenate([0 * field, np.full_like(field[:, :1], share), np.full_like(field[:, :1], fade)], 1)
 
     given = replace(motion, fuse=fuse)

@@ -41,7 +41,7 @@ def between(net: flow.FlowNet, first, second, forward, backward, t: float) -> tu
     """The fused cells at t, and the sample."""
     there, back, found = net.refine(first, second, forward, backward)
     t = torch.full((len(first), 1, 1, 1), t)
-    fused = net.fuse(found, warping.carry(there, back, t), t)
+    fused = net.fuse(found, warping.carry(there, back, torch.zeros(len(first), 2, 2, *there.shape[2:]), t), t)
     return fused, flow.sample(first, second, (spline(first), spline(second)), fused, t)
 
 
@@ -58,10 +58,11 @@ def test_untrained_it_is_dis():
     assert torch.equal(there[:, :2], forward[:, :2]) and torch.equal(back[:, :2], backward[:, :2])
     assert torch.allclose(there[:, 2], 0.05 + 0.9 * forward[:, 2], atol=1e-6)
     t = torch.full((1, 1, 1, 1), 0.3)
-    motion = warping.carry(there, back, t)
+    bend = torch.randn(1, 2, 2, *there.shape[2:], generator=torch.Generator().manual_seed(0))
+    motion = warping.carry(there, back, bend, t)
     fused = flow.FlowNet().fuse(found, motion, t)
-    assert torch.equal(fused[:, :2], motion)
-    assert torch.allclose(fused[:, 2], t[0], atol=1e-6)
+    assert torch.equal(fused[:, :4], motion)
+    assert torch.allclose(fused[:, 4], t[0], atol=1e-6)
 
 
 def test_untrained_it_gives_up_where_the_frames_disagree_along_the_motion():
@@ -72,7 +73,7 @@ def test_untrained_it_gives_up_where_the_frames_disagree_along_the_motion():
     for speed, doubted in ((4.0, False), (-4.0, True)):
         forward = torch.tensor([speed, 0, 1]).view(1, 3, 1, 1).expand(1, 3, 32, 32)
         backward = torch.tensor([-speed, 0, 1]).view(1, 3, 1, 1).expand(1, 3, 32, 32)
-        inner = between(flow.FlowNet(), first, second, forward, backward, 0.5)[0][0, 3, 8:-8, 8:-8]
+        inner = between(flow.FlowNet(), first, second, forward, backward, 0.5)[0][0, 5, 8:-8, 8:-8]
         assert (inner.mean() > 0.25) if doubted else (inner.mean() < 0.05)
 
 

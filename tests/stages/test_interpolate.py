@@ -72,6 +72,22 @@ def test_the_kernel_equals_the_readable_function(pan):
         assert (slow - interpolate.sample(frames, motion, float(time))).abs().max() < 1e-4
 
 
+@pytest.mark.parametrize("path", ["curved", "straight"])
+def test_what_accelerates_goes_along_a_curve(path):
+    """A dot at 3 t + 3/4 t^2: halfway, the straight path is 3/16 px off the true one."""
+    frames = torch.stack([dot(50 + 3 * t + 0.75 * t * t) for t in range(-1, 3)])
+    motion = interpolate.motion(frames, dataclasses.replace(CONFIG, path=path))
+    truth = 50 + 3 * 0.5 + 0.75 * 0.25
+    column = (interpolate.sample(frames, motion, 1.5)[0].double() - 0.1).sum(0)
+    off = abs(float((column * torch.arange(WIDTH)).sum() / column.sum()) - truth)
+    assert off < 0.05 if path == "curved" else 0.15 < off < 0.25
+
+
+def test_a_pair_alone_is_straight():
+    frames = torch.stack([dot(50.0), dot(53.0)])
+    assert not interpolate.motion(frames, CONFIG).bend.any()
+
+
 def test_source_frames_come_back_untouched(pan):
     frames, motion = pan
     for index in range(4):

@@ -51,9 +51,9 @@ def stirred(tmp_path_factory):
 def test_the_kernel_equals_the_readable_functions(stirred, size):
     frames = torch.stack([texture(*size, 3.0 * t) for t in range(3)])
     motion = interpolate.motion(frames, stirred)
-    resting = np.zeros((1, 2, *motion.forward.shape[1:3]), np.float32)
+    resting = np.zeros((1, 4, *motion.forward.shape[1:3]), np.float32)
     fused = motion.fuse(0, np.array([0.3], np.float32), resting)
-    assert fused[:, 3].max() > 0.1 and np.abs(fused[:, 2] - 0.3).max() > 0.1, "the test shows nothing"
+    assert fused[:, 5].max() > 0.1 and np.abs(fused[:, 4] - 0.3).max() > 0.1, "the test shows nothing"
     times = 1 + average.times(1, 8)
     spec = average.mean(frame**2.2 for frame in interpolate.samples(frames, motion, times, kernel=False))
     assert (exposure.expose(frames, motion, times) - spec).abs().max() < 1e-4

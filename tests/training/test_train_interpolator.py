@@ -8,9 +8,9 @@ import torch
 from click.testing import CliRunner
 
 from lolblur_synth import cli, draw, weights
-from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.models import flow, warping
-from lolblur_synth.training import interpolator, scenes, triplets
+from lolblur_synth.training import interpolator, interpolator_card, scenes, triplets
 
 SMALL = {"size": 64, "batch_size": 2, "checkpoint_every": 2}
 
@@ -82,7 +82,7 @@ def test_filmed_items_are_true_whatever_way_they_are_turned(photo, clip, monkeyp
     assert not batch.known.any() and not batch.true_forward.any()
     for k in range(2):
         t = batch.times[:, k, None, None, None]
-        motion = warping.carry(batch.forward, batch.backward, t)
+        motion = warping.carry(batch.forward, batch.backward, batch.bend, t)
         cells = torch.cat((motion, t.expand_as(motion[:, :1]), torch.zeros_like(motion[:, :1])), 1)
         splines = batch.first_spline, batch.second_spline
         error = (flow.sample(batch.first, batch.second, splines, cells, t) - batch.targets[:, k])[:, :, 20:-20, 20:-20]
@@ -151,6 +151,24 @@ def test_the_command_writes_weights_and_a_card_with_figures(photo, clip, tmp_pat
                  "| made.mkv | 4 |", "| mean | 2 |"):
         assert word in card
     assert weights.sha256(out) in card
+
+
+def test_training_goes_on_from_given_weights(photo, tmp_path):
+    """With a rate of next to nothing the weights stay what they were; the card tells where they began."""
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    interpolator.train_interpolator([photo], [], first, steps=2, **SMALL)
+    interpolator.train_interpolator([photo], [], second, steps=1, start=first, **SMALL | {"rate": 1e-9, "seed": 7})
+    for a, b in zip(flow.load(str(first)).parameters(), flow.load(str(second)).parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+    assert f"--start {weights.sha256(first)[:12]}" in second.with_suffix(".md").read_text()
+    with pytest.raises(WeightsError, match="absent"):
+        interpolator.train_interpolator([photo], [], tmp_path / "a.safetensors", start=tmp_path / "absent.safetensors")
+
+
+def test_a_held_out_video_may_be_too_short_for_figures(photo, clip, tmp_path, monkeypatch):
+    monkeypatch.setattr(interpolator_card, "SPANS", (2, 40))
+    done = interpolator.train_interpolator([photo], [], tmp_path / "a.safetensors", held_out=[clip], steps=1, **SMALL)
+    assert list(done["figures"]["made.mkv"]) == [2]
 
 
 def test_nothing_to_train_on_is_refused(tmp_path):
