@@ -37,11 +37,12 @@ def spline(frames: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(np.stack(channels)).view_as(frames)
 
 
-def between(net: flow.FlowNet, first, second, forward, backward, t: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """The fused cells at t, and the sample."""
+def between(net: flow.FlowNet, first, second, forward, backward, t: float, bend=None):
+    """The fused cells at t, and the sample; bend (N, 2, 2, h, w), None: straight."""
     there, back, found = net.refine(first, second, forward, backward)
     t = torch.full((len(first), 1, 1, 1), t)
-    fused = net.fuse(found, warping.carry(there, back, torch.zeros(len(first), 2, 2, *there.shape[2:]), t), t)
+    bend = torch.zeros(len(first), 2, 2, *there.shape[2:]) if bend is None else bend
+    fused = net.fuse(found, warping.carry(there, back, bend, t), t)
     return fused, flow.sample(first, second, (spline(first), spline(second)), fused, t)
 
 
@@ -84,7 +85,7 @@ def test_a_motion_that_leads_out_of_the_frame_is_not_doubted():
     first, second = wide[..., 8:], wide[..., :64]
     forward = torch.tensor([8.0, 0, 1]).view(1, 3, 1, 1).expand(1, 3, 32, 32)
     backward = torch.tensor([-8.0, 0, 1]).view(1, 3, 1, 1).expand(1, 3, 32, 32)
-    give_up = between(flow.FlowNet(), first, second, forward, backward, 0.5)[0][0, 3]
+    give_up = between(flow.FlowNet(), first, second, forward, backward, 0.5)[0][0, 5]
     assert give_up[:, :4].max() < 0.05 and give_up[:, -4:].max() < 0.05
 
 
@@ -92,7 +93,7 @@ def test_a_motion_that_leads_out_of_the_frame_is_not_doubted():
 def test_any_size(size):
     inputs = pair(*size)
     fused, shown = between(stirred(), *inputs, 0.4)
-    assert fused.shape == (1, 4, -(-size[0] // 2), -(-size[1] // 2))
+    assert fused.shape == (1, 6, -(-size[0] // 2), -(-size[1] // 2))
     assert shown.shape == (1, 3, *size)
     assert torch.isfinite(shown).all()
 
@@ -101,20 +102,23 @@ def test_any_size(size):
 def test_swapped_frames_and_time_give_the_same_sample(t):
     net = stirred()
     first, second, forward, backward = pair(48, 64)
-    fused, shown = between(net, first, second, forward, backward, t)
-    mirrored, again = between(net, second, first, backward, forward, 1 - t)
-    assert (fused[:, 2] - t).abs().max() > 0.05  # it does something
+    bend = 3 * torch.randn(1, 2, 2, *forward.shape[2:], generator=torch.Generator().manual_seed(0))
+    fused, shown = between(net, first, second, forward, backward, t, bend)
+    mirrored, again = between(net, second, first, backward, forward, 1 - t, bend.flip(1))
+    assert (fused[:, 4] - t).abs().max() > 0.05  # it does something
     assert torch.allclose(fused[:, :2], -mirrored[:, :2], atol=1e-2)  # of tens of pixels
-    assert torch.allclose(fused[:, 2], 1 - mirrored[:, 2], atol=1e-3)
-    assert torch.allclose(fused[:, 3], mirrored[:, 3], atol=1e-3)
+    assert torch.allclose(fused[:, 2:4], mirrored[:, 2:4], atol=1e-2)  # off the straight path, on the same side
+    assert torch.allclose(fused[:, 4], 1 - mirrored[:, 4], atol=1e-3)
+    assert torch.allclose(fused[:, 5], mirrored[:, 5], atol=1e-3)
     assert (shown - again).abs().mean() < 1e-4
 
 
 def test_carry_is_the_splat_of_the_stage():
     _, _, forward, backward = pair(40, 56)
     cells = [flow_[0].permute(1, 2, 0).numpy() for flow_ in (forward, backward)]
-    got = warping.carry(forward, backward, torch.full((1, 1, 1, 1), 0.3))[0].numpy()
-    assert np.abs(got - interpolate._at(*cells, 0.3)).max() < 1e-4
+    bend = torch.randn(1, 2, 2, *forward.shape[2:], generator=torch.Generator().manual_seed(0))
+    got = warping.carry(forward, backward, bend, torch.full((1, 1, 1, 1), 0.3))[0].numpy()
+    assert np.abs(got - interpolate._at(*cells, bend[0].permute(0, 2, 3, 1).numpy(), 0.3)).max() < 1e-4
 
 
 def test_fetch_is_the_spline_of_the_stage():
