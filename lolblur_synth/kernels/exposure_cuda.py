@@ -17,6 +17,7 @@ from lolblur_synth.recipe import ClipReverseConfig
 
 POLE = np.sqrt(3) - 2  # of the cubic B-spline filter (Unser 1999, Box 2)
 RESPONSE = -6 * POLE / (1 - POLE**2) * POLE ** np.arange(15)  # POLE^15 = 3e-9
+CARRIED = 5  # of exposure.cu: motion, 1 and bend of a cell
 UNIT = 2.0**30  # fixed point of the splatted motion: 1e-9 of a pixel
 
 
@@ -105,7 +106,7 @@ def _fields(motion, pair: int, parts: Tensor) -> tuple[Tensor, Tensor]:
     (n, h, w, 2) how far the path is off the straight one, pixels."""
     forward, backward, bend = (_upload(of[pair], parts.device) for of in (motion.forward, motion.backward, motion.bend))
     height, width, count = *forward.shape[:2], len(parts)
-    sums = torch.zeros((count, 5, height, width), dtype=torch.int64, device=parts.device)
+    sums = torch.zeros((count, CARRIED, height, width), dtype=torch.int64, device=parts.device)
     size = count, height, width
     cuda.launch("exposure", "splat", (width, height, 2 * count), forward, backward, bend, parts, sums, UNIT, *size)
     field, off = (torch.empty((count, height, width, n), dtype=torch.float32, device=parts.device) for n in (4, 2))
