@@ -31,6 +31,7 @@ import numpy as np
 import torch
 from skimage.metrics import structural_similarity
 
+from lolblur_synth.kernels.sigma import at
 from lolblur_synth.recipe import DenoiseConfig, InputConfig
 from lolblur_synth.stages import denoise
 from lolblur_synth.video import find, probe, read
@@ -95,10 +96,16 @@ def stack_of(frames: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(frames.transpose(0, 3, 1, 2) / np.float32(255)).contiguous()
 
 
+def psnr_of(result: np.ndarray, clean: np.ndarray) -> list[float]:
+    """PSNR-RGB in dB of each frame (T, H, W, 3), clipped to 0..255."""
+    pairs = zip(np.clip(result, 0, 255), clean.astype(np.float32), strict=True)
+    return [10 * np.log10(255**2 / np.square(a - b).mean()) for a, b in pairs]
+
+
 def measures(result: np.ndarray, clean: np.ndarray) -> list[float]:
     """PSNR-RGB inside and over the whole clip, SSIM-Y over the whole clip, mean over frames."""
+    psnr = psnr_of(result, clean)
     result, clean = np.clip(result, 0, 255), clean.astype(np.float32)
-    psnr = [10 * np.log10(255**2 / np.square(a - b).mean()) for a, b in zip(result, clean, strict=True)]
     ssim = [
         structural_similarity(
             a @ LUMA, b @ LUMA, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
@@ -153,7 +160,7 @@ def by_hand(path: str, first: int, corners: list[tuple[int, int]]) -> None:
         hand = np.sqrt(still.var(0, ddof=1).mean())
         next_frame = np.sqrt(np.square(np.diff(still, axis=0)).mean() / 2)
         space = np.sqrt(np.square(patch - plane @ patch).mean())
-        found = float(np.interp(level, *zip(*noise.curve, strict=True))) if noise.curve else noise.sigma
+        found = float(at(noise.curve, level)) if noise.curve else noise.sigma
         print(f"| {Path(path).stem}, {first} | {y} {x} | {level:.0f} | {hand:.2f} | {next_frame:.2f} | {space:.2f} "
               f"| {found:.2f} | {found / hand - 1:+.0%} | {noise.sigma:.2f} |", flush=True)  # fmt: skip
 

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from denoise import clips_of, denoised, measures, noisy_of, stack_of
+from denoise import clips_of, denoised, measures, noisy_of, psnr_of, stack_of
 
 from lolblur_synth.stages import denoise
 
@@ -48,16 +48,11 @@ def ends(clips: dict[str, np.ndarray], sigmas: list[int], near: int = 4) -> None
         rows = []
         for name, clip in clips.items():
             noisy = noisy_of(clip, sigma)
-            inside, cut = _psnr(denoised(noisy, sigma), clip), len(clip) - 5
-            last, first = (_psnr(denoised(noisy[part], sigma), clip[part]) for part in (slice(cut), slice(5, None)))
+            inside, cut = psnr_of(denoised(noisy, sigma), clip), len(clip) - 5
+            last, first = (psnr_of(denoised(noisy[part], sigma), clip[part]) for part in (slice(cut), slice(5, None)))
             rows.append([(inside[cut - 1 - d] - last[-1 - d] + inside[5 + d] - first[d]) / 2 for d in range(near)])
             _print_losses(sigma, name, rows[-1])
         _print_losses(sigma, "mean", np.mean(rows, 0))
-
-
-def _psnr(result: np.ndarray, clean: np.ndarray) -> list[float]:
-    pairs = zip(np.clip(result, 0, 255), clean, strict=True)
-    return [10 * np.log10(255**2 / np.square(a - b).mean()) for a, b in pairs]
 
 
 def _print_losses(sigma: int, name: str, losses) -> None:

@@ -37,7 +37,7 @@ METHODS = {
     "ultrafast": InterpolateConfig(preset="ultrafast"),
     "fast": InterpolateConfig(preset="fast"),
     "medium": InterpolateConfig(),
-    "medium, straight": InterpolateConfig(path="straight"),
+    "straight": InterpolateConfig(path="straight"),
     "fine": InterpolateConfig(preset="fine"),
     "medium adaptive": InterpolateConfig(factor="adaptive"),
     "net": InterpolateConfig(method="net"),

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from exposure import opencv
+from layers import psnr
 from torch import Tensor
 
 from lolblur_synth import frames as fr
@@ -35,10 +36,6 @@ METHODS = {
     "net": InterpolateConfig(method="net"),
 }
 PLACES = 6  # of a video, spread evenly
-
-
-def psnr(a: Tensor, b: Tensor) -> float:
-    return float(-10 * torch.log10((a - b).square().mean() + 1e-10))
 
 
 def rife():

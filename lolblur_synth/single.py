@@ -63,13 +63,12 @@ def run(name: str, source: Path, target: Path, recipe: Recipe, bits: int = 8, li
     shown = given.frames if name in FRAME_BY_FRAME else _of_one_size(given.frames, source)
     shown = (frame.to(device) for frame in shown)
     rng = draw.rng(recipe.dataset.seed, given.sha256, "segment-0", name)
-    if name == "denoise":
+    drawn = stage.draw(config, rng)
+    if name == "denoise" and drawn.sigma is None:
         head = list(itertools.islice(shown, 9))
-        drawn, shown = stage.draw(config, rng), itertools.chain(head, shown)
+        shown = itertools.chain(head, shown)
         with _naming(source):
-            drawn = denoise.estimate(torch.cat(head)) if drawn.sigma is None else drawn
-    else:
-        drawn = stage.draw(config, rng)
+            drawn = denoise.estimate(torch.cat(head))
     linear = name in LINEAR_OUT or (name == "defocus" and given.linear)
     results = steps.APPLY.get(name, steps.each)(stage, shown, config, drawn, recipe, given.linear)
     if keep_mask:

@@ -16,6 +16,7 @@ two the geometric mean counts: a rest of motion raises one of them, noise that i
 Other levels are left to their neighbours.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ COPIED = 1.5  # blocks are copied in time if the variance over the longest lag i
 WINDOW = 48  # pixels, side of the windows
 DRIFT = 1.3  # most that the variance over nine frames may be of that of second differences; a codec's noise reaches it
 FAINT = 9.0  # largest variance that windows are asked for: stronger noise survives a codec, and is left to the blocks
-EDGES = (0, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256)  # of the bins of levels
+BINS = tuple(pairwise((0, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256)))  # of levels: (from, below)
 BLOCKS, WINDOWS = 100, 12  # fewest in a bin
 WHITE = 1.5  # most that the variance of flat blocks in time may be of that of their detail in space
 DIM = 16.0  # from this level on noise grows at most in proportion to the level: what smoke and light do grows faster
@@ -60,11 +61,10 @@ def noise_curve(frames: np.ndarray, luma: np.ndarray, starts: np.ndarray) -> tup
     near = [_differences(frames, luma, t, 1) for t in starts]
     far = [_differences(frames, luma, t, lag) for t, lag in ((0, lag), (len(frames) - 1, -lag))]
     rests = all(_rests(blocks) for blocks in far)
-    windows, bins = _windows(frames), list(zip(EDGES[:-1], EDGES[1:], strict=True))
-    blocks = {bin: _at_level(near, far, rests, *bin) for bin in bins}
+    windows, blocks = _windows(frames), {bin: _at_level(near, far, rests, *bin) for bin in BINS}
     blocks = _bounded({bin: knot for bin, knot in blocks.items() if knot[1] > 0})
     quiet, knots = list(windows.values()), []
-    for bin in bins:
+    for bin in BINS:
         level, noise = blocks.get(bin, (0.0, 0.0))
         if bin in windows:
             knots.append((windows[bin][0], max(windows[bin][1], noise)))
@@ -140,7 +140,7 @@ def _windows(frames: np.ndarray) -> dict[tuple[int, int], tuple[float, float]]:
     second = _cells(frames[0] - 2 * frames[LAGS // 2] + frames[LAGS])[0] / 6
     changes, levels = np.minimum(around, DRIFT * second), _cells(mean)[1]
     knots = {}
-    for low, high in zip(EDGES[:-1], EDGES[1:], strict=True):
+    for low, high in BINS:
         inside = (low <= levels) & (levels < high)
         if inside.sum() >= WINDOWS and (noise := float(np.median(changes[inside]))) <= FAINT:
             knots[low, high] = float(levels[inside].mean()), noise

@@ -130,13 +130,17 @@ def _no_kernels(profile: str) -> None:
 def _opponent(frame: Tensor) -> np.ndarray | Tensor:
     """(3, H, W) or (1, 3, H, W) display -> (3, H, W) opponent planes in 8-bit code values; on CUDA a tensor."""
     fr.check(frame.reshape(1, *frame.shape[-3:]), "denoise")
-    if min(frame.shape[-2:]) < 8:
-        height, width = frame.shape[-2:]
+    _check_size(frame)
+    planes = frame.reshape(frame.shape[-3:])
+    return _mix(OPPONENT * 255, planes if frame.is_cuda else planes.numpy())
+
+
+def _check_size(frames: Tensor) -> None:
+    height, width = frames.shape[-2:]
+    if min(height, width) < 8:
         raise InputError(
             f"denoise: a frame of {width}x{height} is smaller than a block of 8x8", "leave denoise out", "size"
         )
-    planes = frame.reshape(frame.shape[-3:])
-    return _mix(OPPONENT * 255, planes if frame.is_cuda else planes.numpy())
 
 
 def _mix(matrix: np.ndarray, planes: np.ndarray | Tensor) -> np.ndarray | Tensor:
@@ -232,11 +236,7 @@ def estimate(frames: Tensor, pairs: int = 6) -> Draw:
     """
     fr.check(frames, "estimate")
     frames = frames.cpu()
-    if min(frames.shape[-2:]) < 8:
-        height, width = frames.shape[-2:]
-        raise InputError(
-            f"denoise: a frame of {width}x{height} is smaller than a block of 8x8", "leave denoise out", "size"
-        )
+    _check_size(frames)
     if len(frames) == 1:
         detail = 255 * (frames[..., :-1, :-1] + frames[..., 1:, 1:] - frames[..., :-1, 1:] - frames[..., 1:, :-1]) / 2
         return Draw(min(float(detail.abs().median() / 0.6745), 100.0))

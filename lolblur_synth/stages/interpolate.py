@@ -115,7 +115,8 @@ def motion(guide: Tensor, config: InterpolateConfig, refuse_cuts: bool = True) -
     still = np.array([np.array_equal(a, b) for a, b in zip(grey[:-1], grey[1:], strict=True)])
     if config.method == "blend":
         still[:] = True
-    elif config.method != "sepconv" and min(height, width) < MIN_SIDE and not (still | cut).all():
+    moving = ~(still | cut)
+    if config.method != "sepconv" and min(height, width) < MIN_SIDE and moving.any():
         hint = f"use frames of at least {MIN_SIDE} pixels a side, or interpolate.method=blend"
         raise InputError(f"interpolate: {width}x{height} is too small for optical flow", hint, "too-small")
     cells = (len(grey) - 1, -(-height // CELL), -(-width // CELL), 3)
@@ -126,15 +127,15 @@ def motion(guide: Tensor, config: InterpolateConfig, refuse_cuts: bool = True) -
         unknown = np.where(still, 1, np.where(cut, 0, np.nan)).astype(np.float32)
         return Motion(forward, backward, bend, unknown, still, cut, render=_halving(guide, config))
     preset = PRESETS["fine" if config.method == "net" else config.preset]  # it costs little beside the network
-    for pair, both in _flows(grey, np.flatnonzero(~(still | cut)), preset):
+    for pair, both in _flows(grey, np.flatnonzero(moving), preset):
         forward[pair], backward[pair] = both
     if config.path == "curved":
-        bend = bends(forward, backward, ~(still | cut))
+        bend = bends(forward, backward, moving)
     trust = 0.5 * (forward[..., 2].mean((1, 2)) + backward[..., 2].mean((1, 2)))
     fuse = None
     if config.method == "net":
-        moving = np.flatnonzero(~(still | cut)).tolist()
-        fuse = flow.correct(config.weights or flow.BUNDLED, guide, forward, backward, trust, moving)
+        pairs = np.flatnonzero(moving).tolist()
+        fuse = flow.correct(config.weights or flow.BUNDLED, guide, forward, backward, trust, pairs)
     confidence = np.where(cut, 0, trust)
     return Motion(forward, backward, bend, confidence.astype(np.float32), still, cut, fuse)
 

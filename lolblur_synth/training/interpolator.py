@@ -91,9 +91,7 @@ def train_interpolator(
     footage = triplets.gather(photos, videos, size)
     recipe = {"steps": steps, "seed": seed, "size": size, "batch_size": batch_size, "rate": rate, "preset": preset,
               "start": weights.sha256(str(start)) if start else "", "files": sorted(of for _, of in footage.files)}
-    state, checkpoint = _State(recipe, device), out.with_suffix(".checkpoint")
-    if start:
-        state.begin(str(start))
+    state, checkpoint = _State(recipe, device, start), out.with_suffix(".checkpoint")
     state.train(
         min(steps, until or steps), lambda step: triplets.batch(footage, seed, step, batch_size, size, preset),
         checkpoint, checkpoint_every, report,
@@ -109,15 +107,12 @@ def train_interpolator(
 class _State(Run):
     """With a running average of the weights, which is what is kept."""
 
-    def __init__(self, recipe: dict, device: str):
+    def __init__(self, recipe: dict, device: str, start: str | Path = ""):
         super().__init__(recipe, flow.FlowNet, device)
+        if start:
+            weights.load(self.net, start)
         self.average = {name: value.clone() for name, value in self.net.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self.net.parameters(), recipe["rate"], weight_decay=1e-4)
-
-    def begin(self, start: str) -> None:
-        """Take over weights, before the first step. Raises WeightsError."""
-        self.net.load_state_dict(flow.load(start).state_dict())
-        self.average = {name: value.clone() for name, value in self.net.state_dict().items()}
 
     def advance(self, batch: Batch) -> dict[str, float]:
         """One optimiser step, and one of the average. Raises Diverged."""
