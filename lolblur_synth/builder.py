@@ -7,7 +7,6 @@ The module is not called `build`, so that `lolblur_synth.build` can be the funct
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 import time
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lolblur_synth import __version__, clusters, dataset, manifest, recipes, runner, survey
+from lolblur_synth import __version__, clusters, dataset, identity, machine, manifest, recipes, runner, survey
 from lolblur_synth.errors import ForeignOutput, InputError, UsageError
 from lolblur_synth.lock import hold
 from lolblur_synth.recipe import Recipe
@@ -68,7 +67,7 @@ def build(
     check_inputs(paths, out)
     claim(out, recipe)
     with hold(out / dataset.STATE, shard):
-        device = resolve_device(device)
+        device = machine.resolve_device(device)
         if shard == (1, 1):  # another shard may have files in flight
             dataset.clean(out)
         plan, pending = prepare(paths, out, recipe, jobs, device, listener, run=run)
@@ -77,7 +76,7 @@ def build(
         tasks = _tasks(plan, pending, out, recipe, device, shard)
         listener("plan", {"pairs": plan.pairs, "already": already, "todo": sum(len(items) for _, items in tasks)})
         try:
-            built, failed = _run(tasks, out, jobs or auto_jobs(), listener, run)
+            built, failed = _run(tasks, out, jobs or machine.auto_jobs(), listener, run)
         finally:
             manifest.write(out)
             if shard == (1, 1):
@@ -137,7 +136,8 @@ def prepare(
     from lolblur_synth import video
 
     found, refusals = video.find(paths)
-    facts, unreadable = survey.all_inputs(found, out if write else None, recipe, jobs or auto_jobs(), listener, run)
+    jobs = jobs or machine.auto_jobs()
+    facts, unreadable = survey.all_inputs(found, out if write else None, recipe, jobs, listener, run)
     plan = planning.make(facts, refusals + unreadable, recipe, _previous(out))
     for warning in plan.warnings:
         listener("note", {"message": warning})
@@ -153,13 +153,11 @@ def prepare(
         return plan, [pair for clip in plan.clips for pair in clip.pairs]
     if write:
         dataset.write_atomic(out, out / dataset.STATE / "plan.json", dataset.to_json(_plan_json(plan, recipe)))
-    hashes = weights_of(recipe)
-    pending = [
-        pair
-        for clip in plan.clips
-        for pair in clip.pairs
-        if not dataset.is_done(out, clip.split, pair.sequence, pair.name, key(recipe, clip, pair, hashes, device))
-    ]
+    hashes = identity.weights_of(recipe)
+    pairs = [(clip, pair) for clip in plan.clips for pair in clip.pairs]
+    keys = [identity.key(recipe, *each, hashes, device) for each in pairs]
+    pending = [pair for (clip, pair), key in zip(pairs, keys, strict=True)
+               if not dataset.is_done(out, clip.split, pair.sequence, pair.name, key)]
     return plan, pending
 
 
@@ -189,67 +187,14 @@ def _plan_json(plan, recipe: Recipe) -> dict:
     }
 
 
-def weights_of(recipe: Recipe) -> dict[str, str]:
-    """sha256 of each file beside the videos that the pixels depend on: the networks, and a camera of the user's own.
-
-    Raises WeightsError, RecipeError.
-    """
-    from lolblur_synth import cameras, weights
-    from lolblur_synth.models import cycleisp, flow, sepconv
-
-    used = {} if "darken" in recipe.skip else {"darken": recipe.darken.weights}
-    if "interpolate" not in recipe.skip and recipe.interpolate.method == "sepconv":
-        used["interpolate"] = sepconv.required(recipe.interpolate)
-    elif "interpolate" not in recipe.skip and recipe.interpolate.method == "net":
-        used["interpolate"] = recipe.interpolate.weights or flow.BUNDLED
-    hashes = {stage: weights.sha256(weights.resolve(name)) for stage, name in used.items()}
-    if "noise" in recipe.skip or recipe.noise.model in ("gaussian", "poisson", "none"):
-        return hashes
-    if recipe.noise.model == "cycleisp":
-        hashes |= {f"noise.{file.stem}": weights.sha256(file) for file in cycleisp.files(recipe.noise.weights)}
-    own = None if recipe.noise.camera == "auto" else cameras.sha256(recipe.noise.camera)
-    return hashes | ({"noise.camera": own} if own else {})
-
-
-def key(recipe: Recipe, clip, pair, weights: dict[str, str], device: str) -> str:
-    """Decides whether a built pair is up to date: everything its bytes depend on."""
-    parts = (
-        recipes.sha256(recipe),
-        clip.facts.sha256,
-        clip.facts.fps,
-        clip.split,
-        dataclasses.astuple(pair),
-        weights,
-        clip.facts.sigma,
-        clip.facts.curve,
-        device.split(":")[0],
-        clip.facts.decoder,
-        __version__,
-    )
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def resolve_device(device: str) -> str:
-    """`auto` made concrete: cpu, cuda or cuda:N. Raises UsageError for a device that is not there."""
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device != "cpu" and not torch.cuda.is_available():
-        raise UsageError(
-            f"--device {device}: torch sees no CUDA device", "use --device cpu, or install a CUDA build of torch"
-        )
-    return device
-
-
 def _tasks(plan, pending: list, out: Path, recipe: Recipe, device: str, shard: tuple[int, int]) -> list[runner.Task]:
     """Runs of at most CHUNK pairs of one clip; the I-th of N shards takes every N-th run."""
-    wanted, hashes, tasks, number = {(p.sequence, p.name) for p in pending}, weights_of(recipe), [], 0
+    wanted, hashes, tasks, number = {(p.sequence, p.name) for p in pending}, identity.weights_of(recipe), [], 0
     for clip in plan.clips:
         for start in range(0, len(clip.pairs), CHUNK):
             run = tuple(p for p in clip.pairs[start : start + CHUNK] if (p.sequence, p.name) in wanted)
             if run and number % shard[1] == shard[0] - 1:
-                keys = {p: key(recipe, clip, p, hashes, device) for p in run}
+                keys = {p: identity.key(recipe, clip, p, hashes, device) for p in run}
                 payload = {
                     "out": out,
                     "recipe": recipe,
@@ -282,13 +227,3 @@ def _run(tasks: list[runner.Task], out: Path, jobs: int, listener: Listener, run
 
     run("lolblur_synth.work:build", tasks, jobs, report)
     return built, failed
-
-
-def auto_jobs() -> int:
-    """One worker a core, as long as 1.5 GB each stays within 80 % of the memory that is free."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return cores
-    return max(1, min(cores, int(0.8 * free / 1.5e9)))

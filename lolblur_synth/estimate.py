@@ -6,7 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from lolblur_synth import builder, dataset, recipes
+from lolblur_synth import builder, dataset, machine, recipes
 from lolblur_synth.recipe import Recipe
 
 
@@ -17,10 +17,10 @@ def plan(videos: list[Path], out: Path | None, recipe: Recipe, jobs: int | None,
     pair in a temporary folder; they are None when nothing is left to build.
     """
     builder.check_inputs(videos, out)
-    device = builder.resolve_device(device)
+    device = machine.resolve_device(device)
     built = out if out is not None and (out / dataset.STATE).is_dir() else None
     found, pending = builder.prepare(videos, built, recipe, jobs, device, lambda kind, facts: None, write=False)
-    workers = jobs or builder.auto_jobs()
+    workers = jobs or machine.auto_jobs()
     size, seconds = _measure(found, pending, recipe, device) if pending else (None, None)
     place = next(p for p in [(out or Path.cwd()).absolute(), *(out or Path.cwd()).absolute().parents] if p.exists())
     return {

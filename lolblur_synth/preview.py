@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lolblur_synth import builder, dataset, images, manifest, whole
+from lolblur_synth import builder, dataset, images, machine, manifest, whole
 from lolblur_synth.errors import Damaged, UsageError
 from lolblur_synth.recipe import Recipe
 
@@ -81,7 +81,7 @@ def _synthesised(paths, recipe, count, jobs, device, listener) -> Iterator[tuple
     from lolblur_synth import work
 
     builder.check_inputs(paths, None)
-    device = builder.resolve_device(device)
+    device = machine.resolve_device(device)
     plan, pairs = builder.prepare(paths, None, recipe, jobs, device, listener, write=False)
     clips = {clip.sequence: clip for clip in plan.clips}
     for pair in spread(pairs, count):

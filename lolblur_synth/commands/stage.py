@@ -76,7 +76,7 @@ def _add_stage(name: str) -> None:
         )
         settings = recipes.override(recipes.load(recipe), words)
         from lolblur_synth import single
-        from lolblur_synth.builder import resolve_device
+        from lolblur_synth.machine import resolve_device
 
         source, target = input or opt.sample_clip(), output or Path(f"{word}-out")
         if style == "human" and (input is None or output is None):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lolblur_synth import builder, recipes, weights
+from lolblur_synth import identity, recipes, weights
 from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.kernels import exposure
 from lolblur_synth.models import sepconv
@@ -91,7 +91,7 @@ def test_what_it_cannot_do_is_said(changes, words):
 
 def test_a_build_is_refused_before_it_begins():
     with pytest.raises(UsageError, match="none come with this package"):
-        builder.weights_of(recipes.override(Recipe(), ["interpolate.method=sepconv"]))
+        identity.weights_of(recipes.override(Recipe(), ["interpolate.method=sepconv"]))
 
 
 def test_a_missing_file_is_said():

@@ -1,17 +1,17 @@
-"""builder: the manifest names every file that the noise depends on, and a pair knows when one of them has changed."""
+"""identity: the manifest names every file that the noise depends on, and a pair knows when one of them has changed."""
 
 import dataclasses
 import json
 
 import pytest
 
-from lolblur_synth import builder, recipes, weights
+from lolblur_synth import identity, recipes, weights
 from lolblur_synth.errors import RecipeError, WeightsError
 from lolblur_synth.models import cycleisp
 
 
 def hashes(*words):
-    return builder.weights_of(recipes.override(recipes.load("lolblur"), list(words)))
+    return identity.weights_of(recipes.override(recipes.load("lolblur"), list(words)))
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_another_network_is_another_key():
     facts = dataclasses.make_dataclass("Facts", names)("0" * 64, 250.0, 1.0, (), "x")
     clip = dataclasses.make_dataclass("Clip", ["facts", "split"])(facts, "train")
     pair = dataclasses.make_dataclass("Pair", ["name"])("0000")
-    one, other = (builder.key(recipe, clip, pair, {"noise.ccm_joint": digest}, "cpu") for digest in ("a", "b"))
+    one, other = (identity.key(recipe, clip, pair, {"noise.ccm_joint": digest}, "cpu") for digest in ("a", "b"))
     assert one != other
 
 

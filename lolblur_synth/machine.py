@@ -1,0 +1,28 @@
+"""What the machine offers a tool that is not told: its device, and how many workers it bears."""
+
+import os
+
+from lolblur_synth.errors import UsageError
+
+
+def resolve_device(device: str) -> str:
+    """`auto` made concrete: cpu, cuda or cuda:N. Raises UsageError for a device that is not there."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device != "cpu" and not torch.cuda.is_available():
+        raise UsageError(
+            f"--device {device}: torch sees no CUDA device", "use --device cpu, or install a CUDA build of torch"
+        )
+    return device
+
+
+def auto_jobs() -> int:
+    """One worker a core, as long as 1.5 GB each stays within 80 % of the memory that is free."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return cores
+    return max(1, min(cores, int(0.8 * free / 1.5e9)))
