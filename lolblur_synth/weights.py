@@ -72,10 +72,11 @@ def about(name_or_path: str | Path) -> dict:
         raise WeightsError(f"{path}: not a readable safetensors file", _one_line(error)) from error
 
 
-def load(module: nn.Module, name_or_path: str | Path, rename: Rename | None = None) -> str:
+def load(module: nn.Module, name_or_path: str | Path, rename: Rename | None = None, optional: str = "") -> str:
     """Fill `module` in place, strictly: every parameter and buffer once, nothing left over. Returns the file's sha256.
 
     rename: maps a name in the file to the name in the module, or to None where the module has no use for it.
+    optional: names that begin with it may lack in the file, and are then left as they are.
     Denormal weights become zero: they carry nothing and make a CPU many times slower.
     Raises WeightsError, with the module untouched.
     """
@@ -89,12 +90,12 @@ def load(module: nn.Module, name_or_path: str | Path, rename: Rename | None = No
     found = _renamed(found, rename)
     for name, tensor in found.items():
         _check(path, module, name, tensor, own)
-    missing = sorted(own.keys() - found.keys())
+    missing = sorted(name for name in own.keys() - found.keys() if not (optional and name.startswith(optional)))
     if missing:
         raise WeightsError(f"{path}: lacks {_some(missing)} of {type(module).__name__}", _HINT)
     with torch.no_grad():
         for name, tensor in own.items():
-            tensor.copy_(_flushed(found[name]))
+            tensor.copy_(_flushed(found.get(name, tensor)))
     return digest
 
 

@@ -2,12 +2,13 @@
 
 It starts from the DIS flows of the pair, and from a rule where not to believe them, and learns what can be gained:
 
-    refine   once a pair   U-net at 1/4, 1/8 and 1/16 of the size, with a correlation volume at 1/8 (as in PWC-Net, Sun
-                           2018) around the DIS flow, which finds small things that moved far: corrected flows both
-                           ways, the importance of each cell where motions collide (softmax splatting, Niklaus 2020)
-    fuse     once a t      two levels at 1/4 and 1/8: corrected motion v at t, and how far its path is off the straight
-                           one, q (kernels/bend.py); the share of the second frame (a thing that only one frame shows
-                           is fetched from it alone), and where to give up and cross-fade: by rule
+    refine   once a pair   U-net at 1/4, 1/8, 1/16 and 1/32 of the size, with a correlation volume at 1/8 (as in
+                           PWC-Net, Sun 2018) around the DIS flow, which finds small things that moved far: corrected
+                           flows both ways, the importance of each cell where motions collide (softmax splatting,
+                           Niklaus 2020)
+    fuse     once a t      levels at 1/4, 1/8 and 1/16: corrected motion v at t, and how far its path is off the
+                           straight one, q (kernels/bend.py); the share of the second frame (a thing that only one
+                           frame shows is fetched from it alone), and where to give up and cross-fade: by rule
                            where the frames differ along the motion, D, as much as they do in place, C:
                            g = D^1.5 / (D^1.5 + 2 C^1.5) before training; D is of what both frames show
 
@@ -35,10 +36,11 @@ from lolblur_synth import weights
 from lolblur_synth.models.warping import CELL, RADIUS, correlation, fetch, inside, reduced, warp
 
 TOLERANCE = 0.05  # difference of display values at which a motion is trusted to 1/e
-MULTIPLE = 8  # cells: three halvings below them
+MULTIPLE = 16  # cells: four halvings below them
 FLOW_UNIT = 16.0  # pixels: flows enter as multiples of it
 STEP = 4.0  # pixels: corrections leave as multiples of it
 OFF_UNIT, OFF_STEP = 4.0, 2.0  # pixels: the same of how far a path is off the straight one
+DEEP = "deep"  # how the names of the blocks begin that are nothing before training
 BUNDLED = "interpolator"  # the weights that come with the package
 HINT = 0.05  # share of known cells below which they count as none
 SAME = 0.005  # difference of display values that is none
@@ -53,21 +55,25 @@ class Pair:
 
 
 class FlowNet(nn.Module):
-    """0.38 M parameters. a, b, c: channels at 1/4, 1/8, 1/16 in `refine`; d, e: at 1/4 and 1/8 in `fuse`."""
+    """0.81 M parameters. a, b, c, deep: channels at 1/4, 1/8, 1/16, 1/32 in `refine`; d, e, c: at 1/4, 1/8, 1/16 in
+    `fuse`. The `_Residual` blocks are nothing before training."""
 
     def __init__(self):
         super().__init__()
-        a, b, c, d, e, passed = 24, 48, 64, 24, 32, 8
+        a, b, c, deep, d, e, passed = 24, 48, 64, 96, 24, 32, 8
         self.look = nn.Sequential(_conv(12, 24), _conv(24, 32, 2), nn.Conv2d(32, 32, 3, padding=1))
         self.down1 = nn.Sequential(_conv(56, a), _conv(a, a))
         self.down2 = _conv(a, b, 2)
         self.mix2 = nn.Sequential(_conv(b + 32 + (2 * RADIUS + 1) ** 2, b), _conv(b, b))
         self.down3 = nn.Sequential(_conv(b, c, 2), _conv(c, c), _conv(c, c))
+        self.deep3 = nn.Sequential(_Residual(c, deep, halved=True), _Residual(c, c))
         self.up2 = nn.Sequential(_conv(b + c, b), _conv(b, b))
+        self.deep2 = _Residual(b, b)
         self.up1 = nn.Sequential(_conv(a + b, a), _conv(a, a))
         self.out = nn.Conv2d(a, 12 + passed, 3, padding=1)
         self.fuse1 = _conv(33 + 2 * passed, d)
         self.fuse2 = nn.Sequential(_conv(d, e, 2), _conv(e, e), _conv(e, d))
+        self.deep_fuse = _Residual(d, c, halved=True)
         self.fuse3 = _conv(2 * d, d)
         self.fuse_out = nn.Conv2d(d, 16, 3, padding=1)
         self.rule = nn.Parameter(torch.tensor([1.5, -0.7]))
@@ -93,8 +99,8 @@ class FlowNet(nn.Module):
         seen = self.look(F.pixel_unshuffle(own - 0.5, 2))
         volume = correlation(seen, torch.cat(seen.chunk(2)[::-1]), F.avg_pool2d(moved, 4) / 8)
         x2 = self.mix2(torch.cat((self.down2(x1), seen, volume), 1))
-        x3 = self.down3(x2)
-        x2 = self.up2(torch.cat((x2, _doubled(x3)), 1))
+        x3 = self.deep3(self.down3(x2))
+        x2 = self.deep2(self.up2(torch.cat((x2, _doubled(x3)), 1)))
         found = self.out(self.up1(torch.cat((x1, _doubled(x2)), 1)))
         change = F.pixel_shuffle(found[:, :12], 2)
         importance = torch.sigmoid(torch.logit(0.05 + 0.9 * flow[:, 2:]) + change[:, 2:])
@@ -122,13 +128,29 @@ class FlowNet(nn.Module):
         ahead = torch.cat((*seen, *known, unsure, speed, instant, off_speed), 1)
         back = torch.cat((*seen[::-1], *known[::-1], unsure, -speed, -instant, off_speed), 1)
         x = self.fuse1(torch.cat((ahead, back)))
-        x = self.fuse3(torch.cat((x, _doubled(self.fuse2(x))), 1))
+        x = self.fuse3(torch.cat((x, _doubled(self.deep_fuse(self.fuse2(x)))), 1))
         ahead, back = F.pixel_shuffle(self.fuse_out(x), 2).chunk(2)
         odd, even = 0.5 * (ahead - back), 0.5 * (ahead + back)
         m = torch.sigmoid(odd[:, 2:3] + torch.logit(t))
         g = torch.sigmoid(even[:, 3:] + self.rule[0] * doubt + self.rule[1])
         off = off + 4 * t * (1 - t) * OFF_STEP * even[:, :2]
         return torch.cat((carried + STEP * odd[:, :2], off, m, g), 1)[:, :, :height, :width]
+
+
+class _Residual(nn.Module):
+    """x + what three convolutions find, halved: at half the size of x. Nothing before training."""
+
+    def __init__(self, channels: int, inner: int, halved: bool = False):
+        super().__init__()
+        self.body = nn.Sequential(_conv(channels, inner, 2 if halved else 1), _conv(inner, inner))
+        self.last = nn.Conv2d(inner, channels, 3, padding=1)
+        self.halved = halved
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = self.last(self.body(x))
+        return x + (_doubled(found) if self.halved else found)
 
 
 def _difference(a: Tensor, b: Tensor, known: Tensor | None = None) -> Tensor:

@@ -77,7 +77,8 @@ def train_interpolator(
     held_out          videos never trained on: the card's figures are of these; without them it has none
     out               the .safetensors to write; the card is the same name with .md, the checkpoint with .checkpoint
     steps             optimiser steps; rate: peak learning rate of AdamW, warmed up, then a cosine to 0
-    start             weights to start from, a file or a bundled name, instead of random ones
+    start             weights to start from, a file or a bundled name, instead of random ones; they may lack the blocks
+                      that are nothing before training
     preset            of the search of motion that is to be corrected, see interpolate.PRESETS
     until             stop after this step of them and keep the average up to there; it is not bad, only less settled
     size, batch_size  items of size x size pixels, so many a step
@@ -110,7 +111,7 @@ class _State(Run):
     def __init__(self, recipe: dict, device: str, start: str | Path = ""):
         super().__init__(recipe, flow.FlowNet, device)
         if start:
-            weights.load(self.net, start)
+            weights.load(self.net, start, optional=flow.DEEP)
         self.average = {name: value.clone() for name, value in self.net.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self.net.parameters(), recipe["rate"], weight_decay=1e-4)
 

@@ -7,7 +7,7 @@ function of (seed, step, number).
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -26,10 +26,11 @@ from lolblur_synth.training import scenes
 from lolblur_synth.video import IMAGE_SUFFIXES, Input, digest, find, probe, read, survey
 
 WIDTH = 576  # px: stored frames are reduced to it
-RUN, RUNS = 19, 10  # frames in a row, and how many such rows of a video
+RUN, RUNS = 19, 18  # frames in a row, and how many such rows of a video
 SPANS = (2, 3, 4, 4, 5, 6)  # source frames between the two, drawn alike
 TIMES = 2  # instants of each pair
 VIDEO_SHARE = 0.65  # of the items, where there are videos
+LIT_SHARE, LIT = 0.25, 0.7  # of the items change their light between the two frames, by so much at most (logarithm)
 ENLARGED = (1.0, 1.6)  # side of a crop of a video, in sides of an item: it is reduced so much
 
 
@@ -162,8 +163,28 @@ def _rendered(rng, footage: Footage, size: int):
     return frames, beside, times, *(scenes.exact_flow(layers, a, b, size) for a, b in ((0, 1), (1, 0))), 1.0
 
 
+def _light(rng, size: int) -> Callable[[Tensor, Sequence[float]], Tensor]:
+    """Something that fades, flares or is dimmed: (frames, their instants) -> frames, brighter or darker.
+
+    The factor of a display value is linear in time; of the whole frame, or of a soft spot in it. It is no motion, and
+    the share of either frame in a sample must not hang on it.
+    """
+    start, end = np.exp(rng.uniform(-LIT, LIT, 2))
+    where = torch.ones(size, size)
+    if rng.random() < 0.5:
+        y, x = (np.arange(size) - rng.uniform(0, size) for _ in range(2))
+        reach = size * rng.uniform(0.1, 0.5)
+        where = torch.from_numpy(np.exp(-0.5 * (y[:, None] ** 2 + x**2) / reach**2)).float()
+
+    def light(frames: Tensor, instants: Sequence[float]) -> Tensor:
+        factors = torch.tensor([max(0.0, start + t * (end - start)) for t in instants], dtype=torch.float32)
+        return (frames * (1 + where * (factors.view(-1, 1, 1, 1) - 1))).clamp(0, 1)
+
+    return light
+
+
 def _finish(rng, frames, beside, times, there, back, known: float, size: int, preset: str) -> list[Tensor]:
-    """Turn and mirror the item, change its tone, and find its DIS flows and bend."""
+    """Turn and mirror the item, change its tone and maybe its light, and find its DIS flows and bend."""
     turn = np.array(((1, 0), (0, 1)), np.float32)
     if rng.random() < 0.5:
         frames, beside, there, back = (
@@ -178,6 +199,10 @@ def _finish(rng, frames, beside, times, there, back, known: float, size: int, pr
     tone = float(np.exp(rng.uniform(np.log(0.6), np.log(1.7))))
     stack, beside = (torch.from_numpy(np.stack(group)).permute(0, 3, 1, 2).float().div(255).pow(tone) if group else None
                      for group in (frames, beside))
+    if rng.random() < LIT_SHARE:
+        light = _light(rng, size)
+        stack = light(stack, (0.0, 1.0, *times))
+        beside = None if beside is None else light(beside, (-1.0, 2.0))
     seen = stack[:2] if beside is None else torch.cat((beside[:1], stack[:2], beside[1:]))
     config, pair = InterpolateConfig(method="dis", preset=preset), len(seen) // 2 - 1
     motion = interpolate.motion(seen, config, refuse_cuts=False)

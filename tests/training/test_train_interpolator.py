@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.torch import save_file
 
 from lolblur_synth import cli, draw, weights
 from lolblur_synth.errors import InputError, UsageError, WeightsError
@@ -78,6 +79,7 @@ def test_filmed_items_are_true_whatever_way_they_are_turned(photo, clip, monkeyp
     """Frames of a constant motion: DIS must find the same motion, halfway, in every turned and mirrored item."""
     footage = triplets.gather([], [clip], 64)
     monkeypatch.setattr(triplets, "VIDEO_SHARE", 1.0)
+    monkeypatch.setattr(triplets, "LIT_SHARE", 0.0)
     batch = triplets.batch(footage, 0, 0, 6, 64)
     assert not batch.known.any() and not batch.true_forward.any()
     for k in range(2):
@@ -92,11 +94,20 @@ def test_filmed_items_are_true_whatever_way_they_are_turned(photo, clip, monkeyp
 def test_rendered_items_know_their_flow_whatever_way_they_are_turned(photo, monkeypatch):
     monkeypatch.setattr(scenes, "PAN_SHARE", 1.0)
     monkeypatch.setattr(scenes, "MOTION", (2.0, 4.0))
+    monkeypatch.setattr(triplets, "LIT_SHARE", 0.0)
     batch = triplets.batch(triplets.gather([photo], [], 64), 0, 0, 6, 64)
     assert batch.known.all()
     for true, dis in ((batch.true_forward, batch.forward), (batch.true_backward, batch.backward)):
         wrong = (true - dis[:, :2]).norm(dim=1)[:, 10:-10, 10:-10].flatten(1).median(1).values
         assert (wrong < 0.5).all()
+
+
+@pytest.mark.parametrize("name", ["whole", "spot", "other"])
+def test_light_changes_linearly_in_time_and_moves_nothing(name):
+    light = triplets._light(rng(name), 64)
+    first, second, middle = light(torch.full((3, 3, 64, 64), 0.4), (0.0, 1.0, 0.5))
+    assert torch.allclose(middle, (first + second) / 2, atol=1e-6)
+    assert (first - second).abs().max() > 0.01
 
 
 def test_a_batch_is_a_function_of_seed_and_step(photo, clip):
@@ -163,6 +174,25 @@ def test_training_goes_on_from_given_weights(photo, tmp_path):
     assert f"--start {weights.sha256(first)[:12]}" in second.with_suffix(".md").read_text()
     with pytest.raises(WeightsError, match="absent"):
         interpolator.train_interpolator([photo], [], tmp_path / "a.safetensors", start=tmp_path / "absent.safetensors")
+
+
+def test_training_goes_on_from_weights_without_the_deep_blocks(photo, tmp_path):
+    """They are nothing yet: the network does what it did. No other part may lack."""
+    first, old = tmp_path / "first.safetensors", tmp_path / "old.safetensors"
+    interpolator.train_interpolator([photo], [], first, steps=2, **SMALL)
+    parts = flow.load(str(first)).state_dict()
+    shallow = {name: value for name, value in parts.items() if not name.startswith(flow.DEEP)}
+    assert len(shallow) < len(parts)
+    save_file(shallow, old)
+    state = interpolator._State({"seed": 3, "rate": 1e-3}, "cpu", old)
+    for name, value in state.net.state_dict().items():
+        assert torch.equal(value, parts[name]) if name in shallow else ".last." not in name or not value.any()
+    with pytest.raises(WeightsError, match="lacks"):
+        flow.load(str(old))
+    shallow.pop("out.weight")
+    save_file(shallow, old)
+    with pytest.raises(WeightsError, match="lacks out.weight"):
+        interpolator._State({"seed": 3, "rate": 1e-3}, "cpu", old)
 
 
 def test_a_held_out_video_may_be_too_short_for_figures(photo, clip, tmp_path, monkeypatch):
