@@ -85,14 +85,22 @@ def _developed_bands(planes: Tensor, to_camera: np.ndarray, gains: tuple, filter
     weight = np.zeros((3, 4, 4, 3, 3))  # camera colour, site, plane, block row, block column
     for site in range(4):
         for colour in range(3):
-            for (row, column), value in np.ndenumerate(FILTERS[filters][site][colour]):
-                y, x = site // 2 + row - 2, site % 2 + column - 2
-                plane = 2 * (y % 2) + x % 2
-                weight[colour, site, plane, y // 2 + 1, x // 2 + 1] += value * gains[PLANE_COLOUR[plane]]
+            weight[colour, site] = packed(site, FILTERS[filters][site][colour], 1)
+    weight *= np.array([gains[colour] for colour in PLANE_COLOUR])[:, None, None]
     weight = np.einsum("oc,cspyx->ospyx", np.linalg.inv(to_camera), weight).reshape(12, 4, 3, 3)
     weight, padded = _like(weight, planes), F.pad(planes, (1, 1, 1, 1), mode="replicate")
     for top in range(0, planes.shape[-2], BAND):
         yield F.pixel_shuffle(F.conv2d(padded[..., top : top + BAND + 2, :], weight), 2)
+
+
+def packed(site: int, kernel: np.ndarray, reach: int) -> np.ndarray:
+    """(4, 2 reach + 1, 2 reach + 1): a filter of sites, centred on one of the four of a block, as one of planes."""
+    weight = np.zeros((4, 2 * reach + 1, 2 * reach + 1))
+    for (row, column), value in np.ndenumerate(kernel):
+        y, x = site // 2 + row - kernel.shape[0] // 2, site % 2 + column - kernel.shape[1] // 2
+        if value:
+            weight[2 * (y % 2) + x % 2, y // 2 + reach, x // 2 + reach] = value
+    return weight
 
 
 def balance(gains: tuple[float, float, float], like: Tensor) -> Tensor:

@@ -11,8 +11,9 @@ uses. `LITE` are the sizes for a CPU. The networks are our own reading of the pa
 The raw of networks that `train-noise` made is white-balanced, so that white is 1 in each plane, and companded by the
 sRGB curve. The lamp then acts outside of them, as one factor a plane, and one training serves every lamp; and the few
 features of `LITE` need not learn how steep a display curve is at black. Those networks correct an analytic camera
-(kernels/mosaic.py), named in their file: what they give is added to its raw, and to its gradient-corrected
-demosaicing. Its matrix and its curve are known; what a mosaic loses, and how little of it need be lost, is learnt.
+(kernels/mosaic.py), named in their file: what they give is added to its raw, and to what it makes of a raw along edges
+(kernels/edges.py). Its matrix and its curve are known, and most of the demosaicing; what a mosaic loses, and how little
+of it need be lost, is learnt. `LITE` networks see both beside their input: what would be lost, and what was made.
 """
 
 import functools
@@ -27,7 +28,7 @@ from torch.nn import functional as F
 from lolblur_synth import cameras, weights
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, WeightsError
-from lolblur_synth.kernels import mosaic
+from lolblur_synth.kernels import edges, mosaic
 
 REDUCTION = 8  # of the channel gate
 BLUR_SIGMA, BLUR_SIZE = 12, 21  # px; the colour branch sees no detail
@@ -35,11 +36,13 @@ FILES = ("rgb2raw_joint", "ccm_joint", "raw2rgb_joint")  # as the authors name t
 OUR_RAW = "white-balanced, sRGB-companded"  # as the header of a file says; the authors' is that of the sensor
 WHITE = (1.0, 1.0, 1.0)  # gains of a raw that is white-balanced
 FLAT = 16  # px; a correction has no mean over so much, so that no colour shifts, not even one never trained on
-# Rgb2Raw works at full size and only corrects; Raw2Rgb, on half of each side, has the demosaicing to learn
+# Rgb2Raw works at full size and only corrects; Raw2Rgb, on half of each side, has more to learn
 LITE = tuple(
     {"features": features, "groups": groups, "blocks": blocks}
-    for features, groups, blocks in ((8, 1, 1), (16, 1, 1), (16, 2, 3))
+    for features, groups, blocks in ((8, 1, 2), (16, 1, 1), (16, 2, 3))
 )
+# what those of LITE see beside their input where they correct a camera: what it loses; what it makes of a raw
+MORE_INPUTS = ({"inputs": 6}, {}, {"inputs": 16})
 
 
 class SpatialGate(nn.Module):
@@ -99,14 +102,15 @@ class RecursiveResidualGroup(nn.Module):
 class Rgb2Raw(nn.Module):
     """From the photograph back to the sensor: all three colours everywhere, then a mosaic of them."""
 
-    def __init__(self, features: int = 96, groups: int = 3, blocks: int = 5):
+    def __init__(self, features: int = 96, groups: int = 3, blocks: int = 5, inputs: int = 3):
         super().__init__()
-        self.head = nn.Sequential(_conv(3, features))
+        self.inputs = inputs
+        self.head = nn.Sequential(_conv(inputs, features))
         self.body = _body(features, groups, blocks, nn.PReLU(features))
         self.tail = nn.Sequential(_conv(features, 3))
 
     def forward(self, display: Tensor) -> Tensor:
-        _check(display, 3)
+        _check(display, self.inputs)
         camera = self.tail(self.body(self.head(display)))
         red, green, blue = camera.unbind(1)
         return torch.stack((red[:, ::2, ::2], green[:, ::2, 1::2], green[:, 1::2, ::2], blue[:, 1::2, 1::2]), 1)
@@ -138,17 +142,18 @@ class ColorBranch(nn.Module):
 class Raw2Rgb(nn.Module):
     """From the sensor to the photograph: the features are gated by the colour branch on their way."""
 
-    def __init__(self, features: int = 96, groups: int = 3, blocks: int = 5):
+    def __init__(self, features: int = 96, groups: int = 3, blocks: int = 5, inputs: int = 4):
         super().__init__()
+        self.inputs = inputs
         activation = nn.PReLU(features)
-        self.head = nn.Sequential(_conv(4, features))
+        self.head = nn.Sequential(_conv(inputs, features))
         self.body = _body(features, groups, blocks, activation)
         self.tail = nn.Sequential(_conv(features, features), activation)
         self.tail_rgb = nn.Sequential(nn.Conv2d(features, 12, 1))
         self.conv1x1 = nn.Sequential(nn.Conv2d(2 * features, features, 1))  # unused, but in the published checkpoints
 
     def forward(self, raw: Tensor, gate: Tensor) -> Tensor:
-        _check(raw, 4)
+        _check(raw, self.inputs, even=False)
         x = self.body[:-1](self.head(raw))
         x = self.body[-1](x + x * gate)
         return F.pixel_shuffle(self.tail_rgb(self.tail(x)), 2)
@@ -165,11 +170,14 @@ class Networks(NamedTuple):
 
     def planes(self, display: Tensor) -> Tensor:
         """(N, 3, H, W) display -> (N, 4, H/2, W/2) raw as the networks know it, not clipped."""
-        planes = self.rgb2raw(display)
         if self.colours is None:
-            return planes
+            return self.rgb2raw(display)
         sampled = mosaic.mosaic(fr.srgb_to_light(display), self.colours, WHITE)
-        return _detail(planes, FLAT // 2) + fr.light_to_srgb(sampled)
+        if self.rgb2raw.inputs > display.shape[1]:
+            seen = torch.cat((display, display - edges.develop(sampled, self.colours)), 1)
+        else:
+            seen = display
+        return _detail(self.rgb2raw(seen), FLAT // 2) + fr.light_to_srgb(sampled)
 
     def raw(self, display: Tensor) -> Tensor:
         """(N, 3, H, W) display -> (N, 4, H/2, W/2) linear raw, 0..1; white-balanced if `ours`."""
@@ -178,10 +186,13 @@ class Networks(NamedTuple):
 
     def develop(self, raw: Tensor, gate: Tensor) -> Tensor:
         """The way back: such raw, with noise or without, and the gate of `colour` -> (N, 3, H, W) display."""
-        display = self.raw2rgb(fr.light_to_srgb(raw) if self.ours else raw, gate)
+        seen = fr.light_to_srgb(raw) if self.ours else raw
         if self.colours is None:
-            return display
-        return _detail(display, FLAT) + fr.light_to_srgb(mosaic.develop(raw, self.colours, WHITE))
+            return self.raw2rgb(seen, gate)
+        start = edges.develop(raw, self.colours)
+        if self.raw2rgb.inputs > raw.shape[1]:
+            seen = torch.cat((seen, F.pixel_unshuffle(start, 2)), 1)
+        return _detail(self.raw2rgb(seen, gate), FLAT) + start
 
 
 def files(folder: str) -> tuple[Path, Path, Path]:
@@ -207,10 +218,11 @@ def load(folder: str) -> Networks:
     one; {"raw": OUR_RAW, "corrects": CAMERA} say the rest. WeightsError: a file is missing, malformed, or of another.
     """
     networks, kinds = [], []
-    for network, file in zip((Rgb2Raw, ColorBranch, Raw2Rgb), files(folder), strict=True):
+    kinds_of = (Rgb2Raw, ColorBranch, Raw2Rgb)
+    for network, more, file in zip(kinds_of, MORE_INPUTS, files(folder), strict=True):
         about = weights.about(file)
         size = about.get("size", {})
-        known = isinstance(size, dict) and set(size) <= set(LITE[0])
+        known = isinstance(size, dict) and {*size} <= {*LITE[0], *more} and size.get("inputs") in (None, *more.values())
         if not known or not all(isinstance(value, int) and 0 < value <= 512 for value in size.values()):
             raise WeightsError(f"{file}: its header asks for a network of size {size}", "train the weights again")
         module = network(**size)
@@ -251,8 +263,8 @@ def _gaussian() -> Tensor:
     return line[:, None] * line
 
 
-def _check(frames: Tensor, channels: int) -> None:
-    even = channels == 4 or not any(side % 2 for side in frames.shape[-2:])
-    if frames.ndim != 4 or frames.shape[1] != channels or not even:
+def _check(frames: Tensor, channels: int, even: bool = True) -> None:
+    odd = even and any(side % 2 for side in frames.shape[-2:])
+    if frames.ndim != 4 or frames.shape[1] != channels or odd:
         wrong = f"cycleisp: expected (N, {channels}, H, W) of even size, got {tuple(frames.shape)}"
         raise InputError(wrong, "crop the frames to an even size", "shape")

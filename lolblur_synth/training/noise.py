@@ -4,8 +4,10 @@ As in CycleISP (section 4.3 of Zamir et al. 2020): Rgb2Raw by L1 and log-L1 on t
 L1 on the photograph, then all of them together, Raw2Rgb on the raw that Rgb2Raw predicts. Their raw is OUR_RAW of
 models/cycleisp.py.
 
-One term is ours. What the stage uses is the difference that noise makes, and a loss on the photograph alone leaves
-it to chance how noise is developed; so the difference is compared with that of the analytic camera.
+Two terms are ours. What the stage uses is the difference that noise makes, and a loss on the photograph alone leaves
+it to chance how noise is developed; so the difference is compared with that of the analytic camera. And where the
+analytic camera has done most of the work, what is lost is at few pixels, which squares see better (up to LARGE, lest
+one crop undo a hundred).
 """
 
 from collections.abc import Sequence
@@ -14,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lolblur_synth import cameras, weights, whole
 from lolblur_synth import frames as fr
@@ -24,12 +27,13 @@ from lolblur_synth.training.noise_figures import card, figures
 from lolblur_synth.training.run import Report, Run, warmed_cosine
 
 DARKEST = 1e-3  # raw; the logarithm goes no lower
-NOISE_WEIGHT = 0.1
+NOISE_WEIGHT = 0.04
+SQUARES, LARGE = 10.0, 0.1  # weight of the squared differences of display values, and where they go on as a line
 NOISY = 4  # every so many crops of a batch are developed with noise, too
 WARM_UP = 50  # steps
 HELD_OUT_FRAMES = 6  # of a video
 PHASES = (("raw", 0.02), ("display", 0.08), ("joint", 0.9))  # and their shares of the steps
-JOINT_RAW = 0.1  # weight of the raw when both ways are trained together: what the mosaic loses is worth a slight blur
+JOINT_RAW = 0.01  # weight of the raw when both ways are trained together: what the mosaic loses is worth a slight blur
 PUBLISHED = ({}, {}, {})
 
 
@@ -59,7 +63,8 @@ def loss(phase: str, nets: nn.ModuleList, colours: np.ndarray | None, batch: raw
         some = -(-len(raw) // NOISY)
         with_noise = torch.cat((raw, raw[:some] + batch.noise[:some]))
         clean, noisy = networks.develop(with_noise, torch.cat((gate, gate[:some]))).split((len(raw), some))
-        terms["display"] = (clean - batch.display).abs().mean()
+        squares = 2 * F.huber_loss(clean, batch.display, delta=LARGE)
+        terms["display"] = F.l1_loss(clean, batch.display) + SQUARES * squares
         wanted = batch.noisy[:some] - batch.display[:some]
         terms["noise"] = NOISE_WEIGHT * noise_loss(noisy - clean[:some], wanted)
     return sum(terms.values()), {name: float(term.detach()) for name, term in terms.items()}
@@ -76,7 +81,7 @@ def train_noise(
     seed: int = 0,
     size: int = 48,
     batch_size: int = 8,
-    rate: float = 3e-3,
+    rate: float = 1.5e-3,
     frames_per_video: int = 12,
     device: str = "cpu",
     checkpoint_every: int = 200,
@@ -117,7 +122,7 @@ def train_noise(
     facts |= {"raw": cycleisp.OUR_RAW} | ({"corrects": corrects} if corrects else {})
     result["sha256"] = {
         name: weights.save(net, out / f"{name}.safetensors", {**facts, **kind})
-        for name, net, kind in zip(cycleisp.FILES, state.net, sizes(network), strict=True)
+        for name, net, kind in zip(cycleisp.FILES, state.net, sizes(network, bool(corrects)), strict=True)
     }
     result["figures"], trips = figures(out, unseen)
     whole.write(out / "card.md", card(photos, unseen, recipe, result, trips, note).encode())
@@ -134,11 +139,14 @@ def claim(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
 
 
-def sizes(network: str) -> tuple[dict, dict, dict]:
-    """Features, groups and blocks of the three networks. UsageError: neither lite nor published."""
+def sizes(network: str, corrects: bool) -> tuple[dict, dict, dict]:
+    """Features, groups, blocks and inputs of the three networks. UsageError: neither lite nor published."""
     if network not in ("lite", "published"):
         raise UsageError(f"{network}: no such size", "use lite or published")
-    return tuple({"size": size} if size else {} for size in (cycleisp.LITE if network == "lite" else PUBLISHED))
+    if network == "published":
+        return PUBLISHED
+    more = cycleisp.MORE_INPUTS if corrects else ({}, {}, {})
+    return tuple({"size": size | seen} for size, seen in zip(cycleisp.LITE, more, strict=True))
 
 
 def phase_of(step: int, steps: int) -> tuple[str, float, int]:
@@ -155,7 +163,8 @@ def phase_of(step: int, steps: int) -> tuple[str, float, int]:
 class _State(Run):
     def __init__(self, recipe: dict, device: str, corrects: str | None = cameras.PAPER_CAMERA):
         kinds = (cycleisp.Rgb2Raw, cycleisp.ColorBranch, cycleisp.Raw2Rgb)
-        made = [(kind, size.get("size", {})) for kind, size in zip(kinds, sizes(recipe["network"]), strict=True)]
+        sized = sizes(recipe["network"], bool(corrects))
+        made = [(kind, size.get("size", {})) for kind, size in zip(kinds, sized, strict=True)]
         super().__init__(recipe, lambda: nn.ModuleList([kind(**size) for kind, size in made]), device)
         self.colours = cycleisp.camera_colours(corrects) if corrects else None
         for last in (self.net[0].tail[0], self.net[2].tail_rgb[0]) if corrects else ():  # nothing, to begin with

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lolblur_synth import cameras, draw, realism
 from lolblur_synth import frames as fr
-from lolblur_synth.kernels import mosaic
+from lolblur_synth.kernels import edges, mosaic
 from lolblur_synth.models import cycleisp
 from lolblur_synth.recipe import NoiseConfig
 from lolblur_synth.stages import noise
@@ -28,8 +28,8 @@ COMPARED = ("sigma_red", "sigma_green", "sigma_blue", "blue_to_green", "luma_lag
 
 @dataclasses.dataclass(frozen=True)
 class RoundTrip:
-    """Of one picture, PSNR in dB: RAW2RGB(RGB2RAW(x)) against x, the analytic camera in their place, both also of the
-    darkened picture, and RGB2RAW's raw against the analytic one."""
+    """Of one picture, PSNR in dB: RAW2RGB(RGB2RAW(x)) against x, the analytic camera (kernels/edges.py) in their place,
+    both also of the darkened picture, and RGB2RAW's raw against the analytic one."""
 
     name: str
     size: tuple[int, int]  # px, width and height
@@ -112,7 +112,7 @@ def _there_and_back(frame: Tensor, networks: cycleisp.Networks) -> tuple[float, 
     """PSNR in dB of the networks' round trip, of the analytic one, and of the networks' companded raw."""
     colours = cycleisp.camera_colours(cameras.PAPER_CAMERA)
     truth = mosaic.mosaic(fr.srgb_to_light(frame), colours, cycleisp.WHITE).clamp(0, 1)
-    analytic = fr.light_to_srgb(mosaic.develop(truth, colours, cycleisp.WHITE)).clamp(0, 1)
+    analytic = edges.develop(truth, colours).clamp(0, 1)
     raw = networks.raw(frame)
     back = networks.develop(raw, networks.colour(frame)).clamp(0, 1)
     of_raw = _psnr(fr.light_to_srgb(raw), fr.light_to_srgb(truth))
@@ -159,9 +159,9 @@ def card(photos: list, unseen: list, recipe: dict, result: dict, trips: list[Rou
         "PSNR of the round trip in dB, shift in code values, the rest as deviation from the analytic model, the worst "
         f"of ISO {', '.join(f'{iso:g}' for iso in ISOS)}.", "",
         "| figure | |", "|---|---|", *(f"| {name} | {value} |" for name, value in result["figures"].items()), "",
-        "Each picture, PSNR in dB: there and back by the networks / by the analytic camera with Malvar's demosaicing;",
-        f"the same darkened to a mean of {LEVEL:g}, as the stage gets frames; the companded raw of RGB2RAW against the",
-        "analytic one.", "",
+        "Each picture, PSNR in dB: there and back by the networks / by the analytic camera that they correct, which",
+        f"demosaics along edges; the same darkened to a mean of {LEVEL:g}, as the stage gets frames; the companded raw",
+        "of RGB2RAW against the analytic one.", "",
         "| picture | px | round trip | darkened | raw |", "|---|---|---|---|---|",
         *(f"| {t.name} | {t.size[0]}x{t.size[1]} | {t.back:.2f} / {t.analytic:.2f} | {t.dark:.2f} / "
           f"{t.dark_analytic:.2f} | {t.raw:.2f} |" for t in trips),

@@ -24,7 +24,7 @@ from torch import Tensor
 from lolblur_synth import bayer, cameras, draw, images
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError
-from lolblur_synth.kernels import mosaic, sensor
+from lolblur_synth.kernels import edges, mosaic, sensor
 from lolblur_synth.models import cycleisp
 from lolblur_synth.recipe import NoiseConfig
 from lolblur_synth.stages import noise
@@ -36,7 +36,7 @@ STOPS = 6.0  # at most, darker than it is: the stage works on darkened frames; m
 RELIEF = 3.0  # stops, brighter or darker than that, from one end of a crop to the other
 TINT = 1.0  # stops, of each channel; channels also change places, and colours pale or deepen up to
 SATURATION = 2.0  # times: a few photographs do not show every colour
-ISO = (100.0, 6400.0)
+ISO = (100.0, 1600.0)
 DAYLIGHT = 0.25  # of the noise is drawn under daylight, the rest under the lamps of the stage
 
 
@@ -116,8 +116,17 @@ def batch(photos: list[Photo], seed: int, step: int, count: int, size: int) -> B
     crops = [_crop(_one_of(_one_of(files, rng), rng), size, colours, rng) for _ in range(count)]
     display, raw = (torch.stack(parts) for parts in zip(*crops, strict=True))
     noise = torch.cat([_noise(planes[None], rng) for planes in raw])
-    noisy = fr.light_to_srgb(fr.srgb_to_light(display) + mosaic.develop(noise, colours, cycleisp.WHITE))
-    return Batch(display, raw, noise, noisy)
+    return Batch(display, raw, noise, _noisy(display, raw, noise, colours))
+
+
+def _noisy(display: Tensor, raw: Tensor, noise: Tensor, colours: np.ndarray) -> Tensor:
+    """The display with noise that is developed as raw-pg does where the raw shows no edge, and along it where it does.
+
+    An edge that is to be found in a noisy raw is found by its grain, too; that of flat regions shall stay as it is.
+    """
+    evenly = fr.light_to_srgb(fr.srgb_to_light(display) + mosaic.develop(noise, colours, cycleisp.WHITE))
+    along = display + edges.develop(raw + noise, colours) - edges.develop(raw, colours)
+    return torch.lerp(evenly, along, edges.share(fr.light_to_srgb(raw)))
 
 
 def by_file(photos: list[Photo]) -> list[list[Photo]]:

@@ -11,7 +11,7 @@ from lolblur_synth import draw as dr
 from lolblur_synth import frames as fr
 from lolblur_synth.cli import main
 from lolblur_synth.errors import ForeignOutput, InputError, UsageError
-from lolblur_synth.kernels import mosaic
+from lolblur_synth.kernels import edges, mosaic
 from lolblur_synth.models import cycleisp
 from lolblur_synth.recipe import NoiseConfig
 from lolblur_synth.stages import noise as stage
@@ -51,12 +51,22 @@ def test_the_raw_of_a_photograph_is_its_camera_undone(photos):
     assert made.raw.shape == made.noise.shape == (6, 4, 8, 8)
     expected = mosaic.mosaic(fr.srgb_to_light(made.display), COLOURS, (1.0, 1.0, 1.0)).clamp(0, 1)
     torch.testing.assert_close(made.raw, expected, atol=1e-5, rtol=0)
-    shift = fr.srgb_to_light(made.noisy) - fr.srgb_to_light(made.display)
-    developed = mosaic.develop(made.noise, COLOURS, (1.0, 1.0, 1.0))
-    bright = made.noisy > 0.05
-    torch.testing.assert_close(shift[bright], developed[bright], atol=1e-4, rtol=0)
     means = raws.batch(found, 0, 1, 64, 16).display.mean((1, 2, 3))
     assert means.min() < 0.15 and means.max() > 0.4  # as night frames are, and as photographs are
+
+
+def test_noise_is_developed_as_raw_pg_does_but_along_edges():
+    """Flat on the left: Malvar's filters, in light. A step on the right: what edges.develop makes of it."""
+    display = torch.full((1, 3, 48, 64), 0.3)
+    display[..., 40:] = 0.9
+    raw = mosaic.mosaic(fr.srgb_to_light(display), COLOURS, cycleisp.WHITE)
+    noise_of_raw = 1e-3 * torch.randn(raw.shape, generator=torch.Generator().manual_seed(0))
+    noisy = raws._noisy(display, raw, noise_of_raw, COLOURS)
+    light = fr.srgb_to_light(display) + mosaic.develop(noise_of_raw, COLOURS, cycleisp.WHITE)
+    torch.testing.assert_close(noisy[..., :32], fr.light_to_srgb(light)[..., :32], atol=1e-6, rtol=0)
+    along = display + edges.develop(raw + noise_of_raw, COLOURS) - edges.develop(raw, COLOURS)
+    torch.testing.assert_close(noisy[..., 39:41], along[..., 39:41], atol=1e-3, rtol=0)
+    assert not torch.allclose(noisy[..., 39:41], fr.light_to_srgb(light)[..., 39:41], atol=2e-3)
 
 
 def test_every_file_has_an_equal_part_and_detail_a_larger_one(photos):
@@ -202,7 +212,7 @@ def test_what_cannot_be_trained_is_refused(photos, tmp_path):
 
 
 def test_training_begins_at_the_analytic_camera(photos):
-    """Networks that have learnt nothing give the raw exactly, and develop it as Malvar does."""
+    """Networks that have learnt nothing give the raw exactly, and develop it along edges."""
     recipe = {"network": "lite", "steps": 9, "seed": 0, "rate": 1e-3}
     state = noise._State(recipe, "cpu")
     networks = cycleisp.Networks(*state.net, colours=state.colours)
@@ -210,14 +220,31 @@ def test_training_begins_at_the_analytic_camera(photos):
     with torch.inference_mode():
         torch.testing.assert_close(networks.raw(made.display), made.raw, atol=1e-5, rtol=0)
         back = networks.develop(made.raw + made.noise, networks.colour(made.display))
-    expected = fr.light_to_srgb(mosaic.develop(made.raw + made.noise, COLOURS, cycleisp.WHITE))
+    expected = edges.develop(made.raw + made.noise, COLOURS)
     torch.testing.assert_close(back, expected, atol=1e-5, rtol=0)
 
 
 def test_the_published_size_is_the_default_one_of_the_networks():
-    assert noise.sizes("published") == ({}, {}, {}) and noise.sizes("lite")[0] == {"size": cycleisp.LITE[0]}
+    assert noise.sizes("published", True) == ({}, {}, {})
+    assert noise.sizes("lite", False)[0] == {"size": cycleisp.LITE[0]}
+    assert noise.sizes("lite", True)[0] == {"size": cycleisp.LITE[0] | {"inputs": 6}}
     with pytest.raises(UsageError, match="no such size"):
-        noise.sizes("huge")
+        noise.sizes("huge", True)
+
+
+def test_the_published_size_corrects_the_camera_with_its_own_inputs():
+    """Its layout has no room for what `lite` sees beside them; the camera it corrects is the same."""
+    torch.manual_seed(0)
+    small = {"features": 8, "groups": 1, "blocks": 1}  # in its place: three inputs and four, as the published one
+    nets = [kind(**small).eval() for kind in (cycleisp.Rgb2Raw, cycleisp.ColorBranch, cycleisp.Raw2Rgb)]
+    networks, frames = cycleisp.Networks(*nets, colours=COLOURS), torch.rand(1, 3, 32, 48)
+    with torch.inference_mode():
+        analytic = mosaic.mosaic(fr.srgb_to_light(frames), COLOURS, cycleisp.WHITE)
+        given = networks.planes(frames) - fr.light_to_srgb(analytic)
+        torch.testing.assert_close(given, cycleisp._detail(nets[0](frames), 8), atol=1e-6, rtol=0)
+        back = networks.develop(analytic, networks.colour(frames)) - edges.develop(analytic, COLOURS)
+        own = nets[2](fr.light_to_srgb(analytic), networks.colour(frames))
+        torch.testing.assert_close(back, cycleisp._detail(own, 16), atol=1e-5, rtol=0)
 
 
 def test_darkened_pictures_have_the_published_level():
