@@ -87,8 +87,8 @@ class DenoiseConfig:
     )
     profile: str = option(
         "fast",
-        "fast: no grouping of similar volumes, the only one with CUDA kernels; np: groups of up to 16, as in the "
-        "normal profile of V-BM4D's software; vbm4d: the paper's Table I. The last two are slow",
+        "fast: no grouping of similar volumes; np: groups of up to 16, as in the normal profile of V-BM4D's software; "
+        "vbm4d: the paper's Table I. The last two are slow",
         choices=("fast", "np", "vbm4d"),
     )
 

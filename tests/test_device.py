@@ -22,6 +22,8 @@ RECIPES = {
     "default": ["denoise.sigma=4"],
     "hdr, raw-eld": ["denoise.sigma=4", "clip_reverse.space=hdr", "noise.model=raw-eld"],
     "no interpolation, poisson": ["skip=denoise,interpolate", "noise.model=poisson"],
+    "np": ["denoise.sigma=4", "denoise.profile=np"],
+    "vbm4d": ["denoise.sigma=4", "denoise.profile=vbm4d"],
 }
 
 
@@ -78,11 +80,12 @@ def test_the_pretence_finds_what_cuda_would():
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ for CUDA C on the CPU")
 @pytest.mark.parametrize("kernels", [True, False], ids=["CuPy", "no CuPy"])
-@pytest.mark.parametrize("name", STAGE_NAMES)
-def test_each_stage_alone(tmp_path, monkeypatch, name, kernels):
+@pytest.mark.parametrize("name,profile", [*((name, "fast") for name in STAGE_NAMES), ("denoise", "np"),
+                                          ("denoise", "vbm4d")])  # fmt: skip
+def test_each_stage_alone(tmp_path, monkeypatch, caplog, name, profile, kernels):
     """`stage NAME --device cuda` writes what it writes on the CPU."""
-    recipe = recipes.override(Recipe(), ["denoise.sigma=4", "interpolate.factor=2", "average.window=3",
-                                         "resize.width=32", "resize.height=24"])  # fmt: skip
+    recipe = recipes.override(Recipe(), ["denoise.sigma=4", f"denoise.profile={profile}", "interpolate.factor=2",
+                                         "average.window=3", "resize.width=32", "resize.height=24"])  # fmt: skip
     (tmp_path / "in").mkdir()
     for number in range(11):
         images.write_png(tmp_path / "in" / f"{number}.png", pan(2).frame(number)[:34, :46] / np.float32(255), 8)
@@ -91,6 +94,7 @@ def test_each_stage_alone(tmp_path, monkeypatch, name, kernels):
     monkeypatch.setattr(cuda, "run", run)
     with PretendCuda():
         assert single.run(name, tmp_path / "in", tmp_path / "cuda", recipe, 16, device="cuda")[0] == count
+    assert not any("on the CPU" in record.message for record in caplog.records)
     for file in sorted((tmp_path / "cpu").iterdir()):
         expected, got = (images.read_image(tmp_path / where / file.name) for where in ("cpu", "cuda"))
         assert np.abs(got - expected).max() < 0.5 / 255, file.name

@@ -26,24 +26,25 @@ def square_distance(a, i, b, j, width, n):
 
 
 @njit(parallel=True, cache=True, fastmath=MATH)
-def chains(frames, slots, n, side, motion, limit, path, extent):
-    """Follow every n x n block of frame slots[h] through frames slots[0 .. 2 h]; slot -1 is no frame.
+def chains(frames, slots, n, side, motion, limit, first, path, extent):
+    """Follow the n x n blocks of frame slots[h], of the rows from `first`, through frames slots[0 .. 2 h]; -1 is none.
 
     frames (slots, 3, H, W) float32, compared in channel 0; side: N_S, of the largest search window; motion: (gp, gw,
     sw, gd), the share of the last vector that predicts the next, how much a small vector narrows the window and what
     counts as small, and the price of a pixel off the prediction; limit: tau_traj. Distances are ||.||_2 / n^2.
-    Fills path (H - n + 1, W - n + 1, 2 h + 1, 2) int16 and extent (H - n + 1, W - n + 1, 2) int16 as `trajectories`.
+    Fills path (rows, W - n + 1, 2 h + 1, 2) int16 and extent (rows, W - n + 1, 2) int16 as `trajectories`.
     """
     h = slots.size // 2
     height, width = frames.shape[2:]
     gp, gw, sw, gd = motion
-    for y in prange(height - n + 1):
+    for row in prange(len(path)):
+        y = first + row
         for x in range(width - n + 1):
-            path[y, x, h] = 0
+            path[row, x, h] = 0
             for way in range(2):
                 sign = 2 * way - 1
                 cy, cx, vy, vx = y, x, 0, 0
-                extent[y, x, way] = 0
+                extent[row, x, way] = 0
                 for k in range(1, h + 1):
                     slot = slots[h + sign * k]
                     if slot < 0:
@@ -62,6 +63,6 @@ def chains(frames, slots, n, side, motion, limit, path, extent):
                                 best, by, bx = d, v, u
                     if not best <= limit:
                         break
-                    extent[y, x, way] = k
+                    extent[row, x, way] = k
                     vy, vx, cy, cx = by - cy, bx - cx, by, bx
-                    path[y, x, h + sign * k, 0], path[y, x, h + sign * k, 1] = cy - y, cx - x
+                    path[row, x, h + sign * k, 0], path[row, x, h + sign * k, 1] = cy - y, cx - x

@@ -28,6 +28,10 @@ class Volumes:
         self.total = np.zeros((span, 4, *planes.shape[1:]), np.float32)
         self.matrices = temporal_matrices()
 
+    def put(self, t: int, noisy: np.ndarray, pilot: np.ndarray) -> None:
+        """Frame t, the next one."""
+        self.noisy[t % len(self.noisy)], self.pilot[t % len(self.pilot)] = noisy, pilot
+
     def add(self, phase: int, slots: np.ndarray, targets: np.ndarray, everywhere: bool) -> None:
         """Filter the volumes whose reference is the frame in the middle of slots, on the grid `phase`, `everywhere` or
         only where the frame has no estimate yet.

@@ -41,6 +41,10 @@ class Volumes:
         self.pilot = self.noisy if first_pass else torch.zeros_like(self.noisy)
         self.total = torch.zeros((span, 4, *planes.shape[1:]), dtype=torch.int64, device=self.device)
 
+    def put(self, t: int, noisy: Tensor, pilot: Tensor) -> None:
+        """Frame t, the next one."""
+        self.noisy[t % len(self.noisy)], self.pilot[t % len(self.pilot)] = noisy, pilot
+
     def add(self, phase: int, slots: np.ndarray, targets: np.ndarray, everywhere: bool) -> None:
         """Filter the volumes whose reference is the frame in the middle of slots, on the grid `phase`, `everywhere` or
         only where the frame has no estimate yet.

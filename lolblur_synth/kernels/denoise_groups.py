@@ -4,6 +4,7 @@ A trajectory starts at every pixel, since any volume may be a member of a group.
 are transformed where the others transform one.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,11 +12,12 @@ import numpy as np
 
 from lolblur_synth.kernels.aggregation import normalise
 from lolblur_synth.kernels.chains import chains
-from lolblur_synth.kernels.groups import add_groups, filter_groups, group
+from lolblur_synth.kernels.groups import add_groups, filter_groups, group, pack
 from lolblur_synth.kernels.motion import trajectories
 from lolblur_synth.kernels.transforms import BLOCK, LONGEST, spatial_matrices, temporal_matrices
 
-BATCH = 64  # groups filtered between two aggregations: bounds the memory for filtered blocks
+VOLUMES = 256  # volumes filtered between two aggregations: bounds the memory for filtered blocks
+STRIP = 16  # rows of pixels whose trajectories are found at once: bounds the memory for trajectories
 
 
 @dataclass(frozen=True)
@@ -64,26 +66,59 @@ PROFILES = {
 }  # fmt: skip
 
 
+def limits_of(shape: Shape, luma: float) -> np.ndarray:
+    """(LONGEST + 1,) float32: the largest squared distance in a group of volumes of L blocks; luma: its sigma."""
+    return np.array([shape.match(luma, length) for length in range(LONGEST + 1)], np.float32)
+
+
+def window_of(shape: Shape) -> np.ndarray:
+    """(64,) float32: the Kaiser window of the aggregation, zero beyond the block."""
+    window, kaiser = np.zeros((8, 8), np.float32), np.kaiser(shape.block, shape.beta)
+    window[: shape.block, : shape.block] = np.outer(kaiser, kaiser)
+    return window.ravel()
+
+
+def in_ring(slots: np.ndarray, last: int, h: int, size: int) -> np.ndarray:
+    """Frames of which slots count modulo 2 h + 1, the last one having come, in a ring of `size`; -1 stays no frame."""
+    return np.where(slots < 0, -1, (last - (last - slots) % (2 * h + 1)) % size)
+
+
+def rows_of_path(reach: int) -> int:
+    """Rows of trajectories that are kept: those within `reach` of a reference, in whole strips."""
+    return STRIP * math.ceil((2 * reach + STRIP) / STRIP)
+
+
 class Groups:
     """One pass over a clip, as `denoise_cpu.Volumes`; each channel has its own weights.
 
-    shape: of this pass; radius, penalty, limit: of `trajectories`, where the profile takes those.
+    shape: of this pass; radius, penalty, limit: of `trajectories`, where the profile takes those; rings: a list, empty
+    at first, that both passes of a clip are given. It holds the noisy planes and the sums of blocks put back: a frame
+    enters the second pass when it leaves the first, so that 4 h + 1 are under way at once, frame t at t modulo that.
     """
 
     def __init__(self, planes: np.ndarray, first_pass: bool, h: int, sigma, lam: float, shape: Shape, radius,
-                 penalty: float, limit: float, grids):  # fmt: skip
-        span, n = 2 * h + 1, shape.block
-        self.first_pass, self.shape, self.grids, self.size = first_pass, shape, grids, planes.shape
+                 penalty: float, limit: float, grids, rings: list):  # fmt: skip
+        n, size = shape.block, planes.shape[1:]
+        self.first_pass, self.shape, self.grids, self.size, self.h = first_pass, shape, grids, planes.shape, h
         self.lam, self.sigma, self.luma = np.float32(lam), np.asarray(sigma, np.float32), float(sigma[0])
         self.follow = radius, np.float32(penalty), np.float32(limit)
-        self.limits = np.array([shape.match(self.luma, length) for length in range(LONGEST + 1)], np.float32)
-        window = np.zeros((8, 8), np.float32)
-        window[:n, :n] = np.outer(np.kaiser(n, shape.beta), np.kaiser(n, shape.beta))
-        self.window = window.ravel()
+        self.limits = limits_of(shape, self.luma)
+        self.window = window_of(shape)
         self.spatial, self.temporal = spatial_matrices(shape.spatial, n), temporal_matrices()
-        self.noisy = np.zeros((span, *planes.shape), np.float32)
-        self.pilot = self.noisy if first_pass else np.zeros_like(self.noisy)
-        self.total = np.zeros((span, 6, *planes.shape[1:]), np.float32)
+        if not rings:
+            rings += [np.zeros((4 * h + 1, planes, *size), np.float32) for planes in (3, 6)]
+        self.noisy, self.total = rings
+        self.pilot = self.noisy if first_pass else np.zeros((2 * h + 1, 1, *size), np.float32)
+        self.chroma = np.zeros((0 if first_pass else 2 * h + 1, 2, *size), np.int16)  # of the pilot, packed
+        self.last = 0
+
+    def put(self, t: int, noisy: np.ndarray, pilot: np.ndarray) -> None:
+        """Frame t, the next one. In the second pass of a clip its noisy planes are those that lie there already."""
+        self.noisy[t % len(self.noisy)] = noisy
+        if not self.first_pass:
+            self.pilot[t % len(self.pilot)] = pilot[:1]
+            pack(pilot[1:], self.chroma[t % len(self.chroma)])
+        self.last = t
 
     def add(self, phase: int, slots: np.ndarray, targets: np.ndarray, everywhere: bool) -> None:
         """Filter the groups of all reference blocks of the frame in the middle of slots; slots, targets: see `_reach`
@@ -91,36 +126,46 @@ class Groups:
 
         These profiles know only `everywhere`.
         """
-        n, most = self.shape.block, self.shape.most
-        path, extent = self._paths(slots)
-        ys, xs = self.grids[phase]
-        every = np.stack(np.meshgrid(ys, xs, indexing="ij"), -1).reshape(-1, 2).astype(np.int32)
-        blocks = np.empty((BATCH, most, len(slots), 3, BLOCK), np.float32)
-        weights, counts = np.empty((BATCH, 3), np.float32), np.empty(BATCH, np.int64)
-        members = np.empty((BATCH, most, 2), np.int32)
-        for first in range(0, len(every), BATCH):
-            refs = every[first : first + BATCH]
-            group(self.pilot, slots, n, refs, path, extent, self.shape.window // 2, self.limits, members, counts)
-            groups = n, refs, members, counts, path, extent
-            filter_groups(self.noisy, self.pilot, self.first_pass, slots, *groups, self.sigma, self.lam, self.spatial,
-                          self.temporal, self.window, blocks, weights)  # fmt: skip
-            add_groups(blocks, weights, self.window, targets, *groups, self.total)
+        (ys, xs), n, most = self.grids[phase], self.shape.block, self.shape.most
+        noisy, pilot, targets = (
+            in_ring(slots, self.last, self.h, len(self.noisy)),
+            in_ring(slots, self.last, self.h, len(self.pilot)),
+            in_ring(targets, self.last, self.h, len(self.total)),
+        )
+        reach, batch = self.shape.window // 2, max(1, VOLUMES // most)
+        rows, columns = (size - n + 1 for size in self.size[1:])
+        path = np.zeros((rows_of_path(reach), columns, len(slots), 2), np.int16)
+        extent = np.zeros((*path.shape[:2], 2), np.int16)
+        blocks = np.empty((batch, most, LONGEST, 3, BLOCK), np.float32)
+        weights, counts = np.empty((batch, 3), np.float32), np.empty(batch, np.int64)
+        members = np.empty((batch, most, 2), np.int32)
+        followed = 0
+        for y in ys:
+            while followed < min(y + reach + 1, rows):
+                self._paths(pilot, range(followed, min(followed + STRIP, rows)), path, extent)
+                followed += STRIP
+            for first in range(0, len(xs), batch):
+                refs = np.array([(y, x) for x in xs[first : first + batch]], np.int32)
+                group(self.pilot, pilot, n, refs, path, extent, reach, self.limits, members, counts)
+                groups = n, refs, members, counts, path, extent
+                filter_groups(self.noisy, noisy, self.pilot, self.chroma, pilot, self.first_pass, *groups, self.sigma,
+                              self.lam, self.spatial, self.temporal, self.window, blocks, weights)  # fmt: skip
+                add_groups(blocks, weights, self.window, targets, *groups, self.total)
 
-    def _paths(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Trajectories of the blocks of every pixel."""
-        rows, columns = (size - self.shape.block + 1 for size in self.size[1:])
-        path = np.zeros((rows, columns, len(slots), 2), np.int16)
-        extent = np.zeros((rows, columns, 2), np.int16)
+    def _paths(self, slots: np.ndarray, rows: range, path: np.ndarray, extent: np.ndarray) -> None:
+        """Trajectories of the blocks of every pixel of a strip, into their rows of path and extent."""
+        here = slice(rows.start % len(path), rows.start % len(path) + len(rows))
         if self.shape.motion is None:
-            active = np.ones((rows, columns), np.bool_)
-            trajectories(self.pilot, slots, np.arange(rows), np.arange(columns), *self.follow, active, path, extent)
+            ys, xs = np.arange(rows.start, rows.stop), np.arange(path.shape[1])
+            active = np.ones((len(ys), len(xs)), np.bool_)
+            trajectories(self.pilot, slots, ys, xs, *self.follow, active, path[here], extent[here])
         else:
             gd, limit = self.shape.motion(self.luma)
-            chains(self.pilot, slots, self.shape.block, N_S, (GP, GW, SW, gd), limit, path, extent)
-        return path, extent
+            chains(self.pilot, slots, self.shape.block, N_S, (GP, GW, SW, gd), limit, rows.start, path[here],
+                   extent[here])  # fmt: skip
 
     def finish(self, t: int) -> tuple[np.ndarray, np.ndarray]:
-        """The noisy planes of frame t and its estimate; its ring slot is free afterwards."""
+        """The noisy planes of frame t and its estimate; its place in the rings is free afterwards."""
         slot, estimate = t % len(self.total), np.empty(self.size, np.float32)
         normalise(self.total[slot], estimate)
         return self.noisy[slot], estimate

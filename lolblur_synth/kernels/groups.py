@@ -9,8 +9,19 @@ import numpy as np
 from numba import njit, prange
 
 from lolblur_synth.kernels.chains import square_distance
-from lolblur_synth.kernels.transforms import BLOCK, LONGEST, MATH, VOLUME, haar, haar_back, over_space, over_time
-from lolblur_synth.kernels.volumes import _attenuate, _places, _shrink
+from lolblur_synth.kernels.transforms import BLOCK, MATH, VOLUME, haar, haar_back, over_space, over_time
+from lolblur_synth.kernels.volumes import _attenuate, _shrink
+
+PACKED = 256  # steps of a code value in a packed plane, of which a Wiener gain sees nothing
+
+
+@njit(parallel=True, cache=True)
+def pack(planes, out):
+    """out (channels, H, W) int16 = planes in steps of 1 / PACKED code values, which go from -128 to 128."""
+    for y in prange(out.shape[1]):
+        for c in range(out.shape[0]):
+            for x in range(out.shape[2]):
+                out[c, y, x] = np.int16(min(max(np.rint(planes[c, y, x] * PACKED), -32767), 32767))
 
 
 @njit(parallel=True, cache=True, fastmath=MATH)
@@ -23,25 +34,25 @@ def group(pilot, slots, n, refs, path, extent, reach, limits, members, counts):
     """
     h = slots.size // 2
     height, width = pilot.shape[2:]
-    most = members.shape[1]
+    most, rows = members.shape[1], len(path)
     for g in prange(len(refs)):
         y0, x0 = refs[g]
-        before, after = extent[y0, x0]
+        own = path[y0 % rows, x0]
+        before, after = extent[y0 % rows, x0]
         distance = np.full(most, limits[before + after + 1], np.float32)
         distance[0] = np.float32(-1)  # nothing comes before the reference itself
         members[g, 0] = refs[g]
         count = 1
         for y in range(max(y0 - reach, 0), min(y0 + reach, height - n) + 1):
             for x in range(max(x0 - reach, 0), min(x0 + reach, width - n) + 1):
-                if (y == y0 and x == x0) or extent[y, x, 0] < before or extent[y, x, 1] < after:
+                if (y == y0 and x == x0) or extent[y % rows, x, 0] < before or extent[y % rows, x, 1] < after:
                     continue
+                other = path[y % rows, x]
                 d, bound = np.float32(0), distance[most - 1]
                 for k in range(h - before, h + after + 1):
                     plane = pilot[slots[k], 0].reshape(-1)
-                    first = (y0 + path[y0, x0, k, 0]) * width + x0 + path[y0, x0, k, 1]
-                    d += square_distance(
-                        plane, first, plane, (y + path[y, x, k, 0]) * width + x + path[y, x, k, 1], width, n
-                    )
+                    first = (y0 + own[k, 0]) * width + x0 + own[k, 1]
+                    d += square_distance(plane, first, plane, (y + other[k, 0]) * width + x + other[k, 1], width, n)
                     if d >= bound:
                         break
                 if d >= bound:
@@ -60,27 +71,30 @@ def group(pilot, slots, n, refs, path, extent, reach, limits, members, counts):
 
 
 @njit(fastmath=MATH)
-def _spectrum(pixels, slots, channel, shape, group, count, path, extent, spatial, matrices, places, v, out):
-    """out = the 4-D transform of the volumes at group[:count] = (y, x) of flat planes, each cut to extent."""
+def _spectrum(planes, channel, slots, unit, shape, group, count, path, extent, spatial, matrices, v, out):
+    """out = the 4-D transform of the volumes at group[:count] = (y, x) of a channel of planes (slots, channels, H, W),
+    whose values count in `unit`, each volume cut to extent."""
     n, height, width = shape
     before, length = extent[0], extent[0] + extent[1] + 1
-    size = length * BLOCK
+    size, pixels = length * BLOCK, planes.reshape(-1)
+    first = slots.size // 2 - before
     for m in range(count):
         y, x = group[m]
-        _places(slots, channel, height, width, y, x, path[y, x], before, length, places)
+        moved = path[y % len(path), x, first:]
         for k in range(length):
+            row = (slots[first + k] * planes.shape[1] + channel) * height + y + moved[k, 0]
+            at = row * width + x + moved[k, 1]
             for r in range(n):
                 for c in range(n):
-                    v[k * BLOCK + r * 8 + c] = pixels[places[k] + r * width + c]
+                    v[k * BLOCK + r * 8 + c] = np.float32(pixels[at + r * width + c]) * unit
         over_space(v, length, spatial[0], spatial[1])
         over_time(v, out[m * size :], matrices[0, length], length)
     haar(out, count, size)
 
 
 @njit(fastmath=MATH)
-def _put(spectrum, channel, count, extent, spatial, matrices, scale, h, v, blocks):
-    """blocks[m, h + k, channel] = scale * filtered block of member m in the frame k away."""
-    before, length = extent[0], extent[0] + extent[1] + 1
+def _put(spectrum, channel, count, length, spatial, matrices, scale, v, blocks):
+    """blocks[m, l, channel] = scale * l-th filtered block of member m."""
     size = length * BLOCK
     haar_back(spectrum, count, size)
     for m in range(count):
@@ -88,43 +102,46 @@ def _put(spectrum, channel, count, extent, spatial, matrices, scale, h, v, block
         over_space(v, length, spatial[2], spatial[3])
         for k in range(length):
             for i in range(BLOCK):
-                blocks[m, h - before + k, channel, i] = v[k * BLOCK + i] * scale[i]
+                blocks[m, k, channel, i] = v[k * BLOCK + i] * scale[i]
 
 
 @njit(parallel=True, cache=True, fastmath=MATH)
 def filter_groups(
-    noisy, pilot, first_pass, slots, n, refs, members, counts, path, extent, sigma, lam, spatial, matrices, window,
-    blocks, weights,
+    noisy, slots, pilot, chroma, pilot_slots, first_pass, n, refs, members, counts, path, extent, sigma, lam, spatial,
+    matrices, window, blocks, weights,
 ):  # fmt: skip
     """Shrink the groups of `group`: by a hard threshold at lam * sigma, or by the Wiener gain of the pilot.
 
-    spatial: `spatial_matrices`; window (64,). blocks (groups, M, 2 h + 1, 3, 64) receives the filtered blocks times
-    window times weight, weights (groups, 3) the weight of each channel, 1 / (sigma^2 N_har) or 1 / (sigma^2 ||W||^2).
+    slots: the frames in noisy; pilot_slots: in pilot and chroma, which are the first and the other channels of what
+    `group` was given, the latter packed; spatial: `spatial_matrices`; window (64,). blocks (groups, M,
+    LONGEST, 3, 64) receives the filtered blocks of a volume times window times weight, weights (groups, 3) the weight
+    of each channel, 1 / (sigma^2 N_har) or 1 / (sigma^2 ||W||^2).
     """
-    h = slots.size // 2
-    height, width = noisy.shape[2:]
-    pixels, pilots = noisy.reshape(-1), pilot.reshape(-1)
+    one, packed = np.float32(1), np.float32(1 / PACKED)
     for g in prange(len(refs)):
-        places = np.empty(LONGEST, np.int64)
         v = np.zeros(VOLUME, np.float32)
         spectrum = np.zeros((members.shape[1] + 1) * VOLUME, np.float32)
         prior = np.zeros(0 if first_pass else spectrum.size, np.float32)
-        reached, shape = extent[refs[g, 0], refs[g, 1]], (n, height, width)
-        values = counts[g] * (reached[0] + reached[1] + 1) * BLOCK
+        reached, shape = extent[refs[g, 0] % len(path), refs[g, 1]], (n, noisy.shape[2], noisy.shape[3])
+        length = reached[0] + reached[1] + 1
+        values = counts[g] * length * BLOCK
         scale = np.empty(BLOCK, np.float32)
         for c in range(3):
-            same = (slots, c, shape, members[g], counts[g], path, reached, spatial, matrices, places, v)
+            same = (shape, members[g], counts[g], path, reached, spatial, matrices, v)
             variance = np.float32(sigma[c] * sigma[c])
-            _spectrum(pixels, *same, spectrum)
+            _spectrum(noisy, c, slots, one, *same, spectrum)
             if first_pass:
                 energy = variance * _shrink(spectrum, values, np.float32(lam * sigma[c]))
             else:
-                _spectrum(pilots, *same, prior)
+                if c == 0:
+                    _spectrum(pilot, 0, pilot_slots, one, *same, prior)
+                else:
+                    _spectrum(chroma, c - 1, pilot_slots, packed, *same, prior)
                 energy = np.float32(1e-6) + variance * _attenuate(spectrum, prior, values, variance)
             weights[g, c] = 1 / energy
             for i in range(BLOCK):
                 scale[i] = window[i] / energy
-            _put(spectrum, c, counts[g], reached, spatial, matrices, scale, h, v, blocks[g])
+            _put(spectrum, c, counts[g], length, spatial, matrices, scale, v, blocks[g])
 
 
 @njit(parallel=True, cache=True, fastmath=MATH)
@@ -140,16 +157,16 @@ def add_groups(blocks, weights, window, targets, n, refs, members, counts, path,
             continue
         plane = total[targets[k], c]
         for g in range(len(refs)):
-            before, after = extent[refs[g, 0], refs[g, 1]]
+            before, after = extent[refs[g, 0] % len(path), refs[g, 1]]
             if k < h - before or k > h + after:
                 continue
             for m in range(counts[g]):
                 y, x = members[g, m]
-                v, u = y + path[y, x, k, 0], x + path[y, x, k, 1]
+                v, u = y + path[y % len(path), x, k, 0], x + path[y % len(path), x, k, 1]
                 for r in range(n):
                     row = plane[v + r, u : u + n]
                     if c < 3:
-                        block = blocks[g, m, k, c, r * 8 : r * 8 + n]
+                        block = blocks[g, m, k - h + before, c, r * 8 : r * 8 + n]
                         for i in range(n):
                             row[i] += block[i]
                     else:

@@ -15,8 +15,7 @@ Profile `fast`: every block of a grid is a reference in one frame of STRIDE and 
 volume of an earlier frame has left an estimate. At the ends of a clip, where fewer volumes meet, the outermost FULL
 frames have all of them, and the first and the last a second grid in between. `np` and `vbm4d` collect similar volumes
 round each reference before the transform, with a Haar transform over the group; `vbm4d` also follows blocks as the
-paper does, and its numbers are those of the paper's Table I (kernels/denoise_groups.py). They are slow and have no CUDA
-kernels.
+paper does, and its numbers are those of the paper's Table I (kernels/denoise_groups.py). They are slow.
 
 Real noise depends on the level: where sigma is estimated, `fast` takes that of the level of each reference block. The
 other profiles and a sigma that was asked for know one number.
@@ -25,8 +24,6 @@ Estimate once a clip or segment and hand the same Draw to all of its pairs: pair
 would flicker.
 """
 
-import functools
-import logging
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -38,12 +35,10 @@ from torch import Tensor
 
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, RecipeError
-from lolblur_synth.kernels import cuda, denoise_cpu, denoise_cuda, denoise_groups
+from lolblur_synth.kernels import cuda, denoise_cpu, denoise_cuda, denoise_groups, denoise_groups_cuda
 from lolblur_synth.kernels.denoise_groups import PROFILES
 from lolblur_synth.kernels.sigma import at, noise_curve
 from lolblur_synth.recipe import DenoiseConfig
-
-log = logging.getLogger(__name__)
 
 OPPONENT = np.array([[1 / 3, 1 / 3, 1 / 3], [1 / 2, 0, -1 / 2], [1 / 4, -1 / 2, 1 / 4]])  # V-BM4D, section VI.D
 GAIN = np.linalg.norm(OPPONENT, axis=1)  # standard deviation of each channel for noise of 1 in R, G and B
@@ -105,26 +100,22 @@ def _denoise(frames: Iterable[Tensor], config: DenoiseConfig, draw: Draw, kept: 
         raise RecipeError(
             f"denoise: sigma is {draw.sigma}", "give a standard deviation of 0 to 100 code values, or auto"
         )
-    if config.profile in PROFILES:
-        frames = (_to_cpu(frame, config.profile) for frame in frames)
-    elif not cuda.available():
-        frames = (frame.cpu() for frame in frames)
-    noisy = ((planes, planes) for planes in map(_opponent, frames))
-    basic = _estimates(noisy, 0, draw, config.profile, kept)
-    for _, planes in _estimates(basic, 1, draw, config.profile, kept):
-        yield torch.as_tensor(_mix(np.linalg.inv(OPPONENT) / 255, planes)).clamp_(0, 1)[None]
+    if not cuda.available():
+        frames = map(Tensor.cpu, frames)
+    rings = []  # what both passes work on
+    basic = _estimates(map(_noisy, frames), 0, draw, config.profile, kept, rings)
+    yield from map(_display, _estimates(basic, 1, draw, config.profile, kept, rings))
 
 
-def _to_cpu(frame: Tensor, profile: str) -> Tensor:
-    if frame.is_cuda:
-        _no_kernels(profile)
-    return frame.cpu()
+def _noisy(frame: Tensor) -> tuple:
+    """The planes of a frame, and as its own pilot."""
+    planes = _opponent(frame)
+    return planes, planes
 
 
-@functools.cache
-def _no_kernels(profile: str) -> None:
-    """Say once that a profile does not use the device."""
-    log.warning("denoise: profile %s has no CUDA kernels and runs on the CPU; fast has them", profile)
+def _display(planes: tuple) -> Tensor:
+    """(noisy, estimate) opponent planes -> the estimate, (1, 3, H, W) display."""
+    return torch.as_tensor(_mix(np.linalg.inv(OPPONENT) / 255, planes[1])).clamp_(0, 1)[None]
 
 
 def _opponent(frame: Tensor) -> np.ndarray | Tensor:
@@ -151,19 +142,22 @@ def _mix(matrix: np.ndarray, planes: np.ndarray | Tensor) -> np.ndarray | Tensor
     return mixed
 
 
-def _estimates(pairs: Iterable, stage: int, draw: Draw, profile: str, kept: range | None) -> Iterator:
+def _estimates(
+    pairs: Iterable, stage: int, draw: Draw, profile: str, kept: range | None, rings: list
+) -> Iterator:
     """One pass: (noisy, pilot) planes in, (noisy, estimate) planes out, in order, H frames later.
 
     stage 0 is the hard threshold, 1 the Wiener filter. kept: the frames that are wanted in the end, all for None; in
-    the second pass no other is a reference.
+    the second pass no other is a reference. rings: see `denoise_groups.Groups`.
     """
-    pairs, span, stride = iter(pairs), 2 * H + 1, STRIDE[profile]
+    pairs, stride = iter(pairs), STRIDE[profile]
     count, now, volumes = 0, 0, None
     while True:
-        for noisy, pilot in islice(pairs, max(0, max(now, H) + H + 1 - count)):
-            volumes = volumes or _volumes(noisy, stage, draw, profile)
-            volumes.noisy[count % span], volumes.pilot[count % span] = noisy, pilot
+        for planes in islice(pairs, max(0, max(now, H) + H + 1 - count)):
+            volumes = volumes or _volumes(planes[0], stage, draw, profile, rings)
+            volumes.put(count, *planes)
             count += 1
+        planes = None  # they are in the rings
         if now >= count + H or (now >= count and count == 0):
             return
         wanted = range(count) if kept is None or stage == 0 else kept
@@ -200,17 +194,18 @@ def _reach(now: int, count: int, wanted: range, profile: str) -> tuple[np.ndarra
     return slots, targets
 
 
-def _volumes(planes: np.ndarray | Tensor, stage: int, draw: Draw, profile: str):
+def _volumes(planes: np.ndarray | Tensor, stage: int, draw: Draw, profile: str, rings: list):
     """What filters the volumes of one pass: Numba kernels, or their CUDA twins where the planes are on a device."""
     deviations, kaiser = draw.sigma * GAIN, np.kaiser(8, KAISER[stage])
     variance, size = deviations[0] ** 2, planes.shape[1:]
     follow = RADIUS, PENALTY * variance * (CALM if stage else 1), MISMATCH[stage] * 2 * 64 * variance
+    on_cpu = isinstance(planes, np.ndarray)
     if profile in PROFILES:
-        shape = PROFILES[profile][stage]
+        shape, kernels = PROFILES[profile][stage], denoise_groups if on_cpu else denoise_groups_cuda
         grids = [[_grid(length, 0, shape.block, shape.step) for length in size]] * 2
-        return denoise_groups.Groups(planes, stage == 0, H, deviations, LAMBDA, shape, *follow, grids)
+        return kernels.Groups(planes, stage == 0, H, deviations, LAMBDA, shape, *follow, grids, rings)
     grids = [[_grid(length, phase) for length in size] for phase in (0, STEP // 2)]
-    kernels = denoise_cpu if isinstance(planes, np.ndarray) else denoise_cuda
+    kernels = denoise_cpu if on_cpu else denoise_cuda
     return kernels.Volumes(
         planes, stage == 0, H, deviations, _table(draw), np.outer(kaiser, kaiser).ravel(), LAMBDA, *follow, grids
     )

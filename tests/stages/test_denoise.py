@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import cv2
 import numba
 import numpy as np
@@ -258,13 +256,3 @@ def test_draw_takes_the_number_or_leaves_it_to_the_clip(clip):
     assert denoise.draw(CONFIG, rng) == denoise.Draw(None)
     estimated = denoise.estimate(clip[1])
     assert torch.equal(denoise.apply(clip[1], CONFIG, denoise.Draw(None)), denoise.apply(clip[1], CONFIG, estimated))
-
-
-def test_a_profile_without_cuda_kernels_says_so_once(caplog):
-    frame = torch.rand(1, 3, 8, 8)
-    on_device = SimpleNamespace(is_cuda=True, cpu=lambda: frame)
-    denoise._no_kernels.cache_clear()
-    assert denoise._to_cpu(on_device, "np") is frame and denoise._to_cpu(on_device, "np") is frame
-    assert [record.message for record in caplog.records] == [
-        "denoise: profile np has no CUDA kernels and runs on the CPU; fast has them"
-    ]
