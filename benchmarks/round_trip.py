@@ -1,9 +1,9 @@
-"""Round trip of photographs at the resolution of their camera: raw files, developed by LibRaw, through RAW2RGB(RGB2RAW(x)).
+"""Round trip RAW2RGB(RGB2RAW(x)) of photographs at the resolution of their camera: raw files, developed by LibRaw.
 
 python benchmarks/round_trip.py FILE:WIDTHxHEIGHT:BLACK:WHITE:CAMERA …     RGGB, 16 bits, without a header; needs rawpy
 
-A photograph is developed with LibRaw's own demosaicing (its AHD and its DHT), white balance by daylight, 8-bit sRGB. The
-mosaic of the round trip starts at the photograph's own red pixel, then one pixel off in both directions, where no
+A photograph is developed with LibRaw's own demosaicing (its AHD and its DHT), white balance by daylight, 8-bit sRGB.
+The mosaic of the round trip starts at the photograph's own red pixel, then one pixel off in both directions, where no
 sample of the sensor falls on a pixel of its colour, so that no demosaicing can be undone by doing it again.
 """
 
@@ -24,7 +24,7 @@ from lolblur_synth.training import noise_figures
 ALGORITHMS = ("AHD", "DHT")
 
 
-def developed(path: Path, size: tuple[int, int], levels: tuple[float, float], camera: str, algorithm: str) -> np.ndarray:
+def developed(path: Path, size: tuple, levels: tuple, camera: str, algorithm: str) -> np.ndarray:
     """(H, W, 3) uint8 sRGB."""
     import rawpy
 

@@ -13,7 +13,7 @@ def block(plane, y, x):
     return plane[y : y + 8, x : x + 8]
 
 
-def follow(luma, t, y, tile, radius, penalty, limit):
+def follow(luma, t, y, tile, asked, radius, penalty, close, limit):
     """Trajectories {x: {frame: (dy, dx)}} of the blocks (y, x), x in tile, of frame t: search, prediction, stop."""
     found = {x: {t: (0, 0)} for x in tile}
     height, width = luma[0].shape
@@ -24,8 +24,10 @@ def follow(luma, t, y, tile, radius, penalty, limit):
             frame = t + sign * k
             if not first <= frame < min(first + 2 * denoise.H + 1, len(luma)) or not alive:
                 break
-            reach, best = radius[min(k, 2) - 1], {}
-            for x in tile:
+            best = {}
+            for x, reach in ((x, reach) for x in tile for reach in (radius[0], radius[min(k, 2)])):
+                if x in best and (best[x][1] <= close or x not in asked or x not in alive):
+                    continue
                 options = [(np.inf, np.inf, centre)]
                 for dy in range(centre[0] - reach, centre[0] + reach + 1):
                     for dx in range(centre[1] - reach, centre[1] + reach + 1):
@@ -34,6 +36,7 @@ def follow(luma, t, y, tile, radius, penalty, limit):
                             away = abs(dy - centre[0]) + abs(dx - centre[1])
                             options.append((distance + penalty * away, distance, (dy, dx)))
                 best[x] = min(options, key=lambda option: option[0])
+            for x in tile:
                 if best[x][1] > limit:
                     alive.discard(x)
                 if x in alive:
@@ -60,7 +63,7 @@ def one_pass(noisy, pilot, stage, sigma, curve=()):
     window = np.outer(kaiser, kaiser)
     total, weights = np.zeros_like(noisy), np.zeros((count, height, width))
     penalty = denoise.PENALTY * clip[0] ** 2 * (denoise.CALM if stage else 1)
-    limit = denoise.MISMATCH[stage] * 2 * 64 * clip[0] ** 2
+    close, limit = (128 * clip[0] ** 2 * share[stage] for share in (denoise.CLOSE, denoise.MISMATCH))
     for t in range(count):
         before = weights[t].copy()
         from_end = min(t, count - 1 - t)
@@ -70,7 +73,7 @@ def one_pass(noisy, pilot, stage, sigma, curve=()):
         for y, xs in ((y, xs) for ys, xs in grids for y in ys):
             for tile in (xs[n : n + TILE] for n in range(0, len(xs), TILE)):
                 asked = [x for x in tile if everywhere or (block(before, y, x) == 0).any()]
-                paths = follow(pilot[:, 0], t, y, tile, denoise.RADIUS, penalty, limit) if asked else {}
+                paths = follow(pilot[:, 0], t, y, tile, asked, denoise.RADIUS, penalty, close, limit) if asked else {}
                 for x in asked:
                     places = sorted((frame, y + dy, x + dx) for frame, (dy, dx) in paths[x].items())
                     sigmas = denoise.GAIN * noise_at(block(pilot[t, 0], y, x).mean(), sigma, curve)
@@ -208,7 +211,8 @@ def grouped_pass(noisy, pilot, stage, sigma, profile):
         n, step, side, most = ((8, 4, 13, 16), (8, 4, 11, 16))[stage]
         beta, spatial = (2.0, 1.3)[stage], matrix_of(lambda x: dct(x, axis=0, norm="ortho"), n)
         share = (0.7, 0.07)[stage]
-        follow_limits = denoise.PENALTY * s**2 * (denoise.CALM if stage else 1), denoise.MISMATCH[stage] * 128 * s**2
+        bounds = [128 * s**2 * share[stage] for share in (denoise.CLOSE, denoise.MISMATCH)]
+        follow_limits = denoise.PENALTY * s**2 * (denoise.CALM if stage else 1), *bounds
     window = np.outer(np.kaiser(n, beta), np.kaiser(n, beta))
     total, weights = np.zeros_like(noisy), np.zeros_like(noisy)
     for t in range(count):
@@ -219,7 +223,7 @@ def grouped_pass(noisy, pilot, stage, sigma, profile):
                 continue
             for first in range(0, width - n + 1, TILE):
                 tile = range(first, min(first + TILE, width - n + 1))
-                moved = follow(luma, t, y, tile, denoise.RADIUS, *follow_limits)
+                moved = follow(luma, t, y, tile, tile, denoise.RADIUS, *follow_limits)
                 paths |= {(y, x): {f: (y + dy, x + dx) for f, (dy, dx) in moved[x].items()} for x in tile}
         for y in sorted({*range(0, height - n + 1, step), height - n}):
             for x in sorted({*range(0, width - n + 1, step), width - n}):

@@ -7,21 +7,8 @@ sum is the same for any number of threads.
 import numpy as np
 from numba import njit, prange
 
+from lolblur_synth.kernels.blocks import add_block
 from lolblur_synth.kernels.transforms import MATH
-
-
-@njit(fastmath=MATH)
-def _add(total, at, width, block, first, scale):
-    """Add 64 values of block from `first`, times scale, to the 8x8 pixels of flat total at `at`. Loads stand before
-    stores, so that each row of eight vectorises."""
-    for r in range(8):
-        o, i = at + r * width, first + r * 8
-        a0, a1, a2, a3 = block[i] * scale, block[i + 1] * scale, block[i + 2] * scale, block[i + 3] * scale
-        a4, a5, a6, a7 = block[i + 4] * scale, block[i + 5] * scale, block[i + 6] * scale, block[i + 7] * scale
-        a0, a1, a2, a3 = a0 + total[o], a1 + total[o + 1], a2 + total[o + 2], a3 + total[o + 3]
-        a4, a5, a6, a7 = a4 + total[o + 4], a5 + total[o + 5], a6 + total[o + 6], a7 + total[o + 7]
-        total[o], total[o + 1], total[o + 2], total[o + 3] = a0, a1, a2, a3
-        total[o + 4], total[o + 5], total[o + 6], total[o + 7] = a4, a5, a6, a7
 
 
 @njit(parallel=True, cache=True, fastmath=MATH)
@@ -50,10 +37,10 @@ def aggregate(blocks, weights, window, slots, ys, xs, rows, active, path, extent
                 x = xs[n] + path[row, n, h + k, 1]
                 at = ((slot * 4 + c) * height + y) * width + x
                 if c == 3:
-                    _add(pixels, at, width, window, 0, weights[row - rows[0], n])
+                    add_block(pixels, at, width, window, 0, weights[row - rows[0], n])
                 else:
                     first = (((row - rows[0]) * xs.size + n) * slots.size + k + reach) * 3 + c
-                    _add(pixels, at, width, values, first * 64, one)
+                    add_block(pixels, at, width, values, first * 64, one)
 
 
 @njit(parallel=True, cache=True, fastmath=MATH)

@@ -79,12 +79,12 @@ __device__ __forceinline__ int median(const short *__restrict__ values, int coun
 
 // Step k of the trajectories, both ways (z: 0 backwards, 1 forwards): the best displacement (dy, dx) of each block in
 // the frame k away goes to path (rows, columns, 2 h + 1, 2), extent (rows, columns, 2) counts the frames followed.
-// Blocks of a tile share the centre of the search: their median displacement at k - 1, continued at constant speed.
+// Where no match within `near` is close, one is sought within `far`. Blocks of a tile share the centre of the search: their median displacement at k - 1, continued at constant speed.
 extern "C" __global__ void follow(const float *__restrict__ frames, const int *__restrict__ slots,
                                   const int *__restrict__ ys, const int *__restrict__ xs,
                                   const int *__restrict__ active, short *path, short *extent, int k, int h, int tile,
-                                  int radius, float penalty, float limit, int rows, int columns, int height,
-                                  int width) {
+                                  int near, int far, float penalty, float close, float limit, int rows, int columns,
+                                  int height, int width) {
     int n = column_of_thread(), row = row_of_thread(), side = layer_of_thread();
     if (n >= columns || row >= rows || side > 1) return;
     size_t here = (size_t)row * columns + n;
@@ -107,12 +107,17 @@ extern "C" __global__ void follow(const float *__restrict__ frames, const int *_
     int found_y = cy, found_x = cx;
 #pragma unroll
     for (int i = 0; i < BLOCK; i++) reference[i] = from[(size_t)(i / SIDE) * width + i % SIDE];
-    for (int dy = max(cy - radius, -y); dy <= min(cy + radius, height - SIDE - y); dy++)
-        for (int dx = max(cx - radius, -x); dx <= min(cx + radius, width - SIDE - x); dx++) {
-            float d = distance(reference, to + (size_t)(y + dy) * width + x + dx, width);
-            float fee = __fmul_rn(penalty, (float)(abs(dy - cy) + abs(dx - cx)));
-            if (d + fee < best) best = d + fee, cost = d, found_y = dy, found_x = dx;
-        }
+    for (int again = 0; again < 2; again++) {
+        if (again && (cost <= close || !active[here] || extent[here * 2 + side] != k - 1)) break;
+        int radius = again ? far : near;
+        best = cost = NEVER, found_y = cy, found_x = cx;
+        for (int dy = max(cy - radius, -y); dy <= min(cy + radius, height - SIDE - y); dy++)
+            for (int dx = max(cx - radius, -x); dx <= min(cx + radius, width - SIDE - x); dx++) {
+                float d = distance(reference, to + (size_t)(y + dy) * width + x + dx, width);
+                float fee = __fmul_rn(penalty, (float)(abs(dy - cy) + abs(dx - cx)));
+                if (d + fee < best) best = d + fee, cost = d, found_y = dy, found_x = dx;
+            }
+    }
     path[(here * span + place) * 2] = (short)found_y;
     path[(here * span + place) * 2 + 1] = (short)found_x;
     if (extent[here * 2 + side] == k - 1 && cost <= limit) extent[here * 2 + side] = (short)k;

@@ -17,10 +17,10 @@ class Volumes:
     """
 
     def __init__(self, planes: np.ndarray, first_pass: bool, h: int, sigma, table, window, lam: float, radius,
-                 penalty: float, limit: float, grids):  # fmt: skip
+                 penalty: float, close: float, limit: float, grids):  # fmt: skip
         span = 2 * h + 1
         self.first_pass, self.grids, self.shape, self.radius = first_pass, grids, planes.shape, radius
-        self.lam, self.penalty, self.limit = np.float32(lam), np.float32(penalty), np.float32(limit)
+        self.lam, self.bounds = np.float32(lam), tuple(np.float32(bound) for bound in (penalty, close, limit))
         self.sigma, self.window = np.asarray(sigma, np.float32), np.asarray(window, np.float32)
         self.table = None if table is None else np.asarray(table, np.float32)
         self.noisy = np.zeros((span, *planes.shape), np.float32)
@@ -47,7 +47,7 @@ class Volumes:
             noise_at(self.pilot[here, 0], ys, xs, self.table, noise)
         path = np.zeros((*active.shape, len(slots), 2), np.int16)
         extent = np.zeros((*active.shape, 2), np.int16)
-        trajectories(self.pilot, slots, ys, xs, self.radius, self.penalty, self.limit, active, path, extent)
+        trajectories(self.pilot, slots, ys, xs, self.radius, *self.bounds, active, path, extent)
         blocks = np.empty((ROWS, len(xs), len(slots), 3, 64), np.float32)
         weights = np.empty((ROWS, len(xs)), np.float32)
         for row in range(0, len(ys), ROWS):

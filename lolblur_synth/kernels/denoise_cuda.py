@@ -23,15 +23,15 @@ class Volumes:
 
     planes: (3, H, W) of a first frame; first_pass: hard threshold, or Wiener filter; h: frames each way;
     sigma: of the noise in each plane; table: (256,) its variance at each level, in sigma^2, or None; window: (64,) of
-    the aggregation; lam, radius, penalty, limit: see `kernels.volumes` and `kernels.motion`; grids: places of the
-    reference blocks, (ys, xs) for even and odd frames.
+    the aggregation; lam, radius, penalty, close, limit: see `kernels.volumes` and `kernels.motion`; grids: places of
+    the reference blocks, (ys, xs) for even and odd frames.
     """
 
     def __init__(self, planes: Tensor, first_pass: bool, h: int, sigma, table, window, lam: float, radius,
-                 penalty: float, limit: float, grids):  # fmt: skip
+                 penalty: float, close: float, limit: float, grids):  # fmt: skip
         self.first_pass, self.h, self.shape, self.device = first_pass, h, planes.shape, planes.device
         self.lam, self.radius = lam, [int(r) for r in radius]
-        self.penalty, self.limit, self.unit = float(penalty), float(limit), UNIT * float(sigma[0]) ** 2
+        self.bounds, self.unit = (float(penalty), float(close), float(limit)), UNIT * float(sigma[0]) ** 2
         self.sigma, self.window, matrices = (self._upload(v, np.float32) for v in (sigma, window, temporal_matrices()))
         self.forward, self.backward = matrices.unbind()
         self.table = None if table is None else self._upload(table, np.float32)
@@ -68,7 +68,7 @@ class Volumes:
         extent = torch.empty((rows, columns, 2), dtype=torch.int16, device=self.device)
         for k in range(1, reach + 1):
             self._launch("follow", (columns, rows, 2), self.pilot, slots, ys, xs, active, path, extent, k, reach,
-                         TILE, self.radius[min(k, 2) - 1], self.penalty, self.limit, rows, columns, height,
+                         TILE, self.radius[0], self.radius[min(k, 2)], *self.bounds, rows, columns, height,
                          width)  # fmt: skip
         for first in range(0, rows, ROWS):
             self._filter(slots, targets, ys, xs, active, path, extent, noise, reach, first, min(ROWS, rows - first))

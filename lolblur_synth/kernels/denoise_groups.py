@@ -91,17 +91,18 @@ def rows_of_path(reach: int) -> int:
 class Groups:
     """One pass over a clip, as `denoise_cpu.Volumes`; each channel has its own weights.
 
-    shape: of this pass; radius, penalty, limit: of `trajectories`, where the profile takes those; rings: a list, empty
-    at first, that both passes of a clip are given. It holds the noisy planes and the sums of blocks put back: a frame
-    enters the second pass when it leaves the first, so that 4 h + 1 are under way at once, frame t at t modulo that.
+    shape: of this pass; radius, penalty, close, limit: of `trajectories`, where the profile takes those; rings: a list,
+    empty at first, that both passes of a clip are given. It holds the noisy planes and the sums of blocks put back: a
+    frame enters the second pass when it leaves the first, so that 4 h + 1 are under way at once, frame t at t modulo
+    that.
     """
 
     def __init__(self, planes: np.ndarray, first_pass: bool, h: int, sigma, lam: float, shape: Shape, radius,
-                 penalty: float, limit: float, grids, rings: list):  # fmt: skip
+                 penalty: float, close: float, limit: float, grids, rings: list):  # fmt: skip
         n, size = shape.block, planes.shape[1:]
         self.first_pass, self.shape, self.grids, self.size, self.h = first_pass, shape, grids, planes.shape, h
         self.lam, self.sigma, self.luma = np.float32(lam), np.asarray(sigma, np.float32), float(sigma[0])
-        self.follow = radius, np.float32(penalty), np.float32(limit)
+        self.follow = radius, np.float32(penalty), np.float32(close), np.float32(limit)
         self.limits = limits_of(shape, self.luma)
         self.window = window_of(shape)
         self.spatial, self.temporal = spatial_matrices(shape.spatial, n), temporal_matrices()

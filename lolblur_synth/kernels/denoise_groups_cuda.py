@@ -24,10 +24,10 @@ class Groups:
     """One pass over a clip: what `denoise_groups.Groups` does, with its arguments, on the device of its planes."""
 
     def __init__(self, planes: Tensor, first_pass: bool, h: int, sigma, lam: float, shape: Shape, radius,
-                 penalty: float, limit: float, grids, rings: list):  # fmt: skip
+                 penalty: float, close: float, limit: float, grids, rings: list):  # fmt: skip
         self.first_pass, self.shape, self.h, self.size, self.device = first_pass, shape, h, planes.shape, planes.device
         self.lam, self.luma, self.radius = lam, float(sigma[0]), [int(r) for r in radius]
-        self.penalty, self.limit = float(penalty), float(limit)
+        self.bounds = float(penalty), float(close), float(limit)
         self.sigma, self.window = self._upload(sigma, np.float32), self._upload(window_of(shape), np.float32)
         self.limits = self._upload(limits_of(shape, self.luma), np.float32)
         self.forward, self.backward = self._upload(temporal_matrices(), np.float32).unbind()
@@ -76,7 +76,7 @@ class Groups:
         active = torch.ones((rows, columns), dtype=torch.int32, device=self.device)
         for k in range(1, h + 1):
             cuda.launch("denoise", "follow", (columns, rows, 2), self.pilot, slots, ys, xs, active, path, extent, k, h,
-                        TILE, self.radius[min(k, 2) - 1], self.penalty, self.limit, *shape)  # fmt: skip
+                        TILE, self.radius[0], self.radius[min(k, 2)], *self.bounds, *shape)  # fmt: skip
         return path, extent
 
     def _filter(self, noisy, pilot, targets, refs: Tensor, path: Tensor, extent: Tensor) -> None:

@@ -38,11 +38,13 @@ def _boxes(sums, count, out):
 
 
 @njit(fastmath=MATH)
-def _search(reference, frame, y, xs, centre, radius, penalty, sums, boxes, best, cost, found):
-    """Best displacement of the 8x8 blocks at (y, xs) within `radius` of the centre, by squared distance and penalty."""
+def _search(reference, frame, y, xs, centre, radius, penalty, sums, boxes, best, cost, found, wanted):
+    """Best displacement of the wanted 8x8 blocks at (y, xs) within `radius` of the centre, by squared distance and
+    penalty."""
     height, width = frame.shape
-    best[:] = np.float32(np.inf)
-    found[:, 0], found[:, 1] = centre
+    for n in range(xs.size):
+        if wanted[n]:
+            best[n], found[n, 0], found[n, 1] = np.float32(np.inf), centre[0], centre[1]
     for dy in range(max(centre[0] - radius, -y), min(centre[0] + radius, height - 8 - y) + 1):
         for dx in range(centre[1] - radius, centre[1] + radius + 1):
             left = max(xs[0], -dx)
@@ -56,7 +58,7 @@ def _search(reference, frame, y, xs, centre, radius, penalty, sums, boxes, best,
             fee = penalty * np.float32(abs(dy - centre[0]) + abs(dx - centre[1]))
             for n in range(xs.size):
                 i = xs[n] - left
-                if i >= 0 and i < columns - 7 and boxes[i] + fee < best[n]:
+                if i >= 0 and i < columns - 7 and boxes[i] + fee < best[n] and wanted[n]:
                     best[n] = boxes[i] + fee
                     cost[n] = boxes[i]
                     found[n, 0] = dy
@@ -64,12 +66,13 @@ def _search(reference, frame, y, xs, centre, radius, penalty, sums, boxes, best,
 
 
 @njit(parallel=True, cache=True, fastmath=MATH)
-def trajectories(frames, slots, ys, xs, radius, penalty, limit, active, path, extent):
+def trajectories(frames, slots, ys, xs, radius, penalty, close, limit, active, path, extent):
     """Follow the 8x8 blocks of the grid ys x xs of frame slots[h] through frames slots[0 .. 2 h]; slot -1 is no frame.
 
-    frames (slots, 3, H, W) float32, searched in channel 0; radius: of the search in the next frame and in later ones;
-    penalty: what one pixel away from the predicted place costs; limit: squared distance at which a trajectory stops
-    (occlusion, scene cut). active (rows, columns): blocks that are asked for.
+    frames (slots, 3, H, W) float32, searched in channel 0; radius: of a first search round the predicted place, and of
+    that which follows where the best match is not `close`, in the next frame and in later ones; penalty: what one pixel
+    away from the predicted place costs; close, limit: squared distance up to which a match is good enough, and at which
+    a trajectory stops (occlusion, scene cut). active (rows, columns): blocks that are asked for.
     Fills path (rows, columns, 2 h + 1, 2) int16 with displacements (dy, dx), extent (rows, columns, 2) int16 with the
     number of frames before and after through which each block was followed. Neighbours share the centre of the search:
     their median displacement, continued at constant speed.
@@ -90,6 +93,7 @@ def trajectories(frames, slots, ys, xs, radius, penalty, limit, active, path, ex
         sums, boxes = np.empty(SPAN, np.float32), np.empty(SPAN, np.float32)
         best, cost = np.empty(last - first, np.float32), np.empty(last - first, np.float32)
         found = np.zeros((last - first, 2), np.int64)
+        wanted = np.empty(last - first, np.bool_)
         path[row, first:last, h] = 0
         extent[row, first:last] = 0
         for side in range(2):
@@ -99,20 +103,19 @@ def trajectories(frames, slots, ys, xs, radius, penalty, limit, active, path, ex
                 slot = slots[h + sign * k]
                 if slot < 0:
                     break
-                _search(
-                    reference,
-                    frames[slot, 0],
-                    y,
-                    here,
-                    centre,
-                    radius[min(k, 2) - 1],
-                    penalty,
-                    sums,
-                    boxes,
-                    best,
-                    cost,
-                    found,
-                )
+                there = frames[slot, 0]
+                wanted[:] = True
+                _search(reference, there, y, here, centre, radius[0], penalty, sums, boxes, best, cost, found, wanted)
+                left, right = last - first, 0
+                for n in range(last - first):
+                    settled = best[n] < np.inf and cost[n] <= close
+                    wanted[n] = active[row, first + n] and extent[row, first + n, side] == k - 1 and not settled
+                    if wanted[n]:
+                        left, right = min(left, n), n + 1
+                if left < right:
+                    _search(reference[here[left] - here[0] :], there, y, here[left:right], centre,
+                            radius[min(k, 2)], penalty, sums, boxes, best[left:right], cost[left:right],
+                            found[left:right], wanted[left:right])
                 alive = False
                 for n in range(last - first):
                     if extent[row, first + n, side] == k - 1 and best[n] < np.inf and cost[n] <= limit:

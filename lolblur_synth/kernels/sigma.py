@@ -37,7 +37,7 @@ BLOCKS, WINDOWS = 100, 12  # fewest in a bin
 WHITE = 1.5  # most that the variance of flat blocks in time may be of that of their detail in space
 DIM = 16.0  # from this level on noise grows at most in proportion to the level: what smoke and light do grows faster
 ROUNDING = 0.3  # deviation, that of rounding to 8 bits: such growth starts there at least
-RADIUS = np.array([5, 2])  # search in the next frame, and round the prediction in later ones
+RADIUS = np.array([0, 5, 2])  # search in the next frame, and round the prediction in later ones
 
 
 class Blocks(NamedTuple):
@@ -192,7 +192,7 @@ def _follow(luma, t: int, lag: int, ys, xs) -> tuple[np.ndarray, np.ndarray]:
     slots = np.full(2 * h + 1, -1)
     slots[h::sign] = np.arange(t, t + lag + sign, sign)
     active = np.ones((len(ys), len(xs)), np.bool_)
-    trajectories(luma, slots, ys, xs, RADIUS, penalty, np.float32(np.inf), active, path, extent)
+    trajectories(luma, slots, ys, xs, RADIUS, penalty, np.float32(0), np.float32(np.inf), active, path, extent)
     return path[:, :, h + lag], extent[..., int(lag > 0)] == h
 
 

@@ -7,6 +7,7 @@ run of reference blocks; it writes only its own part of `blocks` and `weights`: 
 import numpy as np
 from numba import njit, prange
 
+from lolblur_synth.kernels.blocks import copy_block
 from lolblur_synth.kernels.transforms import BLOCK, LONGEST, MATH, VOLUME, dct_blocks, idct_blocks, over_time
 
 RUN = 16  # reference blocks of one task
@@ -29,21 +30,10 @@ def noise_at(luma, ys, xs, table, noise):
 
 
 @njit(fastmath=MATH)
-def _gather(pixels, at, width, v, first):
-    """Copy the 8x8 block of flat pixels at `at` to v[first ...]."""
-    for r in range(8):
-        o, i = at + r * width, first + r * 8
-        a0, a1, a2, a3 = pixels[o], pixels[o + 1], pixels[o + 2], pixels[o + 3]
-        a4, a5, a6, a7 = pixels[o + 4], pixels[o + 5], pixels[o + 6], pixels[o + 7]
-        v[i], v[i + 1], v[i + 2], v[i + 3] = a0, a1, a2, a3
-        v[i + 4], v[i + 5], v[i + 6], v[i + 7] = a4, a5, a6, a7
-
-
-@njit(fastmath=MATH)
 def _forward(pixels, places, width, length, matrix, v, out):
     """out = the transform of the volume of the blocks at places[:length] of flat pixels."""
     for n in range(length):
-        _gather(pixels, places[n], width, v, n * BLOCK)
+        copy_block(pixels, places[n], width, v, n * BLOCK)
     dct_blocks(v, length)
     over_time(v, out, matrix, length)
 
@@ -89,7 +79,7 @@ def _shrink(spectrum, values, threshold):
     return max(kept, np.float32(1))
 
 
-@njit(fastmath=MATH | {"reassoc"})
+@njit(fastmath=MATH | {"reassoc"}, error_model="numpy")
 def _attenuate(spectrum, pilot, values, variance):
     """Multiply by the empirical Wiener gain W = p^2 / (p^2 + variance); return ||W||^2."""
     norm = np.float32(0)

@@ -47,10 +47,11 @@ CONTEXT = H  # frames of context that make the ends of a window as good as its m
 STEP = 4  # pixels between reference blocks: V-BM4D software, normal profile
 LAMBDA = 2.7  # hard threshold in sigma: Table I
 KAISER = (2.0, 1.3)  # beta of the aggregation window in each pass: V-BM4D software
-RADIUS = np.array([8, 3])  # search in the next frame, and round the prediction in later ones
+RADIUS = np.array([2, 8, 3])  # first search; then, where nothing was close, that in the next frame and in later ones
 PENALTY = 6.0  # cost of a pixel off the prediction, in noise variances: still blocks must not chase noise
 CALM = 0.1  # PENALTY of the second pass is that part of the first one's: the pilot is calmer
-MISMATCH = (8.0, 2.0)  # a trajectory stops at this many expected squared distances of two noisy copies, in each pass
+CLOSE = (1.3, 0.15)  # a match is good enough at this many expected squared distances of two noisy copies, in each pass
+MISMATCH = (8.0, 2.0)  # a trajectory stops at this many
 LEAST = 0.1  # least deviation of the noise at a level, in sigma: a weight is the inverse of its square
 STRIDE = {"fast": 2, "np": 1, "vbm4d": 1}  # frames from one full set of reference blocks to the next
 FULL, DENSE = 2, 1  # frames at each end of a clip with all reference blocks, and with twice as many, if STRIDE is 2
@@ -198,7 +199,8 @@ def _volumes(planes: np.ndarray | Tensor, stage: int, draw: Draw, profile: str, 
     """What filters the volumes of one pass: Numba kernels, or their CUDA twins where the planes are on a device."""
     deviations, kaiser = draw.sigma * GAIN, np.kaiser(8, KAISER[stage])
     variance, size = deviations[0] ** 2, planes.shape[1:]
-    follow = RADIUS, PENALTY * variance * (CALM if stage else 1), MISMATCH[stage] * 2 * 64 * variance
+    penalty, copies = PENALTY * variance * (CALM if stage else 1), 2 * 64 * variance
+    follow = RADIUS, penalty, CLOSE[stage] * copies, MISMATCH[stage] * copies
     on_cpu = isinstance(planes, np.ndarray)
     if profile in PROFILES:
         shape, kernels = PROFILES[profile][stage], denoise_groups if on_cpu else denoise_groups_cuda

@@ -103,8 +103,8 @@ def test_trajectories_find_the_motion_and_stop_at_a_cut(dy, dx):
     ys, xs = np.arange(12, 21, 4), np.arange(16, 41, 4)
     path, extent = np.zeros((3, 7, 9, 2), np.int16), np.zeros((3, 7, 2), np.int16)
     slots = np.array([-1, -1, -1, 0, 1, 2, 3, 4, -1])
-    radius, active = np.array([4, 2]), np.ones((3, 7), bool)
-    trajectories(frames, slots, ys, xs, radius, np.float32(1), np.float32(100), active, path, extent)
+    radius, active = np.array([1, 4, 2]), np.ones((3, 7), bool)
+    trajectories(frames, slots, ys, xs, radius, np.float32(1), np.float32(10), np.float32(100), active, path, extent)
     assert (extent == [1, 2]).all()
     for k in (-1, 0, 1, 2):
         assert (path[:, :, 4 + k] == [dy * k, dx * k]).all()
