@@ -1,16 +1,11 @@
-"""Copy and add 8x8 blocks of flat float32 planes, row by row as vectors of eight.
-
-Numba checks each index of an array for being negative, which keeps LLVM from seeing eight neighbours as a vector; so
-these two write vector IR, which LLVM maps to whatever vectors the machine has.
+"""Copy and add 8x8 blocks of flat float32 planes, row by row as vectors: Numba looks at each index for being negative,
+which keeps LLVM from seeing eight neighbours as one.
 """
 
-from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-SIDE = 8
-ROW = ir.VectorType(ir.FloatType(), SIDE)
+from lolblur_synth.kernels.vectors import SIDE, arrays, load, multiply_add, pointer, rows, spread
 
 
 @intrinsic
@@ -19,11 +14,10 @@ def copy_block(typing, pixels, at, width, block, first):
     signature = types.void(pixels, at, width, block, first)
 
     def generate(context, builder, signature, arguments):
-        pixels, at, width, block, first = arguments
-        source, target = (_data(context, builder, signature, k, arguments) for k in (0, 3))
-        for row in range(SIDE):
-            value = builder.load(_row(builder, source, at, width, row), align=4)
-            builder.store(value, _row(builder, target, first, ir.Constant(first.type, SIDE), row), align=4)
+        _, at, width, _, first = arguments
+        pixels, block = arrays(context, builder, signature, arguments, (0, 3))
+        for source, target in zip(rows(builder, at, width), rows(builder, first, SIDE), strict=True):
+            builder.store(load(builder, pixels, source), pointer(builder, block, target), align=4)
         return context.get_dummy_value()
 
     return signature, generate
@@ -35,26 +29,12 @@ def add_block(typing, pixels, at, width, block, first, scale):
     signature = types.void(pixels, at, width, block, first, scale)
 
     def generate(context, builder, signature, arguments):
-        pixels, at, width, block, first, scale = arguments
-        target, source = (_data(context, builder, signature, k, arguments) for k in (0, 3))
-        none, lane = ir.Constant(ROW, ir.Undefined), ir.IntType(32)
-        scale = builder.shuffle_vector(builder.insert_element(none, scale, lane(0)), none,
-                                       ir.Constant(ir.VectorType(lane, SIDE), [0] * SIDE))  # fmt: skip
-        for row in range(SIDE):
-            place = _row(builder, target, at, width, row)
-            value = builder.load(_row(builder, source, first, ir.Constant(first.type, SIDE), row), align=4)
-            value = builder.fmul(value, scale, flags=("contract",))
-            builder.store(builder.fadd(builder.load(place, align=4), value, flags=("contract",)), place, align=4)
+        _, at, width, _, first, scale = arguments
+        pixels, block = arrays(context, builder, signature, arguments, (0, 3))
+        scale = spread(builder, scale)
+        for source, target in zip(rows(builder, first, SIDE), rows(builder, at, width), strict=True):
+            total = multiply_add(builder, load(builder, block, source), scale, load(builder, pixels, target))
+            builder.store(total, pointer(builder, pixels, target), align=4)
         return context.get_dummy_value()
 
     return signature, generate
-
-
-def _data(context, builder, signature, k, arguments):
-    return cgutils.create_struct_proxy(signature.args[k])(context, builder, arguments[k]).data
-
-
-def _row(builder, data, first, pitch, row):
-    """Pointer to eight values."""
-    index = builder.add(first, builder.mul(pitch, ir.Constant(pitch.type, row)))
-    return builder.bitcast(builder.gep(data, [index]), ROW.as_pointer())

@@ -13,6 +13,8 @@ from numba import njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from lolblur_synth.kernels.vectors import lanes, multiply_add, spread
+
 POLE = np.float32(np.sqrt(3) - 2)
 GAIN = np.float32(6)
 LAST = GAIN * POLE / (POLE * POLE - np.float32(1))
@@ -25,7 +27,7 @@ BASIS = (
     (1 / 2, -1.0, 1 / 2, 0.0),
     (-1 / 6, 1 / 2, -1 / 2, 1 / 6),
 )
-QUAD = ir.VectorType(ir.FloatType(), 4)
+QUAD, WIDE = (ir.VectorType(ir.FloatType(), count) for count in (4, 16))
 
 
 def prepare(frame: np.ndarray) -> tuple[np.ndarray, int]:
@@ -119,12 +121,12 @@ def mix(typing, first, second, corners, pitch, parts, x, out):
         for image in range(2):
             corner = _load(builder, corners, builder.add(x, builder.mul(width, _whole(image))))
             fx, fy = fractions[2 * image : 2 * image + 2]
-            down, right = _weights(builder, fy), _lanes(builder, _weights(builder, fx), [i // 4 for i in range(16)])
-            right = builder.fmul(right, _lanes(builder, _spread(builder, fractions[4 + image]), [0] * 16))
+            down, right = _weights(builder, fy), lanes(builder, _weights(builder, fx), [i // 4 for i in range(16)])
+            right = builder.fmul(right, spread(builder, fractions[4 + image], WIDE))
             taps = _column(builder, images[image], builder.sext(corner, ir.IntType(64)), pitch, down)
-            total = builder.fmul(taps, right) if total is None else _multiply_add(builder, taps, right, total)
+            total = builder.fmul(taps, right) if total is None else multiply_add(builder, taps, right, total)
         for half in (8, 4):
-            total = builder.fadd(_lanes(builder, total, range(half)), _lanes(builder, total, range(half, 2 * half)))
+            total = builder.fadd(lanes(builder, total, range(half)), lanes(builder, total, range(half, 2 * half)))
         out, _ = _data(context, builder, signature.args[6], out)
         place = builder.gep(out, [builder.mul(x, _whole(4))])
         builder.store(total, builder.bitcast(place, total.type.as_pointer()), align=4)
@@ -147,26 +149,12 @@ def _load(builder, data, index):
     return builder.load(builder.gep(data, [index]), align=4)
 
 
-def _lanes(builder, vector, order):
-    order = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), list(order))
-    return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), order)
-
-
-def _spread(builder, value):
-    """A scalar in the first of four lanes."""
-    return builder.insert_element(ir.Constant(QUAD, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
-
-
-def _multiply_add(builder, a, b, c):
-    return builder.fadd(builder.fmul(a, b, flags=("contract",)), c, flags=("contract",))
-
-
 def _weights(builder, fraction):
     """The weights of four taps."""
-    fraction = _lanes(builder, _spread(builder, fraction), [0] * 4)
+    fraction = spread(builder, fraction, QUAD)
     total = ir.Constant(QUAD, BASIS[3])
     for coefficients in BASIS[2::-1]:
-        total = _multiply_add(builder, total, fraction, ir.Constant(QUAD, coefficients))
+        total = multiply_add(builder, total, fraction, ir.Constant(QUAD, coefficients))
     return total
 
 
@@ -176,6 +164,6 @@ def _column(builder, data, corner, pitch, down):
     for j in range(4):
         place = builder.gep(data, [builder.add(corner, builder.mul(pitch, _whole(j)))])
         row = builder.load(builder.bitcast(place, ir.VectorType(ir.FloatType(), 16).as_pointer()), align=4)
-        weight = _lanes(builder, down, [j] * 16)
-        total = builder.fmul(row, weight) if total is None else _multiply_add(builder, row, weight, total)
+        weight = lanes(builder, down, [j] * 16)
+        total = builder.fmul(row, weight) if total is None else multiply_add(builder, row, weight, total)
     return total

@@ -7,11 +7,11 @@ Images are flat float32 arrays; `place`, `base`: index of the first pixel of a p
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-PATCH = 8  # px a side
-ROW = ir.VectorType(ir.FloatType(), PATCH)
+from lolblur_synth.kernels.vectors import ROW, SIDE, arrays, lanes, load, multiply_add, pointer, rows, spread
+
+PATCH = SIDE  # px a side
 ZERO, ONE = ir.Constant(ROW, [0.0] * PATCH), ir.Constant(ROW, [1.0] * PATCH)
 
 
@@ -22,12 +22,12 @@ def compare(typing, target, base, fx, fy, image, along_x, along_y, place, pitch)
 
     def generate(context, builder, signature, arguments):
         _, base, fx, fy, _, _, _, place, pitch = arguments
-        target, image, along_x, along_y = _arrays(context, builder, signature, arguments, (0, 4, 5, 6))
+        target, image, along_x, along_y = arrays(context, builder, signature, arguments, (0, 4, 5, 6))
         sums = [ZERO] * 4
-        places = _rows(builder, place, pitch, PATCH)
+        places = rows(builder, place, pitch, PATCH)
         for error, at in zip(_errors(builder, target, base, fx, fy, image, places, pitch), places, strict=True):
-            factors = ONE, error, _load(builder, along_x, at), _load(builder, along_y, at)
-            sums = [_multiply_add(builder, error, factor, total) for factor, total in zip(factors, sums, strict=True)]
+            factors = ONE, error, load(builder, along_x, at), load(builder, along_y, at)
+            sums = [multiply_add(builder, error, factor, total) for factor, total in zip(factors, sums, strict=True)]
         return context.make_tuple(builder, signature.return_type, [_sum(builder, total) for total in sums])
 
     return signature, generate
@@ -39,12 +39,12 @@ def moments(typing, along_x, along_y, place, pitch):
     signature = types.UniTuple(types.float32, 5)(along_x, along_y, place, pitch)
 
     def generate(context, builder, signature, arguments):
-        along_x, along_y = _arrays(context, builder, signature, arguments, (0, 1))
+        along_x, along_y = arrays(context, builder, signature, arguments, (0, 1))
         sums = [ZERO] * 5
-        for at in _rows(builder, *arguments[2:], PATCH):
-            x, y = _load(builder, along_x, at), _load(builder, along_y, at)
+        for at in rows(builder, *arguments[2:], PATCH):
+            x, y = load(builder, along_x, at), load(builder, along_y, at)
             products = (x, ONE), (y, ONE), (x, x), (x, y), (y, y)
-            sums = [_multiply_add(builder, *pair, total) for pair, total in zip(products, sums, strict=True)]
+            sums = [multiply_add(builder, *pair, total) for pair, total in zip(products, sums, strict=True)]
         return context.make_tuple(builder, signature.return_type, [_sum(builder, total) for total in sums])
 
     return signature, generate
@@ -57,16 +57,16 @@ def vote(typing, target, base, fx, fy, image, place, pitch, u, v, sum_u, sum_v, 
 
     def generate(context, builder, signature, arguments):
         _, base, fx, fy, _, place, pitch, u, v, _, _, _, out, width = arguments
-        target, image, *sums = _arrays(context, builder, signature, arguments, (0, 4, 9, 10, 11))
+        target, image, *sums = arrays(context, builder, signature, arguments, (0, 4, 9, 10, 11))
         absolute = builder.module.declare_intrinsic("llvm.fabs.v8f32", (), ir.FunctionType(ROW, [ROW]))
-        factors, places = (_all(builder, u), _all(builder, v), ONE), _rows(builder, place, pitch, PATCH)
+        factors, places = (spread(builder, u), spread(builder, v), ONE), rows(builder, place, pitch, PATCH)
         errors = _errors(builder, target, base, fx, fy, image, places, pitch)
-        for error, at in zip(errors, _rows(builder, out, width, PATCH), strict=True):
+        for error, at in zip(errors, rows(builder, out, width, PATCH), strict=True):
             error = builder.call(absolute, [error])
             share = builder.fdiv(ONE, builder.select(builder.fcmp_ordered(">", error, ONE), error, ONE))
             for data, factor in zip(sums, factors, strict=True):
-                total = _multiply_add(builder, share, factor, _load(builder, data, at))
-                builder.store(total, _pointer(builder, data, at), align=4)
+                total = multiply_add(builder, share, factor, load(builder, data, at))
+                builder.store(total, pointer(builder, data, at), align=4)
         return context.get_dummy_value()
 
     return signature, generate
@@ -74,49 +74,16 @@ def vote(typing, target, base, fx, fy, image, place, pitch, u, v, sum_u, sum_v, 
 
 def _errors(builder, target, base, fx, fy, image, places, pitch):
     """Row by row: the patch at base + (fx, fy), bilinear, less that at `places`."""
-    fx, fy, lines = _all(builder, fx), _all(builder, fy), []
-    for at in _rows(builder, base, pitch, PATCH + 1):
-        left, right = _load(builder, target, at), _load(builder, target, builder.add(at, ir.Constant(at.type, 1)))
-        lines.append(_multiply_add(builder, fx, builder.fsub(right, left), left))
+    fx, fy, lines = spread(builder, fx), spread(builder, fy), []
+    for at in rows(builder, base, pitch, PATCH + 1):
+        left, right = load(builder, target, at), load(builder, target, builder.add(at, ir.Constant(at.type, 1)))
+        lines.append(multiply_add(builder, fx, builder.fsub(right, left), left))
     for above, below, at in zip(lines, lines[1:], places, strict=False):
-        moved = _multiply_add(builder, fy, builder.fsub(below, above), above)
-        yield builder.fsub(moved, _load(builder, image, at))
-
-
-def _arrays(context, builder, signature, arguments, which):
-    """Pointers to the values of the arguments of these numbers."""
-    return [cgutils.create_struct_proxy(signature.args[k])(context, builder, arguments[k]).data for k in which]
-
-
-def _rows(builder, first, pitch, count):
-    """Indices of `count` rows."""
-    return [builder.add(first, builder.mul(pitch, ir.Constant(pitch.type, row))) for row in range(count)]
-
-
-def _pointer(builder, data, index):
-    return builder.bitcast(builder.gep(data, [index]), ROW.as_pointer())
-
-
-def _load(builder, data, index):
-    return builder.load(_pointer(builder, data, index), align=4)
-
-
-def _all(builder, value):
-    """A scalar in every lane."""
-    vector = builder.insert_element(ir.Constant(ROW, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
-    return _lanes(builder, vector, [0] * PATCH)
-
-
-def _lanes(builder, vector, order):
-    order = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), list(order))
-    return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), order)
-
-
-def _multiply_add(builder, a, b, c):
-    return builder.fadd(builder.fmul(a, b, flags=("contract",)), c, flags=("contract",))
+        moved = multiply_add(builder, fy, builder.fsub(below, above), above)
+        yield builder.fsub(moved, load(builder, image, at))
 
 
 def _sum(builder, vector):
     for half in (4, 2, 1):
-        vector = builder.fadd(_lanes(builder, vector, range(half)), _lanes(builder, vector, range(half, 2 * half)))
+        vector = builder.fadd(lanes(builder, vector, range(half)), lanes(builder, vector, range(half, 2 * half)))
     return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))

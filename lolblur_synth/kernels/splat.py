@@ -9,11 +9,12 @@ frame.
 import numpy as np
 from llvmlite import ir
 from numba import njit, prange, types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
+from lolblur_synth.kernels.vectors import ROW, SIDE, arrays, load, multiply_add, pointer, spread
+
 CELL = 2  # pixels a cell of the motion grid
-LANES = 8  # of a vector; five are used
+LANES = SIDE  # of a vector; five are used
 BASELINE = 1e-3  # weight of the motion that is not carried: it fills what the splat leaves open
 F = np.float32
 
@@ -69,22 +70,16 @@ def _deposit(typing, sums, place, pitch, dx, dy, bx, by, a, b, c, d):
     signature = types.void(sums, place, pitch, dx, dy, bx, by, a, b, c, d)
 
     def generate(context, builder, signature, arguments):
-        array, place, pitch, dx, dy, bx, by, *shares = arguments
-        data = cgutils.create_struct_proxy(signature.args[0])(context, builder, array).data
-        vector = ir.VectorType(ir.FloatType(), LANES)
-        moved = ir.Constant(vector, [0.0, 0.0, 1.0] + [0.0] * (LANES - 3))
+        _, place, pitch, dx, dy, bx, by, *shares = arguments
+        (data,) = arrays(context, builder, signature, arguments, (0,))
+        moved = ir.Constant(ROW, [0.0, 0.0, 1.0] + [0.0] * (LANES - 3))
         for lane, value in ((0, dx), (1, dy), (3, bx), (4, by)):
             moved = builder.insert_element(moved, value, ir.Constant(ir.IntType(32), lane))
         below = builder.add(place, pitch)
         for start, step, share in zip((place, place, below, below), (0, LANES, 0, LANES), shares, strict=True):
             at = builder.add(start, ir.Constant(start.type, step))
-            pointer = builder.bitcast(builder.gep(data, [at]), vector.as_pointer())
-            spread = builder.insert_element(ir.Constant(vector, ir.Undefined), share, ir.Constant(ir.IntType(32), 0))
-            spread = builder.shuffle_vector(spread, ir.Constant(vector, ir.Undefined), ir.Constant(
-                ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
-            total = builder.fadd(builder.load(pointer, align=4),
-                                 builder.fmul(moved, spread, flags=("contract",)), flags=("contract",))
-            builder.store(total, pointer, align=4)
+            total = multiply_add(builder, moved, spread(builder, share), load(builder, data, at))
+            builder.store(total, pointer(builder, data, at), align=4)
         return context.get_dummy_value()
 
     return signature, generate
