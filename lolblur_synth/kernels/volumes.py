@@ -14,6 +14,17 @@ RUN = 16  # reference blocks of one task
 RAMP = 0.02  # of the hard threshold: its width; PSNR does not see it
 
 
+@njit(parallel=True, cache=True)
+def mix(matrix, planes, out):
+    """out (3, H, W) = a 3x3 matrix on the channels of planes; returns it."""
+    for y in prange(out.shape[1]):
+        for c in range(3):
+            first, second, third = matrix[c]
+            for x in range(out.shape[2]):
+                out[c, y, x] = first * planes[0, y, x] + second * planes[1, y, x] + third * planes[2, y, x]
+    return out
+
+
 @njit(parallel=True, cache=True, fastmath=MATH)
 def noise_at(luma, ys, xs, table, noise):
     """noise (rows, columns) = table[level], the level being the mean of an 8x8 block of luma (H, W); table (256,) is

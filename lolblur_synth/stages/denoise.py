@@ -38,6 +38,7 @@ from lolblur_synth.errors import InputError, RecipeError
 from lolblur_synth.kernels import cuda, denoise_cpu, denoise_cuda, denoise_groups, denoise_groups_cuda
 from lolblur_synth.kernels.denoise_groups import PROFILES
 from lolblur_synth.kernels.sigma import at, noise_curve
+from lolblur_synth.kernels.volumes import mix
 from lolblur_synth.recipe import DenoiseConfig
 
 OPPONENT = np.array([[1 / 3, 1 / 3, 1 / 3], [1 / 2, 0, -1 / 2], [1 / 4, -1 / 2, 1 / 4]])  # V-BM4D, section VI.D
@@ -137,10 +138,10 @@ def _check_size(frames: Tensor) -> None:
 
 def _mix(matrix: np.ndarray, planes: np.ndarray | Tensor) -> np.ndarray | Tensor:
     """A 3x3 matrix on the channels of (3, H, W) float32; elementwise, since a BLAS may round by its thread count."""
-    mixed = np.empty_like(planes) if isinstance(planes, np.ndarray) else torch.empty_like(planes)
-    for channel, (a, b, c) in zip(mixed, matrix.astype(np.float32).tolist(), strict=True):
-        channel[:] = a * planes[0] + b * planes[1] + c * planes[2]
-    return mixed
+    matrix = matrix.astype(np.float32)
+    if isinstance(planes, np.ndarray):
+        return mix(matrix, planes, np.empty_like(planes))
+    return torch.stack([a * planes[0] + b * planes[1] + c * planes[2] for a, b, c in matrix.tolist()])
 
 
 def _estimates(
