@@ -13,7 +13,7 @@ from numba import njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from lolblur_synth.kernels.vectors import lanes, multiply_add, spread
+from lolblur_synth.kernels.vectors import arrays, lanes, multiply_add, spread
 
 POLE = np.float32(np.sqrt(3) - 2)
 GAIN = np.float32(6)
@@ -112,8 +112,8 @@ def mix(typing, first, second, corners, pitch, parts, x, out):
     signature = types.void(first, second, corners, pitch, parts, x, out)
 
     def generate(context, builder, signature, arguments):
-        first, second, corners, pitch, parts, x, out = arguments
-        images = [_data(context, builder, signature.args[i], arguments[i])[0] for i in (0, 1)]
+        _, _, corners, pitch, parts, x, _ = arguments
+        *images, target = arrays(context, builder, signature, arguments, (0, 1, 6))
         corners, width = _data(context, builder, signature.args[2], corners)
         parts, _ = _data(context, builder, signature.args[4], parts)
         fractions = [_load(builder, parts, builder.add(x, builder.mul(width, _whole(i)))) for i in range(6)]
@@ -127,8 +127,7 @@ def mix(typing, first, second, corners, pitch, parts, x, out):
             total = builder.fmul(taps, right) if total is None else multiply_add(builder, taps, right, total)
         for half in (8, 4):
             total = builder.fadd(lanes(builder, total, range(half)), lanes(builder, total, range(half, 2 * half)))
-        out, _ = _data(context, builder, signature.args[6], out)
-        place = builder.gep(out, [builder.mul(x, _whole(4))])
+        place = builder.gep(target, [builder.mul(x, _whole(4))])
         builder.store(total, builder.bitcast(place, total.type.as_pointer()), align=4)
         return context.get_dummy_value()
 

@@ -48,6 +48,11 @@ def _passed(value: Tensor | int | float | np.generic) -> int | np.generic:
     return np.int32(value) if isinstance(value, int) else np.float32(value)
 
 
+def upload(values, kind: type, device: torch.device) -> Tensor:
+    """An array, or what makes one, as a contiguous tensor of a NumPy type on a device."""
+    return torch.from_numpy(np.ascontiguousarray(values, kind)).to(device)
+
+
 def run(source: str, name: str, device: torch.device, grid: tuple[int, int, int], arguments: tuple) -> None:
     """Hand a grid of blocks to CuPy, on torch's current stream. Pointers are Python integers."""
     import cupy

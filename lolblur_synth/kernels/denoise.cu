@@ -79,7 +79,8 @@ __device__ __forceinline__ int median(const short *__restrict__ values, int coun
 
 // Step k of the trajectories, both ways (z: 0 backwards, 1 forwards): the best displacement (dy, dx) of each block in
 // the frame k away goes to path (rows, columns, 2 h + 1, 2), extent (rows, columns, 2) counts the frames followed.
-// Where no match within `near` is close, one is sought within `far`. Blocks of a tile share the centre of the search: their median displacement at k - 1, continued at constant speed.
+// Where no match within `near` is close, one is sought within `far`. Blocks of a tile share the centre of the search:
+// their median displacement at k - 1, continued at constant speed.
 extern "C" __global__ void follow(const float *__restrict__ frames, const int *__restrict__ slots,
                                   const int *__restrict__ ys, const int *__restrict__ xs,
                                   const int *__restrict__ active, short *path, short *extent, int k, int h, int tile,

@@ -104,7 +104,7 @@ class Volumes:
         return self.noisy[t % span], estimate
 
     def _upload(self, values, kind: type) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values, kind)).to(self.device)
+        return cuda.upload(values, kind, self.device)
 
     def _launch(self, name: str, threads: tuple[int, int, int], *arguments) -> None:
         cuda.launch("denoise", name, threads, *arguments)

@@ -123,7 +123,7 @@ class Groups:
         return self.noisy[slot], estimate
 
     def _upload(self, values, kind: type) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values, kind)).to(self.device)
+        return cuda.upload(values, kind, self.device)
 
     def _zeros(self, shape: tuple, kind: torch.dtype) -> Tensor:
         return torch.zeros(shape, dtype=kind, device=self.device)

@@ -86,7 +86,7 @@ def _parameters(config: ClipReverseConfig | None, r: float) -> tuple[int | float
 
 
 def _upload(values: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(device)
+    return cuda.upload(values, np.float32, device)
 
 
 def _prepare(frame: Tensor) -> Tensor:

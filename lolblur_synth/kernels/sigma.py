@@ -37,7 +37,7 @@ BLOCKS, WINDOWS = 100, 12  # fewest in a bin
 WHITE = 1.5  # most that the variance of flat blocks in time may be of that of their detail in space
 DIM = 16.0  # from this level on noise grows at most in proportion to the level: what smoke and light do grows faster
 ROUNDING = 0.3  # deviation, that of rounding to 8 bits: such growth starts there at least
-RADIUS = np.array([0, 5, 2])  # search in the next frame, and round the prediction in later ones
+RADIUS = np.array([0, 5, 2])  # no first search; in the next frame, and round the prediction in later ones
 
 
 class Blocks(NamedTuple):

@@ -144,9 +144,7 @@ def _mix(matrix: np.ndarray, planes: np.ndarray | Tensor) -> np.ndarray | Tensor
     return torch.stack([a * planes[0] + b * planes[1] + c * planes[2] for a, b, c in matrix.tolist()])
 
 
-def _estimates(
-    pairs: Iterable, stage: int, draw: Draw, profile: str, kept: range | None, rings: list
-) -> Iterator:
+def _estimates(pairs: Iterable, stage: int, draw: Draw, profile: str, kept: range | None, rings: list) -> Iterator:
     """One pass: (noisy, pilot) planes in, (noisy, estimate) planes out, in order, H frames later.
 
     stage 0 is the hard threshold, 1 the Wiener filter. kept: the frames that are wanted in the end, all for None; in
