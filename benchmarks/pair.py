@@ -1,9 +1,12 @@
-"""CPU-seconds of each step of one pair: python benchmarks/pair.py [VIDEO] (set NUMBA_NUM_THREADS=1)
+"""Cost of each step of one pair: python benchmarks/pair.py [VIDEO] [--device cuda] (set NUMBA_NUM_THREADS=1)
 
-Recipe `lolblur` at 1120x640, window 7, one thread; every step twice, the second run counts. Without VIDEO: the sample.
+Recipe `lolblur` at 1120x640, window 7. On the CPU: CPU-seconds of one thread; every step twice, the second run counts.
+On a GPU: wall-clock milliseconds, the median of 7 after one run; the last line has the way to the device and back.
+Without VIDEO: the sample.
 """
 
-import sys
+import argparse
+import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,18 +22,25 @@ WINDOW, CONTEXT = 7, 4  # source frames of the exposure; more of them on each si
 SETTINGS = ["defocus.probability=1", "noise.probability=1", "denoise.sigma=3"]
 
 
-def timed(name: str, work: Callable):
-    for _ in range(2):
-        start = time.process_time()
+def timed(name: str, work: Callable, device: str = "cpu"):
+    """The result of the last run of `work`; prints what it takes."""
+    clock, runs = (time.process_time, 2) if device == "cpu" else (time.perf_counter, 8)
+    seconds = []
+    for _ in range(runs):
+        start = clock()
         result = work()
-        seconds = time.process_time() - start
-    print(f"{name:32}{seconds:8.2f}", flush=True)
+        if device != "cpu":
+            torch.cuda.synchronize()
+        seconds.append(clock() - start)
+    print(f"{name:32}{seconds[1]:8.2f}" if device == "cpu" else
+          f"{name:32}{1e3 * statistics.median(seconds[1:]):8.1f} ms", flush=True)  # fmt: skip
     return result
 
 
-def main(path: Path) -> None:
+def main(path: Path, device: str) -> None:
     cv2.setNumThreads(1)
-    torch.set_num_threads(1)
+    if device == "cpu":
+        torch.set_num_threads(1)
     recipe = recipes.override(recipes.load("lolblur"), SETTINGS)
     draws = pipeline.draw_all(recipe, "0" * 64, 0, "0000", WINDOW, recipe.denoise.sigma)
     reach = average.reach(WINDOW)
@@ -42,19 +52,25 @@ def main(path: Path) -> None:
 
     timed(f"read and resize {2 * reach + 1} frames", lambda: read(0, 2 * reach + 1))
     source = read(0, wanted)
-    sharp = timed("denoise", lambda: denoise.apply(source, recipe.denoise, draws["denoise"], keep=keep))
-    scaled = timed("dim", lambda: darken.scale(sharp, recipe.darken, draws["darken"]))
-    dark = timed("darken", lambda: darken.apply(scaled, recipe.darken, draws["darken"]))
-    motion = timed("motion", lambda: interpolate.motion(sharp, recipe.interpolate))
+    on_device = source.to(device)
+    sharp = timed("denoise", lambda: denoise.apply(on_device, recipe.denoise, draws["denoise"], keep=keep), device)
+    scaled = timed("dim", lambda: darken.scale(sharp, recipe.darken, draws["darken"]), device)
+    dark = timed("darken", lambda: darken.apply(scaled, recipe.darken, draws["darken"]), device)
+    motion = timed("motion", lambda: interpolate.motion(sharp, recipe.interpolate), device)
     times = reach + average.times(WINDOW, interpolate.factor(motion, recipe.interpolate))
     reverse = recipe.clip_reverse, draws["clip_reverse"]
-    light = timed(f"exposure of {len(times)} samples", lambda: exposure.expose(dark, motion, times, *reverse))[None]
-    light = timed("defocus", lambda: defocus.apply(light, recipe.defocus, draws["defocus"]))
-    blur = timed("to display", lambda: frames.to_display(light))
-    noisy = timed("noise", lambda: noise.apply(blur, recipe.noise, draws["noise"]))
+    light = timed(f"exposure of {len(times)} samples", lambda: exposure.expose(dark, motion, times, *reverse), device)
+    light = timed("defocus", lambda: defocus.apply(light[None], recipe.defocus, draws["defocus"]), device)
+    blur = timed("to display", lambda: frames.to_display(light), device)
+    noisy = timed("noise", lambda: noise.apply(blur, recipe.noise, draws["noise"]), device)
     five = [frames.to_uint8(image) for image in (noisy[0], blur[0], dark[reach], scaled[reach], sharp[reach])]
     timed("five PNGs", lambda: [dataset.encode_png(image, recipe.dataset.png_level) for image in five])
+    timed("all of it, but files", lambda: pipeline.synthesise(source, reach + CONTEXT, recipe, draws, device), device)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else options.sample_clip())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("video", nargs="?", type=Path, default=options.sample_clip())
+    parser.add_argument("--device", default="cpu")
+    words = parser.parse_args()
+    main(words.video, words.device)
