@@ -1,7 +1,7 @@
 """LEDNet's costs: python benchmarks/lednet.py [forward | step | overfit | ablations DATA TEST]
 
 forward    1280x720 on one CPU thread: CPU-seconds and peak memory, ours against the form with unfolded filters
-step       a training step, the same two (on a GPU where there is one)
+step       a training step, the same two; on a GPU also with its kernels recorded, as train-lednet does
 overfit    eight pairs learned by heart: PSNR must pass 35 dB
 ablations  the paper's Table 3 on a small budget: four variants and the whole, trained on DATA and
            scored on the test split of TEST
@@ -26,7 +26,8 @@ import torch.nn.functional as F
 from lolblur_synth import metrics
 from lolblur_synth.evaluate import evaluate
 from lolblur_synth.models import fasc, lednet
-from lolblur_synth.training.lednet import train_lednet
+from lolblur_synth.models.lednet import LEDNet, initialise
+from lolblur_synth.training.lednet import ADAM_BETAS, WithSide, recorded, train_lednet
 from lolblur_synth.training.losses import lednet_loss
 
 ABLATIONS = {"whole": {}, "no PPM": {"ppm": False}, "no CurveNLU": {"curve": False}, "concat": {"skip": "concat"},
@@ -43,7 +44,8 @@ def unfold_form(feature, guide, weight, bias):
 
 def measure(task: str, form: str) -> dict:
     """One form in a process of its own, so that its peak memory is its own."""
-    done = subprocess.run([sys.executable, __file__, task, "--form", form], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, __file__, task, "--form", *form.split()], capture_output=True, text=True,
+                          check=True)  # fmt: skip
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -58,29 +60,34 @@ def forward() -> dict:
             "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10}
 
 
-def step() -> dict:
-    """Crops of 256; batch 8 on a GPU, 1 on a CPU."""
+def step(record: bool) -> dict:
+    """Crops of 256; batch 8 on a GPU, 1 on a CPU. record: as `train-lednet` does on a GPU."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
-    net, x = lednet.LEDNet().to(device), torch.rand(8 if device == "cuda" else 1, 3, 256, 256, device=device)
-    adam = torch.optim.Adam(net.parameters(), 1e-4)
-    losses, count = [], 20 if device == "cuda" else 2
+    net, x = LEDNet(), torch.rand(8 if device == "cuda" else 1, 3, 256, 256, device=device)
+    initialise(net)
+    net.to(device, memory_format=torch.channels_last if device == "cuda" else torch.contiguous_format)
+    adam = torch.optim.Adam(net.parameters(), 1e-4, ADAM_BETAS, fused=device == "cuda")
+    model, half = WithSide(net, True), {"device_type": device, "dtype": torch.bfloat16, "enabled": device == "cuda"}
+    if record and device == "cuda":
+        model = recorded(model, x, torch.autocast(**half, cache_enabled=False))
+    losses, count = [], 40 if device == "cuda" else 2
     for number in range(count):
         if number == count // 2:
-            if device == "cuda":
-                torch.cuda.synchronize()
             start, cpu = time.monotonic(), time.process_time()
-        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            side, out = net(x, side_loss=True)
+        with torch.autocast(**half):
+            side, out = model(x)
         loss = lednet_loss(side.float(), out.float(), x, None)["loss"]
         adam.zero_grad()
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         adam.step()
-        losses.append(loss.item())
+        losses.append(loss.item())  # waits for the device, as a training does
     peak = torch.cuda.max_memory_allocated() >> 20 if device == "cuda" else (
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
-    return {"seconds_per_step": round((time.monotonic() - start) / (count - count // 2), 3), "peak_mb": peak,
-            "cpu_seconds_per_step": round((time.process_time() - cpu) / (count - count // 2), 2), "loss": losses[-1]}
+    return {"seconds_per_step": round((time.monotonic() - start) / (count - count // 2), 4), "peak_mb": peak,
+            "cpu_seconds_per_step": round((time.process_time() - cpu) / (count - count // 2), 3),
+            "losses": [round(loss, 4) for loss in losses[:: max(1, count // 5)]], "loss": losses[-1]}
 
 
 def overfit(size: int = 32, steps: int = 3000, rate: float = 2e-3) -> dict:
@@ -128,29 +135,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", nargs="?", default="forward", choices=("forward", "step", "overfit", "ablations"))
     parser.add_argument("data", nargs="*", type=Path)
-    parser.add_argument("--form", choices=("ours", "unfold"))
+    parser.add_argument("--form", nargs="+", choices=("ours", "unfold", "recorded"))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--iterations", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     words = parser.parse_args()
     torch.set_num_threads(1)
-    if words.form == "unfold":
+    if words.form and "unfold" in words.form:
         fasc.adaptive_conv = unfold_form
     if words.task == "ablations":
         print(json.dumps(ablations(*words.data, words.iterations, words.seed), indent=1))
     elif words.task == "overfit":
         print(json.dumps(overfit()))
     elif words.form:
-        print(json.dumps({"forward": forward, "step": step}[words.task]()))
+        print(json.dumps(forward() if words.task == "forward" else step("recorded" in words.form)))
     else:
+        on_gpu = words.task == "step" and torch.cuda.is_available()
+        forms = ("ours recorded", "unfold", "ours", "unfold recorded") if on_gpu else ("ours", "unfold")
         ratios: dict[str, list[float]] = {}
         for _ in range(words.rounds):  # in turn, so that other work on the machine meets both
-            found = {form: measure(words.task, form) for form in ("ours", "unfold")}
+            found = {form: measure(words.task, form) for form in forms}
             for form, figures in found.items():
                 print(form, json.dumps(figures), flush=True)
-            for key, value in found["ours"].items():
-                ratios.setdefault(key, []).append(value / found["unfold"][key])
-        print("ours / unfold, median", {key: round(statistics.median(values), 3) for key, values in ratios.items()})
+            for key in ("peak_mb", next(key for key in found["unfold"] if "seconds" in key)):
+                ratios.setdefault(key, []).append(found[forms[0]][key] / found["unfold"][key])
+        print(f"{forms[0]} / unfold, median", {key: round(statistics.median(x), 3) for key, x in ratios.items()})
 
 
 if __name__ == "__main__":

@@ -163,7 +163,8 @@ def _check(path: Path, module: nn.Module, name: str, tensor: Tensor, own: dict[s
     if tensor.shape != own[name].shape:
         shapes = f"{tuple(tensor.shape)} where {type(module).__name__} has {tuple(own[name].shape)}"
         raise WeightsError(f"{path}: {name} is {shapes}", _HINT)
-    if tensor.dtype != own[name].dtype:
+    half = own[name].dtype == torch.float32 and tensor.dtype in (torch.float16, torch.bfloat16)  # loses nothing
+    if tensor.dtype != own[name].dtype and not half:
         raise WeightsError(f"{path}: {name} is {tensor.dtype}, not {own[name].dtype}", "convert the weights first")
     if tensor.layout != torch.strided or not tensor.is_contiguous() or tensor.device.type != "cpu":
         raise WeightsError(f"{path}: {name} is not stored value by value", "save the weights again, contiguous")

@@ -6,6 +6,7 @@
 // No shared memory, barriers, shuffles or warps: a kernel that uses them does not compile.
 #include <cmath>
 #include <cstddef>
+#include <cstring>
 #include <type_traits>
 #include <utility>
 
@@ -23,6 +24,9 @@ static inline float4 make_float4(float x, float y, float z, float w) { return {x
 static inline float2 make_float2(float x, float y) { return {x, y}; }
 template <class T> static inline T min(T a, T b) { return b < a ? b : a; }
 template <class T> static inline T max(T a, T b) { return a < b ? b : a; }
+
+static inline float __uint_as_float(unsigned bits) { float x; memcpy(&x, &bits, sizeof x); return x; }
+static inline unsigned __float_as_uint(float x) { unsigned bits; memcpy(&bits, &x, sizeof bits); return bits; }
 
 static dim3 gridDim, blockDim, blockIdx, threadIdx;
 

@@ -20,7 +20,8 @@ import torch
 from lolblur_synth.kernels import cuda
 
 SHIM = Path(__file__).parent / "cuda_shim.h"
-POISON = {torch.float32: float("nan"), torch.int64: -(2**62), torch.int32: -(2**30), torch.int16: 2**14}
+POISON = {torch.float32: float("nan"), torch.bfloat16: float("nan"),
+          torch.int64: -(2**62), torch.int32: -(2**30), torch.int16: 2**14}  # fmt: skip
 
 
 def kernels(source: str) -> list[str]:

@@ -5,7 +5,7 @@
 feature (N, C, H, W), guide (N, G, H, W), weight (25 C, G, 1, 1) and bias (25 C,), index = channel * 25 + tap, taps row
 by row; the border of the feature is repeated. The 25 C filter maps (1.5 GB at 720p) never exist together: those of a
 tile of pixels are made by one matrix product, used while they are in the processor's cache, and dropped; the backward
-pass makes them again.
+pass makes them again. On CUDA kernels use them (kernels/fasc_cuda.py).
 """
 
 from collections.abc import Iterator
@@ -14,6 +14,8 @@ from itertools import product
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from lolblur_synth.kernels import fasc_cuda
 
 TAPS = 5  # section 4.2: filters of 5x5
 SLOPE = 0.2  # of the LeakyReLU: not stated, as published
@@ -45,8 +47,10 @@ class AdaptiveConv(torch.autograd.Function):
     @staticmethod
     def forward(ctx, feature: Tensor, guide: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(feature, guide, weight, bias)
-        patches, pixels = _patches(_pad(feature)), _last(guide)
         kernel, offset = _by_tap(weight.flatten(1)), _by_tap(bias)
+        if fasc_cuda.runs_on(feature):
+            return _first(fasc_cuda.mix(_last(feature), _last(guide), kernel, offset))
+        patches, pixels = _patches(_pad(feature)), _last(guide)
         total = feature.new_empty(pixels.shape[:3] + feature.shape[1:2], dtype=torch.float32)
         for tile in _tiles(pixels, len(kernel)):
             filters = torch.addmm(offset, _rows(pixels[tile]), kernel.T).view_as(patches[tile])
@@ -56,11 +60,15 @@ class AdaptiveConv(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, ...]:
         feature, guide, weight, bias = ctx.saved_tensors
+        kernel, offset = _by_tap(weight.flatten(1)), _by_tap(bias)
+        if fasc_cuda.runs_on(feature):
+            images = (_last(x) for x in (feature, guide))
+            found = fasc_cuda.gradients(*images, kernel, offset, _last(grad.to(feature.dtype)))
+            return *map(_first, found[:2]), _by_channel(found[2], weight), _by_channel(found[3], bias)
         with torch.enable_grad():
             edge = feature.detach().requires_grad_()
             padded = _pad(edge)
         patches, pixels, grad = _patches(padded.detach()), _last(guide), _last(grad.to(guide.dtype))
-        kernel, offset = _by_tap(weight.flatten(1)), _by_tap(bias)
         into_padded = torch.zeros_like(padded, dtype=torch.float32)
         into_patches, into_guide = _patches(into_padded), torch.empty_like(pixels)
         into_kernel, into_offset = (torch.zeros_like(x, dtype=torch.float32) for x in (kernel, offset))

@@ -39,11 +39,13 @@ class LednetConfig:
     online: bool = option(
         False, "draw noise (on low_sharp: and defocus) afresh for every sample; with --pair low_blur:high_sharp_scaled "
         "or low_sharp:high_sharp_scaled")
+    vary: bool = option(False, "for little footage: crops are also zoomed, and their colours change places")
     ema: float = option(0.999, "decay of the averaged weights; 0: no averaging", lo=0, hi=0.999999)
     clip_grad: float = option(1.0, "largest norm of the gradient; 0: not clipped", lo=0)
     precision: str = option("auto", "auto: bfloat16 on a GPU, float32 on a CPU",
                             choices=("auto", "float32", "bfloat16"))
     compile: bool = option(False, "compile the network with torch.compile")
+    graph: bool = option(False, "on one GPU, without --compile: record the kernels of a step once and replay them")
     seed: int = option(0, "seed of the first weights and of the samples", lo=0)
     save_every: int = option(5000, "iterations between checkpoints, each with a validation", lo=1)
     val_pairs: int = option(30, "most validation pairs, evenly spread over the held-out clips", lo=1)
@@ -54,7 +56,7 @@ class LednetConfig:
 
 
 # may differ when a run continues
-FREE = {"save_every", "val_pairs", "workers", "max_minutes", "device", "compile", "tensorboard"}
+FREE = {"save_every", "val_pairs", "workers", "max_minutes", "device", "compile", "graph", "tensorboard"}
 
 
 def learning_rate(config: LednetConfig, iteration: int) -> float:

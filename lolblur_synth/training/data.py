@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -28,6 +29,7 @@ from lolblur_synth.stages import defocus, noise
 PAIR = ("low_blur_noise", "high_sharp_scaled")  # LOL-Blur README: input, ground truth
 DEPTH = 4  # folders between the root and a modality, in the nestings that are in circulation
 VALIDATION_SHARE = 0.1
+ZOOM = (0.7, 1.5)  # of crops that vary
 Degrade = Callable[[Tensor, np.random.Generator], Tensor]
 
 
@@ -146,11 +148,14 @@ class Crops(Dataset):
 
     Every pair comes once an epoch, in an order shuffled anew. Items are (low, high), (3, crop, crop).
     degrade: what is done to the low crop, a function of it and of a generator. expose: 0, or the mean to which the
-    whole low frame is brought by a gain before its crop is given out.
+    whole low frame is brought by a gain before its crop is given out. vary: for little footage, crops are also zoomed
+    by ZOOM, as far as the frame reaches, and the colours of half of them change places.
     """
 
-    def __init__(self, pairs: Sequence[Pair], crop: int, seed: int, degrade: Degrade | None = None, expose: float = 0):
+    def __init__(self, pairs: Sequence[Pair], crop: int, seed: int, degrade: Degrade | None = None, expose: float = 0,
+                 vary: bool = False):
         self.pairs, self.crop, self.seed, self.degrade, self.expose = pairs, crop, seed, degrade, expose
+        self.vary = vary
         self.epoch, self.order = -1, np.arange(0)
 
     def __getitem__(self, n: int) -> tuple[Tensor, Tensor]:
@@ -172,10 +177,14 @@ class Crops(Dataset):
         if min(height, width) < self.crop:
             raise InputError(f"{pair.clip}/{pair.frame}: {width}x{height} is smaller than the crop of {self.crop}",
                              "choose a smaller --crop, a multiple of 8", "size")
-        top, left = draw.integers(height - self.crop + 1), draw.integers(width - self.crop + 1)
+        side = min(round(self.crop / draw.uniform(*ZOOM)), height, width) if self.vary else self.crop
+        top, left = draw.integers(height - side + 1), draw.integers(width - side + 1)
         flip_x, flip_y, transpose = draw.random(3) < 0.5
-        return tuple(_turn(frame[:, top:top + self.crop, left:left + self.crop], flip_x, flip_y, transpose)
-                     for frame in frames)
+        crops = [_turn(frame[:, top:top + side, left:left + side], flip_x, flip_y, transpose) for frame in frames]
+        if self.vary:
+            size, order = (self.crop, self.crop), draw.permutation(3) if draw.random() < 0.5 else np.arange(3)
+            crops = [F.interpolate(crop[None, order], size, mode="bilinear", antialias=True)[0] for crop in crops]
+        return tuple(crops)
 
 
 def _turn(frame: Tensor, flip_x: bool, flip_y: bool, transpose: bool) -> Tensor:

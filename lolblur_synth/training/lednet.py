@@ -26,6 +26,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -69,6 +70,27 @@ def train_lednet(data_dir: str | Path | Sequence[str | Path] = "out", out: str |
             return run.train(out, stop, quiet)
 
 
+class WithSide(nn.Module):
+    """The network in training: (N, 3, H, W) -> (side, out), or out alone."""
+
+    def __init__(self, net: LEDNet, side_loss: bool):
+        super().__init__()
+        self.net, self.side_loss = net, side_loss
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        return self.net(x, side_loss=self.side_loss)
+
+
+def recorded(model: nn.Module, sample: Tensor, autocast: torch.autocast) -> nn.Module:
+    """The module, from now on as two CUDA graphs, forward and back, for inputs of the shape of `sample`.
+
+    A step has thousands of kernels, most of them shorter than it takes to launch one; replayed they wait for no
+    processor. autocast: as in the steps to come, but with cache_enabled=False.
+    """
+    with autocast:
+        return torch.cuda.make_graphed_callables(model, (sample,))
+
+
 class _Run:
     """One training: what is drawn from (net, average, optimiser) and the iteration it has reached."""
 
@@ -83,7 +105,7 @@ class _Run:
         self.features, perceptual = _features(config, device)
         self.config = dataclasses.replace(config, crop=_crop(config, train_pairs[0], perceptual), perceptual=perceptual)
         degrade = data.online(names) if config.online else None
-        self.crops = data.Crops(train_pairs, self.config.crop, config.seed, degrade, config.expose)
+        self.crops = data.Crops(train_pairs, self.config.crop, config.seed, degrade, config.expose, config.vary)
         self.names = hashlib.sha256("\n".join(f"{p.clip}/{p.frame}" for p in pairs).encode()).hexdigest()
         torch.manual_seed(config.seed)
         self.net = LEDNet(config.width, config.ppm, config.curve, config.skip, config.expose)
@@ -98,14 +120,26 @@ class _Run:
         layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
         self.net.to(device, memory_format=layout)
         self.average = copy.deepcopy(self.net).requires_grad_(False).eval()
-        self.adam = torch.optim.Adam([p for p in self.net.parameters() if p.requires_grad], config.lr, ADAM_BETAS)
+        self.adam = torch.optim.Adam([p for p in self.net.parameters() if p.requires_grad], config.lr, ADAM_BETAS,
+                                     fused=device.type == "cuda")
         if config.compile and not compilers():
             raise UsageError("--compile needs a C++ compiler, and there is none here", "install g++, or leave it out")
-        wrapped = torch.compile(self.net) if config.compile else self.net
-        self.model = DistributedDataParallel(wrapped) if world > 1 else wrapped
+        self.model = WithSide(self.net, config.side_loss)
+        if config.compile:
+            self.model = torch.compile(self.model)
+        elif config.graph and device.type == "cuda" and world == 1:
+            sample = torch.rand(config.batch, 3, self.config.crop, self.config.crop, device=device)
+            self.model = recorded(self.model, sample, self._autocast(cache_enabled=False))
+        if world > 1:
+            self.model = DistributedDataParallel(self.model)
         self.iteration, self.psnr = 0, float("nan")
         log.info("%d pairs to train, %d to validate, %d parameters, perceptual loss: %s, on %d x %s", len(train_pairs),
                  len(self.val), sum(p.numel() for p in self.net.parameters()), perceptual, world, device)
+
+    def _autocast(self, **options) -> torch.autocast:
+        precision, device = self.config.precision, self.device.type
+        half = precision == "bfloat16" or precision == "auto" and device == "cuda"
+        return torch.autocast(device, torch.bfloat16, enabled=half, **options)
 
     def facts(self) -> dict:
         """What must be the same for a run to continue."""
@@ -160,10 +194,9 @@ class _Run:
         for group in self.adam.param_groups:
             group["lr"] = learning_rate(config, self.iteration)
         low, high = low.to(self.device, non_blocking=True), high.to(self.device, non_blocking=True)
-        half = config.precision == "bfloat16" or config.precision == "auto" and self.device.type == "cuda"
         signed = config.range == "-1..1"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            given = self.model(low * 2 - 1 if signed else low, side_loss=config.side_loss)
+        with self._autocast():
+            given = self.model(low * 2 - 1 if signed else low)
         side, out = given if config.side_loss else (None, given)
         side, out = (None if x is None else (x.float() + 1) / 2 if signed else x.float() for x in (side, out))
         terms = lednet_loss(side, out, high, self.features)
@@ -188,8 +221,7 @@ class _Run:
     def _follow(self) -> None:
         """Move the averaged weights; at first fast, so that a short run is not an average with its random start."""
         decay = min(self.config.ema, (1 + self.iteration) / (10 + self.iteration)) if self.config.ema else 0.0
-        for mean, value in zip(self.average.parameters(), self.net.parameters(), strict=True):
-            mean.lerp_(value, 1 - decay)
+        get_ema_multi_avg_fn(decay)(list(self.average.parameters()), list(self.net.parameters()), None)
 
     def train(self, out: Path, stop: threading.Event, quiet: bool) -> dict:
         """To the last iteration, the time limit or a signal, with checkpoints, log and progress."""

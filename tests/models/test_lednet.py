@@ -11,7 +11,7 @@ from lolblur_synth import weights
 from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.models import fasc
 from lolblur_synth.models.fasc import AdaptiveConv, adaptive_conv
-from lolblur_synth.models.lednet import LEDNet, detect_range, enhance, exposure_gain, initialise, load
+from lolblur_synth.models.lednet import GridMean, LEDNet, detect_range, enhance, exposure_gain, initialise, load
 
 SMALL = 0.125
 PUBLISHED = "eedf9007b3e253105d50a49fc1e91b40ff4161b414abfc7a8e63b90aa75c5d63"  # names and shapes of lednet.pth
@@ -113,6 +113,16 @@ def test_half_precision_sums_in_float32():
     assert half.dtype == torch.float32
     assert (half - full).abs().max() < 0.03 * full.abs().max()
     assert all(x.grad.dtype == x.dtype and torch.isfinite(x.grad).all() for x in inputs)
+
+
+@pytest.mark.parametrize("bins", [1, 2, 3, 6])
+@pytest.mark.parametrize("size", [(6, 12), (7, 11), (4, 33), (1, 2)])
+def test_means_by_products_are_those_of_adaptive_pooling(bins, size):
+    x, mean = torch.rand(2, 5, *size, requires_grad=True), GridMean(bins)
+    expected, got = mean(x), mean.by_products(x)
+    assert torch.allclose(got, expected, atol=1e-6)
+    seed = torch.randn_like(expected)
+    assert torch.allclose(*(torch.autograd.grad((y * seed).sum(), x)[0] for y in (got, expected)), atol=1e-6)
 
 
 @pytest.mark.parametrize("options", [{"ppm": False}, {"curve": False}, {"skip": "concat"}, {"width": 0.25}])
