@@ -79,6 +79,14 @@ def test_rename_maps_and_drops(tmp_path, state):
     assert torch.equal(module[0].weight, state["0.weight"])
 
 
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_weights_of_half_precision_are_taken(tmp_path, state, kind):
+    module = net()
+    save_file({name: value.to(kind) for name, value in state.items()}, tmp_path / "half.safetensors")
+    weights.load(module, tmp_path / "half.safetensors")
+    assert all(value.equal(state[name].to(kind).float()) for name, value in module.state_dict().items())
+
+
 def test_denormals_become_zero(tmp_path, state):
     state["0.weight"][:] = 1e-40
     save_file(state, tmp_path / "a.safetensors")

@@ -24,7 +24,7 @@ CHANNELS = (32, 64, 128, 128)  # full resolution, 1/2, 1/4, 1/8
 BINS = (1, 2, 3, 6)  # section 4.1, PPM
 CURVE_ORDER = 3  # section 4.1, Eq. 3: n = 3
 MULTIPLE = 8  # three halvings
-RESIDUAL = 0.1  # first weights of what a residual unit adds, relative to He's
+RESIDUAL = 0.1  # first weights of what a residual unit or an adaptive filter adds, relative to the usual
 
 
 def conv(inputs: int, outputs: int, size: int = 3, bias: bool = True) -> nn.Conv2d:
@@ -225,10 +225,11 @@ class LEDNet(nn.Module):
 def initialise(net: LEDNet) -> None:
     """First weights for a training; the paper states none. In place, from torch's global random numbers.
 
-    He's normal weights for the spatial convolutions (PReLU starts with slope 0.25), and adaptive filters that start as
-    "pass the pixel on". What a residual unit adds starts small: the decoder has eight of them and three filterings,
-    whose growth would multiply to a hundred, and the first steps to undo it drive the encoder's features out of 0..1,
-    where CurveNLU has no gradient. Torch's defaults show little but the mean colour for several times as many steps.
+    He's normal weights for the spatial convolutions (PReLU starts with slope 0.25), resampled features that keep their
+    size, and adaptive filters that start near "pass the pixel on". What those and a residual unit add starts small: the
+    decoder has eight units and three filterings, whose growth would multiply to a hundred, and the first steps to undo
+    it drive the encoder's features out of 0..1, where CurveNLU has no gradient. Torch's defaults show little but the
+    mean colour for several times as many steps.
     """
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.kernel_size[0] > 1:
@@ -240,9 +241,11 @@ def initialise(net: LEDNet) -> None:
             module.body1[-1].weight *= RESIDUAL
         if isinstance(module, DecoderBlock):
             module.body2[-1].weight *= RESIDUAL
+        if isinstance(module, Reshape):
+            nn.init.kaiming_normal_(module.bot[-1].weight, nonlinearity="linear")
         if isinstance(module, FASC):
-            module[-1].weight.zero_()
-            module[-1].bias.zero_().view(-1, TAPS**2)[:, TAPS**2 // 2] = 1
+            module[-1].weight *= RESIDUAL
+            module[-1].bias.mul_(RESIDUAL).view(-1, TAPS**2)[:, TAPS**2 // 2] += 1
     if net.options["expose"]:
         net.D_block0[-1].weight.zero_()  # begins as the exposed frame
         net.D_block0[-1].bias.zero_()

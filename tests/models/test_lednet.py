@@ -156,6 +156,21 @@ def test_enhance_padding_changes_nothing_where_none_is_needed():
     assert torch.allclose(enhance(net, x, "-1..1"), plain, atol=1e-6), "another layout, another order of summation"
 
 
+@pytest.mark.parametrize("width", [SMALL, 1.0])
+def test_first_features_do_not_explode(width):
+    """CurveNLU learns between 0 and 1 only; and what the decoder gives sets the size of the first steps."""
+    torch.manual_seed(0)
+    net, seen = LEDNet(width), {}
+    initialise(net)
+    for name in ("PPM1", "PPM2", "PPM3", "conv_fac_k1"):
+        net.get_submodule(name).register_forward_hook(lambda module, given, out, name=name: seen.update({name: out}))
+    with torch.no_grad():
+        net(torch.rand(1, 3, 64, 64))
+    last = seen.pop("conv_fac_k1")
+    assert all((feature > 1).float().mean() < 0.05 for feature in seen.values())
+    assert all(feature.std() > 0.01 for feature in (*seen.values(), last)) and last.abs().max() < 3
+
+
 def test_an_untaught_exposed_network_gives_the_exposed_frame():
     """Each frame at the mean asked for, white clipped; the network adds nothing yet."""
     torch.manual_seed(0)

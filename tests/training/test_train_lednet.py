@@ -182,6 +182,15 @@ def test_a_compiled_network_learns_the_same(tmp_path, dataset):
     assert compiled["loss"] == pytest.approx(plain["loss"], rel=1e-4)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
+def test_a_recorded_network_learns_the_same(tmp_path, dataset):
+    options = TINY | {"iterations": 5, "device": "cuda", "precision": "float32"}
+    plain = train_lednet(dataset, tmp_path / "plain", quiet=True, **options)
+    replayed = train_lednet(dataset, tmp_path / "recorded", quiet=True, graph=True, **options)
+    assert replayed["loss"] == pytest.approx(plain["loss"], rel=1e-3)
+
+
 # losses
 
 def test_loss_is_equation_6():
@@ -341,6 +350,16 @@ def test_samples_depend_on_their_number_alone(dataset):
     low, high = one[7]
     assert low.shape == high.shape == (3, 16, 16)
     assert np.corrcoef(low.flatten(), high.flatten())[0, 1] > 0.5, "both frames are turned alike"
+
+
+def test_crops_that_vary_are_zoomed_and_recoloured_alike(dataset):
+    pairs = data.find_pairs(dataset, "train")
+    plain, varied = data.Crops(pairs, 16, 3), data.Crops(pairs, 16, 3, vary=True)
+    items = [varied[n] for n in range(12)]
+    assert all(low.shape == high.shape == (3, 16, 16) for low, high in items)
+    alike = [np.corrcoef(low.flatten(), high.flatten())[0, 1] for low, high in items]
+    assert min(alike) > 0.5 and not any(torch.equal(items[n][1], plain[n][1]) for n in range(12))
+    assert all(torch.equal(varied[n][0], items[n][0]) for n in range(12)), "a function of the number alone"
 
 
 def test_exposed_crops_have_the_gain_of_their_whole_frame(dataset):
