@@ -5,6 +5,7 @@ truth = pan(speed=6).exposure(t0, t1)
 """
 
 import functools
+import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,13 +13,15 @@ from types import ModuleType
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
-def make_sample() -> ModuleType:
-    """The module examples/make_sample.py, which is no part of the package."""
+def example(name: str) -> ModuleType:
+    """The module examples/<name>.py, which is no part of the package."""
     if str(EXAMPLES) not in sys.path:
         sys.path.insert(0, str(EXAMPLES))
-    import make_sample
+    return importlib.import_module(name)
 
-    return make_sample
+
+def make_sample() -> ModuleType:
+    return example("make_sample")
 
 
 @functools.cache
