@@ -17,6 +17,7 @@ of it need be lost, is learnt. `LITE` networks see both beside their input: what
 """
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +37,7 @@ FILES = ("rgb2raw_joint", "ccm_joint", "raw2rgb_joint")  # as the authors name t
 OUR_RAW = "white-balanced, sRGB-companded"  # as the header of a file says; the authors' is that of the sensor
 WHITE = (1.0, 1.0, 1.0)  # gains of a raw that is white-balanced
 FLAT = 16  # px; a correction has no mean over so much, so that no colour shifts, not even one never trained on
+BAND = 48  # rows
 # all three on half of each side at most, where 32 features cost what 8 do at full size
 LITE = (
     {"features": 32, "groups": 1, "blocks": 1, "pack": 2, "passes": 2},
@@ -82,10 +84,15 @@ class DualAttentionBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The 1x1 convolution of both halves, each on its own: joining them first takes a sixth of the time."""
-        inner = self.body(x)
-        spatial, channel = self.conv1x1.weight.chunk(2, dim=1)
-        x = torch.addcmul(x, F.conv2d(inner, spatial), self.SA(inner))
-        return x + F.conv2d(inner * self.CA(inner), channel, self.conv1x1.bias)
+        inner = _in_bands(self.body, 2, x)
+        channels = self.CA(inner)
+
+        def joined(x: Tensor, inner: Tensor) -> Tensor:
+            spatial, channel = self.conv1x1.weight.chunk(2, dim=1)
+            x = torch.addcmul(x, F.conv2d(inner, spatial), self.SA(inner))
+            return x.add_(F.conv2d(inner * channels, channel, self.conv1x1.bias))
+
+        return _in_bands(joined, 1, x, inner)
 
 
 class RecursiveResidualGroup(nn.Module):
@@ -97,7 +104,7 @@ class RecursiveResidualGroup(nn.Module):
         self.body = nn.Sequential(*dabs, _conv(features, features))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
+        return _in_bands(lambda x, inner: self.body[-1](inner).add_(x), 1, x, self.body[:-1](x))
 
 
 class Rgb2Raw(nn.Module):
@@ -118,7 +125,8 @@ class Rgb2Raw(nn.Module):
 
     def forward(self, display: Tensor) -> Tensor:
         _check(display, self.inputs)
-        camera = self.tail(self.body(self.head(F.pixel_unshuffle(display, self.pack))))
+        x = self.body[:-2](self.head(F.pixel_unshuffle(display, self.pack)))
+        camera = _in_bands(lambda x: self.tail(self.body[-2:](x)), 2, x)
         if self.pack > 1:
             return camera
         red, green, blue = camera.unbind(1)
@@ -170,9 +178,12 @@ class Raw2Rgb(nn.Module):
 
     def forward(self, raw: Tensor, gate: Tensor) -> Tensor:
         _check(raw, self.inputs, even=False)
-        x = self.body[:-1](self.head(raw))
-        x = self.body[-1](x + x * gate)
-        return F.pixel_shuffle(self.tail_rgb(self.tail(x)), 2)
+
+        def developed(x: Tensor, gate: Tensor) -> Tensor:
+            x = self.body[-2](x)
+            return self.tail_rgb(self.tail(self.body[-1](x + x * gate)))
+
+        return F.pixel_shuffle(_in_bands(developed, 2, self.body[:-2](self.head(raw)), gate), 2)
 
 
 class Networks(NamedTuple):
@@ -265,6 +276,22 @@ def _detail(correction: Tensor, size: int) -> Tensor:
     """Without its local mean: cells of size x size px, joined smoothly."""
     mean = F.avg_pool2d(correction, size, ceil_mode=True, count_include_pad=False)
     return correction - F.interpolate(mean, size=correction.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _in_bands(work: Callable[..., Tensor], reach: int, *frames: Tensor) -> Tensor:
+    """work(*frames), where that is local: BAND rows at a time, for temporary frames are dear (frames.py).
+
+    reach: rows above and below that a row depends on. frames: (N, ..., H, W), of one H.
+    """
+    rows = frames[0].shape[-2]
+    if rows <= BAND + reach:
+        return work(*frames)
+    bands = []
+    for top in range(0, rows, BAND):
+        first = max(top - reach, 0)
+        band = work(*(frame[..., first : top + BAND + reach, :] for frame in frames))
+        bands.append(band[..., top - first : top - first + BAND, :])
+    return torch.cat(bands, dim=-2)
 
 
 def _conv(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:

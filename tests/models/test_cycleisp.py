@@ -186,6 +186,19 @@ def test_a_block_is_that_of_the_paper():
         torch.testing.assert_close(block(x), x + block.conv1x1(joined), atol=1e-6, rtol=1e-5)
 
 
+def test_bands_of_rows_change_nothing(lite, monkeypatch):
+    torch.manual_seed(0)
+    frames, networks = torch.rand(1, 3, 56, 40), cycleisp.load(lite.weights)
+    found = []
+    for rows in (5, 28):
+        monkeypatch.setattr(cycleisp, "BAND", rows)
+        with torch.inference_mode():
+            raw = networks.raw(frames)
+            found.append((raw, networks.develop(raw, networks.colour(frames))))
+    for banded, whole in zip(*found, strict=True):
+        torch.testing.assert_close(banded, whole, atol=1e-6, rtol=0)
+
+
 def test_our_raw_is_balanced_and_companded_and_the_authors_is_not(tiny):
     """The same networks under either header: a lamp acts on ours alone, and the curve stands between."""
     frames, config = torch.rand(1, 3, 32, 32) * 0.3, config_of(tiny)
