@@ -42,6 +42,7 @@ TINT = 1.0  # stops, of each channel; channels also change places, and colours p
 SATURATION = 2.0  # times: a few photographs do not show every colour
 ISO = (100.0, 1600.0)
 NOISY = 4  # every so many crops of a batch have noise, too
+NIGHT = (1.5, 5.5)  # stops that these are darker, as what the stage darkens to 0.3 to 0.05 of white's lightness
 DAYLIGHT = 0.25  # of the noise is drawn under daylight, the rest under the lamps of the stage
 
 
@@ -119,9 +120,9 @@ def batch(photos: list[Photo], seed: int, step: int, count: int, size: int) -> B
     rng = draw.rng(seed, "train-noise", f"step-{step}", "noise")
     colours = cycleisp.camera_colours(cameras.PAPER_CAMERA)
     files = by_file(photos)
-    crops = [_crop(_one_of(_one_of(files, rng), rng), size, colours, rng) for _ in range(count)]
-    display, raw = (torch.stack(parts) for parts in zip(*crops, strict=True))
     some = -(-count // NOISY)
+    crops = [_crop(_one_of(_one_of(files, rng), rng), size, colours, rng, number < some) for number in range(count)]
+    display, raw = (torch.stack(parts) for parts in zip(*crops, strict=True))
     noise = torch.cat([_noise(planes[None], rng) for planes in raw[:some]])
     return Batch(display, raw, noise, _noisy(display[:some], raw[:some], noise, colours))
 
@@ -148,8 +149,8 @@ def _one_of(choices: list, rng: np.random.Generator):
     return choices[rng.integers(len(choices))]
 
 
-def _crop(photo: Photo, size: int, colours: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """(3, size, size) display and (4, size/2, size/2) raw."""
+def _crop(photo: Photo, size: int, colours: np.ndarray, rng: np.random.Generator, night: bool) -> tuple[Tensor, Tensor]:
+    """(3, size, size) display and (4, size/2, size/2) raw. night: as the stage gets frames."""
     height, width = photo.display.shape[:2]
     if photo.raw is not None:  # as the camera made them: even offsets, nothing else changed
         top, left = (2 * int(rng.integers((extent - size) // 2 + 1)) for extent in (height, width))
@@ -158,17 +159,19 @@ def _crop(photo: Photo, size: int, colours: np.ndarray, rng: np.random.Generator
         return display.permute(2, 0, 1).contiguous(), torch.from_numpy(photo.raw[half])
     crop = max((_reduced(photo.display, size, rng) for _ in range(CANDIDATES)), key=_detail)
     light = fr.srgb_to_light(torch.from_numpy(crop).permute(2, 0, 1).contiguous())
-    if rng.random() >= AS_IS:
-        light = _relit(light, rng)
+    if night:
+        light = _relit(light, float(rng.uniform(*NIGHT)), rng)
+    elif rng.random() >= AS_IS:
+        light = _relit(light, STOPS * rng.random() ** 2, rng)
     return fr.light_to_srgb(light), mosaic.mosaic(light[None], colours, cycleisp.WHITE)[0].clamp_(0, 1)
 
 
-def _relit(light: Tensor, rng: np.random.Generator) -> Tensor:
-    """(3, size, size) light under another lamp and exposure, with other colours."""
+def _relit(light: Tensor, darker: float, rng: np.random.Generator) -> Tensor:
+    """(3, size, size) light under another lamp and with other colours, so many stops darker."""
     light, size = light[rng.permutation(3)], light.shape[-1]
     light = torch.lerp(light.mean(0, keepdim=True), light, float(rng.uniform(0, SATURATION)))
     relief = cv2.resize(rng.uniform(-RELIEF, RELIEF, (3, 3)), (size, size), interpolation=cv2.INTER_LINEAR)
-    stops = relief - STOPS * rng.random() ** 2 + rng.uniform(-TINT, TINT, 3)[:, None, None]
+    stops = relief - darker + rng.uniform(-TINT, TINT, 3)[:, None, None]
     return (light * torch.from_numpy(np.exp2(stops).astype(np.float32))).clamp_(0, 1)
 
 

@@ -53,6 +53,7 @@ def test_the_raw_of_a_photograph_is_its_camera_undone(photos):
     torch.testing.assert_close(made.raw, expected, atol=1e-5, rtol=0)
     means = raws.batch(found, 0, 1, 64, 16).display.mean((1, 2, 3))
     assert means.min() < 0.15 and means.max() > 0.4  # as night frames are, and as photographs are
+    assert means[:16].mean() < 0.6 * means[16:].mean()  # those with noise are as the stage gets them
 
 
 def test_noise_is_developed_as_raw_pg_does_but_along_edges():
