@@ -2,8 +2,8 @@
 
 The raw of a photograph is its camera undone (Brooks et al. 2019, with the constants of one camera): a crop is reduced
 and sharpened, so that its pixels are sharp, and sampled by the mosaic. Some crops are tinted and exposed 0 to 6 stops
-darker before, unevenly, lest the mean of a crop tell of its pixels. A user's own pairs are taken as they are, as
-folders of
+darker before, unevenly, lest the mean of a crop tell of its pixels; those with noise are dark, as the stage gets
+frames. A user's own pairs are taken as they are, as folders of
 
     NAME.png    display sRGB, 8 or 16 bit (or .jpg)
     NAME.dng    its raw: 16-bit RGGB mosaic, uncompressed, as `stage noise --save-raw` writes it (bayer.py), or instead
