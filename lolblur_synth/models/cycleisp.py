@@ -17,6 +17,7 @@ of it need be lost, is learnt. `LITE` networks see both beside their input: what
 """
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,10 +37,12 @@ FILES = ("rgb2raw_joint", "ccm_joint", "raw2rgb_joint")  # as the authors name t
 OUR_RAW = "white-balanced, sRGB-companded"  # as the header of a file says; the authors' is that of the sensor
 WHITE = (1.0, 1.0, 1.0)  # gains of a raw that is white-balanced
 FLAT = 16  # px; a correction has no mean over so much, so that no colour shifts, not even one never trained on
-# Rgb2Raw works at full size and only corrects; Raw2Rgb, on half of each side, has more to learn
-LITE = tuple(
-    {"features": features, "groups": groups, "blocks": blocks}
-    for features, groups, blocks in ((8, 1, 2), (16, 1, 1), (16, 2, 3))
+BAND = 48  # rows
+# all three on half of each side at most, where 32 features cost what 8 do at full size
+LITE = (
+    {"features": 32, "groups": 1, "blocks": 1, "pack": 2, "passes": 2},
+    {"features": 32, "groups": 1, "blocks": 1, "coarse": 4},
+    {"features": 32, "groups": 1, "blocks": 2},
 )
 # what those of LITE see beside their input where they correct a camera: what it loses; what it makes of a raw
 MORE_INPUTS = ({"inputs": 6}, {}, {"inputs": 16})
@@ -81,10 +84,15 @@ class DualAttentionBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The 1x1 convolution of both halves, each on its own: joining them first takes a sixth of the time."""
-        inner = self.body(x)
-        spatial, channel = self.conv1x1.weight.chunk(2, dim=1)
-        x = torch.addcmul(x, F.conv2d(inner, spatial), self.SA(inner))
-        return x + F.conv2d(inner * self.CA(inner), channel, self.conv1x1.bias)
+        inner = _in_bands(self.body, 2, x)
+        channels = functools.cache(lambda: self.CA(inner))  # once, but after the other gate: the order of gradients
+
+        def joined(x: Tensor, part: Tensor) -> Tensor:
+            spatial, channel = self.conv1x1.weight.chunk(2, dim=1)
+            x = torch.addcmul(x, F.conv2d(part, spatial), self.SA(part))
+            return x.add_(F.conv2d(part * channels(), channel, self.conv1x1.bias))
+
+        return _in_bands(joined, 1, x, inner)
 
 
 class RecursiveResidualGroup(nn.Module):
@@ -96,31 +104,44 @@ class RecursiveResidualGroup(nn.Module):
         self.body = nn.Sequential(*dabs, _conv(features, features))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
+        return _in_bands(lambda x, inner: self.body[-1](inner).add_(x), 1, x, self.body[:-1](x))
 
 
 class Rgb2Raw(nn.Module):
-    """From the photograph back to the sensor: all three colours everywhere, then a mosaic of them."""
+    """From the photograph back to the sensor: all three colours everywhere, then a mosaic of them.
 
-    def __init__(self, features: int = 96, groups: int = 3, blocks: int = 5, inputs: int = 3):
+    pack    2: it works on blocks of 2 x 2 px and gives their four samples at once
+    passes  how often it corrects a camera (Networks.planes): the second time it sees what the first one left
+    """
+
+    def __init__(
+        self, features: int = 96, groups: int = 3, blocks: int = 5, inputs: int = 3, pack: int = 1, passes: int = 1
+    ):
         super().__init__()
-        self.inputs = inputs
-        self.head = nn.Sequential(_conv(inputs, features))
+        self.inputs, self.pack, self.passes = inputs, pack, passes
+        self.head = nn.Sequential(_conv(inputs * pack**2, features))
         self.body = _body(features, groups, blocks, nn.PReLU(features))
-        self.tail = nn.Sequential(_conv(features, 3))
+        self.tail = nn.Sequential(_conv(features, 3 if pack == 1 else 4))
 
     def forward(self, display: Tensor) -> Tensor:
         _check(display, self.inputs)
-        camera = self.tail(self.body(self.head(display)))
+        x = self.body[:-2](self.head(F.pixel_unshuffle(display, self.pack)))
+        camera = _in_bands(lambda x: self.tail(self.body[-2:](x)), 2, x)
+        if self.pack > 1:
+            return camera
         red, green, blue = camera.unbind(1)
         return torch.stack((red[:, ::2, ::2], green[:, ::2, 1::2], green[:, 1::2, ::2], blue[:, 1::2, 1::2]), 1)
 
 
 class ColorBranch(nn.Module):
-    """The colours of the photograph, without its detail, as a gate for the features of Raw2Rgb."""
+    """The colours of the photograph, without its detail, as a gate for the features of Raw2Rgb.
 
-    def __init__(self, features: int = 96, groups: int = 2, blocks: int = 2):
+    coarse: px; what is blurred has no detail, so that it may be seen, and the gate made, at every so many pixels only.
+    """
+
+    def __init__(self, features: int = 96, groups: int = 2, blocks: int = 2, coarse: int = 1):
         super().__init__()
+        self.coarse = coarse
         self.blur = nn.Conv2d(3, 3, BLUR_SIZE, groups=3, bias=False)
         self.blur.weight.data.copy_(_gaussian().expand(3, 1, BLUR_SIZE, BLUR_SIZE))
         self.blur.weight.requires_grad_(False)
@@ -135,8 +156,11 @@ class ColorBranch(nn.Module):
             raise InputError(f"cycleisp: frames need more than {reach} px a side", "use larger frames", "shape")
         column, row = (self.blur.weight.sum(axis, keepdim=True) for axis in (3, 2))  # a Gaussian of sum 1 is separable
         blurred = F.pad(display, (reach,) * 4, mode="reflect")
-        blurred = F.conv2d(F.conv2d(blurred, column, groups=3), row, groups=3)
-        return torch.sigmoid(self.tail(self.body(F.max_pool2d(self.head(blurred), 2))))
+        blurred = F.conv2d(blurred, column, groups=3, stride=(self.coarse, 1))
+        blurred = F.conv2d(blurred, row, groups=3, stride=(1, self.coarse))
+        gate = self.tail(self.body(F.max_pool2d(self.head(blurred), 2, ceil_mode=True)))
+        half = [side // 2 for side in display.shape[-2:]]
+        return torch.sigmoid(gate if self.coarse == 1 else F.interpolate(gate, size=half, mode="bilinear"))
 
 
 class Raw2Rgb(nn.Module):
@@ -154,9 +178,12 @@ class Raw2Rgb(nn.Module):
 
     def forward(self, raw: Tensor, gate: Tensor) -> Tensor:
         _check(raw, self.inputs, even=False)
-        x = self.body[:-1](self.head(raw))
-        x = self.body[-1](x + x * gate)
-        return F.pixel_shuffle(self.tail_rgb(self.tail(x)), 2)
+
+        def developed(x: Tensor, gate: Tensor) -> Tensor:
+            x = self.body[-2](x)
+            return self.tail_rgb(self.tail(self.body[-1](x + x * gate)))
+
+        return F.pixel_shuffle(_in_bands(developed, 2, self.body[:-2](self.head(raw)), gate), 2)
 
 
 class Networks(NamedTuple):
@@ -173,11 +200,15 @@ class Networks(NamedTuple):
         if self.colours is None:
             return self.rgb2raw(display)
         sampled = mosaic.mosaic(fr.srgb_to_light(display), self.colours, WHITE)
-        if self.rgb2raw.inputs > display.shape[1]:
-            seen = torch.cat((display, display - edges.develop(sampled, self.colours)), 1)
-        else:
+        planes = fr.light_to_srgb(sampled)
+        for done in range(self.rgb2raw.passes):
             seen = display
-        return _detail(self.rgb2raw(seen), FLAT // 2) + fr.light_to_srgb(sampled)
+            if self.rgb2raw.inputs > display.shape[1]:
+                if done:
+                    sampled = fr.srgb_to_light(planes.clamp(0, 1))
+                seen = torch.cat((display, display - edges.develop(sampled, self.colours)), 1)
+            planes = _detail(self.rgb2raw(seen), FLAT // 2) + planes
+        return planes
 
     def raw(self, display: Tensor) -> Tensor:
         """(N, 3, H, W) display -> (N, 4, H/2, W/2) linear raw, 0..1; white-balanced if `ours`."""
@@ -214,15 +245,16 @@ def files(folder: str) -> tuple[Path, Path, Path]:
 def load(folder: str) -> Networks:
     """The three networks of `files`, ready to run.
 
-    A .safetensors whose header says {"size": {features, groups, blocks}} has that size, any other file the published
+    A .safetensors whose header says {"size": {features, groups, blocks, …}} has that size, any other file the published
     one; {"raw": OUR_RAW, "corrects": CAMERA} say the rest. WeightsError: a file is missing, malformed, or of another.
     """
     networks, kinds = [], []
     kinds_of = (Rgb2Raw, ColorBranch, Raw2Rgb)
-    for network, more, file in zip(kinds_of, MORE_INPUTS, files(folder), strict=True):
+    for network, lite, more, file in zip(kinds_of, LITE, MORE_INPUTS, files(folder), strict=True):
         about = weights.about(file)
         size = about.get("size", {})
-        known = isinstance(size, dict) and {*size} <= {*LITE[0], *more} and size.get("inputs") in (None, *more.values())
+        known = isinstance(size, dict) and {*size} <= {*lite, *more} and size.get("inputs") in (None, *more.values())
+        known = known and size.get("pack") in (None, 1, 2)
         if not known or not all(isinstance(value, int) and 0 < value <= 512 for value in size.values()):
             raise WeightsError(f"{file}: its header asks for a network of size {size}", "train the weights again")
         module = network(**size)
@@ -244,6 +276,22 @@ def _detail(correction: Tensor, size: int) -> Tensor:
     """Without its local mean: cells of size x size px, joined smoothly."""
     mean = F.avg_pool2d(correction, size, ceil_mode=True, count_include_pad=False)
     return correction - F.interpolate(mean, size=correction.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _in_bands(work: Callable[..., Tensor], reach: int, *frames: Tensor) -> Tensor:
+    """work(*frames), where that is local: BAND rows at a time, for temporary frames are dear (frames.py).
+
+    reach: rows above and below that a row depends on. frames: (N, ..., H, W), of one H.
+    """
+    rows = frames[0].shape[-2]
+    if rows <= BAND + reach:
+        return work(*frames)
+    bands = []
+    for top in range(0, rows, BAND):
+        first = max(top - reach, 0)
+        band = work(*(frame[..., first : top + BAND + reach, :] for frame in frames))
+        bands.append(band[..., top - first : top - first + BAND, :])
+    return torch.cat(bands, dim=-2)
 
 
 def _conv(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:

@@ -152,7 +152,7 @@ def _through_networks(frame: Tensor, config: NoiseConfig, draw: Draw) -> Tensor:
     balance = _balance(networks, draw, frame)
     planes, noise = (part * balance for part in _network_raw(frame, config, draw))
     gate = networks.colour(_even(frame))
-    clean, noisy = networks.develop(torch.cat((planes, planes + noise)), gate).split(1)
+    clean, noisy = (networks.develop(raw, gate) for raw in (planes, planes + noise))
     residual = (noisy - clean)[..., : frame.shape[-2], : frame.shape[-1]]
     return _finished(residual.add_(frame), frame, config)
 

@@ -1,8 +1,9 @@
 """What the noise networks are trained on: photographs, their raw, and noise on it.
 
-The raw of a photograph is its camera undone (Brooks et al. 2019, with the constants of one camera): a crop is reduced,
-so that it is sharp, tinted, exposed 0 to 6 stops darker, unevenly, lest the mean of a crop tell of its pixels, and
-sampled by the mosaic. A user's own pairs are taken as they are, as folders of
+The raw of a photograph is its camera undone (Brooks et al. 2019, with the constants of one camera): a crop is reduced
+and sharpened, so that its pixels are sharp, and sampled by the mosaic. Some crops are tinted and exposed 0 to 6 stops
+darker before, unevenly, lest the mean of a crop tell of its pixels; those with noise are dark, as the stage gets
+frames. A user's own pairs are taken as they are, as folders of
 
     NAME.png    display sRGB, 8 or 16 bit (or .jpg)
     NAME.dng    its raw: 16-bit RGGB mosaic, uncompressed, as `stage noise --save-raw` writes it (bayer.py), or instead
@@ -31,12 +32,17 @@ from lolblur_synth.stages import noise
 from lolblur_synth.training.photos import stills
 
 REDUCTION = 4.0  # at most; video frames are soft, and a photograph has no grain left
+SHARPENING = 1.0  # at most, times what a blur of SOFT px takes: photographs are sharpened when they are reduced
+SOFT = 0.8
 CANDIDATES = 3  # crops, of which the one with the most detail is taken: what is flat is soon learnt
+AS_IS = 0.5  # of the crops keep their light and their colours, the others have what follows
 STOPS = 6.0  # at most, darker than it is: the stage works on darkened frames; most crops are less so
 RELIEF = 3.0  # stops, brighter or darker than that, from one end of a crop to the other
 TINT = 1.0  # stops, of each channel; channels also change places, and colours pale or deepen up to
 SATURATION = 2.0  # times: a few photographs do not show every colour
 ISO = (100.0, 1600.0)
+NOISY = 4  # every so many crops of a batch have noise, too
+NIGHT = (1.5, 5.5)  # stops that these are darker, as what the stage darkens to 0.3 to 0.05 of white's lightness
 DAYLIGHT = 0.25  # of the noise is drawn under daylight, the rest under the lamps of the stage
 
 
@@ -50,9 +56,10 @@ class Photo:
 
 @dataclass(frozen=True)
 class Batch:
-    """N crops. Raw is white-balanced; noise is to be added to it, and `noisy` is what the analytic camera makes of it.
+    """N crops. Raw is white-balanced; noise is to be added to that of the first M, one in NOISY, and `noisy` is what
+    the analytic camera makes of it.
 
-    display, noisy: (N, 3, size, size); raw, noise: (N, 4, size/2, size/2).
+    display: (N, 3, size, size); raw: (N, 4, size/2, size/2); noisy: (M, 3, size, size); noise: (M, 4, size/2, size/2).
     """
 
     display: Tensor
@@ -113,10 +120,11 @@ def batch(photos: list[Photo], seed: int, step: int, count: int, size: int) -> B
     rng = draw.rng(seed, "train-noise", f"step-{step}", "noise")
     colours = cycleisp.camera_colours(cameras.PAPER_CAMERA)
     files = by_file(photos)
-    crops = [_crop(_one_of(_one_of(files, rng), rng), size, colours, rng) for _ in range(count)]
+    some = -(-count // NOISY)
+    crops = [_crop(_one_of(_one_of(files, rng), rng), size, colours, rng, number < some) for number in range(count)]
     display, raw = (torch.stack(parts) for parts in zip(*crops, strict=True))
-    noise = torch.cat([_noise(planes[None], rng) for planes in raw])
-    return Batch(display, raw, noise, _noisy(display, raw, noise, colours))
+    noise = torch.cat([_noise(planes[None], rng) for planes in raw[:some]])
+    return Batch(display, raw, noise, _noisy(display[:some], raw[:some], noise, colours))
 
 
 def _noisy(display: Tensor, raw: Tensor, noise: Tensor, colours: np.ndarray) -> Tensor:
@@ -141,8 +149,8 @@ def _one_of(choices: list, rng: np.random.Generator):
     return choices[rng.integers(len(choices))]
 
 
-def _crop(photo: Photo, size: int, colours: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """(3, size, size) display and (4, size/2, size/2) raw."""
+def _crop(photo: Photo, size: int, colours: np.ndarray, rng: np.random.Generator, night: bool) -> tuple[Tensor, Tensor]:
+    """(3, size, size) display and (4, size/2, size/2) raw. night: as the stage gets frames."""
     height, width = photo.display.shape[:2]
     if photo.raw is not None:  # as the camera made them: even offsets, nothing else changed
         top, left = (2 * int(rng.integers((extent - size) // 2 + 1)) for extent in (height, width))
@@ -150,22 +158,36 @@ def _crop(photo: Photo, size: int, colours: np.ndarray, rng: np.random.Generator
         half = np.s_[:, top // 2 : (top + size) // 2, left // 2 : (left + size) // 2]
         return display.permute(2, 0, 1).contiguous(), torch.from_numpy(photo.raw[half])
     crop = max((_reduced(photo.display, size, rng) for _ in range(CANDIDATES)), key=_detail)
-    light = fr.srgb_to_light(torch.from_numpy(crop[..., rng.permutation(3)]).permute(2, 0, 1))
-    light = torch.lerp(light.mean(0, keepdim=True), light, float(rng.uniform(0, SATURATION)))
-    relief = cv2.resize(rng.uniform(-RELIEF, RELIEF, (3, 3)), (size, size), interpolation=cv2.INTER_LINEAR)
-    stops = relief - STOPS * rng.random() ** 2 + rng.uniform(-TINT, TINT, 3)[:, None, None]
-    light = (light * torch.from_numpy(np.exp2(stops).astype(np.float32))).clamp_(0, 1)
+    light = fr.srgb_to_light(torch.from_numpy(crop).permute(2, 0, 1).contiguous())
+    if night:
+        light = _relit(light, float(rng.uniform(*NIGHT)), rng)
+    elif rng.random() >= AS_IS:
+        light = _relit(light, STOPS * rng.random() ** 2, rng)
     return fr.light_to_srgb(light), mosaic.mosaic(light[None], colours, cycleisp.WHITE)[0].clamp_(0, 1)
 
 
+def _relit(light: Tensor, darker: float, rng: np.random.Generator) -> Tensor:
+    """(3, size, size) light under another lamp and with other colours, so many stops darker."""
+    light, size = light[rng.permutation(3)], light.shape[-1]
+    light = torch.lerp(light.mean(0, keepdim=True), light, float(rng.uniform(0, SATURATION)))
+    relief = cv2.resize(rng.uniform(-RELIEF, RELIEF, (3, 3)), (size, size), interpolation=cv2.INTER_LINEAR)
+    stops = relief - darker + rng.uniform(-TINT, TINT, 3)[:, None, None]
+    return (light * torch.from_numpy(np.exp2(stops).astype(np.float32))).clamp_(0, 1)
+
+
 def _reduced(display: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """A crop of (H, W, 3) uint16, flipped or turned or not, reduced by up to REDUCTION -> (size, size, 3) float32."""
+    """A crop of (H, W, 3) uint16, flipped or turned or not, reduced by up to REDUCTION, sharpened or not.
+
+    (size, size, 3) float32.
+    """
     height, width = display.shape[:2]
     side = min(round(size * rng.uniform(1, REDUCTION)), height, width)
     top, left = (int(rng.integers(extent - side + 1)) for extent in (height, width))
     crop = display[top : top + side, left : left + side][:: rng.choice((-1, 1)), :: rng.choice((-1, 1))]
     crop = crop.swapaxes(0, 1) if rng.random() < 0.5 else crop
-    return cv2.resize(crop / np.float32(65535), (size, size), interpolation=cv2.INTER_AREA)
+    crop = cv2.resize(crop / np.float32(65535), (size, size), interpolation=cv2.INTER_AREA)
+    lost = crop - cv2.GaussianBlur(crop, None, SOFT)
+    return (crop + np.float32(rng.uniform(0, SHARPENING)) * lost).clip(0, 1)
 
 
 def _detail(crop: np.ndarray) -> float:

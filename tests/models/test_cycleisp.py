@@ -8,6 +8,7 @@ from lolblur_synth import draw as dr
 from lolblur_synth import frames as fr
 from lolblur_synth import realism, weights
 from lolblur_synth.errors import InputError, WeightsError
+from lolblur_synth.kernels import edges, mosaic
 from lolblur_synth.models import cycleisp
 from lolblur_synth.recipe import NoiseConfig
 from lolblur_synth.stages import noise
@@ -112,6 +113,50 @@ def test_one_prelu_for_all_blocks_learns_once():
     assert slopes[0].weight.grad is not None
 
 
+def test_packed_a_network_works_on_blocks_of_pixels():
+    """It sees all that a block holds, and gives its four samples at once."""
+    rgb2raw = cycleisp.Rgb2Raw(**TINY, inputs=6, pack=2)
+    assert rgb2raw.head[0].weight.shape == (8, 24, 3, 3) and rgb2raw.tail[0].weight.shape == (4, 8, 3, 3)
+    assert rgb2raw(torch.rand(2, 6, 16, 24)).shape == (2, 4, 8, 12)
+
+
+def test_the_second_pass_sees_what_the_first_one_left():
+    """Of a network that gives a tenth of what is lost, at each site: the second tenth is of the rest."""
+    colours = cycleisp.camera_colours("sony-rx10m4")
+    display, seen = torch.rand(1, 3, 32, 32), []
+
+    class Tenth(torch.nn.Module):
+        inputs, passes = 6, 2
+
+        def forward(self, both):
+            seen.append(both)
+            return mosaic.mosaic(both[:, 3:] / 10, np.eye(3), cycleisp.WHITE)
+
+    networks = cycleisp.Networks(Tenth(), None, None, colours=colours)
+    planes = networks.planes(display)
+    analytic = mosaic.mosaic(fr.srgb_to_light(display), colours, cycleisp.WHITE)
+    after_one = cycleisp.Networks(Tenth(), None, None, colours=colours)
+    after_one.rgb2raw.passes = 1
+    once = after_one.planes(display)
+    for given, raw in zip(seen, (analytic, fr.srgb_to_light(once.clamp(0, 1))), strict=False):
+        assert torch.equal(given[:, :3], display)
+        torch.testing.assert_close(given[:, 3:], display - edges.develop(raw, colours))
+    assert len(seen) == 3 and not torch.equal(planes, once)
+
+
+def test_a_coarse_gate_is_nearly_the_fine_one_where_colours_change_slowly():
+    torch.manual_seed(0)
+    fine, coarse = cycleisp.ColorBranch(**TINY).eval(), cycleisp.ColorBranch(**TINY, coarse=4).eval()
+    coarse.load_state_dict(fine.state_dict())
+    flat = torch.tensor([0.2, 0.4, 0.6]).view(1, 3, 1, 1).expand(1, 3, 160, 192).contiguous()
+    for display in (flat, flat[..., :46, :50]):
+        with torch.inference_mode():
+            assert coarse(display).shape == fine(display).shape
+    with torch.inference_mode():
+        inside = (coarse(flat) - fine(flat))[..., 36:-36, 36:-36].abs().max()
+    assert inside < 1e-4
+
+
 @pytest.mark.parametrize("shape", [(1, 3, 9, 8), (1, 4, 8, 8), (3, 8, 8)])
 def test_odd_frames_are_refused(shape):
     with pytest.raises(InputError):
@@ -139,6 +184,19 @@ def test_a_block_is_that_of_the_paper():
         inner = block.body(x)
         joined = torch.cat((inner * block.SA(inner), inner * block.CA(inner)), 1)
         torch.testing.assert_close(block(x), x + block.conv1x1(joined), atol=1e-6, rtol=1e-5)
+
+
+def test_bands_of_rows_change_nothing(lite, monkeypatch):
+    torch.manual_seed(0)
+    frames, networks = torch.rand(1, 3, 56, 40), cycleisp.load(lite.weights)
+    found = []
+    for rows in (5, 28):
+        monkeypatch.setattr(cycleisp, "BAND", rows)
+        with torch.inference_mode():
+            raw = networks.raw(frames)
+            found.append((raw, networks.develop(raw, networks.colour(frames))))
+    for banded, whole in zip(*found, strict=True):
+        torch.testing.assert_close(banded, whole, atol=1e-6, rtol=0)
 
 
 def test_our_raw_is_balanced_and_companded_and_the_authors_is_not(tiny):

@@ -47,12 +47,13 @@ def test_the_raw_of_a_photograph_is_its_camera_undone(photos):
     found = raws.photographs([photos], 16, 1)
     assert [photo.name for photo in found] == ["0.png", "1.png"]
     made = raws.batch(found, seed=0, step=0, count=6, size=16)
-    assert made.display.shape == made.noisy.shape == (6, 3, 16, 16)
-    assert made.raw.shape == made.noise.shape == (6, 4, 8, 8)
+    assert made.display.shape == (6, 3, 16, 16) and made.raw.shape == (6, 4, 8, 8)
+    assert made.noisy.shape == (2, 3, 16, 16) and made.noise.shape == (2, 4, 8, 8)  # one in four has noise, or begun
     expected = mosaic.mosaic(fr.srgb_to_light(made.display), COLOURS, (1.0, 1.0, 1.0)).clamp(0, 1)
     torch.testing.assert_close(made.raw, expected, atol=1e-5, rtol=0)
     means = raws.batch(found, 0, 1, 64, 16).display.mean((1, 2, 3))
     assert means.min() < 0.15 and means.max() > 0.4  # as night frames are, and as photographs are
+    assert means[:16].mean() < 0.6 * means[16:].mean()  # those with noise are as the stage gets them
 
 
 def test_noise_is_developed_as_raw_pg_does_but_along_edges():
@@ -129,15 +130,38 @@ def test_losses_are_zero_for_the_truth_and_weigh_shadows_like_lights():
     dark, bright = (torch.full((1, 4, 2, 2), value) for value in (0.02, 0.5))
     off = [noise.raw_loss(fr.light_to_srgb(1.1 * part), part).item() for part in (dark, bright)]
     assert off[0] == pytest.approx(off[1], rel=0.4)
-    grain = torch.randn(2, 3, 8, 8) * torch.tensor([1.0, 0.01]).view(2, 1, 1, 1)
+
+
+def test_photographs_that_come_back_equally_well_count_alike():
+    display = torch.rand(2, 3, 8, 8)
+    error = torch.randn(2, 3, 8, 8) * torch.tensor([0.1, 0.03]).view(2, 1, 1, 1)
+    losses = [noise.display_loss(display + error * torch.tensor(better).view(2, 1, 1, 1), display).item()
+              for better in ((1.0, 1.0), (0.5, 1.0), (1.0, 0.5))]  # fmt: skip
+    assert losses[0] - losses[1] == pytest.approx(np.log(4) / 2, rel=0.05)
+    assert losses[0] - losses[2] == pytest.approx(np.log(4) / 2, rel=0.05)
+    assert np.isfinite(noise.display_loss(display, display).item())
+
+
+def test_noise_is_to_have_the_strength_and_the_correlations_wanted(monkeypatch):
+    grain = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    grain = grain * torch.tensor([1.0, 0.01]).view(2, 1, 1, 1)
     assert noise.noise_loss(grain, grain).item() == 0
-    assert noise.noise_loss(1.2 * grain, grain).item() == pytest.approx(0.2, rel=1e-4)
+    strong, weak = (noise.noise_loss(1.2 * part, part).item() for part in grain.split(1))
+    assert strong == pytest.approx(weak, rel=0.1) and strong > noise.EACH_VALUE * 0.2
+    soft = (grain + grain.roll(1, 3)) / 2**0.5  # as strong, but each value like its neighbour
+    other = grain.roll(5, 3)  # the same noise elsewhere: other values, the same kind
+    assert noise.noise_loss(other, grain) > noise.EACH_VALUE
+    monkeypatch.setattr(noise, "EACH_VALUE", 0.0)
+    assert noise.noise_loss(soft, grain) > 10 * noise.noise_loss(other, grain)
+    found = noise.covariances(soft[:1])
+    assert found.shape == (1, 3, 3, 3)
+    assert found[0, :, 0, 0].tolist() == pytest.approx([1, 0.5, 0], abs=0.06)
 
 
 def test_phases_follow_each_other():
     seen = [noise.phase_of(step, 50) for step in range(50)]
-    assert [phase for phase, _, _ in seen] == ["raw"] + ["display"] * 4 + ["joint"] * 45
-    assert [first for _, _, first in seen] == [0] + [1] * 4 + [5] * 45
+    assert [phase for phase, _, _ in seen] == ["raw"] + ["display"] * 2 + ["joint"] * 47
+    assert [first for _, _, first in seen] == [0] + [1] * 2 + [3] * 47
     assert all(0 <= done < 1 for _, done, _ in seen)
 
 
