@@ -50,7 +50,7 @@ LAMBDA = 2.7  # hard threshold in sigma: Table I; of `np` and `vbm4d`
 # How much `fast` takes away in each pass, of Y and of the colour channels, at the mean over time and at other temporal
 # frequencies: the hard threshold in sigma, the noise power of the Wiener gain in sigma^2. The mean holds nearly all of
 # the picture, so that what is small there is still more often picture than noise; colour has little detail.
-STRENGTH = ((2.3, 2.9), (2.5, 3.6), (2.5, 3.6)), ((0.5, 1.0), (0.5, 1.0), (0.5, 1.0))
+STRENGTH = ((2.3, 2.9), (2.3, 3.2), (2.3, 3.2)), ((0.5, 1.0), (0.5, 1.0), (0.5, 1.0))
 KAISER = (2.0, 1.3)  # beta of the aggregation window in each pass: V-BM4D software
 RADIUS = np.array([2, 8, 3])  # first search; then, where nothing was close, that in the next frame and in later ones
 PENALTY = 6.0  # cost of a pixel off the prediction, in noise variances: still blocks must not chase noise
