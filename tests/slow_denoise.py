@@ -81,12 +81,12 @@ def one_pass(noisy, pilot, stage, sigma, curve=()):
                     for c in range(3):
                         spectrum = forward(noisy[:, c], places)
                         if stage == 0:
-                            gain = hard(spectrum, sigmas[c])
+                            gain = hard(spectrum, sigmas[c], over_time(denoise.STRENGTH[0][c], places))
                             energy += sigmas[c] ** 2 * max(gain.sum(), 1)
                             gain[0, 0, 0] = True
                         else:
                             power = np.square(forward(pilot[:, c], places))
-                            gain = power / (power + sigmas[c] ** 2)
+                            gain = power / (power + over_time(denoise.STRENGTH[1][c], places) * sigmas[c] ** 2)
                             energy += sigmas[c] ** 2 * np.square(gain).sum()
                         shrunk.append(idctn(idct(spectrum * gain, axis=0, norm="ortho"), axes=(1, 2), norm="ortho"))
                     for n, (frame, v, u) in enumerate(places):
@@ -110,9 +110,15 @@ def noise_at(level, sigma, curve):
     return max(deviations[k] + share * (deviations[k + 1] - deviations[k]), denoise.LEAST * sigma)
 
 
-def hard(spectrum, sigma):
+def over_time(strength, places):
+    """(L, 1, 1): the first of two numbers for the mean over time, the second for all other frequencies."""
+    mean, others = strength
+    return np.array([mean, *[others] * (len(places) - 1)])[:, None, None]
+
+
+def hard(spectrum, sigma, factor=denoise.LAMBDA):
     """The gain of the hard threshold, and its narrow ramp."""
-    return ((np.abs(spectrum) / (denoise.LAMBDA * sigma) - 1) / RAMP + 1).clip(0, 1)
+    return ((np.abs(spectrum) / (factor * sigma) - 1) / RAMP + 1).clip(0, 1)
 
 
 def chain(luma, t, y, x, n, gd, tau, h=4):

@@ -281,17 +281,19 @@ __device__ __forceinline__ void store_inverse(float *v, float *__restrict__ plan
     size_t volume = ((size_t)layer * rows + row) * columns + n;                            \
     float v[BLOCK];
 
-// Zero what is below lambda * sigma of the channel, except the mean of the volume. power: how many values stay. The gain
-// rises from 0 to 1 within `ramp` of the threshold, so that a value which rounds to its other side than on the CPU
-// changes nothing that can be seen.
+// Zero what is below a threshold, except the mean of the volume. strength (3, 2): the threshold of each channel in
+// sigma, at the mean over time and at other temporal frequencies. power: how many values stay. The gain rises from 0 to
+// 1 within `ramp` of the threshold, so that a value which rounds to its other side than on the CPU changes nothing that
+// can be seen.
 // Grid: columns x rows x 27.
 extern "C" __global__ void hard_threshold(float *__restrict__ spectra, float *__restrict__ power,
                                           const int *__restrict__ active, const short *__restrict__ extent,
                                           const float *__restrict__ noise, const float *__restrict__ sigma,
-                                          float lambda, float ramp, int first, int rows, int columns) {
+                                          const float *__restrict__ strength, float ramp, int first, int rows,
+                                          int columns) {
     PLANE_OF_THREAD
     load_transformed(spectra + volume * BLOCK, v);
-    float threshold = lambda * sigma[c] * sqrtf(noise[here]), mean = v[0], kept = 0;
+    float threshold = strength[2 * c + (layer % LONGEST > 0)] * sigma[c] * sqrtf(noise[here]), mean = v[0], kept = 0;
     float first_kept = threshold * (1 - ramp), slope = 1 / (threshold * ramp);
 #pragma unroll
     for (int i = 0; i < BLOCK; i++) {
@@ -304,15 +306,15 @@ extern "C" __global__ void hard_threshold(float *__restrict__ spectra, float *__
     store_inverse(v, spectra + volume * BLOCK);
 }
 
-// Multiply by the empirical Wiener gain W = p^2 / (p^2 + sigma^2) of prior, the volumes of the first pass's result.
-// power: ||W||^2. Grid: columns x rows x 27.
+// Multiply by the empirical Wiener gain W = p^2 / (p^2 + s sigma^2) of prior, the volumes of the first pass's result;
+// s: strength (3, 2), as above. power: ||W||^2. Grid: columns x rows x 27.
 extern "C" __global__ void wiener(float *__restrict__ spectra, const float *__restrict__ prior,
                                   float *__restrict__ power, const int *__restrict__ active,
                                   const short *__restrict__ extent, const float *__restrict__ noise,
-                                  const float *__restrict__ sigma, int first,
+                                  const float *__restrict__ sigma, const float *__restrict__ strength, int first,
                                   int rows, int columns) {
     PLANE_OF_THREAD
-    float gain[BLOCK], variance = sigma[c] * sigma[c] * noise[here], norm = 0;
+    float gain[BLOCK], variance = strength[2 * c + (layer % LONGEST > 0)] * sigma[c] * sigma[c] * noise[here], norm = 0;
     load_transformed(prior + volume * BLOCK, gain);
     load_transformed(spectra + volume * BLOCK, v);
 #pragma unroll

@@ -16,12 +16,12 @@ class Volumes:
     Arguments as for `denoise_cuda.Volumes`.
     """
 
-    def __init__(self, planes: np.ndarray, first_pass: bool, h: int, sigma, table, window, lam: float, radius,
+    def __init__(self, planes: np.ndarray, first_pass: bool, h: int, sigma, table, window, strength, radius,
                  penalty: float, close: float, limit: float, grids):  # fmt: skip
         span = 2 * h + 1
         self.first_pass, self.grids, self.shape, self.radius = first_pass, grids, planes.shape, radius
-        self.lam, self.bounds = np.float32(lam), tuple(np.float32(bound) for bound in (penalty, close, limit))
-        self.sigma, self.window = np.asarray(sigma, np.float32), np.asarray(window, np.float32)
+        self.bounds = tuple(np.float32(bound) for bound in (penalty, close, limit))
+        self.sigma, self.strength, self.window = (np.asarray(v, np.float32) for v in (sigma, strength, window))
         self.table = None if table is None else np.asarray(table, np.float32)
         self.noisy = np.zeros((span, *planes.shape), np.float32)
         self.pilot = self.noisy if first_pass else np.zeros_like(self.noisy)
@@ -53,9 +53,9 @@ class Volumes:
         for row in range(0, len(ys), ROWS):
             rows = (row, min(row + ROWS, len(ys)))
             where = (ys, xs, rows, active, path, extent)
-            shape = (self.window, self.matrices, len(slots) // 2, blocks, weights)
+            shape = (self.strength, self.window, self.matrices, len(slots) // 2, blocks, weights)
             if self.first_pass:
-                hard_threshold(self.noisy, slots, *where, self.sigma, noise, self.lam, *shape)
+                hard_threshold(self.noisy, slots, *where, self.sigma, noise, *shape)
             else:
                 wiener(self.noisy, self.pilot, slots, *where, self.sigma, noise, *shape)
             aggregate(blocks, weights, self.window, targets, *where, self.total)

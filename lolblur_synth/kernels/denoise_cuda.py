@@ -23,16 +23,18 @@ class Volumes:
 
     planes: (3, H, W) of a first frame; first_pass: hard threshold, or Wiener filter; h: frames each way;
     sigma: of the noise in each plane; table: (256,) its variance at each level, in sigma^2, or None; window: (64,) of
-    the aggregation; lam, radius, penalty, close, limit: see `kernels.volumes` and `kernels.motion`; grids: places of
-    the reference blocks, (ys, xs) for even and odd frames.
+    the aggregation; strength, radius, penalty, close, limit: see `kernels.volumes` and `kernels.motion`; grids: places
+    of the reference blocks, (ys, xs) for even and odd frames.
     """
 
-    def __init__(self, planes: Tensor, first_pass: bool, h: int, sigma, table, window, lam: float, radius,
+    def __init__(self, planes: Tensor, first_pass: bool, h: int, sigma, table, window, strength, radius,
                  penalty: float, close: float, limit: float, grids):  # fmt: skip
         self.first_pass, self.h, self.shape, self.device = first_pass, h, planes.shape, planes.device
-        self.lam, self.radius = lam, [int(r) for r in radius]
+        self.radius = [int(r) for r in radius]
         self.bounds, self.unit = (float(penalty), float(close), float(limit)), UNIT * float(sigma[0]) ** 2
-        self.sigma, self.window, matrices = (self._upload(v, np.float32) for v in (sigma, window, temporal_matrices()))
+        self.sigma, self.strength, self.window, matrices = (
+            self._upload(v, np.float32) for v in (sigma, strength, window, temporal_matrices())
+        )
         self.forward, self.backward = matrices.unbind()
         self.table = None if table is None else self._upload(table, np.float32)
         self.grids = [tuple(self._upload(places, np.int32) for places in grid) for grid in grids]
@@ -88,10 +90,11 @@ class Volumes:
 
         values, planes = spectra(self.noisy), (columns, rows, 3 * LONGEST)
         if self.first_pass:
-            self._launch("hard_threshold", planes, values, power, active, extent, noise, self.sigma, self.lam, RAMP,
-                         *part)  # fmt: skip
+            self._launch("hard_threshold", planes, values, power, active, extent, noise, self.sigma, self.strength,
+                         RAMP, *part)  # fmt: skip
         else:
-            self._launch("wiener", planes, values, spectra(self.pilot), power, active, extent, noise, self.sigma, *part)
+            self._launch("wiener", planes, values, spectra(self.pilot), power, active, extent, noise, self.sigma,
+                         self.strength, *part)  # fmt: skip
         self._launch("aggregate", (*grid, 4), values, power, targets, *where, noise, self.backward, self.sigma,
                      self.window, self.total, float(self.first_pass), self.unit, MOST, reach, *part, height,
                      width)  # fmt: skip

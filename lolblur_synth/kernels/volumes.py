@@ -74,20 +74,18 @@ def _inverse(spectrum, v, before, length, transposed, scale, reach, channel, blo
 
 @njit(fastmath=MATH | {"reassoc"})
 def _shrink(spectrum, values, threshold):
-    """Zero what is below the threshold, except the mean; return the number of values kept, at least one.
+    """Zero what is below the threshold; return the number of values kept.
 
     Within RAMP below the threshold the gain rises from 0 to 1: were it a step, a value that rounds to either side on
     the CPU and on a device would change pixels by whole code values.
     """
-    mean = spectrum[0]
     first, slope = threshold * np.float32(1 - RAMP), np.float32(1) / (threshold * np.float32(RAMP))
     kept = np.float32(0)
     for i in range(values):
         gain = min(max((abs(spectrum[i]) - first) * slope, np.float32(0)), np.float32(1))
         spectrum[i] *= gain
         kept += gain
-    spectrum[0] = mean
-    return max(kept, np.float32(1))
+    return kept
 
 
 @njit(fastmath=MATH | {"reassoc"}, error_model="numpy")
@@ -104,12 +102,13 @@ def _attenuate(spectrum, pilot, values, variance):
 
 @njit(parallel=True, cache=True, fastmath=MATH)
 def hard_threshold(
-    noisy, slots, ys, xs, rows, active, path, extent, sigma, noise, lam, window, matrices, reach, blocks, weights
+    noisy, slots, ys, xs, rows, active, path, extent, sigma, noise, strength, window, matrices, reach, blocks, weights
 ):
-    """Filter the active volumes of the grid rows `rows` = (first, last): zero what is at most lam * sigma[channel].
+    """Filter the active volumes of the grid rows `rows` = (first, last): zero what is below a threshold.
 
     noisy (slots, 3, H, W) opponent planes; slots: the slot of each of the 2 h + 1 frames; path, extent: `trajectories`;
-    noise (rows, columns): variance of the noise at each reference block, in sigma^2; matrices: `temporal_matrices`.
+    noise (rows, columns): variance of the noise at each reference block, in sigma^2; strength (3, 2): the threshold of
+    each channel in sigma, at the mean over time and at other temporal frequencies; matrices: `temporal_matrices`.
     blocks (rows, columns, 2 reach + 1, 3, 64) receives the filtered blocks times window times weight, weights (rows,
     columns) the weight 1 / (sigma^2 N_har), one for the three channels of a volume.
     """
@@ -131,8 +130,11 @@ def hard_threshold(
             for c in range(3):
                 _places(slots, c, height, width, ys[row], xs[n], path[row, n], before, length, places)
                 _forward(pixels, places, width, length, matrices[0, length], v, spectra[c])
-                kept = _shrink(spectra[c], length * BLOCK, np.float32(lam * sigma[c]) * np.sqrt(noise[row, n]))
-                energy += sigma[c] * sigma[c] * noise[row, n] * kept
+                deviation, mean = sigma[c] * np.sqrt(noise[row, n]), spectra[c, 0]
+                kept = _shrink(spectra[c], BLOCK, strength[c, 0] * deviation)
+                kept += _shrink(spectra[c, BLOCK:], (length - 1) * BLOCK, strength[c, 1] * deviation)
+                spectra[c, 0] = mean
+                energy += sigma[c] * sigma[c] * noise[row, n] * max(kept, np.float32(1))
             weights[row - rows[0], n] = 1 / energy
             for i in range(BLOCK):
                 scale[i] = window[i] / energy
@@ -142,11 +144,13 @@ def hard_threshold(
 
 @njit(parallel=True, cache=True, fastmath=MATH)
 def wiener(
-    noisy, pilot, slots, ys, xs, rows, active, path, extent, sigma, noise, window, matrices, reach, blocks, weights
-):
+    noisy, pilot, slots, ys, xs, rows, active, path, extent, sigma, noise, strength, window, matrices, reach, blocks,
+    weights,
+):  # fmt: skip
     """Filter the active volumes of the grid rows `rows` by the empirical Wiener gain of `pilot`, the basic estimate.
 
-    Shapes as in `hard_threshold`; the weight of a volume is 1 / (sigma^2 ||W||^2).
+    Shapes as in `hard_threshold`; strength: the noise power in the gain, in sigma^2; the weight of a volume is 1 /
+    (sigma^2 ||W||^2).
     """
     runs = (xs.size + RUN - 1) // RUN
     height, width = noisy.shape[2], noisy.shape[3]
@@ -169,7 +173,9 @@ def wiener(
                 _forward(pixels, places, width, length, matrices[0, length], v, spectra[c])
                 _forward(pilots, places, width, length, matrices[0, length], v, prior)
                 variance = np.float32(sigma[c] * sigma[c]) * noise[row, n]
-                energy += variance * _attenuate(spectra[c], prior, length * BLOCK, variance)
+                energy += variance * _attenuate(spectra[c], prior, BLOCK, strength[c, 0] * variance)
+                others, power = (length - 1) * BLOCK, strength[c, 1] * variance
+                energy += variance * _attenuate(spectra[c, BLOCK:], prior[BLOCK:], others, power)
             weights[row - rows[0], n] = 1 / energy
             for i in range(BLOCK):
                 scale[i] = window[i] / energy

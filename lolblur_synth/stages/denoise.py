@@ -46,7 +46,11 @@ GAIN = np.linalg.norm(OPPONENT, axis=1)  # standard deviation of each channel fo
 H = 4  # frames each way: Table I
 CONTEXT = H  # frames of context that make the ends of a window as good as its middle
 STEP = 4  # pixels between reference blocks: V-BM4D software, normal profile
-LAMBDA = 2.7  # hard threshold in sigma: Table I
+LAMBDA = 2.7  # hard threshold in sigma: Table I; of `np` and `vbm4d`
+# How much `fast` takes away in each pass, of Y and of the colour channels, at the mean over time and at other temporal
+# frequencies: the hard threshold in sigma, the noise power of the Wiener gain in sigma^2. The mean holds nearly all of
+# the picture, so that what is small there is still more often picture than noise; colour has little detail.
+STRENGTH = ((2.3, 2.9), (2.3, 3.2), (2.3, 3.2)), ((0.5, 1.0), (0.5, 1.0), (0.5, 1.0))
 KAISER = (2.0, 1.3)  # beta of the aggregation window in each pass: V-BM4D software
 RADIUS = np.array([2, 8, 3])  # first search; then, where nothing was close, that in the next frame and in later ones
 PENALTY = 6.0  # cost of a pixel off the prediction, in noise variances: still blocks must not chase noise
@@ -208,8 +212,9 @@ def _volumes(planes: np.ndarray | Tensor, stage: int, draw: Draw, profile: str, 
     grids = [[_grid(length, phase) for length in size] for phase in (0, STEP // 2)]
     kernels = denoise_cpu if on_cpu else denoise_cuda
     return kernels.Volumes(
-        planes, stage == 0, H, deviations, _table(draw), np.outer(kaiser, kaiser).ravel(), LAMBDA, *follow, grids
-    )
+        planes, stage == 0, H, deviations, _table(draw), np.outer(kaiser, kaiser).ravel(), STRENGTH[stage],
+        *follow, grids,
+    )  # fmt: skip
 
 
 def _table(draw: Draw) -> np.ndarray | None:
