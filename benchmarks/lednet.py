@@ -1,7 +1,7 @@
 """LEDNet's costs: python benchmarks/lednet.py [forward | step | overfit | ablations DATA TEST]
 
 forward    1280x720 on one CPU thread: CPU-seconds and peak memory, ours against the form with unfolded filters
-step       a training step, the same two; on a GPU also with its kernels recorded, as train-lednet does
+step       a training step, the same two; on a GPU also with their kernels recorded, as train-lednet --graph does
 overfit    eight pairs learned by heart: PSNR must pass 35 dB
 ablations  the paper's Table 3 on a small budget: four variants and the whole, trained on DATA and
            scored on the test split of TEST
@@ -26,7 +26,6 @@ import torch.nn.functional as F
 from lolblur_synth import metrics
 from lolblur_synth.evaluate import evaluate
 from lolblur_synth.models import fasc, lednet
-from lolblur_synth.models.lednet import LEDNet, initialise
 from lolblur_synth.training.lednet import ADAM_BETAS, WithSide, recorded, train_lednet
 from lolblur_synth.training.losses import lednet_loss
 
@@ -61,11 +60,11 @@ def forward() -> dict:
 
 
 def step(record: bool) -> dict:
-    """Crops of 256; batch 8 on a GPU, 1 on a CPU. record: as `train-lednet` does on a GPU."""
+    """Crops of 256; batch 8 on a GPU, 1 on a CPU. record: as `train-lednet --graph` does."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
-    net, x = LEDNet(), torch.rand(8 if device == "cuda" else 1, 3, 256, 256, device=device)
-    initialise(net)
+    net, x = lednet.LEDNet(), torch.rand(8 if device == "cuda" else 1, 3, 256, 256, device=device)
+    lednet.initialise(net)
     net.to(device, memory_format=torch.channels_last if device == "cuda" else torch.contiguous_format)
     adam = torch.optim.Adam(net.parameters(), 1e-4, ADAM_BETAS, fused=device == "cuda")
     model, half = WithSide(net, True), {"device_type": device, "dtype": torch.bfloat16, "enabled": device == "cuda"}
@@ -151,15 +150,15 @@ def main() -> None:
         print(json.dumps(forward() if words.task == "forward" else step("recorded" in words.form)))
     else:
         on_gpu = words.task == "step" and torch.cuda.is_available()
-        forms = ("ours recorded", "unfold", "ours", "unfold recorded") if on_gpu else ("ours", "unfold")
+        forms = ("ours", "unfold", *(("ours recorded", "unfold recorded") if on_gpu else ()))
         ratios: dict[str, list[float]] = {}
         for _ in range(words.rounds):  # in turn, so that other work on the machine meets both
             found = {form: measure(words.task, form) for form in forms}
             for form, figures in found.items():
                 print(form, json.dumps(figures), flush=True)
             for key in ("peak_mb", next(key for key in found["unfold"] if "seconds" in key)):
-                ratios.setdefault(key, []).append(found[forms[0]][key] / found["unfold"][key])
-        print(f"{forms[0]} / unfold, median", {key: round(statistics.median(x), 3) for key, x in ratios.items()})
+                ratios.setdefault(key, []).append(found["ours"][key] / found["unfold"][key])
+        print("ours / unfold, median", {key: round(statistics.median(values), 3) for key, values in ratios.items()})
 
 
 if __name__ == "__main__":

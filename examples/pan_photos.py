@@ -41,10 +41,9 @@ def pan(photo: np.ndarray, size: tuple[int, int], frames: int, rng: np.random.Ge
     turn, zoom = TURN * np.sin(times / 40 + rng.uniform(0, 6)), np.exp(ZOOM * np.sin(times / 50 + rng.uniform(0, 6)))
     blurred = photo if scale >= 1 else cv2.GaussianBlur(photo, None, 0.5 / scale)
     for t in times:
-        c, s = scale * zoom[t] * np.cos(turn[t]), scale * zoom[t] * np.sin(turn[t])
-        centre = np.array([[c, -s], [s, c]]) @ [(columns - 1) / 2, (rows - 1) / 2]
-        shift = (width - 1) / 2 - centre[0] + x[t], (height - 1) / 2 - centre[1] + y[t]
-        to_frame = np.array([[c, -s, shift[0]], [s, c, shift[1]]])
+        centre = (columns - 1) / 2, (rows - 1) / 2
+        to_frame = cv2.getRotationMatrix2D(centre, -np.degrees(turn[t]), scale * zoom[t])
+        to_frame[:, 2] += (width - columns) / 2 + x[t], (height - rows) / 2 + y[t]
         frame = cv2.warpAffine(blurred, to_frame, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
         yield frame.clip(0, 1)
 

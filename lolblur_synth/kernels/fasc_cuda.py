@@ -12,7 +12,7 @@ from torch import Tensor
 from lolblur_synth.kernels import cuda
 
 VALUES = 1 << 28  # filter values that exist at once: half a gigabyte of bfloat16
-MOST_PIXELS = 4 * 65535  # of a launch: CUDA's limit of the grid
+MOST_PIXELS = 65535 * cuda.BLOCK[1]  # of a launch: CUDA's limit of the grid
 NAMES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
 

@@ -131,10 +131,8 @@ def filter_groups(
             variance = np.float32(sigma[c] * sigma[c])
             _spectrum(noisy, c, slots, one, *same, spectrum)
             if first_pass:
-                mean = spectrum[0]
-                kept = _shrink(spectrum, values, np.float32(lam * sigma[c]))
-                spectrum[0] = mean
-                energy = variance * max(kept, np.float32(1))
+                threshold = np.float32(lam * sigma[c])
+                energy = variance * _shrink(spectrum, values, values, threshold, threshold)
             else:
                 if c == 0:
                     _spectrum(pilot, 0, pilot_slots, one, *same, prior)

@@ -73,7 +73,7 @@ def _inverse(spectrum, v, before, length, transposed, scale, reach, channel, blo
 
 
 @njit(fastmath=MATH | {"reassoc"})
-def _shrink(spectrum, values, threshold):
+def _zero_below(spectrum, values, threshold):
     """Zero what is below the threshold; return the number of values kept.
 
     Within RAMP below the threshold the gain rises from 0 to 1: were it a step, a value that rounds to either side on
@@ -86,6 +86,18 @@ def _shrink(spectrum, values, threshold):
         spectrum[i] *= gain
         kept += gain
     return kept
+
+
+@njit(fastmath=MATH)
+def _shrink(spectrum, first, values, threshold, later):
+    """Zero what is below `threshold` in the first values, below `later` in the rest of `values`, except the mean.
+
+    Returns the number of values kept, at least one.
+    """
+    mean = spectrum[0]
+    kept = _zero_below(spectrum, first, threshold) + _zero_below(spectrum[first:], values - first, later)
+    spectrum[0] = mean
+    return max(kept, np.float32(1))
 
 
 @njit(fastmath=MATH | {"reassoc"}, error_model="numpy")
@@ -130,11 +142,9 @@ def hard_threshold(
             for c in range(3):
                 _places(slots, c, height, width, ys[row], xs[n], path[row, n], before, length, places)
                 _forward(pixels, places, width, length, matrices[0, length], v, spectra[c])
-                deviation, mean = sigma[c] * np.sqrt(noise[row, n]), spectra[c, 0]
-                kept = _shrink(spectra[c], BLOCK, strength[c, 0] * deviation)
-                kept += _shrink(spectra[c, BLOCK:], (length - 1) * BLOCK, strength[c, 1] * deviation)
-                spectra[c, 0] = mean
-                energy += sigma[c] * sigma[c] * noise[row, n] * max(kept, np.float32(1))
+                deviation, values = sigma[c] * np.sqrt(noise[row, n]), length * BLOCK
+                mean, others = strength[c, 0] * deviation, strength[c, 1] * deviation
+                energy += sigma[c] * sigma[c] * noise[row, n] * _shrink(spectra[c], BLOCK, values, mean, others)
             weights[row - rows[0], n] = 1 / energy
             for i in range(BLOCK):
                 scale[i] = window[i] / energy

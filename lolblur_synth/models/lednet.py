@@ -117,9 +117,7 @@ class GridMean(nn.Module):
 
     def _cells(self, size: int, like: Tensor) -> Tensor:
         """(bins, size): 1 where a row or column belongs to a cell; cells of uneven sizes share their borders."""
-        cell, at = torch.arange(self.bins, device=like.device)[:, None], torch.arange(size, device=like.device)
-        inside = (at >= cell * size // self.bins) & (at < -(-(cell + 1) * size // self.bins))
-        return inside.to(like.dtype)
+        return (F.adaptive_avg_pool1d(torch.eye(size, device=like.device), self.bins).T > 0).to(like.dtype)
 
 
 class PPM(nn.Module):
