@@ -1,7 +1,7 @@
 """How well and how fast does `denoise` work? Gaussian noise of known sigma on real clips; a Markdown table a question.
 
     python benchmarks/denoise.py CLIP ... [--sigma 10 20 40] [--profile fast np vbm4d] [--exchange DIR [--peer PYTHON]]
-    python benchmarks/denoise.py CLIP ... --cost-only | --estimate-only | --artefacts
+    python benchmarks/denoise.py CLIP ... --cost-only | --estimate-only | --artefacts | --threads ROUNDS
     python benchmarks/denoise.py --hand CLIP FIRST Y X Y X ... [--hand ...]
 
 A clip is a video or a folder of PNGs. Of every clip 14 frames from its middle are taken, and the centre of 384x224
@@ -10,6 +10,9 @@ sub-pixel path of about one pixel a frame.
 "Inside" leaves out the first and last 4 frames. With --exchange, the noisy clips are saved as DIR/noisy-CLIP-SIGMA.npy
 (T, H, W, 3) float32, 8-bit code values, and what others made of them, DIR/NAME-CLIP-SIGMA.npy, is measured beside;
 --peer is a Python with bm3dcpu, which is asked first (`benchmarks/denoise_peer.py`).
+
+--threads: wall clock of one thread, of two, and of two processes of one thread each that have nothing to do with each
+other, in turns. What two processes do in the time of one is the most that two threads can give on this machine.
 
 --hand compares the estimate on real footage with measurements by hand on patches of 48x48 pixels that the user has seen
 to be flat and static. "By hand": the deviation of each pixel over up to 17 frames from FIRST, after the mean of the
@@ -21,6 +24,7 @@ noise is compared with the root of the sum of squares of the added and the own o
 """
 
 import argparse
+import multiprocessing
 import subprocess
 import time
 from pathlib import Path
@@ -228,6 +232,41 @@ def cost(clip: np.ndarray, profiles: list[str], exchange: Path | None, peer: str
         subprocess.run(command, check=True)
 
 
+def threads(clip: np.ndarray, rounds: int) -> None:
+    big = np.stack([cv2.resize(frame, (1120, 640), interpolation=cv2.INTER_CUBIC) for frame in clip[:9]])
+    noisy = noisy_of(big, 20)
+    context = multiprocessing.get_context("spawn")
+    start, done = context.Barrier(3), context.Barrier(3)
+    others = [context.Process(target=_alone, args=(noisy, rounds, start, done), daemon=True) for _ in range(2)]
+    for other in others:
+        other.start()
+    print("\n| round | one thread, s | two threads | two processes | two threads are | two processes are |")
+    print("|---" * 6 + "|")
+    for number in range(rounds + 1):
+        walls = []
+        for count in (1, 2):
+            numba.set_num_threads(count)
+            began = time.perf_counter()
+            denoised(noisy, 20.0)
+            walls.append(time.perf_counter() - began)
+        start.wait()
+        began = time.perf_counter()
+        done.wait()
+        one, two, both = *walls, time.perf_counter() - began
+        if number:  # the first one compiles
+            gains = f"{one / two:.2f} times one | {2 * one / both:.2f}"
+            print(f"| {number} | {one:.2f} | {two:.2f} | {both:.2f} | {gains} |", flush=True)
+
+
+def _alone(noisy: np.ndarray, rounds: int, start, done) -> None:
+    numba.set_num_threads(1)
+    torch.set_num_threads(1)
+    for _ in range(rounds + 1):
+        start.wait()
+        denoised(noisy, 20.0)
+        done.wait()
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", nargs="*", type=Path)
@@ -239,6 +278,7 @@ if __name__ == "__main__":
     parser.add_argument("--cost-only", action="store_true")
     parser.add_argument("--estimate-only", action="store_true")
     parser.add_argument("--artefacts", action="store_true")
+    parser.add_argument("--threads", type=int, metavar="ROUNDS")
     given = parser.parse_args()
     if given.hand:
         print("| clip, first frame | y x | level | by hand | next frame | in space | curve | difference | one sigma |")
@@ -246,6 +286,9 @@ if __name__ == "__main__":
     for path, first, *corners in given.hand:
         by_hand(path, int(first), list(zip(map(int, corners[::2]), map(int, corners[1::2]), strict=True)))
     loaded = clips_of(given.clips) if given.clips else {}
+    if given.threads:
+        threads(loaded["handheld250"], given.threads)
+        raise SystemExit
     if given.artefacts:
         artefacts(loaded)
         raise SystemExit

@@ -25,8 +25,9 @@ from typing import Any
 from lolblur_synth.errors import Interrupted, LolblurError
 
 Task = tuple[Any, tuple]  # payload, items
-# glibc would keep frames that are freed, up to 0.3 GB and differently in each run: above 8 MB it is told not to
-RETURN_FRAMES = {"MALLOC_MMAP_THRESHOLD_": str(8 << 20)}
+# glibc would keep frames that are freed, up to 0.3 GB and differently in each run: above 8 MB it is told not to. To be
+# told that makes it return what is smaller, too, as soon as 128 kB are free, and a network asks for that again at once.
+RETURN_FRAMES = {"MALLOC_MMAP_THRESHOLD_": str(8 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 

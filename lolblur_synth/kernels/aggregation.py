@@ -24,8 +24,8 @@ def aggregate(blocks, weights, window, slots, ys, xs, rows, active, path, extent
     pixels, values = total.reshape(-1), blocks.reshape(-1)
     one = np.float32(1)
     for task in prange(slots.size * 4):
-        k = task // 4 - reach
-        c = task % 4
+        k = task % slots.size - reach  # a thread takes a run of tasks, and at an end of the clip half of the k are none
+        c = (task // slots.size + 2 * (k % 2)) % 4  # plane 3 is quicker
         slot = slots[k + reach]
         if slot < 0:
             continue
