@@ -82,5 +82,6 @@ def _module(source: str):
 
 
 def text(source: str) -> str:
-    """The CUDA C of `source`.cu."""
-    return pkgutil.get_data(__package__, f"{source}.cu").decode()
+    """The CUDA C of `source`.cu, after that of threads.h."""
+    shared, own = (pkgutil.get_data(__package__, file).decode() for file in ("threads.h", f"{source}.cu"))
+    return f'{shared}#line 1 "{source}.cu"\n{own}'

@@ -12,10 +12,6 @@
 #define BLOCK 64
 #define NEVER 3e38f
 
-__device__ __forceinline__ int column_of_thread() { return blockIdx.x * blockDim.x + threadIdx.x; }
-__device__ __forceinline__ int row_of_thread() { return blockIdx.y * blockDim.y + threadIdx.y; }
-__device__ __forceinline__ int layer_of_thread() { return blockIdx.z * blockDim.z + threadIdx.z; }
-
 // active[row, n] = whether some pixel of that block of weight (H, W) has no estimate yet
 extern "C" __global__ void uncovered(const unsigned long long *__restrict__ weight, const int *__restrict__ ys,
                                      const int *__restrict__ xs, int *__restrict__ active, int rows, int columns,

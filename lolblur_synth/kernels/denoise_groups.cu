@@ -14,10 +14,6 @@
 #define MOST 32  // volumes of the largest group
 #define NEVER 3e38f
 
-__device__ __forceinline__ int column_of_thread() { return blockIdx.x * blockDim.x + threadIdx.x; }
-__device__ __forceinline__ int row_of_thread() { return blockIdx.y * blockDim.y + threadIdx.y; }
-__device__ __forceinline__ int layer_of_thread() { return blockIdx.z * blockDim.z + threadIdx.z; }
-
 // squared distance of n x n blocks, width pixels from row to row
 __device__ __forceinline__ float square_distance(const float *a, const float *b, int width, int n) {
     float total = 0;

@@ -29,10 +29,6 @@ typedef struct {
     Colour light, mask;
 } Sums;
 
-__device__ __forceinline__ int column_of_thread() { return blockIdx.x * blockDim.x + threadIdx.x; }
-__device__ __forceinline__ int row_of_thread() { return blockIdx.y * blockDim.y + threadIdx.y; }
-__device__ __forceinline__ int layer_of_thread() { return blockIdx.z * blockDim.z + threadIdx.z; }
-
 // ---- cubic B-spline coefficients: the recursive filter of Unser 1999, Box 2, as its impulse response ----
 
 __device__ __forceinline__ int mirrored(int i, int size) {
@@ -355,7 +351,7 @@ __device__ __forceinline__ void expose_four(Sums *sums, float4 r, float4 g, floa
 // frames (count, 3, pixels) in quads, pixels = 4 * quads -> sums of light and of mask, (3, quads) each
 extern "C" __global__ void add_given(const float4 *__restrict__ frames, float4 *__restrict__ light,
                                      float4 *__restrict__ mask, int count, int quads, RULE_PARAMETERS) {
-    int place = (blockIdx.y * blockDim.y + threadIdx.y) * gridDim.x * blockDim.x + column_of_thread();
+    int place = row_of_thread() * gridDim.x * blockDim.x + column_of_thread();
     if (place >= quads) return;
     Rule rule = RULE;
     Sums sums[4] = {};

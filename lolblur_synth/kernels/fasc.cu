@@ -26,7 +26,7 @@ template <class V>
 __device__ __forceinline__ void mix(const V *__restrict__ filters, const V *__restrict__ feature,
                                     float *__restrict__ out, int first, int count, int channels, int height,
                                     int width) {
-    int c = blockIdx.x * blockDim.x + threadIdx.x, p = blockIdx.y * blockDim.y + threadIdx.y;
+    int c = column_of_thread(), p = row_of_thread();
     if (c >= channels || p >= count) return;
     int pixel = first + p, x = pixel % width, y = pixel / width % height;
     const V *filter = filters + (size_t)p * TAPS * TAPS * channels + c;
@@ -48,7 +48,7 @@ __device__ __forceinline__ void mix(const V *__restrict__ filters, const V *__re
 template <class V>
 __device__ __forceinline__ void to_feature(const V *__restrict__ filters, const V *__restrict__ grad,
                                            V *__restrict__ into, int images, int channels, int height, int width) {
-    int c = blockIdx.x * blockDim.x + threadIdx.x, x = blockIdx.y * blockDim.y + threadIdx.y;
+    int c = column_of_thread(), x = row_of_thread();
     int y = blockIdx.z % height, n = blockIdx.z / height;
     if (c >= channels || x >= width || n >= images) return;
     int top = y ? y : -REACH, bottom = y < height - 1 ? y : y + REACH;
@@ -72,7 +72,7 @@ __device__ __forceinline__ void to_feature(const V *__restrict__ filters, const 
 template <class V>
 __device__ __forceinline__ void to_filters(const V *__restrict__ feature, const V *__restrict__ grad,
                                            V *__restrict__ into, int images, int channels, int height, int width) {
-    int c = blockIdx.x * blockDim.x + threadIdx.x, x = blockIdx.y * blockDim.y + threadIdx.y;
+    int c = column_of_thread(), x = row_of_thread();
     int y = blockIdx.z % height, n = blockIdx.z / height;
     if (c >= channels || x >= width || n >= images) return;
     const V *image = feature + (size_t)n * height * width * channels + c;
