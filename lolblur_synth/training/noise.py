@@ -28,7 +28,7 @@ from lolblur_synth.training.run import Report, Run, warmed_cosine
 DARKEST = 1e-3  # raw; the logarithm goes no lower
 DISPLAY_WEIGHT = 0.01
 FAINT = 1e-5  # mean square of display values, 50 dB; to come closer is worth little
-NOISE_WEIGHT = 0.04
+NOISE_WEIGHT = 0.01
 EACH_VALUE = 0.2  # weight beside the covariances of noise: what is developed may differ, its kind may not
 LAGS = ((0, 0), (0, 1), (1, 0))  # px, down and across
 WARM_UP = 50  # steps
