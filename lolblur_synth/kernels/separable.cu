@@ -8,8 +8,7 @@
 extern "C" __global__ void separable(const float *__restrict__ frame, const float *__restrict__ vertical,
                                      const float *__restrict__ horizontal, float *__restrict__ out, int frames,
                                      int taps, int height, int width) {
-    int x = column_of_thread(), y = row_of_thread();
-    int n = layer_of_thread();
+    int x = column_of_thread(), y = row_of_thread(), n = layer_of_thread();
     if (x >= width || y >= height || n >= frames) return;
     size_t plane = (size_t)height * width, place = (size_t)y * width + x;
     const float *down = vertical + n * taps * plane + place, *across = horizontal + n * taps * plane + place;
