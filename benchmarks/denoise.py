@@ -68,6 +68,11 @@ def centre(frame: np.ndarray) -> np.ndarray:
     return frame[top : top + HEIGHT, left : left + WIDTH]
 
 
+def enlarged(clip: np.ndarray) -> np.ndarray:
+    """The frames at 1120x640."""
+    return np.stack([cv2.resize(frame, (1120, 640), interpolation=cv2.INTER_CUBIC) for frame in clip])
+
+
 def handheld(frame: np.ndarray) -> np.ndarray:
     """A still on the path of a hand: sums of slow sines, about one pixel a frame, and a slight roll."""
     time = np.arange(FRAMES) / FRAMES
@@ -210,10 +215,8 @@ def cost(clip: np.ndarray, profiles: list[str], exchange: Path | None, peer: str
         "\n### cost at 1120x640\n\n| profile | threads | CPU-s/MPf | wall s/MPf | memory growth, GiB |\n"
         "|---|---|---|---|---|"
     )
-    big = np.stack([cv2.resize(frame, (1120, 640), interpolation=cv2.INTER_CUBIC) for frame in clip])
-    frames = torch.from_numpy(
-        noisy_of(np.concatenate([big, big[::-1]]), sigma).transpose(0, 3, 1, 2) / np.float32(255)
-    ).contiguous()
+    big = enlarged(clip)
+    frames = stack_of(noisy_of(np.concatenate([big, big[::-1]]), sigma))
     for profile in profiles:
         config, draw = DenoiseConfig(profile=profile), denoise.Draw(sigma)
         list(denoise.stream(frames[:2, :, :64, :64], config, draw))
@@ -233,8 +236,7 @@ def cost(clip: np.ndarray, profiles: list[str], exchange: Path | None, peer: str
 
 
 def threads(clip: np.ndarray, rounds: int) -> None:
-    big = np.stack([cv2.resize(frame, (1120, 640), interpolation=cv2.INTER_CUBIC) for frame in clip[:9]])
-    noisy = noisy_of(big, 20)
+    noisy = noisy_of(enlarged(clip[:9]), 20)
     context = multiprocessing.get_context("spawn")
     start, done = context.Barrier(3), context.Barrier(3)
     others = [context.Process(target=_alone, args=(noisy, rounds, start, done), daemon=True) for _ in range(2)]
