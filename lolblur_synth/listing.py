@@ -1,0 +1,78 @@
+"""What a folder holds, as every command sees it: one way to list files.
+
+Files of the operating system and hidden files are passed over. A symbolic link counts as the regular file that it ends
+at: data under DVC, git-annex or a Hugging Face cache, and cluster scratch, are links. A linked folder is not entered,
+since it may lead back to a folder above it. Nothing is opened here.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lolblur_synth.errors import InputError
+
+SYSTEM_NAMES = frozenset({
+    "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information",  # Windows
+    "__macosx", "icon\r",  # macOS; its other files begin with a dot
+    "lost+found", "@eadir", "@recycle", "#recycle", "#snapshot",  # ext4; Synology and QNAP disk stations
+})  # fmt: skip
+FILE, FOLDER, LINKED_FOLDER, DANGLING = "file", "folder", "link to a folder", "link to a file that is not there"
+SPECIAL = {stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
+
+
+class Entry(NamedTuple):
+    """One name in a folder. kind: FILE (regular, or a link that ends at one), FOLDER, LINKED_FOLDER, DANGLING, or the
+    word for a special file, such as "named pipe"."""
+
+    path: Path
+    kind: str
+
+
+def is_system(name: str) -> bool:
+    """Whether a file name is hidden (`.DS_Store`, `._0001.png`) or belongs to the operating system (`Thumbs.db`)."""
+    return name.startswith(".") or name.lower() in SYSTEM_NAMES
+
+
+def kind_of(path: Path) -> str:
+    """The kind of `path`, as in Entry. Raises OSError where there is nothing, not even a link."""
+    linked = stat.S_ISLNK(os.lstat(path).st_mode)
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:  # the target is missing, or the links go round in a circle
+        if linked:
+            return DANGLING
+        raise
+    if stat.S_ISDIR(mode):
+        return LINKED_FOLDER if linked else FOLDER
+    return FILE if stat.S_ISREG(mode) else SPECIAL.get(stat.S_IFMT(mode), "special file")
+
+
+def entries(folder: Path) -> list[Entry]:
+    """Everything directly in `folder` but system files, sorted by the bytes of the names. Raises OSError."""
+    names = sorted((name for name in os.listdir(folder) if not is_system(name)), key=os.fsencode)
+    return [Entry(folder / name, kind_of(folder / name)) for name in names]
+
+
+def walk(folder: Path) -> Iterator[Entry]:
+    """Everything in `folder` and in the folders below it, but system files; links to folders are not entered."""
+    for entry in entries(folder):
+        yield entry
+        if entry.kind == FOLDER:
+            yield from walk(entry.path)
+
+
+def files(folder: Path, suffixes: Sequence[str], below: bool = False) -> list[Path]:
+    """The files in `folder` whose name ends in one of `suffixes` (lower case), sorted; with `below`, also deeper ones.
+
+    A folder that is called `shot.png` is no file. Raises InputError where a name of such a suffix is a link to a file
+    that is not there: data under version control that were not fetched would go missing without a word.
+    """
+    found = [entry for entry in (walk(folder) if below else entries(folder))
+             if entry.path.suffix.lower() in suffixes]  # fmt: skip
+    for entry in found:
+        if entry.kind == DANGLING:
+            raise InputError(f"{entry.path}: a {DANGLING}", "fetch the file (dvc pull, git annex get), or remove the "
+                             "link", "dangling")  # fmt: skip
+    return [entry.path for entry in found if entry.kind == FILE]
