@@ -2,6 +2,10 @@
 
 RESULTS is a folder of PNG frames, <clip>/<frame>.png or <clip>_<frame>.png, or the weights of a LEDNet. Frames are read
 as RGB, 0..1, and a network's output is rounded to 8 bits first, as a PNG would hold it.
+
+A frame that equals its ground truth has an infinite PSNR, as in BasicSR. One such frame would make every mean infinite,
+so means leave infinite figures out, and the report counts them ("identical"); a mean is infinite only where all of its
+frames are. The same holds for the saturated and the unsaturated pixels of a frame.
 """
 
 import csv
@@ -9,7 +13,7 @@ import io
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -30,6 +34,7 @@ FUNCTIONS: dict[str, Callable] = {
     "psnr_rgb": metrics.psnr_rgb, "psnr_y": metrics.psnr_y, "ssim_y": metrics.ssim_y, "ssim_rgb": metrics.ssim_rgb,
     "lpips_alex": lambda a, b: metrics.lpips(a, b, "alex"), "lpips_vgg": lambda a, b: metrics.lpips(a, b, "vgg"),
     "niqe": metrics.niqe}
+LOWER_IS_BETTER = ("lpips_alex", "lpips_vgg", "niqe")
 CACHED = {"lpips_alex": "alexnet", "lpips_vgg": "vgg16", "niqe": "niqe"}
 PAPER = (  # Table 1: LOL-Blur test set, trained on LOL-Blur; psnr_rgb, ssim_y, lpips_vgg
     ("Zero-DCE -> MIMO", 17.68, 0.542, 0.510), ("RUAS -> MIMO", 17.81, 0.569, 0.523),
@@ -47,9 +52,10 @@ def evaluate(results: str | Path, data_dir: str | Path, out: str | Path | None =
              **options) -> dict:
     """Score RESULTS against the ground truth of DATA. options: the fields of EvaluateConfig.
 
-    Returns {"metrics", "mean", "clips", "frames", "baselines"}: figures by metric, by clip, by frame, and the means of
-    the input and of the curves of `baselines`. With `out`, also writes evaluation.json and evaluation.csv (one row a
-    frame) there. Raises InputError, UsageError, WeightsError.
+    Returns {"name", "split", "metrics", "better", "mean", "clips", "frames", "identical", "baselines", ...}: what is
+    scored and on which split, metric -> "higher" or "lower", figures by metric, by clip and by frame, metric -> frames
+    whose figure is infinite, and the means of the input and of the curves of `baselines`. With `out`, also writes
+    evaluation.json and evaluation.csv (one row a frame) there. Raises InputError, UsageError, WeightsError.
     """
     config = checked(EvaluateConfig, options)
     device = processes.choose(config.device)
@@ -65,25 +71,53 @@ def evaluate(results: str | Path, data_dir: str | Path, out: str | Path | None =
             rival_rows[name].append(_score(scores, rival(low, high), high))
     names = [name for name in rows[0] if name not in ("clip", "frame")]
     clips = [{"clip": clip} | _mean(list(group), names) for clip, group in groupby(rows, lambda row: row["clip"])]
-    report = {"results": str(results), "data": str(data_dir), "split": split, "pair": config.pair,
-              "metrics": names, "mean": _mean(rows, names), "clips": clips, "frames": rows,
+    report = {"results": str(results), "name": _name(results), "data": str(data_dir), "split": split,
+              "pair": config.pair, "metrics": names,
+              "better": {name: "lower" if name in LOWER_IS_BETTER else "higher" for name in names},
+              "mean": _mean(rows, names), "clips": clips, "frames": rows,
+              "identical": {name: sum(row[name] == math.inf for row in rows) for name in names},
               "baselines": {name: _mean(scored, names) for name, scored in rival_rows.items()}}
     if out is not None:
         _write(Path(out), report)
     return report
 
 
+def _name(results: str | Path) -> str:
+    """What the rows of RESULTS are called: a bundled name, the name of a file, or the folder that train-lednet made."""
+    path = Path(results)
+    if path.name == "lednet.safetensors":
+        path = path.parent
+    return path.stem if path.is_file() else path.resolve().name or str(results)
+
+
 def table(report: dict) -> str:
-    """The report as text: a row a clip, the mean, the baselines, and the paper's Table 1 beneath."""
-    names = report["metrics"]
-    rows = [(row["clip"], row) for row in report["clips"]] + [("mean", report["mean"])]
-    rows += [(f"({name})", mean) for name, mean in report["baselines"].items()]
-    lines = [f"{'':24}" + "".join(f"{name:>17}" for name in names)]
-    lines += [f"{label:24}" + "".join(f"{_figure(row[name]):>17}" for name in names) for label, row in rows]
+    """The report as text: what was scored, a row a clip, the means, and the paper's Table 1 beneath."""
+    names, means = report["metrics"], {report["name"]: report["mean"]}
+    means |= {f"({name})": mean for name, mean in report["baselines"].items()}
+    wide = max(24, *(len(label) + 1 for label in (*means, *(row["clip"] for row in report["clips"]))))
+    lines = [f"{report['name']} on {report['data']}, split {report['split']}: {len(report['clips'])} clips, "
+             f"{len(report['frames'])} frames, {report['pair'].replace(':', ' -> ')}",
+             _heads("clip", names, wide)]
+    lines += [_row(row["clip"], row, names, wide) for row in report["clips"]]
+    lines += [_heads("mean over frames", names, wide)]
+    lines += [_row(label, mean, names, wide) for label, mean in means.items()]
+    lines += [f"{name}: infinite for {count} of {len(report['frames'])} frames, which equal their ground truth there; "
+              "they are left out of the means" for name, count in report["identical"].items() if count]
+    lines += ["(in brackets: what needs no network, for comparison; gamma_gain sees the ground truth)"
+              ] if report["baselines"] else []
+    published = ("psnr_rgb", "ssim_y", "lpips_vgg")
     lines += ["", "The paper's Table 1 (LOL-Blur test set: comparable only if DATA is that set)",
-              f"{'':24}{'psnr_rgb':>17}{'ssim_y':>17}{'lpips_vgg':>17}"]
-    lines += [f"{name:24}{psnr:17.2f}{ssim:17.3f}{lpips:17.3f}" for name, psnr, ssim, lpips in PAPER]
+              _heads("", published, wide)]
+    lines += [f"{name:{wide}}{psnr:17.2f}{ssim:17.3f}{lpips:17.3f}" for name, psnr, ssim, lpips in PAPER]
     return "\n".join(lines)
+
+
+def _heads(label: str, names: Sequence[str], wide: int) -> str:
+    return f"{label:{wide}}" + "".join(f"{name + (' ↓' if name in LOWER_IS_BETTER else ' ↑'):>17}" for name in names)
+
+
+def _row(label: str, figures: dict[str, float], names: Sequence[str], wide: int) -> str:
+    return f"{label:{wide}}" + "".join(f"{_figure(figures[name]):>17}" for name in names)
 
 
 def _figure(value: float) -> str:
@@ -195,13 +229,14 @@ def _score(scores: dict[str, Callable], frame: Tensor, high: Tensor) -> dict[str
 
 
 def _mean(rows: list[dict], names: list[str]) -> dict[str, float]:
-    """Mean of each figure over the frames that have it."""
-    return {name: _average(row[name] for row in rows if not math.isnan(row[name])) for name in names}
+    """Mean of each figure over the frames that have a finite one; infinite where all that have one are equal frames."""
+    return {name: _average(row[name] for row in rows) for name in names}
 
 
-def _average(values: Iterator[float]) -> float:
-    values = list(values)
-    return sum(values) / len(values) if values else math.nan
+def _average(values: Iterable[float]) -> float:
+    values = [value for value in values if not math.isnan(value)]
+    finite = [value for value in values if math.isfinite(value)]
+    return sum(finite) / len(finite) if finite else math.inf if values else math.nan
 
 
 def _write(out: Path, report: dict) -> None:
@@ -215,7 +250,8 @@ def _write(out: Path, report: dict) -> None:
 
 
 def to_json(report: dict) -> str:
-    """The report as JSON; a figure that is not finite (equal frames, no saturated pixel) is null."""
+    """The report as JSON; a figure that is not finite is null: infinite (equal frames, counted in "identical") or none
+    (no saturated pixel)."""
     return json.dumps(_plain(report), indent=1, allow_nan=False) + "\n"
 
 

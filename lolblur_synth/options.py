@@ -215,6 +215,15 @@ def printable(text: str) -> str:
     )
 
 
+def printable_lines(text: str) -> str:
+    """Several lines that any terminal can show; its encoding may lack the arrows of a table."""
+    try:
+        "↑↓".encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = text.replace("↑", "^").replace("↓", "v")
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
 def sample_clip() -> Path:
     """The bundled clip."""
     return Path(str(resources.files("lolblur_synth") / "samples" / "night_street_250fps.mp4"))

@@ -1,6 +1,7 @@
 """evaluate: its means are those of its metrics, files are found in both layouts, and nothing missing is passed over."""
 
 import csv
+import io
 import json
 import logging
 
@@ -69,6 +70,49 @@ def test_means_baselines_and_saturated_pixels(dataset, tmp_path):
     assert written["frames"][0]["psnr_saturated"] is None
     text = table(report)
     assert all(name in text for name, *_ in PAPER) and "0001" in text and "(gamma_gain)" in text
+
+
+def test_frames_that_equal_their_ground_truth_are_counted_and_left_out_of_the_means(dataset, tmp_path):
+    folder = results(dataset, tmp_path / "results", "{clip}/{frame}.png")
+    for frame in ("0000", "0001"):
+        true = dataset / f"test/high_sharp_scaled/0000/{frame}.png"
+        (folder / f"0000/{frame}.png").write_bytes(true.read_bytes())
+    report = evaluate(folder, dataset, tmp_path / "out", **FAST)
+    others = [row["psnr_rgb"] for row in report["frames"] if row["clip"] == "0001"]
+    assert report["mean"]["psnr_rgb"] == pytest.approx(np.mean(others))
+    assert report["clips"][0]["psnr_rgb"] == float("inf"), "both frames of the clip are equal"
+    assert report["identical"]["psnr_rgb"] == 2
+    assert report["identical"]["ssim_y"] == 0
+    assert report["mean"]["ssim_y"] > np.mean([row["ssim_y"] for row in report["frames"][2:]]), "1 is a figure like any"
+    assert "psnr_rgb: infinite for 2 of 4 frames" in table(report)
+    written = json.loads((tmp_path / "out/evaluation.json").read_text())
+    assert written["identical"]["psnr_rgb"] == 2
+    assert written["mean"]["psnr_rgb"] == pytest.approx(np.mean(others))
+    assert written["clips"][0]["psnr_rgb"] is None
+
+
+def test_the_table_names_what_was_scored_and_which_way_is_better(dataset, tmp_path):
+    report = evaluate(results(dataset, tmp_path / "mine", "{clip}/{frame}.png"), dataset, **FAST)
+    assert report["name"] == "mine"
+    assert report["better"] == dict.fromkeys(report["metrics"], "higher")
+    first, heads, *_ = table(report).splitlines()
+    assert "split test" in first
+    assert "2 clips" in first
+    assert "4 frames" in first
+    assert "psnr_rgb ↑" in heads
+    assert "lpips_vgg ↓" in table(report)
+    row = [line for line in table(report).splitlines() if line.startswith("mine ")][-1]
+    assert f"{report['mean']['psnr_rgb']:.4f}" in row.split()
+    assert evaluate("lednet-small", dataset, metrics="ssim_y", baselines=False, quiet=True)["name"] == "lednet-small"
+
+
+def test_a_terminal_without_arrows_gets_plain_letters(dataset, tmp_path, monkeypatch):
+    from lolblur_synth import options
+
+    text = table(evaluate(results(dataset, tmp_path / "mine", "{clip}/{frame}.png"), dataset, **FAST))
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))
+    assert "psnr_rgb ^" in options.printable_lines(text)
+    assert options.printable_lines(text).count("\n") == text.count("\n")
 
 
 def test_a_network_is_scored_in_its_range(dataset, tmp_path):

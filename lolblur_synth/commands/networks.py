@@ -51,11 +51,14 @@ def train_lednet(style, data, out, dry_run, **values):
 @opt.json_option
 @click.pass_obj
 def evaluate(style, results, data, out, as_json, **values):
-    """Score RESULTS (a checkpoint, bundled weights, a folder of restored frames) against the ground truth of DATA."""
+    """Score RESULTS (a checkpoint, bundled weights, a folder of restored frames) against the ground truth of DATA.
+
+    A frame that equals its ground truth has an infinite PSNR: means leave it out, and say how many there were.
+    """
     from lolblur_synth import evaluate as tool
 
     report = tool.evaluate(results, data, out, quiet=as_json or style == "quiet", **opt.given(values))
-    click.echo(tool.to_json(report) if as_json else tool.table(report))
+    click.echo(tool.to_json(report) if as_json else opt.printable_lines(tool.table(report)))
     return 0
 
 

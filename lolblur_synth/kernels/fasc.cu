@@ -1,5 +1,5 @@
 // The adaptive convolution of LEDNet's skip connections: each pixel and channel by a 5x5 filter of its own (LEDNet,
-// section 4.2). A thread is one channel of one pixel; channels are neighbours in memory. Plain C apart from the index
+// section 4.3). A thread is one channel of one pixel; channels are neighbours in memory. Plain C apart from the index
 // built-ins.
 //
 // Images are (N, H, W, C); filters (pixels, 25, C), taps row by row; beyond its border an image goes on as it ends.

@@ -1,4 +1,4 @@
-"""FASC, the filter-adaptive skip connection (paper, section 4.2): every pixel and channel has its own 5x5 filter.
+"""FASC, the filter-adaptive skip connection (paper, section 4.3): every pixel and channel has its own 5x5 filter.
 
     out = LeakyReLU(sum over taps of conv1x1(guide, weight, bias)[tap] * feature[shifted by tap])
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from lolblur_synth.kernels import fasc_cuda
 
-TAPS = 5  # section 4.2: filters of 5x5
+TAPS = 5  # section 4.3: filters of 5x5
 SLOPE = 0.2  # of the LeakyReLU: not stated, as published
 TILE = {"cpu": 1 << 19, "cuda": 1 << 26}  # filter values in a tile: 2 MiB stay in a CPU's cache; a GPU wants few calls
 

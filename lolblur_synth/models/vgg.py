@@ -28,7 +28,7 @@ STD = (0.229, 0.224, 0.225)
 VGG_STAGES = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # convolutions between two poolings
 VGG_WIDTHS = (64, 128, 256, 512, 512)
 ALEXNET = ((64, 11, 4, 2), (192, 5, 1, 2), (384, 3, 1, 1), (256, 3, 1, 1), (256, 3, 1, 1))  # width, size, stride, pad
-PERCEPTUAL = {  # section 4.3: the last convolution of each stage, 1 to 4
+PERCEPTUAL = {  # section 4.4: the last convolution of each stage, 1 to 4
     "vgg19": ("conv1_2", "conv2_2", "conv3_4", "conv4_4"),
     "vgg16": ("conv1_2", "conv2_2", "conv3_3", "conv4_3"),
 }

@@ -21,13 +21,13 @@ class LednetConfig:
     lr: float = option(1e-4, "learning rate at the start", lo=0, hi=1, source="section 5")
     lr_end: float = option(1e-7, "learning rate at the end of the cosine", lo=0, hi=1, source="section 5")
     perceptual: str = option("auto", "features of the perceptual loss; auto: the first of vgg19, vgg16, none at hand",
-                             choices=("auto", "vgg19", "vgg16", "none"), source="section 4.3: vgg19")
+                             choices=("auto", "vgg19", "vgg16", "none"), source="section 4.4: vgg19")
     vgg_weights: str = option("", "file of torchvision's weights for the perceptual loss")
     side_loss: bool = option(True, "the enhancement loss on the encoder's output", source="Eq. 4; Table 3")
     ppm: bool = option(True, "pyramid pooling in the encoder", source="section 4.1; Table 3")
     curve: bool = option(True, "CurveNLU in the encoder", source="section 4.1; Table 3")
     skip: str = option("fac", "skip connections: filter-adaptive, or plain concatenation", choices=("fac", "concat"),
-                       source="section 4.2; Table 3")
+                       source="section 4.3; Table 3")
     expose: float = option(0.0, "the network is given frames at this mean, and adds to them; 0, the paper: neither",
                            lo=0, hi=0.9)
     width: float = option(1.0, "multiplies every channel count of the network", lo=0.125, hi=4)

@@ -1,4 +1,4 @@
-"""The losses of LEDNet (paper, section 4.3), on display frames, 0..1.
+"""The losses of LEDNet (paper, section 4.4), on display frames, 0..1.
 
     Eq. 4  L_en     = |side - y/8|  + 0.01 |phi(side) - phi(y/8)|      y/8: the ground truth at an eighth of its size
     Eq. 5  L_deblur = |out  - y|    + 0.01 |phi(out)  - phi(y)|        phi: ImageNet features before their ReLU
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 PERCEPTUAL_WEIGHT = 0.01  # lambda_per, Eq. 4 and 5
 ENHANCEMENT_WEIGHT = 0.8  # lambda_en, Eq. 6
-SIDE_SCALE = 8  # section 4.3
+SIDE_SCALE = 8  # section 4.4
 
 
 def perceptual_loss(features: nn.Module, prediction: Tensor, target: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Train the three networks of CycleISP, a camera learnt both ways, on photographs (training/raws.py).
 
-As in CycleISP (section 4.3 of Zamir et al. 2020): Rgb2Raw by L1 and log-L1 on the raw, Raw2Rgb and the colour branch on
+As in CycleISP (Zamir et al. 2020, section 3): Rgb2Raw by L1 and log-L1 on the raw, Raw2Rgb and the colour branch on
 the photograph, then all of them together, Raw2Rgb on the raw that Rgb2Raw predicts. Their raw is OUR_RAW of
 models/cycleisp.py.
 
