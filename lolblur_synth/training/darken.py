@@ -17,6 +17,7 @@ from lolblur_synth import frames as fr
 from lolblur_synth import lamps, weights, whole
 from lolblur_synth.models import dce
 from lolblur_synth.stages import darken
+from lolblur_synth.training.cards import in_python, made_by
 from lolblur_synth.training.photos import Picture, batch, well_exposed
 from lolblur_synth.training.run import Report, Run, one_thread, sources, trained_on, warmed_cosine
 from lolblur_synth.training.scalars import scalars
@@ -138,7 +139,9 @@ def train_darken(
     result = {"seconds": round(state.seconds, 1), "pictures": len(photos), "losses": state.recent(),
               "obedience": obedience(state.net, unseen)}
     result["sha256"] = weights.save(state.net, out, {"network": "CurveNet", **recipe})
-    whole.write(out.with_suffix(".md"), card(out.stem, photos, unseen, recipe, result, note).encode())
+    words = {"--held-out": held_out, "-o": out, "--steps": steps, "--seed": seed, "--device": device}
+    command = made_by("train-darken", inputs, words, in_python(train_darken, recipe))
+    whole.write(out.with_suffix(".md"), card(out.stem, photos, unseen, recipe, result, command, note).encode())
     checkpoint.unlink(missing_ok=True)
     return result
 
@@ -177,7 +180,7 @@ def obedience(net: dce.CurveNet, photos: list[Picture]) -> dict[str, tuple[float
 
 
 def card(
-    name: str, photos: list[Picture], unseen: list[Picture], recipe: dict, result: dict, note: str
+    name: str, photos: list[Picture], unseen: list[Picture], recipe: dict, result: dict, command: list[str], note: str
 ) -> str:
     """The model card, as Markdown: what it is, how and on what it was trained, what came out."""
     options = " ".join(f"{key}={value}" for key, value in recipe.items() if key != "pictures")
@@ -189,7 +192,7 @@ def card(
         "Made by `lolblur-synth train-darken` from random weights; no published weights were used.", "",
         "| | |", "|---|---|", f"| options | {options} |", f"| pictures | {result['pictures']} |",
         f"| training | {result['seconds']} CPU-seconds |", f"| losses, last 100 steps | {result['losses']} |",
-        f"| sha256 | {result['sha256']} |", "",
+        f"| sha256 | {result['sha256']} |", "", *command,
         "Exposure that the network alone achieves, before the stage solves for the rest; figures of " + figures_of, "",
         "| asked | achieved, mean | deviation |", "|---|---|---|",
         *(f"| {asked} | {mean:.3f} | {deviation:.3f} |" for asked, (mean, deviation) in result["obedience"].items()),

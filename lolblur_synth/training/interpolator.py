@@ -18,6 +18,7 @@ from torch import Tensor
 from lolblur_synth import weights, whole
 from lolblur_synth.models import flow, warping
 from lolblur_synth.training import interpolator_card, triplets
+from lolblur_synth.training.cards import in_python, made_by
 from lolblur_synth.training.run import Report, Run, warmed_cosine
 from lolblur_synth.training.triplets import Batch
 
@@ -100,7 +101,11 @@ def train_interpolator(
     result = {"step": state.step, "seconds": round(state.seconds, 1), "losses": state.recent(4)}
     result["sha256"] = weights.save(state.averaged(), out, {"network": "FlowNet", "step": state.step, **recipe})
     result["figures"] = interpolator_card.figures(out, held_out)
-    whole.write(out.with_suffix(".md"), interpolator_card.text(out.stem, footage, recipe, result, note).encode())
+    words = {"--photos": photos, "--videos": videos, "--held-out": held_out, "-o": out, "--steps": steps,
+             "--until": until, "--seed": seed, "--preset": preset, "--start": start, "--device": device}
+    command = made_by("train-interpolator", (), words, in_python(train_interpolator, recipe))
+    card = interpolator_card.text(out.stem, footage, recipe, result, command, note)
+    whole.write(out.with_suffix(".md"), card.encode())
     checkpoint.unlink(missing_ok=True)
     return result
 

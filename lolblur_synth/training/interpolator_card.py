@@ -10,7 +10,6 @@ from lolblur_synth.recipe import InterpolateConfig
 from lolblur_synth.stages import interpolate
 from lolblur_synth.training.run import trained_on
 from lolblur_synth.training.triplets import Footage, runs_of
-from lolblur_synth.video import IMAGE_SUFFIXES
 
 SPANS = (2, 4)  # frames between two that are given; of four such the middle one is to be found
 METHODS = ("blend", "dis", "net")
@@ -39,25 +38,19 @@ def _scores(frames: torch.Tensor, span: int, weights: Path) -> list[float]:
     return scores
 
 
-def text(name: str, footage: Footage, recipe: dict, result: dict, note: str) -> str:
+def text(name: str, footage: Footage, recipe: dict, result: dict, command: list[str], note: str) -> str:
     """Markdown."""
     options = " ".join(f"{key}={value}" for key, value in recipe.items() if key != "files")
-    inputs = (("--photos" if Path(file).suffix.lower() in IMAGE_SUFFIXES else "--videos", file)
-              for file, _ in footage.files)
-    command = ["lolblur-synth train-interpolator", *(f"{option} {file}" for option, file in inputs),
-               f"--steps {recipe['steps']} --until {result['step']} --seed {recipe['seed']}",
-               f"--preset {recipe['preset']}"]
-    command += [f"--start {recipe['start'][:12]}"] if recipe["start"] else []
     lines = [
         f"# {name}", "",
         "Weights of `FlowNet`, which corrects optical flow between two frames (models/flow.py, stages/interpolate.py).",
         "Made by `lolblur-synth train-interpolator` from random weights; no published weights were used.", "",
-        "| | |", "|---|---|", f"| command | `{' '.join(command)}` |", f"| options | {options} |",
+        "| | |", "|---|---|", f"| options | {options} |",
         f"| footage | {sum(map(len, footage.runs))} frames in {len(footage.runs)} runs, {len(footage.photos)} "
         "photographs and stills |",
         f"| training | {result['step']} steps, {result['seconds']} CPU-seconds |",
         f"| losses, last 100 steps | {result['losses']} |",
-        f"| sha256 | {result['sha256']} |", "",
+        f"| sha256 | {result['sha256']} |", "", *command,
     ]
     if result["figures"]:
         lines += [f"PSNR in dB of a middle frame of videos that were never trained on, {WIDTH} px wide", "",

@@ -22,6 +22,7 @@ from lolblur_synth import frames as fr
 from lolblur_synth.errors import ForeignOutput, UsageError
 from lolblur_synth.models import cycleisp
 from lolblur_synth.training import raws
+from lolblur_synth.training.cards import in_python, made_by
 from lolblur_synth.training.noise_figures import card, figures
 from lolblur_synth.training.run import Report, Run, warmed_cosine
 
@@ -147,7 +148,10 @@ def train_noise(
         for name, net, kind in zip(cycleisp.FILES, state.net, sizes(network, bool(corrects)), strict=True)
     }
     result["figures"], trips = figures(out, unseen)
-    whole.write(out / "card.md", card(photos, unseen, recipe, result, trips, note).encode())
+    words = {"--pairs": pairs, "--held-out": held_out, "-o": out, "--size": network, "--steps": steps, "--seed": seed,
+             "--device": device}
+    command = made_by("train-noise", inputs, words, in_python(train_noise, recipe))
+    whole.write(out / "card.md", card(photos, unseen, recipe, result, trips, command, note).encode())
     checkpoint.unlink(missing_ok=True)
     return result
 

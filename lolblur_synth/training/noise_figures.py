@@ -141,7 +141,8 @@ def noise_deviation(frames: list[Tensor], folder: Path, iso: float) -> dict[str,
     return {"shift": float(np.abs(shift).max())} | {name: float(ours[name] / analytic[name] - 1) for name in COMPARED}
 
 
-def card(photos: list, unseen: list, recipe: dict, result: dict, trips: list[RoundTrip], note: str) -> str:
+def card(photos: list, unseen: list, recipe: dict, result: dict, trips: list[RoundTrip], command: list[str],
+         note: str) -> str:  # fmt: skip
     """The model card, as Markdown: what they are, how and on what they were trained, what came out."""
     options = " ".join(f"{key}={value}" for key, value in recipe.items() if key != "pictures")
     files, others = sources(photos), sources(unseen)
@@ -152,7 +153,7 @@ def card(photos: list, unseen: list, recipe: dict, result: dict, trips: list[Rou
         "Made by `lolblur-synth train-noise` from random weights; no published weights were used.", "",
         "| | |", "|---|---|", f"| options | {options} |", f"| pictures | {result['pictures']} |",
         f"| training | {result['seconds']} CPU-seconds |", f"| losses, last 100 steps | {result['losses']} |",
-        *(f"| sha256 of {name} | {sha256} |" for name, sha256 in result["sha256"].items()), "",
+        *(f"| sha256 of {name} | {sha256} |" for name, sha256 in result["sha256"].items()), "", *command,
         f"The raw is {cycleisp.OUR_RAW}. Where no pairs were given it is that of the camera",
         f"`{cameras.PAPER_CAMERA}` undone, and so is the noise beside which they were trained.", "",
         f"Figures (training/noise_figures.py) of {of}:",

@@ -109,6 +109,7 @@ def test_a_run_writes_weights_that_load_and_a_card(photos, tmp_path):
     assert weights.about(tmp_path / "my.safetensors")["seed"] == 4
     card = (tmp_path / "my.md").read_text()
     assert "For a test." in card and "steps=3 seed=4" in card and "3.png" in card and result["sha256"] in card
+    assert f"lolblur-synth train-darken {photos} -o {tmp_path / 'my.safetensors'} --steps 3 --seed 4" in card
     assert sorted(file.name for file in tmp_path.iterdir()) == ["my.md", "my.safetensors"]
 
 

@@ -188,6 +188,7 @@ def test_a_run_leaves_networks_that_the_stage_takes_and_a_card(photos, paired, t
     assert {file.name for file in out.iterdir()} == {"card.md", *(f"{name}.safetensors" for name in cycleisp.FILES)}
     card = (out / "card.md").read_text()
     assert "For a test." in card and "seed=4" in card and "a.png" in card and done["sha256"]["ccm_joint"] in card
+    assert f"lolblur-synth train-noise {photos} --pairs {paired} -o {out} --size lite --steps 10 --seed 4" in card
     assert weights.about(out / "raw2rgb_joint.safetensors")["size"] == cycleisp.LITE[2]
     config = NoiseConfig(model="cycleisp", probability=1.0, weights=str(out))
     frames = torch.rand(1, 3, 33, 40) * 0.2
