@@ -1,12 +1,12 @@
 """How well and how fast does `denoise` work? Gaussian noise of known sigma on real clips; a Markdown table a question.
 
-    python benchmarks/denoise.py CLIP ... [--sigma 10 20 40] [--profile fast np vbm4d] [--exchange DIR [--peer PYTHON]]
-    python benchmarks/denoise.py CLIP ... --cost-only | --estimate-only | --artefacts | --threads ROUNDS
+    python benchmarks/denoise.py [CLIP ...] [--sigma 10 20] [--profile fast np vbm4d] [--exchange DIR [--peer PYTHON]]
+    python benchmarks/denoise.py [CLIP ...] --cost-only | --estimate-only | --artefacts | --threads ROUNDS
     python benchmarks/denoise.py --hand CLIP FIRST Y X Y X ... [--hand ...]
 
-A clip is a video or a folder of PNGs. Of every clip 14 frames from its middle are taken, and the centre of 384x224
-pixels after scaling to at most 576 rows. `handheld250` is the middle frame of the first clip by name on a smooth
-sub-pixel path of about one pixel a frame.
+A clip is a video or a folder of PNGs; without one: the bundled sample. Of every clip 14 frames from its middle are
+taken, and the centre of 384x224 pixels after scaling to at most 576 rows. `handheld250` is the middle frame
+of the first clip by name on a smooth sub-pixel path of about one pixel a frame.
 "Inside" leaves out the first and last 4 frames. With --exchange, the noisy clips are saved as DIR/noisy-CLIP-SIGMA.npy
 (T, H, W, 3) float32, 8-bit code values, and what others made of them, DIR/NAME-CLIP-SIGMA.npy, is measured beside;
 --peer is a Python with bm3dcpu, which is asked first (`benchmarks/denoise_peer.py`).
@@ -35,6 +35,7 @@ import numpy as np
 import torch
 from skimage.metrics import structural_similarity
 
+from lolblur_synth import options
 from lolblur_synth.kernels.sigma import at
 from lolblur_synth.recipe import DenoiseConfig, InputConfig
 from lolblur_synth.stages import denoise
@@ -269,7 +270,7 @@ def _alone(noisy: np.ndarray, rounds: int, start, done) -> None:
         done.wait()
 
 
-if __name__ == "__main__":
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", nargs="*", type=Path)
     parser.add_argument("--sigma", nargs="+", type=int, default=[10, 20, 40])
@@ -287,18 +288,24 @@ if __name__ == "__main__":
         print("|---" * 9 + "|")
     for path, first, *corners in given.hand:
         by_hand(path, int(first), list(zip(map(int, corners[::2]), map(int, corners[1::2]), strict=True)))
-    loaded = clips_of(given.clips) if given.clips else {}
+    if given.hand and not given.clips:
+        return
+    loaded = clips_of(given.clips or [options.sample_clip()])
     if given.threads:
         threads(loaded["handheld250"], given.threads)
-        raise SystemExit
+        return
     if given.artefacts:
         artefacts(loaded)
-        raise SystemExit
+        return
     if given.exchange and not given.cost_only:
         ask_peer(loaded, given.sigma, given.exchange, given.peer)
-    if loaded and not given.cost_only:
+    if not given.cost_only:
         added(loaded, [2, *given.sigma])
         if not given.estimate_only:
             quality(loaded, given.sigma, given.profile, given.exchange)
-    if loaded and not given.estimate_only:
+    if not given.estimate_only:
         cost(loaded["handheld250"], given.profile, given.exchange, given.peer)
+
+
+if __name__ == "__main__":
+    main()

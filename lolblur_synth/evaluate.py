@@ -192,7 +192,7 @@ def _chosen(names: str) -> dict[str, Callable]:
     if names == "auto":
         missing = [name for name, file in CACHED.items() if not (vgg.cache() / f"{file}.safetensors").is_file()]
         if missing:
-            log.warning("without %s: their weights are not here (%s)", ", ".join(missing), vgg.HINT)
+            log.warning("without %s, whose weights are not installed (%s)", ", ".join(missing), vgg.HINT)
         return {name: function for name, function in FUNCTIONS.items() if name not in missing}
     chosen = {}
     for name in filter(None, names.split(",")):

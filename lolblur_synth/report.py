@@ -61,7 +61,7 @@ def _summary(state: dict, pairs: list[dict]) -> str:
         "left to build": state["left"],
         "failed or refused": len(state["failed"]) + len(state["refused"]),
         "size": f"{state['bytes'] / 1e6:.0f} MB",
-        "stages off": ", ".join(off) or "none",
+        "stages left out": ", ".join(off) or "none",
         "version": pairs[0]["version"],
     }
     return "<table>" + "".join(f"<tr><th>{k}<td>{html.escape(str(v))}" for k, v in rows.items()) + "</table>"
@@ -115,6 +115,6 @@ def _recipe(out: Path) -> str:
     changes = recipes.diff(recipes.load("lolblur"), recipes.parse(text, "recipe.toml"))
     differs = "".join(f"<li>{html.escape(f'{key}: {old!r} -> {new!r}')}" for key, old, new in changes)
     return (
-        f"<p>Departures from the paper's recipe:<ul>{differs or '<li>none'}</ul>"
+        f"<p>Differences from the recipe lolblur:<ul>{differs or '<li>none'}</ul>"
         f"<details><summary>all values</summary><pre>{html.escape(text)}</pre></details>"
     )

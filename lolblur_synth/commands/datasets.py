@@ -71,7 +71,7 @@ def build(
 
     progress = Progress("json" if as_json else style)
     if style == "human" and not as_json and settings.skip:
-        click.echo(f"off: {', '.join(settings.skip)}", err=True)
+        click.echo(f"stages left out: {', '.join(settings.skip)}", err=True)
     with contextlib.closing(progress):
         summary = builder.build(
             videos, out, settings, jobs=jobs, shard=shard, device=device, backend=backend, address=address,

@@ -119,7 +119,7 @@ def weights_group():
 
 @weights_group.command("ls")
 def weights_ls():
-    """List the bundled weights."""
+    """List the bundled weights: name, size, sha256."""
     from lolblur_synth import weights
 
     for name, path in sorted(weights.bundled().items()):

@@ -47,7 +47,7 @@ def recipe_cp(name, target):
 @click.argument("file")
 def recipe_validate(file):
     """Check a recipe file; exit code 4 with file and line when it is wrong."""
-    click.echo(f"{file}: sound, {recipes.sha256(recipes.load(file))[:12]}")
+    click.echo(f"{file}: valid, hash {recipes.sha256(recipes.load(file))[:12]}")
 
 
 @recipe.command("diff")
