@@ -42,6 +42,7 @@ PAPER = (  # Table 1: LOL-Blur test set, trained on LOL-Blur; psnr_rgb, ssim_y, 
     ("MIMO -> Zero-DCE", 17.52, 0.570, 0.498), ("KinD++", 21.26, 0.753, 0.359), ("DRBN", 21.78, 0.768, 0.325),
     ("DeblurGAN-v2", 22.30, 0.745, 0.356), ("DMPHN", 22.20, 0.817, 0.301), ("MIMO-UNet", 22.41, 0.835, 0.262),
     ("LEDNet", 25.74, 0.850, 0.224))
+COLUMN = 20  # characters of a figure in the table
 FIT_PAIRS = 100  # enough for two numbers
 Source = Callable[[data.Pair, Tensor], Tensor]
 Rival = Callable[[Tensor, Tensor], Tensor]
@@ -95,8 +96,9 @@ def table(report: dict) -> str:
     names, means = report["metrics"], {report["name"]: report["mean"]}
     means |= {f"({name})": mean for name, mean in report["baselines"].items()}
     wide = max(24, *(len(label) + 1 for label in (*means, *(row["clip"] for row in report["clips"]))))
-    lines = [f"{report['name']} on {report['data']}, split {report['split']}: {len(report['clips'])} clips, "
-             f"{len(report['frames'])} frames, {report['pair'].replace(':', ' -> ')}",
+    lines = [f"{report['name']} on {report['data']}, split {report['split']}: "
+             f"{_count(report['clips'], 'clip')}, {_count(report['frames'], 'frame')}, "
+             f"{report['pair'].replace(':', ' -> ')}",
              _heads("clip", names, wide)]
     lines += [_row(row["clip"], row, names, wide) for row in report["clips"]]
     lines += [_heads("mean over frames", names, wide)]
@@ -108,16 +110,22 @@ def table(report: dict) -> str:
     published = ("psnr_rgb", "ssim_y", "lpips_vgg")
     lines += ["", "The paper's Table 1 (LOL-Blur test set: comparable only if DATA is that set)",
               _heads("", published, wide)]
-    lines += [f"{name:{wide}}{psnr:17.2f}{ssim:17.3f}{lpips:17.3f}" for name, psnr, ssim, lpips in PAPER]
+    lines += [f"{name:{wide}}{psnr:{COLUMN}.2f}" + "".join(f"{figure:{COLUMN}.3f}" for figure in others)
+              for name, psnr, *others in PAPER]
     return "\n".join(lines)
 
 
+def _count(items: Sequence, noun: str) -> str:
+    return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"
+
+
 def _heads(label: str, names: Sequence[str], wide: int) -> str:
-    return f"{label:{wide}}" + "".join(f"{name + (' ↓' if name in LOWER_IS_BETTER else ' ↑'):>17}" for name in names)
+    marked = [f"{name} {'↓' if name in LOWER_IS_BETTER else '↑'}" for name in names]
+    return f"{label:{wide}}" + "".join(f"{head:>{COLUMN}}" for head in marked)
 
 
 def _row(label: str, figures: dict[str, float], names: Sequence[str], wide: int) -> str:
-    return f"{label:{wide}}" + "".join(f"{_figure(figures[name]):>17}" for name in names)
+    return f"{label:{wide}}" + "".join(f"{_figure(figures[name]):>{COLUMN}}" for name in names)
 
 
 def _figure(value: float) -> str:

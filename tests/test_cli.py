@@ -170,7 +170,10 @@ def test_read_only_output_is_refused_before_any_work(street_videos, tmp_path, ru
 def test_recipe_commands(tmp_path, run):
     assert {"lolblur", "fast", "night"} <= {line.split()[0] for line in run("recipe", "ls").out.splitlines()}
     mine = tmp_path / "mine.toml"
-    assert run("recipe", "cp", "night", mine).code == 0 and run("recipe", "validate", mine).code == 0
+    assert run("recipe", "cp", "night", mine).code == 0
+    checked = run("recipe", "validate", mine)
+    assert checked.code == 0
+    assert "mine.toml: valid, hash " in checked.out
     assert run("recipe", "diff", "night", mine).code == 0
     assert run("recipe", "diff", "night").code == 3
     assert run("recipe", "cp", "night", mine).code == 2
