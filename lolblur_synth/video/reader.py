@@ -208,12 +208,12 @@ def _upright(pixels: np.ndarray, video: Video) -> np.ndarray:
 
 
 def _probe_images(source: Input, limits: InputConfig, fps: float | None) -> Video:
-    if fps is None:
-        raise InputError(f"{source.name}: an image sequence has no frame rate of its own",
-                         "pass the rate it was captured at, for example --fps 250", "no-fps")
     files = frames_of(source.path, source.name, limits.max_jitter)
     if not files:
         raise InputError(f"{source.name}: no images in this folder", "PNG, JPEG or TIFF", "no-video")
+    if fps is None:
+        raise InputError(f"{source.name}: an image sequence has no frame rate of its own",
+                         "pass the rate it was captured at, for example --fps 250", "no-fps")
     check_count(len(files), limits.max_frames, source.name)
     first = images.load(files[0], limits.max_pixels)
     height, width = first.shape[:2]

@@ -88,8 +88,7 @@ def _of_one_format(folder: Path, name: str) -> list[Path]:
         if kind in (listing.FOLDER, listing.LINKED_FOLDER):
             continue
         if kind == listing.DANGLING:
-            raise InputError(f"{name}: {safe_name(path, path)} is a {kind}",
-                             "fetch the file (dvc pull, git annex get), or remove the link", "dangling")  # fmt: skip
+            raise InputError(f"{name}: {safe_name(path, path)} is a {kind}", listing.FETCH, "dangling")
         if kind != listing.FILE:
             raise InputError(f"{name}: {safe_name(path, path)} is a {kind}, not a regular file; it was not opened",
                              "remove it", "not-regular")  # fmt: skip
