@@ -91,7 +91,7 @@ def check_inputs(paths: Sequence[Path], out: Path | None) -> None:
         if not os.path.lexists(path):
             raise InputError(f"{path}: no such file or folder", "check the path", "missing")
         if out is not None and path.is_dir() and out.resolve().is_relative_to(path.resolve()):
-            raise UsageError(f"the output {out} is inside the input {path}", "choose an output folder elsewhere")
+            raise UsageError(f"the output {out} is inside the input {path}", "choose an output elsewhere")
 
 
 def claim(out: Path, recipe: Recipe) -> None:

@@ -75,11 +75,16 @@ def walk(folder: Path) -> Iterator[Entry]:
 def files(folder: Path, suffixes: Sequence[str], below: bool = False) -> list[Path]:
     """The files in `folder` whose name ends in one of `suffixes` (lower case), sorted; with `below`, also deeper ones.
 
-    A folder that is called `shot.png` is no file. Raises InputError where a name of such a suffix is a link to a file
-    that is not there: data under version control that were not fetched would go missing without a word.
+    A folder that is called `shot.png` is no file. Raises InputError where a folder cannot be listed, and where a name
+    of such a suffix is a link to a file that is not there: data under version control that were not fetched would go
+    missing without a word.
     """
-    found = [entry for entry in (walk(folder) if below else entries(folder))
-             if entry.path.suffix.lower() in suffixes]  # fmt: skip
+    try:
+        found = [entry for entry in (walk(folder) if below else entries(folder))
+                 if entry.path.suffix.lower() in suffixes]  # fmt: skip
+    except OSError as error:
+        place = error.filename or folder
+        raise InputError(f"{place}: {error.strerror}", "check the path and its permissions") from error
     for entry in found:
         if entry.kind == DANGLING:
             raise InputError(f"{entry.path}: a {DANGLING}", FETCH, "dangling")
