@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lolblur_synth import builder, dataset, images, machine, manifest, whole
+from lolblur_synth import builder, dataset, images, machine, manifest, video, whole
 from lolblur_synth.errors import Damaged, UsageError
 from lolblur_synth.recipe import Recipe
 
@@ -38,7 +38,9 @@ def write(
             builder.check_inputs([paths[0] / split] * (paths[0] / split).is_dir(), target)
         rows = _built(paths[0], count)
     else:
-        builder.check_inputs(paths, target)  # another preview, or a build, would take the picture for a frame
+        builder.check_inputs(paths, None)
+        if video.find(paths)[0]:
+            builder.check_inputs(paths, target)  # the next build would take the picture for a frame
         rows = _synthesised(paths, recipe, count, jobs, device, listener)
     sheet = [_row(record, pictures) for record, pictures in rows]
     ok, data = cv2.imencode(target.suffix.lower(), np.concatenate([_heading(sheet[0].shape[1]), *sheet])[..., ::-1])
