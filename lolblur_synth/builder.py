@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lolblur_synth import __version__, clusters, dataset, identity, machine, manifest, recipes, runner, survey
+from lolblur_synth import __version__, clusters, dataset, identity, listing, machine, manifest, recipes, runner, survey
 from lolblur_synth.errors import ForeignOutput, InputError, UsageError
 from lolblur_synth.lock import hold
 from lolblur_synth.recipe import Recipe
@@ -91,15 +91,18 @@ def check_inputs(paths: Sequence[Path], out: Path | None) -> None:
         if not os.path.lexists(path):
             raise InputError(f"{path}: no such file or folder", "check the path", "missing")
         if out is not None and path.is_dir() and out.resolve().is_relative_to(path.resolve()):
-            raise UsageError(f"the output {out} is inside the input {path}", "choose an output folder elsewhere")
+            raise UsageError(f"the output {out} is inside the input {path}", "choose an output elsewhere")
 
 
 def claim(out: Path, recipe: Recipe) -> None:
-    """Make sure that out is a folder that is empty or ours, writable, and of the same recipe. Creates it."""
+    """Make sure that out is a folder that is empty or ours, writable, and of the same recipe. Creates it.
+
+    System files and hidden ones (.DS_Store, lost+found) are not content: Finder, and mkfs on a new disk, leave them.
+    """
     state = out / dataset.STATE
     if out.exists() and not out.is_dir():
         raise ForeignOutput(f"{out} is a file", "give a folder")
-    if state.is_symlink() or (out.is_dir() and not state.is_dir() and any(out.iterdir())):
+    if state.is_symlink() or (out.is_dir() and not state.is_dir() and _holds_files(out)):
         raise ForeignOutput(f"{out} holds files that are not a lolblur-synth dataset", "give an empty or a new folder")
     if (out / "recipe.toml").is_file():
         earlier = recipes.parse((out / "recipe.toml").read_text(), str(out / "recipe.toml"))
@@ -118,6 +121,15 @@ def claim(out: Path, recipe: Recipe) -> None:
         dataset.raise_no_space(error, state)
         raise ForeignOutput(
             f"cannot write to {out}: {error.strerror}", "check its permissions, or give another folder"
+        ) from None
+
+
+def _holds_files(folder: Path) -> bool:
+    try:
+        return bool(listing.entries(folder))
+    except OSError as error:
+        raise ForeignOutput(
+            f"cannot look into {folder}: {error.strerror}", "check its permissions, or give another folder"
         ) from None
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from lolblur_synth import listing
 from lolblur_synth.errors import ForeignOutput, InputError, NoSpace
 
 FOLDERS = ("low_blur_noise", "low_blur", "low_sharp", "high_sharp_scaled", "high_sharp_original")
@@ -179,7 +180,7 @@ def read_json(path: Path) -> dict | None:
 def records(out: Path) -> Iterator[dict]:
     """Every readable record, in the order of split, sequence and frame."""
     for split in SPLITS:
-        for path in sorted((out / STATE / "pairs" / split).glob("*/*.json")):
+        for path in _state_files(out / STATE / "pairs" / split):
             record = read_json(path)
             if record is not None:
                 yield record
@@ -187,10 +188,14 @@ def records(out: Path) -> Iterator[dict]:
 
 def failures(out: Path) -> Iterator[dict]:
     """Every failure record, in the order of sequence and frame."""
-    for path in sorted((out / STATE / "failed").glob("*/*.json")):
+    for path in _state_files(out / STATE / "failed"):
         record = read_json(path)
         if record is not None:
             yield record
+
+
+def _state_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*/*.json") if not listing.is_system(path.name))
 
 
 def write_failure(out: Path, sequence: str, name: str, failure: dict) -> None:

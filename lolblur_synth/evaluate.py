@@ -1,7 +1,7 @@
 """How good are restored frames, or a network's: PSNR, SSIM, LPIPS, NIQE on the test split, by frame and by clip.
 
-RESULTS is a folder of PNG frames, <clip>/<frame>.png or <clip>_<frame>.png, or the weights of a LEDNet. Frames are read
-as RGB, 0..1, and a network's output is rounded to 8 bits first, as a PNG would hold it.
+RESULTS is a folder of frames, <clip>/<frame>.png or <clip>_<frame>.png, or the weights of a LEDNet. Frames are read as
+RGB, 0..1, and a network's output is rounded to 8 bits first, as a PNG would hold it.
 
 A frame that equals its ground truth has an infinite PSNR, as in BasicSR. One such frame would make every mean infinite,
 so means leave infinite figures out, and the report counts them ("identical"); a mean is infinite only where all of its
@@ -21,12 +21,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lolblur_synth import baselines, metrics, whole
+from lolblur_synth import baselines, listing, metrics, whole
 from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.frames import luminance
 from lolblur_synth.models import lednet, vgg
 from lolblur_synth.training import data, processes
 from lolblur_synth.training.config import EvaluateConfig, checked
+from lolblur_synth.video import IMAGE_SUFFIXES
 
 SATURATED = ((98 + 16) / 116) ** 3  # CIE Y of L* = 98 (paper, section 3.2)
 REFERENCE_FREE = ("niqe", "musiq", "nrqm")
@@ -177,14 +178,24 @@ def _source(results: str | Path, pairs: list[data.Pair], value_range: str, devic
 
 
 def _result_files(folder: Path, pairs: list[data.Pair]) -> dict[tuple[str, str], Path]:
-    found = {(file.parent.name, file.stem): file for file in sorted(folder.rglob("*.png"))}
-    by_name = {file.stem: file for file in found.values()}
-    files = {(p.clip, p.frame): found.get((p.clip, p.frame)) or by_name.get(f"{p.clip}_{p.frame}") for p in pairs}
-    missing = [key for key, file in files.items() if file is None]
+    """(clip, frame) -> its result, wherever it lies below `folder`; a frame must not have two."""
+    places: dict[tuple[str, str], list[Path]] = {}
+    joined = {f"{pair.clip}_{pair.frame}": (pair.clip, pair.frame) for pair in pairs}
+    for file in listing.files(folder, IMAGE_SUFFIXES, below=True):
+        keys = {(file.parent.name, file.stem), joined.get(file.stem)}
+        for key in keys - {None}:
+            places.setdefault(key, []).append(file)
+    wanted = [(pair.clip, pair.frame) for pair in pairs]
+    missing = [key for key in wanted if key not in places]
     if missing:
         raise InputError(f"{folder}: {len(missing)} of {len(pairs)} frames are missing, first {'/'.join(missing[0])}",
                          "name results <clip>/<frame>.png or <clip>_<frame>.png", "missing")
-    return files
+    for key in wanted:
+        if len(places[key]) > 1:
+            one, two = (file.relative_to(folder).as_posix() for file in places[key][:2])
+            raise InputError(f"{folder}: two results for frame {'/'.join(key)}: {one} and {two}",
+                             "name the folder that holds one result a frame", "ambiguous")
+    return {key: places[key][0] for key in wanted}
 
 
 def _read(file: Path, low: Tensor) -> Tensor:

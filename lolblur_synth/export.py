@@ -41,6 +41,8 @@ def export(
     unknown = [folder for folder in folders if folder not in dataset.FOLDERS]
     if unknown or not folders:
         raise UsageError(f"no folder is called {','.join(unknown)!r}", f"known: {', '.join(dataset.FOLDERS)}")
+    if target.resolve().is_relative_to(out.resolve()):
+        raise UsageError(f"the output {target} is inside the dataset {out}", "choose an output folder elsewhere")
     if os.path.lexists(target):
         raise ForeignOutput(f"{target} exists", "give a new folder; nothing is overwritten")
     records = manifest.read(out)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lolblur_synth import images, manifest, realism
+from lolblur_synth import images, listing, manifest, realism
 from lolblur_synth.errors import InputError
 from lolblur_synth.video import IMAGE_SUFFIXES
 
@@ -68,7 +68,7 @@ def frames_of(folder: Path) -> list[Path]:
         noisy = [pair for pair in manifest.read(folder) if pair["draws"].get("noise", {}).get("applied")]
         files = [folder / pair["split"] / "low_blur_noise" / f"{pair['pair']}.png" for pair in noisy]
     else:
-        files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+        files = listing.files(folder, IMAGE_SUFFIXES, below=True) if folder.is_dir() else []
     if not files:
         raise InputError(f"{folder}: no noisy frames", "give a folder of PNG or JPEG frames, or a dataset", "none")
     return files[:: -(-len(files) // MOST)]

@@ -1,6 +1,7 @@
 """manifest.jsonl: one line a pair, sorted, derived from the records; a pure function of inputs, recipe and seed."""
 
 import json
+import re
 from pathlib import Path
 
 from filelock import FileLock
@@ -9,6 +10,7 @@ from lolblur_synth import dataset
 from lolblur_synth.errors import Damaged
 
 NAME = "manifest.jsonl"
+PAIR = re.compile(r"[0-9]+/[0-9]+")  # clip and frame
 
 
 def line(record: dict) -> dict:
@@ -28,7 +30,10 @@ def write(out: Path) -> int:
 
 
 def read(out: Path) -> list[dict]:
-    """All lines of the manifest. Raises Damaged with the line number when one cannot be read."""
+    """All lines of the manifest. Raises Damaged with the line number when one cannot be read, or names no pair.
+
+    The names make paths, so that they must be those that we give: `../..` would lead out of the dataset.
+    """
     pairs = []
     try:
         text = (out / NAME).read_text()
@@ -36,7 +41,12 @@ def read(out: Path) -> list[dict]:
         raise Damaged(f"{out / NAME}: {error}", "run `lolblur-synth build` again to write it anew") from None
     for number, row in enumerate(text.splitlines(), 1):
         try:
-            pairs.append(json.loads(row))
+            pair = json.loads(row)
         except ValueError:
-            raise Damaged(f"{out / NAME}:{number}: not a JSON object", "run `lolblur-synth build` again") from None
+            pair = None
+        if not isinstance(pair, dict):
+            raise Damaged(f"{out / NAME}:{number}: not a JSON object", "run `lolblur-synth build` again")
+        if pair.get("split") not in dataset.SPLITS or not PAIR.fullmatch(str(pair.get("pair"))):
+            raise Damaged(f"{out / NAME}:{number}: it names no pair of a dataset", "run `lolblur-synth build` again")
+        pairs.append(pair)
     return pairs

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lolblur_synth import builder, dataset, images, machine, manifest, whole
+from lolblur_synth import builder, dataset, images, machine, manifest, video, whole
 from lolblur_synth.errors import Damaged, UsageError
 from lolblur_synth.recipe import Recipe
 
@@ -34,8 +34,13 @@ def write(
     if target.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise UsageError(f"{target}: not a picture", "name a .png or .jpg file")
     if len(paths) == 1 and (paths[0] / dataset.STATE).is_dir():
+        for split in dataset.SPLITS:
+            builder.check_inputs([paths[0] / split] * (paths[0] / split).is_dir(), target)
         rows = _built(paths[0], count)
     else:
+        builder.check_inputs(paths, None)
+        if video.find(paths)[0]:
+            builder.check_inputs(paths, target)  # the next build would take the picture for a frame
         rows = _synthesised(paths, recipe, count, jobs, device, listener)
     sheet = [_row(record, pictures) for record, pictures in rows]
     ok, data = cv2.imencode(target.suffix.lower(), np.concatenate([_heading(sheet[0].shape[1]), *sheet])[..., ::-1])
@@ -80,7 +85,6 @@ def _built(out: Path, count: int) -> Iterator[tuple[dict, dict[str, np.ndarray]]
 def _synthesised(paths, recipe, count, jobs, device, listener) -> Iterator[tuple[dict, dict[str, np.ndarray]]]:
     from lolblur_synth import work
 
-    builder.check_inputs(paths, None)
     device = machine.resolve_device(device)
     plan, pairs = builder.prepare(paths, None, recipe, jobs, device, listener, write=False)
     clips = {clip.sequence: clip for clip in plan.clips}

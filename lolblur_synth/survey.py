@@ -1,11 +1,13 @@
 """The first step of a build: every input is read once, by workers; what was learnt is kept beside the dataset."""
 
+import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 from lolblur_synth import __version__, dataset, runner
+from lolblur_synth.errors import InputError
 from lolblur_synth.recipe import Recipe
 
 Listener = Callable[[str, dict], None]
@@ -21,7 +23,10 @@ def all_inputs(
     from lolblur_synth.plan import Facts
     from lolblur_synth.video import Refusal
 
-    caches = {item: _cache_path(out, item, recipe) for item in found} if out else {}
+    caches = {}
+    for item in found if out else ():
+        with contextlib.suppress(InputError):  # the worker that reads it says why it cannot be read
+            caches[item] = _cache_path(out, item, recipe)
     facts, refused, unknown = [], [], []
     for item in found:
         known = dataset.read_json(caches[item]) if item in caches else None
@@ -36,7 +41,7 @@ def all_inputs(
         listener("surveyed", {"name": item.name})
         if kind == "failed":
             named = result["message"] if item.name in result["message"] else f"{item.name}: {result['message']}"
-            refused.append(Refusal(item.name, result["reason"], named))
+            refused.append(Refusal(item.name, result["reason"], named, result.get("hint", "")))
             return
         facts.append(result)
         if item in caches:
@@ -59,5 +64,7 @@ def _cache_path(out: Path, item, recipe: Recipe) -> Path:
 
 def _stamp(item) -> list[tuple]:
     """Name, size and time of each file of an input: they change when the input does, and need no reading."""
-    files = [item.path] if item.kind == "video" else sorted(item.path.iterdir())
+    from lolblur_synth.video import image_files
+
+    files = [item.path] if item.kind == "video" else image_files(item.path)
     return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]

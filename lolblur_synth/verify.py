@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lolblur_synth import dataset, manifest
+from lolblur_synth import dataset, listing, manifest
 from lolblur_synth.errors import Damaged, ForeignOutput
 
 NUMBER = re.compile(r"\d{4,}")  # the only names we give; anything else in a record is not ours to follow
@@ -36,7 +36,8 @@ def status(out: Path) -> dict:
     done = {(r.get("sequence"), r.get("name")) for r in dataset.records(out)}
     planned = {(clip["sequence"], name): clip for clip in plan["clips"] for name in clip["pairs"]}
     failed = [f for f in dataset.failures(out) if (f.get("sequence"), f.get("name")) not in done]
-    size = sum(path.stat().st_size for split in dataset.SPLITS for path in (out / split).rglob("*.png"))
+    images = [entry.path for split in dataset.SPLITS for entry in _below(out / split)
+              if entry.kind == listing.FILE and entry.path.suffix == ".png"]  # fmt: skip
     return {
         "out": str(out),
         "planned": len(planned),
@@ -49,15 +50,19 @@ def status(out: Path) -> dict:
         "left": len(planned.keys() - done),
         "train": sum(clip["split"] == "train" for clip in plan["clips"]),
         "test": sum(clip["split"] == "test" for clip in plan["clips"]),
-        "bytes": size,
+        "bytes": sum(path.stat().st_size for path in images),
     }
 
 
 def verify(out: Path, pixels: bool = False) -> list[Damage]:
-    """Compare every file with its record. pixels: compare decoded pixels, not bytes; survives re-encoding."""
+    """Compare every file with its record; system files are passed over.
+
+    pixels: compare decoded pixels, not bytes; survives re-encoding.
+    """
     plan = open_output(out)
     damages, expected = [], set()
-    for path in sorted((out / dataset.STATE / "pairs").rglob("*.json")):
+    records = sorted(e.path for e in _below(out / dataset.STATE / "pairs") if e.path.suffix == ".json")
+    for path in records:
         split, sequence, name = path.parts[-3], path.parts[-2], path.stem
         record = dataset.read_json(path)
         if not _sound(record, split, sequence, name):
@@ -69,7 +74,7 @@ def verify(out: Path, pixels: bool = False) -> list[Damage]:
             word = _compare(image, record["sha256"][folder], pixels)
             if word:
                 damages.append(Damage(word, _relative(image, out)))
-    committed = {(p.parts[-2], p.stem) for p in (out / dataset.STATE / "pairs").rglob("*.json")}
+    committed = {(path.parts[-2], path.stem) for path in records}
     for clip in plan["clips"]:
         failed = {f["name"] for f in dataset.failures(out) if f["sequence"] == clip["sequence"]}
         damages += [
@@ -78,12 +83,17 @@ def verify(out: Path, pixels: bool = False) -> list[Damage]:
             if (clip["sequence"], name) not in committed and name not in failed
         ]
     for split in dataset.SPLITS:
-        for path in sorted((out / split).rglob("*")):
-            if path not in expected and not path.is_dir():
+        for path, kind in sorted(_below(out / split)):
+            if path not in expected and kind not in (listing.FOLDER, listing.LINKED_FOLDER):
                 damages.append(Damage("extra", _relative(path, out)))
     if not any(damage.word == "record" for damage in damages):
         damages += _check_manifest(out)
     return damages
+
+
+def _below(folder: Path) -> list[listing.Entry]:
+    """Everything in a folder of the dataset but system files; nothing where it does not exist yet."""
+    return list(listing.walk(folder)) if folder.is_dir() else []
 
 
 def _sound(record: dict | None, split: str, sequence: str, name: str) -> bool:

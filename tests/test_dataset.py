@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lolblur_synth import dataset, manifest, verify
-from lolblur_synth.errors import ForeignOutput, NoSpace
+from lolblur_synth import builder, dataset, manifest, recipes, verify
+from lolblur_synth.errors import Damaged, ForeignOutput, NoSpace
 
 PAIRS = [("train", "0000", "0000"), ("train", "0000", "0001"), ("test", "0001", "0000")]
 VOLATILE = (".lock", ".owner", "lock", "log.jsonl")
@@ -43,7 +43,7 @@ def build(out: Path) -> None:
     dataset.write_atomic(out, out / dataset.STATE / "plan.json", dataset.to_json(plan))
     for number, (split, sequence, name) in enumerate(PAIRS):
         if not dataset.is_done(out, split, sequence, name, "key"):
-            record = {"split": split, "sequence": sequence, "name": name, "key": "key"}
+            record = {"pair": f"{sequence}/{name}", "split": split, "sequence": sequence, "name": name, "key": "key"}
             dataset.commit(out, record, images(number), 3)
     manifest.write(out)
     dataset.clean(out)
@@ -196,3 +196,45 @@ def test_records_with_foreign_names_are_not_followed(tmp_path):
     record = json.loads(path.read_text())
     path.write_text(json.dumps(record | {"sequence": "../../../etc", "name": "passwd"}))
     assert "record" in {d.word for d in verify.verify(out)}
+
+
+@pytest.mark.parametrize("names", [{"pair": "../../etc"}, {"pair": "0000/0000/.."}, {"split": ".."}, {"pair": None}])
+def test_a_manifest_that_names_no_pair_is_damage(tmp_path, names):
+    build(tmp_path)
+    line = json.loads((tmp_path / manifest.NAME).read_text().splitlines()[0])
+    (tmp_path / manifest.NAME).write_text(json.dumps(line | names) + "\n")
+    with pytest.raises(Damaged, match=r"manifest\.jsonl:1: it names no pair"):
+        manifest.read(tmp_path)
+
+
+def test_system_files_are_neither_damage_nor_content(tmp_path):
+    out = tmp_path / "out"
+    build(out)
+    size = verify.status(out)["bytes"]
+    for name in ("train/.DS_Store", "train/low_blur/0000/._0000.png", "test/Thumbs.db", "train/@eaDir/0000.png"):
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_bytes(b"x" * 4096)
+    state = out / dataset.STATE
+    (state / "pairs/train/0000/._0000.json").write_bytes(b"\0\5\26\7")
+    (state / "failed/0000").mkdir(parents=True)
+    (state / "failed/0000/._0000.json").write_bytes(b"\0\5\26\7")
+    assert verify.verify(out) == []
+    assert verify.status(out)["bytes"] == size
+    assert len(list(dataset.records(out))) == len(PAIRS)
+    assert list(dataset.failures(out)) == []
+    (out / "train/low_blur/0000/lost.png").symlink_to("nowhere")
+    assert [(d.word, d.path) for d in verify.verify(out)] == [("extra", "train/low_blur/0000/lost.png")]
+    assert verify.status(out)["bytes"] == size
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "lost+found", "._out", "desktop.ini"])
+def test_a_folder_with_system_files_alone_is_empty(tmp_path, name):
+    (tmp_path / name).mkdir()
+    builder.claim(tmp_path, recipes.load("lolblur"))
+    assert (tmp_path / dataset.STATE).is_dir()
+
+
+def test_a_folder_with_anything_else_is_foreign(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ForeignOutput, match="holds files that are not"):
+        builder.claim(tmp_path, recipes.load("lolblur"))

@@ -56,6 +56,30 @@ def test_results_are_found_in_every_layout(dataset, tmp_path, pattern):
     assert report["frames"][0]["psnr_rgb"] == pytest.approx(20 * np.log10(255 / 10), abs=0.05)
 
 
+def test_system_files_and_links_among_results(dataset, tmp_path):
+    folder = results(dataset, tmp_path / "store", "{clip}/{frame}.png")
+    (tmp_path / "results").mkdir()
+    for file in sorted(folder.rglob("*.png")):
+        (tmp_path / "results" / f"{file.parent.name}_{file.name}").symlink_to(file)
+        (tmp_path / "results" / f"._{file.parent.name}_{file.name}").write_bytes(b"\0\5\26\7")
+    (tmp_path / "results" / "0000_0000.jpg").mkdir()
+    report = evaluate(tmp_path / "results", dataset, **FAST)
+    assert report["frames"][0]["psnr_rgb"] == pytest.approx(20 * np.log10(255 / 10), abs=0.05)
+
+
+@pytest.mark.parametrize(("second", "both"), [
+    ("high/{clip}/{frame}.png", "high/0000/0000.png and low_blur/0000/0000.png"),
+    ("low_blur/{clip}/{frame}.tif", "low_blur/0000/0000.png and low_blur/0000/0000.tif"),
+    ("{clip}_{frame}.png", "0000_0000.png and low_blur/0000/0000.png")])  # fmt: skip
+def test_two_results_for_one_frame_are_refused(dataset, tmp_path, second, both):
+    results(dataset, tmp_path / "results", "low_blur/{clip}/{frame}.png")
+    results(dataset, tmp_path / "results", second)
+    with pytest.raises(InputError, match="two results for frame 0000/0000") as caught:
+        evaluate(tmp_path / "results", dataset, **FAST)
+    assert both in str(caught.value)
+    assert caught.value.reason == "ambiguous"
+
+
 def test_means_baselines_and_saturated_pixels(dataset, tmp_path):
     report = evaluate(results(dataset, tmp_path / "results", "{clip}/{frame}.png"), dataset, tmp_path / "out", **FAST)
     frames = [row["psnr_rgb"] for row in report["frames"]]

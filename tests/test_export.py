@@ -90,6 +90,8 @@ def test_nothing_is_overwritten_and_nothing_is_left_of_a_failure(reference, tmp_
         export.export(reference.out, tmp_path / "dest", "flat", ("low_blur_noisy",))
     with pytest.raises(ForeignOutput):
         export.export(tmp_path / "mine", tmp_path / "dest", "flat")
+    with pytest.raises(UsageError, match="inside the dataset"):
+        export.export(reference.out, reference.out / "train" / "flat", "flat")
     records = manifest.read(reference.out)
     records[-1]["sha256"]["low_sharp"]["file"] = "0" * 64
     monkeypatch.setattr(manifest, "read", lambda out: records)

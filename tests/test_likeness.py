@@ -52,6 +52,22 @@ def test_of_a_dataset_only_the_noisy_pairs_count(tmp_path):
     assert likeness.frames_of(tmp_path) == [noisy / "0.png", noisy / "2.png"]
 
 
+def test_system_files_and_folders_named_like_frames_are_passed_over(folder, tmp_path):
+    (folder / "._0.png").write_bytes(b"\0\5\26\7\0\2\0\0Mac OS X")
+    (folder / "@eaDir").mkdir()
+    (folder / "@eaDir" / "0.png").write_bytes(b"thumbnail")
+    (folder / "shot.png").mkdir()
+    (folder / "linked.png").symlink_to(folder / "1.png")
+    assert [file.name for file in likeness.frames_of(folder)] == ["0.png", "1.png", "linked.png"]
+    (tmp_path / "named").symlink_to(folder)
+    assert len(likeness.frames_of(tmp_path / "named")) == 3
+    (folder / "lost.png").symlink_to("nowhere.png")
+    with pytest.raises(InputError, match=r"lost\.png: a link to a file that is not there"):
+        likeness.frames_of(folder)
+    with pytest.raises(InputError, match="no noisy frames"):
+        likeness.frames_of(tmp_path / "nowhere")
+
+
 def test_the_command_prints_a_table_or_json(folder):
     shown = CliRunner().invoke(main, ["realism", str(folder)])
     assert shown.exit_code == 0 and "blue_to_green" in shown.output and "1.20 to 1.90  outside" in shown.output

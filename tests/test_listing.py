@@ -59,3 +59,11 @@ def test_special_files_are_named_and_not_opened(tmp_path):
     os.mkfifo(tmp_path / "a.png")
     assert listing.entries(tmp_path) == [(tmp_path / "a.png", "named pipe")]
     assert listing.files(tmp_path, (".png",)) == []
+
+
+def test_a_folder_that_cannot_be_listed_is_one_line(tmp_path):
+    with pytest.raises(InputError, match="nowhere: No such file"):
+        listing.files(tmp_path / "nowhere", (".png",))
+    fill(tmp_path, "file")
+    with pytest.raises(InputError, match="file: Not a directory"):
+        listing.files(tmp_path / "file", (".png",), below=True)

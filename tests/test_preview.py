@@ -36,6 +36,14 @@ def test_bad_input(reference, street_videos, tmp_path, run):
     assert run("preview").code == 2
 
 
+def test_the_picture_stays_out_of_what_it_shows(reference, street_videos):
+    for paths in ([street_videos], [reference.out]):
+        target = paths[0] / ("sheet.png" if paths == [street_videos] else "train/sheet.png")
+        with pytest.raises(UsageError, match="is inside the input"):
+            preview.write(paths, target, small(street_videos))
+        assert not target.exists()
+
+
 def test_a_missing_image_is_named(reference, street_videos, tmp_path):
     import shutil
 

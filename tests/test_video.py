@@ -71,7 +71,6 @@ def test_find_walks_folders_and_sorts_by_name(tmp_path):
 
 def test_find_refuses_what_is_not_a_regular_file_without_opening_it(tmp_path, monkeypatch):
     media.encode(tmp_path / "real.mkv", media.scene(3))
-    os.symlink(tmp_path / "real.mkv", tmp_path / "link.mp4")
     os.symlink(tmp_path / "nowhere", tmp_path / "dangling.mp4")
     os.symlink(tmp_path, tmp_path / "loop")
     os.mkfifo(tmp_path / "pipe.mp4")
@@ -84,11 +83,76 @@ def test_find_refuses_what_is_not_a_regular_file_without_opening_it(tmp_path, mo
     found, refused = video.find([tmp_path, tmp_path / "missing.mp4", tmp_path / "real.mkv"])
     assert [item.name for item in found] == ["real.mkv"]
     assert [(r.name, r.reason) for r in refused] == [
-        ("dangling.mp4", "not-regular"), ("folder.mp4", "not-regular"), ("link.mp4", "not-regular"),
-        ("loop", "not-regular"), ("missing.mp4", "unreadable"), ("pipe.mp4", "not-regular"),
-        ("socket.mp4", "not-regular")]
-    for name in ("pipe.mp4", "link.mp4", "socket.mp4"):
-        assert refusal(tmp_path / name).reason == "not-regular"
+        ("dangling.mp4", "dangling"), ("folder.mp4", "not-regular"), ("loop", "not-regular"),
+        ("missing.mp4", "unreadable"), ("pipe.mp4", "not-regular"), ("socket.mp4", "not-regular")]
+    assert all(r.hint for r in refused)
+    for name in ("pipe.mp4", "socket.mp4", "folder.mp4"):
+        with pytest.raises(InputError) as caught:
+            video.probe(Input(tmp_path / name, name, "video"), LIMITS)
+        assert caught.value.reason == "not-regular"
+    assert refusal(tmp_path / "dangling.mp4").reason == "dangling"
+
+
+def test_links_are_followed_to_regular_files(tmp_path):
+    (tmp_path / "store").mkdir()
+    media.encode(tmp_path / "store" / "whole.mkv", media.scene(3)).rename(tmp_path / "store" / "ab12")
+    os.mkfifo(tmp_path / "store" / "pipe")
+    data = tmp_path / "data"
+    (data / "seq").mkdir(parents=True)
+    for name, target in (("film.mkv", "../store/ab12"), ("twice.mkv", "film.mkv"), ("pipe.mkv", "../store/pipe")):
+        (data / name).symlink_to(target)
+    for index in range(3):
+        images.write_png(tmp_path / "store" / f"{index}", np.zeros((8, 8, 3), np.float32))
+        (data / "seq" / f"{index:04d}.png").symlink_to(tmp_path / "store" / f"{index}")
+    (tmp_path / "named").symlink_to(data)
+    for top in (data, tmp_path / "named"):  # a folder that is given may be a link
+        found, refused = video.find([top])
+        assert [(item.name, item.kind) for item in found] == [("film.mkv", "video"), ("seq", "images")]
+        assert [(r.name, r.reason) for r in refused] == [("pipe.mkv", "not-regular")]
+        assert [len(list(video.read(video.probe(item, LIMITS, 250)))) for item in found] == [3, 3]
+    assert video.digest(found[0]) == hashlib.sha256((tmp_path / "store" / "ab12").read_bytes()).hexdigest()
+    assert [item.name for item in video.find([data / "twice.mkv"])[0]] == ["twice.mkv"]
+    assert refusal(data / "pipe.mkv").reason == "not-regular"
+
+
+def test_system_files_are_passed_over_but_not_what_is_given(tmp_path):
+    for name in ("._a.mp4", "@eaDir/a.mp4", "lost+found/b.mp4", "__MACOSX/a.mp4", "seq/._0.png", "a.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert [item.name for item in video.find([tmp_path])[0]] == ["a.mp4"]
+    assert [item.name for item in video.find([tmp_path / "@eaDir", tmp_path / "._a.mp4"])[0]] == ["._a.mp4", "a.mp4"]
+
+
+def test_what_is_not_read_but_may_have_been_meant_is_named(tmp_path):
+    for name in ("a.mp4", "b.MTS", "c.cine", "d.bmp", "notes.txt", "a.json", "a.webp", "dng/1.DNG", "GOPR.LRV"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    found, refused = video.find([tmp_path])
+    assert [item.name for item in found] == ["a.mp4", "dng"]
+    assert [(r.name, r.reason) for r in refused] == [("b.MTS", "format"), ("c.cine", "format"), ("d.bmp", "format")]
+    assert all(r.hint and r.message.startswith(r.name) for r in refused)
+    assert refusal(tmp_path / "dng", fps=250).reason == "format"
+    (given,) = video.find([tmp_path / "b.MTS"])[1]
+    assert given.message == "b.MTS: .mts is not a container that is read"
+
+
+@pytest.mark.parametrize("film", ["film.mp4", "film.gif", "0.gif"])
+def test_frames_beside_a_video_are_not_hidden(tmp_path, film):
+    folder = tmp_path / "seq"
+    folder.mkdir()
+    for name in (film, "0.png", "1.png", "2.png"):
+        (folder / name).write_bytes(b"x")
+    found, refused = video.find([tmp_path])
+    assert [(item.name, item.kind) for item in found] == [(f"seq/{film}", "video")]
+    ((name, reason, message, hint),) = map(dataclasses.astuple, refused)
+    assert (name, reason) == ("seq", "mixed")
+    assert "images" in message and film in message and ".png" in message and "folder" in hint
+
+
+def test_a_link_that_ends_nowhere_among_frames_is_one_refusal(tmp_path):
+    images.write_png(tmp_path / "0.png", np.zeros((8, 8, 3), np.float32))
+    (tmp_path / "latest.png").symlink_to("/nowhere/latest.png")
+    assert refusal(tmp_path, fps=250).reason == "dangling"
 
 
 def test_odd_names_are_read_and_print_safely(tmp_path):
@@ -450,6 +514,14 @@ def test_an_image_sequence(tmp_path):
     np.testing.assert_array_equal(np.stack(list(video.read(found))), scene / np.float32(255))  # 2.png before 10.png
     np.testing.assert_array_equal(np.stack(list(video.read(found, 3, 5))), scene[3:5] / np.float32(255))
     assert video.survey(found).frames == 12
+    (tmp_path / "5.png").rename(tmp_path / "five")
+    error = refusal(tmp_path, fps=250)
+    assert error.reason == "vfr" and "frame 5 is missing between 4.png and 6.png" in str(error)
+    (tmp_path / "five").rename(tmp_path / "5.png")
+    (tmp_path / "11.png").rename(tmp_path / "eleven")
+    with pytest.raises(InputError, match="11 images, there were 12"):
+        next(video.read(found))
+    (tmp_path / "eleven").rename(tmp_path / "11.png")
     images.write_png(tmp_path / "7.png", scene[7][:40] / np.float32(255))
     error = refusal(tmp_path, fps=250)
     assert error.reason == "size-changes" and "7.png" in str(error)

@@ -5,13 +5,13 @@ started before the size in the header has been checked.
 """
 
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import av
 
+from lolblur_synth import listing
 from lolblur_synth.errors import InputError
 
 FORMATS = "mov,mp4,matroska,webm,avi,mxf,gif"  # no playlists and no image demuxers: those open other files
@@ -56,13 +56,20 @@ def _first_video(container: av.container.InputContainer, name: str) -> av.VideoS
 
 
 def check_regular(path: Path, name: str) -> None:
-    """Raise InputError (unreadable, not-regular, zero-byte) before anything is opened: opening a pipe would block."""
+    """Raise InputError (unreadable, dangling, not-regular, zero-byte) before anything is opened: a pipe would block.
+
+    A link counts as the file that it ends at.
+    """
     try:
-        status = os.lstat(path)
+        kind = listing.kind_of(path)
+        if kind == listing.DANGLING:
+            raise InputError(f"{name}: a {kind}", listing.FETCH, "dangling")
+        if kind != listing.FILE:
+            raise InputError(f"{name}: a {kind}, not a regular file; it was not opened", "give the file itself",
+                             "not-regular")  # fmt: skip
+        status = os.stat(path)
     except OSError as error:
         raise InputError(f"{name}: {error.strerror}", "check the path") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{name}: not a regular file; it was not opened", "pass the file itself", "not-regular")
     if status.st_size == 0:
         raise InputError(f"{name}: the file is empty (0 bytes)", AGAIN, "zero-byte")
 

@@ -1,4 +1,4 @@
-"""What the user pointed at: videos and folders of frames, found without opening anything that is not a plain file.
+"""What the user pointed at: videos and folders of frames, found without opening anything.
 
 Nothing here decodes. Names are for people and for JSON: relative, with `/`, one line, valid Unicode. They are never
 used to make an output path.
@@ -6,16 +6,20 @@ used to make an output path.
 
 import hashlib
 import os
-import re
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".mxf", ".gif")
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-SPECIAL = {stat.S_IFLNK: "symlink", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket", stat.S_IFDIR: "folder",
-           stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
+from lolblur_synth import listing
+from lolblur_synth.listing import FETCH
+from lolblur_synth.video import names
+from lolblur_synth.video.names import IMAGE_SUFFIXES, OTHER_IMAGES, VIDEO_SUFFIXES, safe_name
+from lolblur_synth.video.sequence import image_files
+
+REWRAP = "rewrap it without loss, for example: ffmpeg -i IN -c copy OUT.mkv"
+DEVELOP = "export it from the camera's software, as .mov or as 16-bit TIFF frames"
+CONVERT = "convert it to PNG or TIFF if it is a frame, else move it elsewhere"
+OWN_FOLDER = "put the frames into a folder of their own"
 
 
 @dataclass(frozen=True)
@@ -29,19 +33,23 @@ class Input:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Something that looked like an input and was not opened. `reason` is a stable word, `message` one line."""
+    """Something that looked like an input and was not opened. `reason` is a stable word; `message` and `hint`, what to
+    do about it, are one line each."""
 
     name: str
     reason: str
     message: str
+    hint: str = ""
 
 
 def find(paths: Sequence[Path]) -> tuple[list[Input], list[Refusal]]:
     """Videos and image sequences at or under `paths`, sorted by the bytes of their names, and what was refused.
 
-    A folder that directly holds images and no video is one image sequence. Hidden files and files of other kinds are
-    passed over. Links, pipes, sockets, devices and folders that carry a video suffix are refused, and so are linked
-    folders; a folder that is named on the command line may be a link. The same file given twice is listed once.
+    A folder that directly holds images and no video is one image sequence; whether its frames are one is for `probe`.
+    Links are followed to regular files. System files, hidden ones and files of other kinds are passed over, but what is
+    given by name is used. Refused are pipes, sockets, devices and folders that carry a video suffix, links that end
+    nowhere, linked folders (a folder that is given may be a link), formats that are not read, and frames that lie
+    beside a video. The same file given twice is listed once.
     """
     found: dict[str, Input] = {}
     refused: list[Refusal] = []
@@ -57,55 +65,72 @@ def find(paths: Sequence[Path]) -> tuple[list[Input], list[Refusal]]:
 
 
 def _walk(path: Path, top: Path, given: bool = False) -> Iterator[Input | Refusal]:
-    name = safe_name(path, top)
-    is_video = path.suffix.lower() in VIDEO_SUFFIXES
     try:
-        mode = os.stat(path).st_mode if given and not is_video else os.lstat(path).st_mode
-        if stat.S_ISDIR(mode) and not is_video:
+        kind = listing.kind_of(path)
+        if kind == listing.LINKED_FOLDER and given:
+            kind = listing.FOLDER
+        if kind == listing.FOLDER and path.suffix.lower() not in VIDEO_SUFFIXES:
             yield from _walk_folder(path, top)
-        elif is_video and stat.S_ISREG(mode):
-            yield Input(path, name, "video")
-        elif is_video:
-            kind = SPECIAL.get(stat.S_IFMT(mode), "special file")
-            yield Refusal(name, "not-regular", f"{name}: a {kind}, not a regular file; it was not opened")
-        elif stat.S_ISLNK(mode) and os.path.isdir(path):
-            yield Refusal(name, "not-regular", f"{name}: a symlink to a folder; it was not followed")
-        elif given:
-            yield Refusal(name, "format", f"{name}: neither a folder nor one of {' '.join(VIDEO_SUFFIXES)}")
+        else:
+            yield from _judge(path, kind, top, given)
     except OSError as error:
-        yield Refusal(name, "unreadable", f"{name}: {error.strerror}")
+        name = safe_name(path, top)
+        yield Refusal(name, "unreadable", f"{name}: {error.strerror}", "check the path and its permissions")
 
 
 def _walk_folder(folder: Path, top: Path) -> Iterator[Input | Refusal]:
-    children = [folder / name for name in sorted(os.listdir(folder), key=os.fsencode) if not name.startswith(".")]
-    holds_video = any(child.suffix.lower() in VIDEO_SUFFIXES for child in children)
-    if not holds_video and image_files(folder):
+    children = listing.entries(folder)
+    files = [child.path for child in children if child.kind not in (listing.FOLDER, listing.LINKED_FOLDER)]
+    videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
+    images = [path for path in files if path.suffix.lower() in (*IMAGE_SUFFIXES, *OTHER_IMAGES)]
+    if images and not videos:
         yield Input(folder, safe_name(folder, top), "images")
-    for child in children:
-        yield from _walk(child, top)
+    elif images:
+        yield from _beside_video(folder, top, images, videos)
+    for path, kind in children:
+        if kind == listing.FOLDER and path.suffix.lower() not in VIDEO_SUFFIXES:
+            yield from _walk(path, top)
+        else:
+            yield from _judge(path, kind, top)
 
 
-def image_files(folder: Path) -> list[Path]:
-    """The regular image files directly in `folder`, hidden ones left out, in natural order: 2.png before 10.png."""
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
-    names = [name for name in names if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")]
-    return [folder / name for name in sorted(names, key=_natural)]
+def _judge(path: Path, kind: str, top: Path, given: bool = False) -> Iterator[Input | Refusal]:
+    """What a name in a folder is, or a path that was given, if it is no folder to walk through."""
+    suffix = path.suffix.lower()
+    other = (*names.OTHER_VIDEO, *names.CAMERA_RAW_VIDEO)
+    if not given and kind != listing.LINKED_FOLDER and suffix not in (*VIDEO_SUFFIXES, *other):
+        return
+    name = safe_name(path, top)
+    if suffix in VIDEO_SUFFIXES and kind == listing.FILE:
+        yield Input(path, name, "video")
+    elif kind == listing.DANGLING:
+        yield Refusal(name, "dangling", f"{name}: a {kind}", FETCH)
+    elif suffix in VIDEO_SUFFIXES:
+        yield Refusal(name, "not-regular", f"{name}: a {kind}, not a regular file; it was not opened",
+                      "give the file itself")  # fmt: skip
+    elif kind == listing.LINKED_FOLDER:
+        yield Refusal(name, "not-regular", f"{name}: a link to a folder; it was not followed",
+                      "name that folder among the inputs")  # fmt: skip
+    elif kind == listing.FILE and suffix in names.OTHER_VIDEO:
+        yield Refusal(name, "format", f"{name}: {suffix} is not a container that is read", REWRAP)
+    elif kind == listing.FILE and suffix in names.CAMERA_RAW_VIDEO:
+        yield Refusal(name, "format", f"{name}: {suffix} is a camera's raw video, which is not read", DEVELOP)
+    elif given:
+        yield Refusal(name, "format", f"{name}: neither a folder nor one of {' '.join(VIDEO_SUFFIXES)}",
+                      "give videos, or folders of videos or of frames")  # fmt: skip
 
 
-def _natural(name: str) -> tuple:
-    parts = re.split(r"([0-9]+)", name)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], os.fsencode(name)
-
-
-def safe_name(path: Path, top: Path) -> str:
-    """`path` relative to `top` (its own last part where they are the same), fit for a terminal line and for JSON.
-
-    Bytes that are not UTF-8, and characters that do not print, become backslash escapes.
-    """
-    relative = Path(path.name) if path == top else path.relative_to(top)
-    text = os.fsencode(relative.as_posix()).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def _beside_video(folder: Path, top: Path, images: list[Path], videos: list[Path]) -> Iterator[Refusal]:
+    """Whether frames beside a video are meant is not guessed. Posters of videos, and a single picture, are no clip."""
+    posters = {path.stem.casefold() for path in videos}
+    images = [path for path in images if path.stem.casefold() not in posters]
+    if len(images) > 1:
+        name, first, video = safe_name(folder, top), images[0], videos[0]
+        yield Refusal(name, "mixed", f"{name}: {len(images)} images ({safe_name(first, first)}, …) beside the video "
+                      f"{safe_name(video, video)} are not used", OWN_FOLDER)  # fmt: skip
+    elif images and images[0].suffix.lower() not in IMAGE_SUFFIXES:
+        name = safe_name(images[0], top)
+        yield Refusal(name, "format", f"{name}: {images[0].suffix.lower()} images are not read", CONVERT)
 
 
 def digest(source: Input) -> str:
