@@ -4,6 +4,7 @@ Files are read and written here; OpenCV only encodes and decodes in memory, beca
 full disk from success.
 """
 
+import logging
 import os
 import struct
 from pathlib import Path
@@ -11,10 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lolblur_synth import whole
+from lolblur_synth import png, tiff, whole
 from lolblur_synth.errors import InputError, UsageError
 
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # a damaged image is told once, by us
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a damaged image is told once, by us
+log = logging.getLogger(__name__)
+WARNED: set[tuple[Path, str]] = set()  # folders and notes: thousands of frames have the same
+REPLACE = "replace it with a PNG, JPEG or TIFF image"
 MAX_PIXELS = 64_000_000  # as recipe.InputConfig.max_pixels; a decoded frame of this size is 768 MB of float32
 JPEG_SIZES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}  # ITU T.81, SOF markers
 
@@ -23,52 +27,106 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """An image file as (H, W, 3) float32 RGB.
 
     8- and 16-bit images are display values, 0..1; float TIFF is returned as stored (linear light, by our convention).
-    JPEG orientation (EXIF) is applied, grey becomes RGB, alpha is composited on black. Errors as `load`.
+    Orientation (EXIF) is applied, grey becomes RGB, alpha is composited on black; where it is 0 everywhere it is not
+    used. Errors as `load`.
     """
-    return to_rgb(load(path, max_pixels))
+    data, name = _content(path)
+    pixels = _decode(data, name, max_pixels)
+    for note in notes(data, pixels):
+        _warn_once(path.parent, note, name)
+    return to_rgb(pixels, alpha_is_unused(pixels))
 
 
 def load(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """An image file as stored: (H, W), (H, W, 3) BGR or (H, W, 4) BGRA, of uint8, uint16 or float32.
+    """An image file, upright: (H, W), (H, W, 3) BGR or (H, W, 4) BGRA, of uint8, uint16 or float32.
 
     The size is read from the header before a pixel is decoded. Raises InputError (unreadable, zero-byte, too-large,
-    corrupt, format) with the file's name.
+    corrupt, format, pages, hdr) with the file's name.
     """
+    return _decode(*_content(path), max_pixels)
+
+
+def inspect(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, list[str]]:
+    """As `load`, and what a user should know about the picture, each without the name."""
+    data, name = _content(path)
+    pixels = _decode(data, name, max_pixels)
+    return pixels, notes(data, pixels)
+
+
+def _content(path: Path) -> tuple[bytes, str]:
     name = os.fsencode(path.name).decode("utf-8", "backslashreplace")
-    hint = "replace it with a PNG, JPEG or TIFF image"
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{name}: {error.strerror}", hint) from error
+        raise InputError(f"{name}: {error.strerror}", REPLACE) from error
     if not data:
-        raise InputError(f"{name}: the image is empty (0 bytes)", hint, "zero-byte")
+        raise InputError(f"{name}: the image is empty (0 bytes)", REPLACE, "zero-byte")
+    return data, name
+
+
+def _decode(data: bytes, name: str, max_pixels: int) -> np.ndarray:
     try:
         width, height = header_size(data)
     except (struct.error, ValueError, KeyError, IndexError) as error:
-        raise InputError(f"{name}: not a readable PNG, JPEG or TIFF image", hint) from error
+        raise InputError(f"{name}: not a readable PNG, JPEG or TIFF image", REPLACE) from error
     if not 0 < width * height <= max_pixels:
         raise InputError(f"{name}: {width}x{height} pixels, the limit is {max_pixels} pixels",
                          "scale it down, or raise input.max_pixels", "too-large")
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if data[:2] == b"\xff\xd8" else cv2.IMREAD_UNCHANGED
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        pixels = None
+    if tiff.is_tiff(data):
+        pixels = _decode_tiff(data, name)
+    elif data[:2] == b"\xff\xd8":
+        pixels = _opencv(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)  # turned as its Exif data say
+    else:
+        parts = png.chunks(data)
+        png.check(parts, name)
+        pixels = _opencv(data)
+        pixels = None if pixels is None else tiff.upright(png.with_alpha(pixels, parts), png.orientation(parts))
     if pixels is None:
-        raise InputError(f"{name}: the image is damaged or cut short", hint, "corrupt")
+        raise InputError(f"{name}: the image is damaged or cut short", REPLACE, "corrupt")
     if pixels.dtype not in (np.uint8, np.uint16, np.float32):
         raise InputError(f"{name}: pixels of type {pixels.dtype}", "store 8 or 16 bit, or float32 TIFF", "format")
     return pixels
 
 
-def to_rgb(pixels: np.ndarray) -> np.ndarray:
-    """Pixels from `load` as (H, W, 3) float32 RGB; integers are scaled to 0..1."""
+def _decode_tiff(data: bytes, name: str) -> np.ndarray | None:
+    try:
+        return tiff.decode(data, name, _opencv)
+    except (struct.error, ValueError):  # a field lies outside the file, or its planes are not alike
+        return None
+
+
+def _opencv(data: bytes, flags: int = cv2.IMREAD_UNCHANGED) -> np.ndarray | None:
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
+
+
+def notes(data: bytes, pixels: np.ndarray) -> list[str]:
+    """What a user should know about a picture from `load`; data: its file."""
+    unused = ["its alpha channel is 0 everywhere, so it is not used: the picture is taken as opaque"]
+    return (unused if alpha_is_unused(pixels) else []) + (png.about(png.chunks(data)) if data[:4] == b"\x89PNG" else [])
+
+
+def _warn_once(folder: Path, note: str, name: str) -> None:
+    if (folder, note) not in WARNED:
+        WARNED.add((folder, note))
+        log.warning("%s: %s", name, note)
+
+
+def alpha_is_unused(pixels: np.ndarray) -> bool:
+    """Whether pixels from `load` have an alpha of 0 everywhere: what is transparent everywhere is no picture."""
+    return pixels.ndim == 3 and pixels.shape[2] == 4 and not pixels[:, :, 3].any()
+
+
+def to_rgb(pixels: np.ndarray, opaque: bool = False) -> np.ndarray:
+    """Pixels from `load` as (H, W, 3) float32 RGB; integers are scaled to 0..1. opaque: alpha is not used."""
     peak = 1.0 if pixels.dtype == np.float32 else float(np.iinfo(pixels.dtype).max)
     values = pixels.astype(np.float32) / np.float32(peak)
     if values.ndim == 2:
         return cv2.cvtColor(values, cv2.COLOR_GRAY2RGB)
     if values.shape[2] == 4:
-        values = values[:, :, :3] * values[:, :, 3:]
+        values = values[:, :, :3] if opaque else values[:, :, :3] * values[:, :, 3:]
     return np.ascontiguousarray(values[:, :, ::-1])
 
 
@@ -78,9 +136,8 @@ def header_size(data: bytes) -> tuple[int, int]:
         return struct.unpack(">II", data[16:24])
     if data[:2] == b"\xff\xd8":
         return _jpeg_size(data)
-    if data[:4] in (b"II*\0", b"MM\0*"):
-        return _tiff_size(data, "<" if data[:1] == b"I" else ">")
-    raise ValueError("unknown image format")
+    page = tiff.first_page(data)  # ValueError: not one of the three
+    return page.value(tiff.WIDTH, 0), page.value(tiff.LENGTH, 0)
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
@@ -94,17 +151,6 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
         else:
             at += 2 + struct.unpack(">H", data[at + 2:at + 4])[0]
     raise ValueError("no frame header")
-
-
-def _tiff_size(data: bytes, order: str) -> tuple[int, int]:
-    at = struct.unpack(order + "I", data[4:8])[0]
-    values = {}
-    for entry in range(struct.unpack(order + "H", data[at:at + 2])[0]):
-        field = data[at + 2 + 12 * entry:at + 14 + 12 * entry]
-        tag, kind = struct.unpack(order + "HH", field[:4])
-        if tag in (256, 257):  # ImageWidth, ImageLength: SHORT or LONG
-            values[tag] = struct.unpack(order + ("H" if kind == 3 else "I"), field[8:10 if kind == 3 else 12])[0]
-    return values[256], values[257]
 
 
 def write_png(path: Path, frame: np.ndarray, bits: int = 8, level: int = 3) -> None:

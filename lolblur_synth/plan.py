@@ -61,6 +61,7 @@ class Facts:
     sigma: float  # estimated noise, 8-bit code values; 0 when denoise is off
     lightness: float  # mean L*/100, 0..1
     curve: tuple[tuple[float, float], ...] = ()  # the estimated noise at some levels: (level, deviation)
+    notes: tuple[str, ...] = ()  # what its file says that a user should know, each without the name
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ def _split(hashes: list[str], recipe: Recipe, previous: dict[str, tuple[str, str
 
 def _warnings(video: Facts, recipe: Recipe, pairs: int) -> list[str]:
     """What a user should know about a video that is used all the same."""
-    warnings = []
+    warnings = [f"{video.name}: {note}" for note in video.notes]
     width, height = recipe.resize.width, recipe.resize.height
     if resize.enlarges((video.width, video.height), recipe.resize):
         warnings.append(

@@ -137,6 +137,8 @@ def _video(source: Path, target: Path, net: Restore, bits: int, overwrite: bool,
         raise InputError(refused[0].message if refused else f"{source}: neither an image nor a video",
                          "give an image, a video or a folder of images", "format")
     clip = video.probe(found[0], InputConfig())
+    for note in clip.notes:
+        log.warning("%s: %s", clip.name, note)
     frames = (net(frame) for frame in tqdm(video.read(clip), total=clip.frames, unit="frame", disable=quiet))
     if target.suffix.lower() in video.VIDEO_SUFFIXES:
         _check_target(target, video.VIDEO_SUFFIXES, overwrite)

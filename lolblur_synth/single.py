@@ -6,6 +6,7 @@ Display frames are PNG (8 or 16 bit) or video; linear light is float32 TIFF, in 
 import contextlib
 import dataclasses
 import itertools
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from lolblur_synth.recipe import Recipe
 from lolblur_synth.stages import darken, denoise, noise
 from lolblur_synth.video.inputs import image_files
 
+log = logging.getLogger(__name__)
 LINEAR_OUT = ("clip_reverse", "average")
 FRAME_BY_FRAME = ("resize", "clip_reverse", "defocus", "noise")  # the others take frames together: one clip, one size
 
@@ -120,6 +122,8 @@ def _open_video(source: Path, recipe: Recipe, limit: int | None) -> Source:
             refused[0].message if refused else f"{source}: no such file", "give an image, a video or a folder"
         )
     clip = video.probe(found[0], recipe.input, recipe.input.fps or None)
+    for note in clip.notes:
+        log.warning("%s: %s", clip.name, note)
     stop = clip.frames if limit is None else min(limit, clip.frames)
     stream = (_tensor(frame) for frame in video.read(clip, 0, stop))
     return Source((f"{i:06d}" for i in itertools.count()), stream, False, clip.fps, False, video.digest(found[0]))

@@ -34,7 +34,8 @@ def all_inputs(
             unknown.append(item)
         else:
             curve = tuple(map(tuple, known["curve"]))
-            facts.append(Facts(**known | {"cuts": tuple(known["cuts"]), "curve": curve, "path": str(item.path)}))
+            tuples = {"cuts": tuple(known["cuts"]), "curve": curve, "notes": tuple(known["notes"])}
+            facts.append(Facts(**known | tuples | {"path": str(item.path)}))
     listener("survey", {"inputs": len(found), "todo": len(unknown)})
 
     def report(kind: str, item, result) -> None:

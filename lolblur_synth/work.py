@@ -54,6 +54,7 @@ def _facts(recipe: Recipe, item) -> Facts:
         noise.sigma,
         found.lightness,
         noise.curve,
+        source.notes,
     )
 
 

@@ -1,11 +1,13 @@
 """Makers of small videos for tests: good ones, odd ones and broken ones. Everything is encoded by PyAV on the spot."""
 
+import struct
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 PIXEL_FORMATS = {"gif": "bgr8", "mjpeg": "yuvj420p", "png": "rgb24"}
 
@@ -102,4 +104,39 @@ def rot(path: Path, seed: int, start: float = 0.3, flips: int = 300) -> Path:
     for at in rng.integers(int(len(data) * start), len(data), flips):
         data[at] = rng.integers(0, 256)
     path.write_bytes(bytes(data))
+    return path
+
+
+def with_box(path: Path, box: bytes) -> Path:
+    """Put a box into the sample entry of the first track of an MP4 or MOV whose `moov` lies behind the pictures."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"stsd") + 12
+    end = at + int.from_bytes(data[at:at + 4])
+    data[end:end] = box
+    parents = [data.rindex(name, 0, at) - 4 for name in (b"stsd", b"stbl", b"minf", b"mdia", b"trak", b"moov")]
+    for start in [at, *parents]:
+        data[start:start + 4] = (int.from_bytes(data[start:start + 4]) + len(box)).to_bytes(4)
+    path.write_bytes(data)
+    return path
+
+
+def clap(width: Fraction, height: Fraction, across: Fraction, down: Fraction) -> bytes:
+    """The box of a clean aperture: its size, and how far its centre lies from the picture's."""
+    numbers = [part for value in map(Fraction, (width, height, across, down)) for part in value.as_integer_ratio()]
+    return struct.pack(">I4s4IiIiI", 40, b"clap", *numbers)
+
+
+def two_tracks(path: Path, sizes: Sequence[tuple[int, int]], defaults: Sequence[int]) -> Path:
+    """A video track of each size, track i in grey level 40 (i + 1); `defaults` are the tracks marked so."""
+    with av.open(str(path), "w") as output:
+        streams = [output.add_stream("libx264", rate=250) for _ in sizes]
+        for index, (stream, size) in enumerate(zip(streams, sizes, strict=True)):
+            (stream.width, stream.height), stream.pix_fmt = size, "yuv420p"
+            stream.disposition = Disposition.default if index in defaults else Disposition(0)
+        for index, (stream, (width, height)) in enumerate(zip(streams, sizes, strict=True)):
+            for time in range(4):
+                frame = av.VideoFrame.from_ndarray(np.full((height, width, 3), 40 * (index + 1), np.uint8))
+                frame.pts = time
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode())
     return path

@@ -3,10 +3,11 @@
 names    suffixes, and names fit to print
 sequence the frames of a folder, in time order, or why they are none
 inputs   what the user pointed at, found without opening it
-guard    what is checked before a file is opened, and from its header
+guard    what is checked before a file is opened, and from its header; which video track is used
 reader   `probe` checks a file, `read` streams its frames
 timing   time stamps: constant rate, nothing missing
 yuv      decoded frames to RGB
+geometry crop, square pixels and orientation; container_crop reads the crop that MP4 and Matroska ask for
 survey   scene cuts and repeated frames
 writer   frames to a video file
 """

@@ -7,31 +7,68 @@ started before the size in the header has been checked.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
+from av.stream import Disposition
 
 from lolblur_synth import listing
 from lolblur_synth.errors import InputError
+from lolblur_synth.video.container_crop import Crop, container_crop
+from lolblur_synth.video.yuv import Tags
 
 FORMATS = "mov,mp4,matroska,webm,avi,mxf,gif"  # no playlists and no image demuxers: those open other files
 THREADS = 1  # a constant; builds run one process a core
 AGAIN = "copy or download the file again"
+FIELDS = (2, 3, 4, 5)  # AVFieldOrder: TT, BB, TB, BT
+PREVIEW = Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the container says about the video track that is used, before a decoder has run.
+
+    index: of the stream in the container. colour: its tags. crop: pixels to cut off at each side. fields: whether it
+    calls the video interlaced. notes: what a user should know.
+    """
+
+    index: int
+    colour: Tags
+    crop: Crop
+    fields: bool
+    notes: tuple[str, ...]
+
+
+def look(path: Path, name: str, max_pixels: int) -> Header:
+    """Read the header of a regular file with a known container, and choose its video track.
+
+    The track that is marked as default is used, the largest of several such or of none; cover art never is, previews
+    only where there is nothing else. name: for messages. Raises InputError (unreadable, not-regular, zero-byte,
+    no-video, too-large).
+    """
+    check_regular(path, name)
+    with _container(path, name, {"codec_whitelist": "none"}) as container:  # the header alone: no decoder may start
+        tracks = _video_tracks(container, name)
+        chosen = _choose(tracks)
+        context = chosen.codec_context
+        if context is None:
+            raise InputError(f"{name}: its video codec is unknown", "encode it again, as H.264 for example")
+        for size in (track.codec_context for track in tracks if track.codec_context):  # FFmpeg may look into any track
+            if size.width and size.height:  # some headers leave it to the first frame
+                check_pixels(size.width, size.height, max_pixels, name)
+        place = [track.index for track in tracks].index(chosen.index)
+        crop = container_crop(path, container.format.name, place, chosen.id)
+        colour = Tags(context.colorspace, context.color_range, context.color_trc, context.color_primaries)
+        return Header(chosen.index, colour, crop, context.field_order in FIELDS, _about_tracks(tracks, chosen))
 
 
 @contextmanager
 def opened(path: Path, name: str, max_pixels: int) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """Open a regular file with a known container, and its first video stream that is not cover art.
-
-    name: for messages. Raises InputError (unreadable, not-regular, zero-byte, no-video, too-large). Closes the file.
-    """
-    check_regular(path, name)
-    with _container(path, name, {"codec_whitelist": "none"}) as container:  # the header alone: no decoder may start
-        context = _first_video(container, name).codec_context
-        if context.width and context.height:  # some headers leave it to the first frame
-            check_pixels(context.width, context.height, max_pixels, name)
+    """Open a file and the video track that `look` chooses; errors as there. Closes the file."""
+    index = look(path, name, max_pixels).index
     with _container(path, name, {"max_pixels": str(max_pixels)}) as container:
-        stream = _first_video(container, name)
+        stream = container.streams[index]
         stream.codec_context.thread_count = THREADS
         stream.codec_context.options = {"err_detect": "crccheck+explode"}
         yield container, stream
@@ -46,13 +83,37 @@ def _container(path: Path, name: str, options: dict[str, str]) -> av.container.I
                          f"supported containers: {FORMATS.replace(',', ', ')}; is the file complete?") from error
 
 
-def _first_video(container: av.container.InputContainer, name: str) -> av.VideoStream:
-    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-    if not streams:
+def _video_tracks(container: av.container.InputContainer, name: str) -> list[av.VideoStream]:
+    tracks = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not tracks:
         raise InputError(f"{name}: there is no video in this file", "is it a sound file?", "no-video")
-    if streams[0].codec_context is None:
-        raise InputError(f"{name}: its video codec is unknown", "encode it again, as H.264 for example")
-    return streams[0]
+    return tracks
+
+
+def _choose(tracks: list[av.VideoStream]) -> av.VideoStream:
+    for group in (lambda s: s.codec_context is not None, lambda s: not s.disposition & PREVIEW,
+                  lambda s: s.disposition & Disposition.default):
+        tracks = [track for track in tracks if group(track)] or tracks
+    return max(tracks, key=_area)  # the first of several that are as large
+
+
+def _area(track: av.VideoStream) -> int:
+    context = track.codec_context
+    return context.width * context.height if context else 0
+
+
+def _about_tracks(tracks: list[av.VideoStream], chosen: av.VideoStream) -> tuple[str, ...]:
+    if len(tracks) == 1:
+        return ()
+    others = ", ".join(_describe(track) for track in tracks if track.index != chosen.index)
+    return (f"{len(tracks)} video tracks; track {_describe(chosen)} is used, not {others} "
+            f"(to use another: ffmpeg -i IN -map 0:TRACK -c copy OUT)",)
+
+
+def _describe(track: av.VideoStream) -> str:
+    context = track.codec_context
+    size = f"{context.width}x{context.height}" if context else "unknown codec"
+    return f"{track.index} ({size}{', default' if track.disposition & Disposition.default else ''})"
 
 
 def check_regular(path: Path, name: str) -> None:

@@ -17,14 +17,18 @@ from lolblur_synth import images
 from lolblur_synth.errors import InputError
 from lolblur_synth.recipe import InputConfig
 from lolblur_synth.video import yuv
-from lolblur_synth.video.guard import AGAIN, check_count, check_gif, check_pixels, opened
+from lolblur_synth.video.container_crop import Crop
+from lolblur_synth.video.geometry import cropped, fitting, orientation, upright
+from lolblur_synth.video.guard import AGAIN, check_count, check_gif, check_pixels, look, opened
 from lolblur_synth.video.inputs import Input
 from lolblur_synth.video.names import safe_name
 from lolblur_synth.video.sequence import frames_of
 from lolblur_synth.video.timing import check_rate, check_whole, collect, is_shown, time_of
 
 GAMMA = 2.2  # paper, Eq. 1: float TIFF frames hold linear light
-HDR = {16: "PQ", 18: "HLG"}  # ITU-T H.273 TransferCharacteristics
+DROP_ALPHA = "remove the alpha channel first, for example: ffmpeg -i IN -pix_fmt gbrp -c:v ffv1 OUT.mkv"
+INTERLACED = ["interlaced video: moving edges comb, which spoils motion and blur; deinterlace it first (ffmpeg -i IN "
+              "-vf bwdif=mode=send_field -c:v libx264 -crf 12 OUT.mp4), unless it was shot progressive"]
 DECODER = f"PyAV {av.__version__} / FFmpeg lavc {'.'.join(map(str, av.library_versions['libavcodec']))}"
 
 
@@ -32,10 +36,11 @@ DECODER = f"PyAV {av.__version__} / FFmpeg lavc {'.'.join(map(str, av.library_ve
 class Video:
     """An input that passed every check.
 
-    width, height: as displayed, after rotation and with square pixels. fps: the true capture rate. rotation: degrees
-    clockwise, and mirrored left to right after it, as `read` applies them. bits: of a channel as stored. colour: pixel
-    format, matrix and range. decoder: which one, for the manifest. The rest serves `read`: coded is (width, height) as
-    stored, max_pixels guards the file when it is opened again.
+    width, height: as displayed, after crop and rotation and with square pixels. fps: the true capture rate. rotation:
+    degrees clockwise, and mirrored left to right after it, as `read` applies them. bits: of a channel as stored.
+    colour: pixel format, matrix and range. decoder: which one, for the manifest. The rest serves `read`: coded is
+    (width, height) as stored, max_pixels guards the file when it is opened again, crop and tags are the container's,
+    opaque says that the alpha channel is not used. notes: what a user should know, each without the name.
     """
 
     path: Path
@@ -53,6 +58,10 @@ class Video:
     codec: str
     coded: tuple[int, int]
     max_pixels: int
+    crop: Crop = Crop()
+    tags: yuv.Tags = yuv.Tags()
+    opaque: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def probe(source: Input, limits: InputConfig, fps: float | None = None) -> Video:
@@ -60,7 +69,7 @@ def probe(source: Input, limits: InputConfig, fps: float | None = None) -> Video
 
     fps: the true capture rate in frames/s, for slow-motion files and image sequences; the container's own if None.
     Raises InputError, whose `reason` is one of not-regular, zero-byte, unreadable, no-video, format, hdr, too-large,
-    too-many-frames, vfr, truncated, corrupt, no-fps, size-changes; and for a folder of frames those of
+    too-many-frames, vfr, truncated, corrupt, no-fps, size-changes, alpha; and for a folder of frames those of
     `sequence.frames_of`.
     """
     if fps is not None and not (math.isfinite(fps) and fps > 0):
@@ -87,15 +96,17 @@ def read(video: Video, start: int = 0, stop: int | None = None) -> Iterator[np.n
         return
     for index, frame in enumerate(decode(video, stop)):
         if index >= start:
-            yield _upright(yuv.to_rgb(frame, video.codec), video)
+            pixels = cropped(yuv.to_rgb(frame, video.codec, video.opaque), video.crop)
+            square = (video.width, video.height) if video.rotation % 180 == 0 else (video.height, video.width)
+            yield upright(pixels, square, video.rotation, video.mirrored)
 
 
 def luma(video: Video) -> Iterator[np.ndarray]:
-    """All frames as (h, w) float32 grey, 0..1, as stored: not rotated, pixels not squared. Errors as `read`."""
+    """All frames as (h, w) float32 grey, 0..1: cropped, but not rotated, and pixels not squared. Errors as `read`."""
     if video.kind == "images":
         yield from (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in read(video))
     else:
-        yield from (yuv.luma(frame) for frame in decode(video, video.frames))
+        yield from (cropped(yuv.luma(frame, video.opaque), video.crop) for frame in decode(video, video.frames))
 
 
 def decode(video: Video, stop: int) -> Iterator[av.VideoFrame]:
@@ -109,6 +120,7 @@ def decode(video: Video, stop: int) -> Iterator[av.VideoFrame]:
                     pending.add(time)
                 for frame in packet.decode():
                     _check_frame(frame, count, pending, container.format.name == "avi", video)
+                    yuv.fill(frame, video.tags)
                     yield frame
                     count += 1
                     if count == stop:
@@ -132,10 +144,14 @@ def _check_frame(frame: av.VideoFrame, index: int, pending: set[int], unordered:
     if (frame.width, frame.height) != video.coded:
         raise InputError(f"{video.name}: frame {index} is {frame.width}x{frame.height}, the first is "
                          f"{video.coded[0]}x{video.coded[1]}", "split it into videos of one size", "size-changes")
+    if video.opaque and yuv.alpha(frame).any():
+        raise InputError(f"{video.name}: its alpha is 0 in all of frame 0, and is not in frame {index}", DROP_ALPHA,
+                         "alpha")  # fmt: skip
 
 
 def _probe_video(source: Input, limits: InputConfig, fps: float | None) -> Video:
     name = source.name
+    header = look(source.path, name, limits.max_pixels)
     with opened(source.path, name, limits.max_pixels) as (container, stream):
         context = stream.codec_context
         check_pixels(context.width, context.height, limits.max_pixels, name)
@@ -148,14 +164,36 @@ def _probe_video(source: Input, limits: InputConfig, fps: float | None) -> Video
         own_rate = _nominal_rate(stream, step, len(stamps.pts))
         aspect = float(stream.sample_aspect_ratio or 1)
     frame = _first_frame(source, limits.max_pixels)
+    filled = yuv.fill(frame, header.colour)
+    about_colours = yuv.check_colours(frame, name)
     rotation, mirrored = orientation(frame, name)
-    square = (round(frame.width * max(aspect, 1)), round(frame.height / min(aspect, 1)))
+    crop, about_crop = fitting(header.crop, frame.width, frame.height)
+    width, height = frame.width - crop.left - crop.right, frame.height - crop.top - crop.bottom
+    square = (round(width * max(aspect, 1)), round(height / min(aspect, 1)))
     check_pixels(*square, limits.max_pixels, name)
+    opaque, about_alpha = _judge_alpha(frame, context.name)
+    fields = INTERLACED if header.fields or frame.interlaced_frame else []
     return Video(
         source.path, name, source.kind, *(square if rotation % 180 == 0 else square[::-1]), frames=len(stamps.pts),
         fps=own_rate if fps is None else float(fps), rotation=rotation, mirrored=mirrored,
-        bits=max(component.bits for component in frame.format.components), colour=yuv.describe(frame), decoder=DECODER,
-        codec=context.name, coded=(frame.width, frame.height), max_pixels=limits.max_pixels)
+        bits=max(component.bits for component in frame.format.components), colour=yuv.describe(frame, filled),
+        decoder=DECODER, codec=context.name, coded=(frame.width, frame.height), max_pixels=limits.max_pixels,
+        crop=crop, tags=header.colour, opaque=opaque,
+        notes=(*header.notes, *about_crop, *about_colours, *about_alpha, *fields))
+
+
+def _judge_alpha(frame: av.VideoFrame, codec: str) -> tuple[bool, list[str]]:
+    """Whether a video's alpha channel is unused, judged once by its first frame, and what a user should know.
+
+    Uncompressed 32-bit video, and what screen recorders write, leaves the fourth byte 0 where it carries nothing: a
+    picture that is transparent everywhere is no picture. A GIF says for each pixel whether it is transparent.
+    """
+    alpha = yuv.alpha(frame)
+    if alpha is None or alpha.min() == 1:
+        return False, []
+    if alpha.any() or codec == "gif":
+        return False, ["its transparent parts are shown on black"]
+    return True, ["its alpha channel is 0 everywhere, so it is not used: the picture is taken as opaque"]
 
 
 def _first_frame(source: Input, max_pixels: int) -> av.VideoFrame:
@@ -167,9 +205,6 @@ def _first_frame(source: Input, max_pixels: int) -> av.VideoFrame:
             raise InputError(message, AGAIN, "corrupt") from error
     if frame is None:
         raise InputError(f"{source.name}: no frame can be decoded", AGAIN, "corrupt")
-    if frame.color_trc in HDR:
-        message = f"{source.name}: HDR video ({HDR[frame.color_trc]})"
-        raise InputError(message, "tone-map it to SDR (BT.709) first", "hdr")
     return frame
 
 
@@ -181,32 +216,6 @@ def _nominal_rate(stream: av.VideoStream, step: float, frames: int) -> float:
     return float(next(fits, 1 / (step * stream.time_base)))
 
 
-def orientation(frame: av.VideoFrame, name: str) -> tuple[int, bool]:
-    """(degrees clockwise, mirrored left to right afterwards) that show a frame upright, from its display matrix.
-
-    The matrix takes pixel (x, y) to (a x + c y, b x + d y), in 16.16 fixed point.
-    """
-    data = frame.side_data.get(av.sidedata.sidedata.Type.DISPLAYMATRIX)
-    if data is None:
-        return 0, False
-    a, b, _, c, d = np.frombuffer(data, "<i4")[:5] / 65536
-    scale = max(map(abs, (a, b, c, d))) or 1
-    turns = {(0, 1): 0, (1, 0): 90, (0, -1): 180, (-1, 0): 270}
-    key = (round(b / scale, 2), round(d / scale, 2))
-    if key not in turns:
-        raise InputError(f"{name}: rotated by {-frame.rotation} degrees", "rotate it by a multiple of 90", "format")
-    return turns[key], a * d - b * c < 0
-
-
-def _upright(pixels: np.ndarray, video: Video) -> np.ndarray:
-    """Square pixels, then rotation, then mirror."""
-    square = (video.width, video.height) if video.rotation % 180 == 0 else (video.height, video.width)
-    if square != video.coded:
-        pixels = np.clip(cv2.resize(pixels, square, interpolation=cv2.INTER_CUBIC), 0, 1)
-    pixels = np.rot90(pixels, -(video.rotation // 90))
-    return np.ascontiguousarray(pixels[:, ::-1] if video.mirrored else pixels)
-
-
 def _probe_images(source: Input, limits: InputConfig, fps: float | None) -> Video:
     files = frames_of(source.path, source.name, limits.max_jitter)
     if not files:
@@ -215,13 +224,14 @@ def _probe_images(source: Input, limits: InputConfig, fps: float | None) -> Vide
         raise InputError(f"{source.name}: an image sequence has no frame rate of its own",
                          "pass the rate it was captured at, for example --fps 250", "no-fps")
     check_count(len(files), limits.max_frames, source.name)
-    first = images.load(files[0], limits.max_pixels)
+    first, notes = images.inspect(files[0], limits.max_pixels)
     height, width = first.shape[:2]
     bits = first.dtype.itemsize * 8
     return Video(
         source.path, source.name, source.kind, width, height, len(files), float(fps), rotation=0, mirrored=False,
         bits=bits, colour="rgb linear" if bits == 32 else "rgb full", decoder=f"OpenCV {cv2.__version__}",
-        codec=files[0].suffix[1:].lower(), coded=(width, height), max_pixels=limits.max_pixels)
+        codec=files[0].suffix[1:].lower(), coded=(width, height), max_pixels=limits.max_pixels,
+        opaque=images.alpha_is_unused(first), notes=tuple(notes))
 
 
 def _sequence_frame(path: Path, video: Video) -> np.ndarray:
@@ -231,5 +241,8 @@ def _sequence_frame(path: Path, video: Video) -> np.ndarray:
         raise InputError(f"{video.name}: {safe_name(path, video.path)} is {width}x{height} with {bits} bits, "
                          f"the first image is {video.width}x{video.height} with {video.bits}", "make all frames alike",
                          "size-changes")
-    frame = images.to_rgb(pixels)
+    if video.opaque and pixels.shape[2:] == (4,) and not images.alpha_is_unused(pixels):
+        raise InputError(f"{video.name}: its alpha is 0 in all of the first image, and is not in "
+                         f"{safe_name(path, video.path)}", "remove the alpha channel of all frames", "alpha")
+    frame = images.to_rgb(pixels, video.opaque)
     return np.clip(frame, 0, 1) ** np.float32(1 / GAMMA) if bits == 32 else frame

@@ -4,6 +4,8 @@ Planar Y'CbCr is converted here with the matrices of ITU-R BT.601, BT.709 and BT
 scaler: the result is then the same for every bit depth and every FFmpeg, and chroma is upsampled at its true position.
 """
 
+from typing import NamedTuple
+
 import av
 import cv2
 import numpy as np
@@ -14,12 +16,63 @@ BT601, BT709, BT2020 = (0.299, 0.114), (0.2126, 0.0722), (0.2627, 0.0593)  # (Kr
 FCC, SMPTE240M = (0.30, 0.11), (0.212, 0.087)  # 47 CFR 73.682, SMPTE 240M
 MATRICES = {1: ("bt709", BT709), 4: ("fcc", FCC), 5: ("bt601", BT601), 6: ("bt601", BT601),
             7: ("smpte240m", SMPTE240M), 9: ("bt2020", BT2020)}  # keys: ITU-T H.273 MatrixCoefficients
+OTHER_MATRICES = {8: "YCgCo", 10: "BT.2020 constant luminance", 11: "SMPTE 2085", 12: "chromaticity-derived",
+                  13: "chromaticity-derived, constant luminance", 14: "ICtCp", 15: "IPT-C2", 16: "YCgCo-Re",
+                  17: "YCgCo-Ro"}  # H.273; of none of them do the equations below hold
+HDR = {16: "PQ", 18: "HLG"}  # H.273 TransferCharacteristics
+NOT_DISPLAY = {8: "linear light", 9: "logarithmic", 10: "logarithmic", 17: "SMPTE 428"}  # the same, not as BT.709
+WIDE = {8: "film", 9: "BT.2020", 10: "XYZ", 11: "DCI-P3", 12: "Display P3"}  # H.273 ColourPrimaries, unlike BT.709's
+UNSPECIFIED = 2  # H.273; a range that is not said is 0 for FFmpeg
 FULL = 2  # AVCOL_RANGE_JPEG
 LIMITED = 1  # AVCOL_RANGE_MPEG
 PLANAR = {"nv12": "yuv420p", "nv21": "yuv420p", "nv16": "yuv422p", "yuyv422": "yuv422p", "uyvy422": "yuv422p",
           "p010le": "yuv420p10le", "uyyvyy411": "yuv411p"}  # the same samples, laid out in planes
 CENTRED = ("mjpeg", "mpeg1video")  # codecs whose chroma sits between the luma columns; in all others it is on the left
 TAPS = np.arange(-2, 3)
+
+
+class Tags(NamedTuple):
+    """What a container says of a video's colours, as H.273 numbers; 2 (range: 0) where it says nothing."""
+
+    matrix: int = UNSPECIFIED
+    range: int = 0
+    transfer: int = UNSPECIFIED
+    primaries: int = UNSPECIFIED
+
+
+def fill(frame: av.VideoFrame, tags: Tags) -> bool:
+    """Give a frame the container's tags where the bitstream has none; whether the conversion to RGB depends on it.
+
+    The bitstream comes first, field by field, as in FFmpeg and mpv: it was written by who made the picture.
+    """
+    if frame.color_trc == UNSPECIFIED:
+        frame.color_trc = tags.transfer
+    if frame.color_primaries == UNSPECIFIED:
+        frame.color_primaries = tags.primaries
+    if not _is_yuv(frame) and frame.format.name not in PLANAR:
+        return False
+    before = frame.colorspace, frame.color_range
+    if frame.colorspace == UNSPECIFIED and tags.matrix in MATRICES | OTHER_MATRICES:
+        frame.colorspace = tags.matrix
+    if frame.color_range not in (FULL, LIMITED):
+        frame.color_range = tags.range
+    return before != (frame.colorspace, frame.color_range)
+
+
+def check_colours(frame: av.VideoFrame, name: str) -> list[str]:
+    """What a user should know about the colours of a video. Raises InputError (hdr, format)."""
+    if frame.color_trc in HDR:
+        raise InputError(f"{name}: HDR video ({HDR[frame.color_trc]})", "tone-map it to SDR (BT.709) first", "hdr")
+    if _is_yuv(frame) and frame.colorspace in OTHER_MATRICES:
+        raise InputError(f"{name}: its colour matrix ({OTHER_MATRICES[frame.colorspace]}) is not supported",
+                         "convert it, for example: ffmpeg -i IN -vf zscale=matrix=709 -c:v libx264 -crf 12 OUT.mp4",
+                         "format")  # fmt: skip
+    notes = []
+    if frame.color_trc in NOT_DISPLAY:
+        notes.append(f"its transfer ({NOT_DISPLAY[frame.color_trc]}) is not undone; it is read like BT.709")
+    if frame.color_primaries in WIDE:
+        notes.append(f"its primaries ({WIDE[frame.color_primaries]}) are not converted; colours come out paler")
+    return notes
 
 
 def matrix_of(frame: av.VideoFrame) -> tuple[str, tuple[float, float]]:
@@ -37,36 +90,46 @@ def is_full_range(frame: av.VideoFrame) -> bool:
     return name.startswith(("yuvj", "gray", "ya")) or not _is_yuv(frame)
 
 
-def describe(frame: av.VideoFrame) -> str:
-    """For people and the manifest, for example "yuv420p10le bt709 limited"."""
+def describe(frame: av.VideoFrame, filled: bool = False) -> str:
+    """For people and the manifest, for example "yuv420p10le bt709 limited"; filled: as `fill` said."""
     matrix = matrix_of(frame)[0] if frame.format.name.startswith(("yuv", *PLANAR)) else "rgb"
     if frame.format.name.startswith("gray"):
         matrix = "grey"
-    return f"{frame.format.name} {matrix} {'full' if is_full_range(frame) else 'limited'}"
+    source = " (tags of the container)" if filled else ""
+    return f"{frame.format.name} {matrix} {'full' if is_full_range(frame) else 'limited'}{source}"
 
 
-def to_rgb(frame: av.VideoFrame, codec: str) -> np.ndarray:
-    """A decoded frame as (H, W, 3) float32 RGB display values, 0..1. Alpha is composited on black.
+def to_rgb(frame: av.VideoFrame, codec: str, opaque: bool = False) -> np.ndarray:
+    """A decoded frame as (H, W, 3) float32 RGB display values, 0..1. Alpha is composited on black, unless `opaque`.
 
     codec: the decoder's name, which says where chroma samples sit. Raises InputError for a layout it does not know.
     """
     frame = _planar(frame)
     if not _is_yuv(frame):
-        return _rgb_family(frame)
+        return _rgb_family(frame, opaque)
     luma_plane, *others = [_plane(frame, index) for index in range(len(frame.planes))]
     chroma = [_upsample(plane, luma_plane.shape, codec not in CENTRED) for plane in others[:2]]
     chroma = chroma or [np.full_like(luma_plane, 2 ** (_bits(frame) - 1))] * 2  # grey
     rgb = cv2.transform(cv2.merge([luma_plane, *chroma]), _to_rgb_matrix(frame))
-    if len(others) > 2:  # straight alpha
+    if len(others) > 2 and not opaque:  # straight alpha
         rgb *= (others[2] / np.float32(2 ** _bits(frame) - 1))[:, :, None]
     return np.clip(rgb, 0, 1, out=rgb)
 
 
-def luma(frame: av.VideoFrame) -> np.ndarray:
+def alpha(frame: av.VideoFrame) -> np.ndarray | None:
+    """(H, W) float32 alpha of a decoded frame, 0..1; None where its pixel format has none."""
+    if frame.format.name != "pal8" and not any(component.is_alpha for component in frame.format.components):
+        return None
+    if _is_yuv(frame):
+        return _plane(frame, 3) / np.float32(2 ** _bits(frame) - 1)
+    return _rgba(frame)[:, :, 3]
+
+
+def luma(frame: av.VideoFrame, opaque: bool = False) -> np.ndarray:
     """(H, W) float32 grey of a decoded frame, 0..1, cheaper than `to_rgb`: the luma plane itself where there is one."""
     frame = _planar(frame)
     if not _is_yuv(frame):
-        return cv2.cvtColor(_rgb_family(frame), cv2.COLOR_RGB2GRAY)
+        return cv2.cvtColor(_rgb_family(frame, opaque), cv2.COLOR_RGB2GRAY)
     low, span = _luma_range(frame)
     return np.clip((_plane(frame, 0) - np.float32(low)) / np.float32(span), 0, 1)
 
@@ -81,13 +144,17 @@ def _planar(frame: av.VideoFrame) -> av.VideoFrame:
                           threads=1) if target else frame
 
 
-def _rgb_family(frame: av.VideoFrame) -> np.ndarray:
+def _rgb_family(frame: av.VideoFrame, opaque: bool) -> np.ndarray:
     """RGB, BGR, planar GBR, palettes and grey with alpha: samples are copied or widened, not mixed."""
     if frame.format.is_bayer:
         raise InputError(f"a raw Bayer mosaic ({frame.format.name})", "develop it to RGB first", "format")
+    pixels = _rgba(frame)
+    return np.ascontiguousarray(pixels[:, :, :3] if opaque else pixels[:, :, :3] * pixels[:, :, 3:])
+
+
+def _rgba(frame: av.VideoFrame) -> np.ndarray:
     target, peak = ("rgba", 255) if _bits(frame) <= 8 else ("rgba64le", 65535)
-    pixels = frame.to_ndarray(format=target).astype(np.float32) / np.float32(peak)
-    return np.ascontiguousarray(pixels[:, :, :3] * pixels[:, :, 3:])
+    return frame.to_ndarray(format=target).astype(np.float32) / np.float32(peak)
 
 
 def _bits(frame: av.VideoFrame) -> int:
