@@ -4,6 +4,7 @@ Imports click and the standard library only: `lolblur-synth --help` must not wai
 """
 
 import dataclasses
+import difflib
 import re
 import sys
 from collections.abc import Callable
@@ -22,6 +23,11 @@ STAGE_WORDS = [name.replace("_", "-") for name in STAGE_NAMES]
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
 recipe_option = click.option(
     "--recipe", default="lolblur", show_default=True, metavar="NAME|FILE", help="Built-in recipe, or a TOML file."
+)
+stored_recipe_option = click.option(
+    "--recipe",
+    metavar="NAME|FILE",
+    help="Built-in recipe, or a TOML file; without recipe options the one that OUT was built with, or else lolblur.",
 )
 set_option = click.option(
     "--set",
@@ -53,10 +59,14 @@ def build_options(command: Callable) -> Callable:
     """The options that `build` and `plan` share, each an everyday name for a recipe value."""
     for option in reversed(
         [
-            recipe_option,
+            stored_recipe_option,
             set_option,
             click.option(
-                "--skip", multiple=True, type=click.Choice(STAGE_WORDS[1:]), help="Leave a stage out; repeatable."
+                "--skip",
+                multiple=True,
+                metavar="STAGE",
+                callback=lambda c, p, value: parse_stages(value),
+                help=f"Leave a stage out; repeatable. [{' | '.join(STAGE_WORDS[1:])}]",
             ),
             click.option("--fps", type=float, help="True capture rate, for slow-motion files and image sequences."),
             click.option("--size", metavar="WxH", help="Size of the frames; default 1120x640."),
@@ -107,7 +117,7 @@ def overrides(
     """The everyday options as `--set` words; explicit `--set` words come last and win."""
     words = []
     if skip:
-        names = {name.replace("-", "_") for name in skip} | set(base_skip)
+        names = set(skip) | set(base_skip)
         words.append(f"skip={','.join(repr(n) for n in STAGE_NAMES if n in names)}")
     if size is not None:
         width, height = parse_size(size)
@@ -123,6 +133,17 @@ def overrides(
         if value is not None:
             words.append(f"{key}={value}")
     return words + list(assignments)
+
+
+def parse_stages(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Stages to leave out, as `recipe.STAGE_NAMES` has them: clip-reverse or clip_reverse, one each or with commas."""
+    names = [word.strip().lower().replace("-", "_") for value in values for word in value.split(",") if word.strip()]
+    for name in names:
+        if name not in STAGE_NAMES[1:]:
+            close = difflib.get_close_matches(name.replace("_", "-"), STAGE_WORDS[1:], 1)
+            known = f"did you mean {close[0]}?" if close else f"give one of {', '.join(STAGE_WORDS[1:])}"
+            raise click.BadParameter(f"{name.replace('_', '-')} is no stage that can be left out; {known}")
+    return tuple(names)
 
 
 def parse_size(value: str) -> tuple[int, int]:
@@ -213,6 +234,12 @@ def printable(text: str) -> str:
         .decode(sys.stderr.encoding or "utf-8")
         .replace("\n", "\\n")
     )
+
+
+def with_hint(failure: dict) -> str:
+    """The message of a failure or a refusal and, on a line of its own, what to do about it."""
+    words = [failure.get("message") or "", failure.get("hint") or ""]
+    return "\n  ".join(printable(word) for word in words if word)
 
 
 def sample_clip() -> Path:

@@ -1,6 +1,7 @@
 """Reading and writing video: the room of the package that opens video files and folders of frames.
 
 inputs   what the user pointed at, found without opening it
+stamp    whether an input still is what was read before
 guard    what is checked before a file is opened, and from its header
 reader   `probe` checks a file, `read` streams its frames
 timing   time stamps: constant rate, nothing missing
@@ -11,8 +12,9 @@ writer   frames to a video file
 
 from lolblur_synth.video.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Input, Refusal, digest, find
 from lolblur_synth.video.reader import Video, probe, read
+from lolblur_synth.video.stamp import stamp
 from lolblur_synth.video.survey import Survey, repeated, survey
 from lolblur_synth.video.writer import write_video
 
 __all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "Input", "Refusal", "Survey", "Video", "digest", "find", "probe", "read",
-           "repeated", "survey", "write_video"]
+           "repeated", "stamp", "survey", "write_video"]

@@ -29,11 +29,13 @@ class Input:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Something that looked like an input and was not opened. `reason` is a stable word, `message` one line."""
+    """Something that looked like an input and was not opened. `reason` is a stable word; `message` and `hint`, what to
+    do about it, are one line each."""
 
     name: str
     reason: str
     message: str
+    hint: str = ""
 
 
 def find(paths: Sequence[Path]) -> tuple[list[Input], list[Refusal]]:
@@ -42,18 +44,34 @@ def find(paths: Sequence[Path]) -> tuple[list[Input], list[Refusal]]:
     A folder that directly holds images and no video is one image sequence. Hidden files and files of other kinds are
     passed over. Links, pipes, sockets, devices and folders that carry a video suffix are refused, and so are linked
     folders; a folder that is named on the command line may be a link. The same file given twice is listed once.
+    A name is relative to the path that was given; where two given paths would lead to the same name, it begins further
+    up: day1/C0001.MP4 and day2/C0001.MP4.
     """
     found: dict[str, Input] = {}
     refused: list[Refusal] = []
-    for path in paths:
-        top = Path(os.path.abspath(path))
-        for item in _walk(top, top, given=True):
-            if isinstance(item, Refusal):
-                refused.append(item)
-            else:
-                found.setdefault(os.path.realpath(item.path), item)
+    bases = {top: top for top in (Path(os.path.abspath(path)) for path in paths)}  # what names are relative to
+    while True:
+        items = [(top, item) for top, base in bases.items() for item in _walk(top, base, given=True)]
+        alike = _alike(items)
+        if all(bases[top] == bases[top].parent for top in alike):
+            break
+        bases |= {top: bases[top].parent for top in alike}
+    for _, item in items:
+        if isinstance(item, Refusal):
+            refused.append(item)
+        else:
+            found.setdefault(os.path.realpath(item.path), item)
     inputs = sorted(found.values(), key=lambda item: (item.name.encode(), os.fsencode(item.path)))
     return inputs, sorted(set(refused), key=lambda item: (item.name.encode(), item.reason))
+
+
+def _alike(items: list[tuple[Path, Input | Refusal]]) -> set[Path]:
+    """The given paths under which different items have the same name."""
+    tops: dict[str, dict[str, Path]] = {}
+    for top, item in items:
+        place = os.path.realpath(item.path) if isinstance(item, Input) else str(top)
+        tops.setdefault(item.name, {})[place] = top
+    return {top for places in tops.values() if len(set(places.values())) > 1 for top in places.values()}
 
 
 def _walk(path: Path, top: Path, given: bool = False) -> Iterator[Input | Refusal]:
@@ -67,13 +85,16 @@ def _walk(path: Path, top: Path, given: bool = False) -> Iterator[Input | Refusa
             yield Input(path, name, "video")
         elif is_video:
             kind = SPECIAL.get(stat.S_IFMT(mode), "special file")
-            yield Refusal(name, "not-regular", f"{name}: a {kind}, not a regular file; it was not opened")
+            yield Refusal(name, "not-regular", f"{name}: a {kind}, not a regular file; it was not opened",
+                          "give the file itself")
         elif stat.S_ISLNK(mode) and os.path.isdir(path):
-            yield Refusal(name, "not-regular", f"{name}: a symlink to a folder; it was not followed")
+            yield Refusal(name, "not-regular", f"{name}: a symlink to a folder; it was not followed",
+                          "name that folder among the inputs")
         elif given:
-            yield Refusal(name, "format", f"{name}: neither a folder nor one of {' '.join(VIDEO_SUFFIXES)}")
+            yield Refusal(name, "format", f"{name}: neither a folder nor one of {' '.join(VIDEO_SUFFIXES)}",
+                          "give videos, or folders of videos or of frames")
     except OSError as error:
-        yield Refusal(name, "unreadable", f"{name}: {error.strerror}")
+        yield Refusal(name, "unreadable", f"{name}: {error.strerror}", "check its permissions")
 
 
 def _walk_folder(folder: Path, top: Path) -> Iterator[Input | Refusal]:
