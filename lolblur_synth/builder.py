@@ -115,7 +115,8 @@ def claim(out: Path, recipe: Recipe) -> None:
     if out.exists() and not out.is_dir():
         raise ForeignOutput(f"{out} is a file", "give a folder")
     if state.is_symlink() or (out.is_dir() and not state.is_dir() and any(out.iterdir())):
-        raise ForeignOutput(f"{out} holds files that are not a lolblur-synth dataset", "give an empty or a new folder")
+        raise ForeignOutput(f"{out} holds files that are not a lolblur-synth dataset",
+                            "give an empty or a new folder, after the VIDEOS")  # fmt: skip
     stored.check_recipe(out, recipe)
     try:
         state.mkdir(parents=True, exist_ok=True)

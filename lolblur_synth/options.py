@@ -140,15 +140,16 @@ def parse_stages(values: tuple[str, ...]) -> tuple[str, ...]:
     names = [word.strip().lower().replace("-", "_") for value in values for word in value.split(",") if word.strip()]
     for name in names:
         if name not in STAGE_NAMES[1:]:
-            close = difflib.get_close_matches(name.replace("_", "-"), STAGE_WORDS[1:], 1)
+            word = name.replace("_", "-")
+            close = difflib.get_close_matches(word, STAGE_WORDS[1:], 1) or [w for w in STAGE_WORDS[1:] if word in w]
             known = f"did you mean {close[0]}?" if close else f"give one of {', '.join(STAGE_WORDS[1:])}"
-            raise click.BadParameter(f"{name.replace('_', '-')} is no stage that can be left out; {known}")
+            raise click.BadParameter(f"{word} is no stage that can be left out; {known}")
     return tuple(names)
 
 
 def parse_size(value: str) -> tuple[int, int]:
     """WxH -> (width, height). Raises UsageError."""
-    match = re.fullmatch(r"(\d+)x(\d+)", value)
+    match = re.fullmatch(r"(\d+)\s*[xX×*]\s*(\d+)", value)
     if match is None:
         raise UsageError(f"--size {value}: not a size", "write --size 1120x640")
     return int(match[1]), int(match[2])

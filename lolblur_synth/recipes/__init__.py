@@ -79,9 +79,10 @@ def override(recipe: Recipe, assignments: tuple[str, ...] | list[str]) -> Recipe
 
 def _value(text: str) -> Any:
     """A TOML value, a LO:HI or A,B list, or else the bare word. `.1`, which is no number in TOML, is 0.1."""
+    plain = text
     if re.fullmatch(r"[\[\]\d.,:+\s-]+", text):
-        text = re.sub(r"(?<!\d)\.(?=\d)", "0.", text)
-    for candidate in (text, "[" + text.replace(":", ",") + "]"):
+        plain = re.sub(r"(?<!\d)\.(?=\d)", "0.", text)
+    for candidate in (plain, "[" + plain.replace(":", ",") + "]"):
         try:
             return tomllib.loads(f"v = {candidate}")["v"]
         except (tomllib.TOMLDecodeError, RecursionError):
@@ -155,7 +156,9 @@ def check(field: dataclasses.Field, value: Any, what: str) -> Any:
         return tuple(dict.fromkeys(_number(v, meta, int, what) for v in values))
     if meta["choices"]:
         if value not in meta["choices"]:
-            raise RecipeError(f"{what} = {value!r}", f"one of {', '.join(meta['choices'])}")
+            close = difflib.get_close_matches(str(value), meta["choices"], 1)
+            raise RecipeError(f"{what} = {value!r}", (f"did you mean {close[0]!r}? " if close else "") +
+                              f"one of {', '.join(meta['choices'])}")  # fmt: skip
         return value
     if isinstance(value, str) and value in meta["words"]:
         return value
@@ -187,7 +190,11 @@ def _number(value: Any, meta, kind: type, what: str) -> int | float:
         raise RecipeError(f"{what} = {value!r} is not {'a whole' if kind is int else 'a'} number{words}",
                           _range_hint(value) if str(value).endswith("%") else meta["help"])  # fmt: skip
     if not meta["lo"] <= value <= meta["hi"]:
-        raise RecipeError(f"{what} = {value!r} is outside {describe_range(meta)}", meta["help"])
+        allowed, hint = describe_range(meta), meta["help"]
+        wrong = f"is not {allowed}" if allowed.startswith("at least") else f"is outside {allowed}"
+        if meta["hi"] <= 1 < value <= 100:
+            hint = f"{hint}; {value:g} % is written {value / 100:g}"
+        raise RecipeError(f"{what} = {value!r} {wrong}", hint)
     return kind(value)
 
 
