@@ -33,7 +33,7 @@ class Commands(click.Group):
         try:
             return super().invoke(context)
         except (KeyboardInterrupt, Interrupted) as stop:
-            if context.invoked_subcommand in RESUMABLE:
+            if context.invoked_subcommand in RESUMABLE and not context.meta.get(opt.DRY_RUN):
                 raise Interrupted(str(stop) or "interrupted", "the same command continues") from None
             raise Interrupted("interrupted", "nothing is kept to continue from; the same command begins anew") from None
 

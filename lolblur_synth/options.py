@@ -20,6 +20,7 @@ from lolblur_synth.recipes import describe_range
 
 STAGE_WORDS = [name.replace("_", "-") for name in STAGE_NAMES]
 
+DRY_RUN = "lolblur_synth.dry_run"  # in the context's meta: the command keeps nothing that another run could continue
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
 recipe_option = click.option(
     "--recipe", default="lolblur", show_default=True, metavar="NAME|FILE", help="Built-in recipe, or a TOML file."
@@ -53,6 +54,16 @@ device_option = click.option(
     callback=lambda c, p, value: parse_device(value),
     help="Where the pixels are computed.",
 )
+
+
+def dry_run_option(help: str) -> Callable:
+    """--dry-run, known to the program as well, which says what becomes of an interrupted command."""
+
+    def note(context: click.Context, parameter: click.Parameter, value: bool) -> bool:
+        context.meta[DRY_RUN] = value
+        return value
+
+    return click.option("--dry-run", is_flag=True, callback=note, help=help)
 
 
 def build_options(command: Callable) -> Callable:

@@ -56,7 +56,7 @@ def inputs_and_output(paths: tuple[str, ...], sample: bool, needs_output: bool) 
     help="Where the workers run; on a cluster OUT and VIDEOS must be at the same path on every machine.",
 )  # fmt: skip
 @click.option("--address", default="", help="Of a running Dask or Ray cluster; without, one is started here.")
-@click.option("--dry-run", is_flag=True, help="Plan only; write nothing.")
+@opt.dry_run_option("Plan only; write nothing.")
 @click.pass_obj
 def build(
     style, paths, recipe, assignments, jobs, device, sample, as_json, shard, backend, address, dry_run, **everyday

@@ -191,7 +191,7 @@ def _number(value: Any, meta, kind: type, what: str) -> int | float:
                           _range_hint(value) if str(value).endswith("%") else meta["help"])  # fmt: skip
     if not meta["lo"] <= value <= meta["hi"]:
         allowed, hint = describe_range(meta), meta["help"]
-        wrong = f"is not {allowed}" if allowed.startswith("at least") else f"is outside {allowed}"
+        wrong = f"is outside its range, {allowed}" if allowed.startswith("at least") else f"is outside {allowed}"
         if meta["hi"] <= 1 < value <= 100:
             hint = f"{hint}; {value:g} % is written {value / 100:g}"
         raise RecipeError(f"{what} = {value!r} {wrong}", hint)
