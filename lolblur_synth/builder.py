@@ -13,9 +13,21 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from lolblur_synth import __version__, clusters, dataset, identity, listing, machine, manifest, recipes, runner, survey
+from lolblur_synth import (
+    __version__,
+    clusters,
+    dataset,
+    identity,
+    listing,
+    machine,
+    manifest,
+    recipes,
+    runner,
+    stored,
+    survey,
+)
 from lolblur_synth.errors import ForeignOutput, InputError, UsageError
 from lolblur_synth.lock import hold
 from lolblur_synth.recipe import Recipe
@@ -23,14 +35,23 @@ from lolblur_synth.recipe import Recipe
 CHUNK = 4  # pairs a job: short enough to share out, long enough to decode a video few times; never derived from --jobs
 
 
+class Failure(NamedTuple):
+    """An input that was refused, or a pair that could not be built. reason: a stable word; hint: what to do."""
+
+    name: str
+    reason: str
+    message: str
+    hint: str = ""
+
+
 @dataclass(frozen=True)
 class Summary:
-    """What a build did. `failed` holds (name, reason, message) of refused inputs and of pairs that failed."""
+    """What a build did. `failed` holds refused inputs and pairs that failed."""
 
     planned: int
     built: int
     already: int
-    failed: tuple[tuple[str, str, str], ...]
+    failed: tuple[Failure, ...]
     warnings: tuple[str, ...]
 
 
@@ -40,7 +61,7 @@ Listener = Callable[[str, dict], None]  # called as listener("plan" | "pair" | "
 def build(
     videos: Sequence[str | Path] | str | Path,
     out: str | Path,
-    recipe: Recipe | str = "lolblur",
+    recipe: Recipe | str | None = None,
     *,
     set: Sequence[str] = (),
     jobs: int | None = None,
@@ -52,14 +73,17 @@ def build(
 ) -> Summary:
     """Make the dataset `out` from `videos` (files or folders); the same call again continues.
 
-    recipe: a Recipe, a built-in name or a TOML file; set: `section.key=value` overrides; jobs: worker processes, by
-    default one a core as far as memory allows; shard: (I, N) builds the I-th of N shares; device: auto, cpu, cuda[:N];
+    recipe: a Recipe, a built-in name or a TOML file; without it and without `set` the recipe that `out` was built with,
+    or else "lolblur"; set: `section.key=value` overrides; jobs: worker processes, by default one a core as far as
+    memory allows; shard: (I, N) builds the I-th of N shares; device: auto, cpu, cuda[:N];
     backend: local, dask or ray; address: of a running cluster.
     Raises InputError when no input is usable (5), ForeignOutput (10), Locked (11), NoSpace (13), Interrupted (130).
     Failing videos and pairs do not raise: they are in the summary.
     """
     paths = [Path(p) for p in ([videos] if isinstance(videos, str | Path) else videos)]
     out = Path(out)
+    if recipe is None:
+        recipe = (None if set else stored.recipe(out)) or "lolblur"
     if isinstance(recipe, str):
         recipe = recipes.load(recipe)
     recipe = recipes.override(recipe, list(set))
@@ -72,6 +96,9 @@ def build(
             dataset.clean(out)
         plan, pending = prepare(paths, out, recipe, jobs, device, listener, run=run)
         dataset.write_atomic(out, out / "recipe.toml", recipes.to_toml(recipe).encode())
+        stored.forget_failures(out, plan)
+        for line in stored.left_over(out, plan):
+            listener("note", {"message": line})
         already = plan.pairs - len(pending)
         tasks = _tasks(plan, pending, out, recipe, device, shard)
         listener("plan", {"pairs": plan.pairs, "already": already, "todo": sum(len(items) for _, items in tasks)})
@@ -81,7 +108,7 @@ def build(
             manifest.write(out)
             if shard == (1, 1):
                 dataset.clean(out)
-    refusals = [(r.name, r.reason, r.message) for r in plan.refused]
+    refusals = [Failure(r.name, r.reason, r.message, r.hint) for r in plan.refused]
     return Summary(plan.pairs, built, already, tuple(refusals + failed), plan.warnings)
 
 
@@ -103,15 +130,9 @@ def claim(out: Path, recipe: Recipe) -> None:
     if out.exists() and not out.is_dir():
         raise ForeignOutput(f"{out} is a file", "give a folder")
     if state.is_symlink() or (out.is_dir() and not state.is_dir() and _holds_files(out)):
-        raise ForeignOutput(f"{out} holds files that are not a lolblur-synth dataset", "give an empty or a new folder")
-    if (out / "recipe.toml").is_file():
-        earlier = recipes.parse((out / "recipe.toml").read_text(), str(out / "recipe.toml"))
-        changes = [f"{key}: {old!r} -> {new!r}" for key, old, new in recipes.diff(earlier, recipe)]
-        if changes:
-            raise ForeignOutput(
-                f"{out} was built with another recipe ({'; '.join(changes)})",
-                "use another output folder, or the earlier options",
-            )
+        raise ForeignOutput(f"{out} holds files that are not a lolblur-synth dataset",
+                            "give an empty or a new folder, after the VIDEOS")  # fmt: skip
+    stored.check_recipe(out, recipe)
     try:
         state.mkdir(parents=True, exist_ok=True)
         probe = state / f"tmp-{os.getpid()}"
@@ -149,8 +170,8 @@ def prepare(
 
     found, refusals = video.find(paths)
     jobs = jobs or machine.auto_jobs()
-    facts, unreadable = survey.all_inputs(found, out if write else None, recipe, jobs, listener, run)
-    plan = planning.make(facts, refusals + unreadable, recipe, _previous(out))
+    facts, unreadable = survey.all_inputs(found, out, recipe, jobs, listener, run, write)
+    plan = planning.make(facts, refusals + unreadable, recipe, stored.clips(out))
     for warning in plan.warnings:
         listener("note", {"message": warning})
     for refusal in plan.refused:
@@ -158,7 +179,9 @@ def prepare(
     if not plan.clips:
         raise InputError(
             "no usable video" + (f": all {len(plan.refused)} inputs were refused" if plan.refused else ""),
-            "give videos of about 250 fps, or folders of frames with --fps",
+            "each is listed with its reason and its remedy"
+            if plan.refused
+            else "give videos of about 250 fps, or folders of frames with --fps",
             "none",
         )
     if out is None:
@@ -171,12 +194,6 @@ def prepare(
     pending = [pair for (clip, pair), key in zip(pairs, keys, strict=True)
                if not dataset.is_done(out, clip.split, pair.sequence, pair.name, key)]
     return plan, pending
-
-
-def _previous(out: Path | None) -> dict[str, tuple[str, str]]:
-    """sha256 -> (sequence, split) of the plan that is already in out."""
-    earlier = dataset.read_json(out / dataset.STATE / "plan.json") if out else None
-    return {c["sha256"]: (c["sequence"], c["split"]) for c in earlier["clips"]} if earlier else {}
 
 
 def _plan_json(plan, recipe: Recipe) -> dict:
@@ -231,7 +248,7 @@ def _run(tasks: list[runner.Task], out: Path, jobs: int, listener: Listener, run
             built += 1
             listener("pair", {"pair": name, **result})
         else:
-            failed.append((name, result["reason"], result["message"]))
+            failed.append(Failure(name, result["reason"], result["message"], result.get("hint", "")))
             dataset.write_failure(out, pair.sequence, pair.name, result)
             listener("failed", {"name": name, **result})
         with contextlib.suppress(OSError), log.open("a") as stream:

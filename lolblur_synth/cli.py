@@ -14,7 +14,7 @@ import click
 from lolblur_synth import __version__
 from lolblur_synth import options as opt
 from lolblur_synth.commands import datasets, interpolator, networks, noise, recipe, stage
-from lolblur_synth.errors import LolblurError, NoSpace, UsageError
+from lolblur_synth.errors import Interrupted, LolblurError, NoSpace, UsageError
 
 EXIT_CODES = """\b
 Exit codes: 0 done, 1 a bug, 2 usage, 3 finished with failures, 4 recipe,
@@ -22,8 +22,20 @@ Exit codes: 0 done, 1 a bug, 2 usage, 3 finished with failures, 4 recipe,
 12 verify found damage, 13 no space, 130 interrupted."""
 
 
+RESUMABLE = ("build", "train-lednet", "train-darken", "train-interpolator", "train-noise")
+
+
 class Commands(click.Group):
     """Turns foreseen errors into two lines and an exit code; shows a traceback only for bugs, and only with -v."""
+
+    def invoke(self, context: click.Context):
+        """Run the command that was asked for. Only one that keeps its work says that it continues."""
+        try:
+            return super().invoke(context)
+        except (KeyboardInterrupt, Interrupted) as stop:
+            if context.invoked_subcommand in RESUMABLE and not context.meta.get(opt.DRY_RUN):
+                raise Interrupted(str(stop) or "interrupted", "the same command continues") from None
+            raise Interrupted("interrupted", "nothing is kept to continue from; the same command begins anew") from None
 
     def main(self, *args, standalone_mode: bool = True, **kwargs):
         try:
@@ -36,7 +48,7 @@ class Commands(click.Group):
             error.show()
             sys.exit(error.exit_code)
         except (click.Abort, KeyboardInterrupt):
-            fail("interrupted", "the same command continues", 130)
+            fail("interrupted", "", 130)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of our output left: that is no error
             sys.exit(0)
@@ -98,8 +110,11 @@ def main(context: click.Context, verbose: int, quiet: bool, log_file: str | None
 
 @main.command()
 @opt.json_option
-def doctor(as_json):
+@click.pass_obj
+def doctor(style, as_json):
     """Show versions, processor, GPU, weights and disk, and run one pair of the sample through the pipeline."""
+    if style == "human" and not as_json:
+        click.echo("doctor: builds one pair of the sample, which takes about a minute", err=True)
     from lolblur_synth import doctor as tool
 
     report = tool.examine(opt.sample_clip())

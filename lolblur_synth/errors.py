@@ -77,6 +77,6 @@ class Diverged(UsageError):
 
 
 class Interrupted(LolblurError):
-    """Ctrl-C or SIGTERM: stopped in good order, the same command continues."""
+    """Ctrl-C or SIGTERM: stopped in good order; the hint says whether the same command continues."""
 
     exit_code = 130

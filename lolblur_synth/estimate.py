@@ -6,21 +6,29 @@ import tempfile
 import time
 from pathlib import Path
 
-from lolblur_synth import builder, dataset, machine, recipes
+from lolblur_synth import builder, dataset, machine, recipes, stored
 from lolblur_synth.recipe import Recipe
 
 
-def plan(videos: list[Path], out: Path | None, recipe: Recipe, jobs: int | None, device: str) -> dict:
+def plan(
+    videos: list[Path], out: Path | None, recipe: Recipe, jobs: int | None, device: str,
+    listener: builder.Listener = lambda kind, facts: None,
+) -> dict:  # fmt: skip
     """A JSON-able account of what `build` would do. Nothing is written to `out`.
 
-    Raises InputError (exit 5) when no video can be used. `seconds` and `bytes` come from building the first missing
-    pair in a temporary folder; they are None when nothing is left to build.
+    listener: as of `builder.build`, and called with "measure" before a pair is built. `seconds` and `bytes` come from
+    building the first missing pair in a temporary folder; they are None when nothing is left to build.
+    Raises InputError (exit 5) when no video can be used, ForeignOutput (10) when `out` has another recipe.
     """
     builder.check_inputs(videos, out)
+    if out is not None:
+        stored.check_recipe(out, recipe)
     device = machine.resolve_device(device)
     built = out if out is not None and (out / dataset.STATE).is_dir() else None
-    found, pending = builder.prepare(videos, built, recipe, jobs, device, lambda kind, facts: None, write=False)
+    found, pending = builder.prepare(videos, built, recipe, jobs, device, listener, write=False)
     workers = jobs or machine.auto_jobs()
+    if pending:
+        listener("measure", {})
     size, seconds = _measure(found, pending, recipe, device) if pending else (None, None)
     place = next(p for p in [(out or Path.cwd()).absolute(), *(out or Path.cwd()).absolute().parents] if p.exists())
     return {
@@ -80,7 +88,8 @@ def to_text(found: dict) -> str:
             f"{clip['sequence']:>6} {clip['split']:6} {clip['frames']:7} {clip['fps']:7g} {size:>10} "
             f"{clip['cuts']:5} {clip['pairs']:6}  {clip['name']}"
         )
-    lines += [f"refused: {refusal['message']}" for refusal in found["refused"]]
+    for refusal in found["refused"]:
+        lines += [f"refused: {refusal['message']}", *([f"  {refusal['hint']}"] if refusal["hint"] else [])]
     lines += [f"note: {warning}" for warning in found["warnings"]]
     off = f"; off: {', '.join(found['off'])}" if found["off"] else ""
     lines.append(f"{found['pairs']} pairs, {found['left']} to build, recipe {found['recipe']}{off}")

@@ -34,9 +34,10 @@ def export(
 ) -> int:  # fmt: skip
     """Write the dataset `out` as `form` into the new folder `target`; returns the number of pairs.
 
-    folders: which of the five images. Raises ForeignOutput (out is no dataset, or target exists), Damaged, NoSpace,
-    UsageError.
+    form: a key of FORMS or of OTHER_NAMES; folders: which of the five images.
+    Raises ForeignOutput (out is no dataset, or target exists), Damaged, NoSpace, UsageError.
     """
+    form = form_called(form)
     open_output(out)
     unknown = [folder for folder in folders if folder not in dataset.FOLDERS]
     if unknown or not folders:
@@ -145,6 +146,15 @@ def _huggingface(out: Path, target: Path, split: str, records: Iterator[dict], f
 
 
 FORMS = {"flat": _flat, "lmdb": _lmdb, "webdataset": _webdataset, "huggingface": _huggingface}
+OTHER_NAMES = {"basicsr": "flat", "wds": "webdataset", "hf": "huggingface"}  # what users of those codes call them
+
+
+def form_called(name: str) -> str:
+    """A key of FORMS, from it or one of its other names. Raises UsageError."""
+    form = OTHER_NAMES.get(name.lower(), name.lower())
+    if form not in FORMS:
+        raise UsageError(f"no format is called {name!r}", f"known: {', '.join([*FORMS, *OTHER_NAMES])}")
+    return form
 
 
 def _name(record: dict) -> str:

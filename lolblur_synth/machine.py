@@ -15,6 +15,10 @@ def resolve_device(device: str) -> str:
         raise UsageError(
             f"--device {device}: torch sees no CUDA device", "use --device cpu, or install a CUDA build of torch"
         )
+    if (number := int(device.partition(":")[2] or 0)) and number >= torch.cuda.device_count():
+        raise UsageError(
+            f"--device {device}: torch sees {torch.cuda.device_count()} CUDA devices", "they count from cuda:0 on"
+        )
     return device
 
 

@@ -4,6 +4,7 @@ Imports click and the standard library only: `lolblur-synth --help` must not wai
 """
 
 import dataclasses
+import difflib
 import re
 import sys
 from collections.abc import Callable
@@ -19,9 +20,15 @@ from lolblur_synth.recipes import describe_range
 
 STAGE_WORDS = [name.replace("_", "-") for name in STAGE_NAMES]
 
+DRY_RUN = "lolblur_synth.dry_run"  # in the context's meta: the command keeps nothing that another run could continue
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
 recipe_option = click.option(
     "--recipe", default="lolblur", show_default=True, metavar="NAME|FILE", help="Built-in recipe, or a TOML file."
+)
+stored_recipe_option = click.option(
+    "--recipe",
+    metavar="NAME|FILE",
+    help="Built-in recipe, or a TOML file; without recipe options the one that OUT was built with, or else lolblur.",
 )
 set_option = click.option(
     "--set",
@@ -49,14 +56,28 @@ device_option = click.option(
 )
 
 
+def dry_run_option(help: str) -> Callable:
+    """--dry-run, known to the program as well, which says what becomes of an interrupted command."""
+
+    def note(context: click.Context, parameter: click.Parameter, value: bool) -> bool:
+        context.meta[DRY_RUN] = value
+        return value
+
+    return click.option("--dry-run", is_flag=True, callback=note, help=help)
+
+
 def build_options(command: Callable) -> Callable:
     """The options that `build` and `plan` share, each an everyday name for a recipe value."""
     for option in reversed(
         [
-            recipe_option,
+            stored_recipe_option,
             set_option,
             click.option(
-                "--skip", multiple=True, type=click.Choice(STAGE_WORDS[1:]), help="Leave a stage out; repeatable."
+                "--skip",
+                multiple=True,
+                metavar="STAGE",
+                callback=lambda c, p, value: parse_stages(value),
+                help=f"Leave a stage out; repeatable. [{' | '.join(STAGE_WORDS[1:])}]",
             ),
             click.option("--fps", type=float, help="True capture rate, for slow-motion files and image sequences."),
             click.option("--size", metavar="WxH", help="Size of the frames; default 1120x640."),
@@ -107,7 +128,7 @@ def overrides(
     """The everyday options as `--set` words; explicit `--set` words come last and win."""
     words = []
     if skip:
-        names = {name.replace("-", "_") for name in skip} | set(base_skip)
+        names = set(skip) | set(base_skip)
         words.append(f"skip={','.join(repr(n) for n in STAGE_NAMES if n in names)}")
     if size is not None:
         width, height = parse_size(size)
@@ -125,9 +146,21 @@ def overrides(
     return words + list(assignments)
 
 
+def parse_stages(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Stages to leave out, as `recipe.STAGE_NAMES` has them: clip-reverse or clip_reverse, one each or with commas."""
+    names = [word.strip().lower().replace("-", "_") for value in values for word in value.split(",") if word.strip()]
+    for name in names:
+        if name not in STAGE_NAMES[1:]:
+            word = name.replace("_", "-")
+            close = difflib.get_close_matches(word, STAGE_WORDS[1:], 1) or [w for w in STAGE_WORDS[1:] if word in w]
+            known = f"did you mean {close[0]}?" if close else f"give one of {', '.join(STAGE_WORDS[1:])}"
+            raise click.BadParameter(f"{word} is no stage that can be left out; {known}")
+    return tuple(names)
+
+
 def parse_size(value: str) -> tuple[int, int]:
     """WxH -> (width, height). Raises UsageError."""
-    match = re.fullmatch(r"(\d+)x(\d+)", value)
+    match = re.fullmatch(r"(\d+)\s*[xX×*]\s*(\d+)", value)
     if match is None:
         raise UsageError(f"--size {value}: not a size", "write --size 1120x640")
     return int(match[1]), int(match[2])
@@ -222,6 +255,12 @@ def printable_lines(text: str) -> str:
     except UnicodeEncodeError:
         text = text.replace("↑", "^").replace("↓", "v")
     return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def with_hint(failure: dict) -> str:
+    """The message of a failure or a refusal and, on a line of its own, what to do about it."""
+    words = [failure.get("message") or "", failure.get("hint") or ""]
+    return "\n  ".join(printable(word) for word in words if word)
 
 
 def sample_clip() -> Path:

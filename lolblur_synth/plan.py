@@ -62,6 +62,7 @@ class Facts:
     lightness: float  # mean L*/100, 0..1
     curve: tuple[tuple[float, float], ...] = ()  # the estimated noise at some levels: (level, deviation)
     notes: tuple[str, ...] = ()  # what its file says that a user should know, each without the name
+    stamp: str = ""  # `video.stamp` of the files when they were read; not part of what pixels depend on
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def make(facts: list[Facts], refused: list[Refusal], recipe: Recipe, previous: d
     """
     refused, warnings, placed = list(refused), [], []
     seen: dict[str, str] = {}
-    for video in sorted(facts, key=lambda v: v.name):
+    for video in sorted(facts, key=lambda v: (v.name, v.sha256)):
         if video.sha256 in seen:
             warnings.append(f"{video.name}: same content as {seen[video.sha256]}; used once")
             continue
@@ -91,7 +92,7 @@ def make(facts: list[Facts], refused: list[Refusal], recipe: Recipe, previous: d
         try:
             placed.append((video, place(video, recipe)))
         except InputError as error:
-            refused.append(Refusal(video.name, error.reason, str(error)))
+            refused.append(Refusal(video.name, error.reason, str(error), error.hint))
             continue
         warnings += _warnings(video, recipe, len(placed[-1][1]))
     sequences = _number([video.sha256 for video, _ in placed], previous)

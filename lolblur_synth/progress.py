@@ -60,6 +60,8 @@ class Progress:
             if facts["name"] in facts["message"]
             else (f"failed: {facts['name']}: {facts['message']}")
         )
+        if facts.get("hint"):
+            text += f"\n  {facts['hint']}"
         (self.bar.write(text, file=self.stream) if self.bar else click.echo(text, file=self.stream))
 
     def _note(self, facts: dict) -> None:

@@ -1,42 +1,37 @@
 """The first step of a build: every input is read once, by workers; what was learnt is kept beside the dataset."""
 
-import contextlib
 import dataclasses
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from lolblur_synth import __version__, dataset, runner
-from lolblur_synth.errors import InputError
 from lolblur_synth.recipe import Recipe
 
 Listener = Callable[[str, dict], None]
 
 
 def all_inputs(
-    found: list, out: Path | None, recipe: Recipe, jobs: int, listener: Listener, run: Callable = runner.run
-) -> tuple[list, list]:
+    found: list, out: Path | None, recipe: Recipe, jobs: int, listener: Listener, run: Callable = runner.run,
+    write: bool = True,
+) -> tuple[list, list]:  # fmt: skip
     """Read every input once: its facts, or why it is refused. What an earlier build learnt is not read again.
 
+    out: the dataset beside which facts are kept, or None; write=False: look there, but leave it as it is;
     run: `runner.run`, or one of `clusters`.
     """
-    from lolblur_synth.plan import Facts
     from lolblur_synth.video import Refusal
 
-    caches = {}
-    for item in found if out else ():
-        with contextlib.suppress(InputError):  # the worker that reads it says why it cannot be read
-            caches[item] = _cache_path(out, item, recipe)
-    facts, refused, unknown = [], [], []
+    facts, refused, unread = [], [], []
     for item in found:
-        known = dataset.read_json(caches[item]) if item in caches else None
-        if known is None:
-            unknown.append(item)
+        earlier = _kept(out, item, recipe) if out else None
+        if earlier is None:
+            unread.append(item)
         else:
-            curve = tuple(map(tuple, known["curve"]))
-            tuples = {"cuts": tuple(known["cuts"]), "curve": curve, "notes": tuple(known["notes"])}
-            facts.append(Facts(**known | tuples | {"path": str(item.path)}))
-    listener("survey", {"inputs": len(found), "todo": len(unknown)})
+            facts.append(earlier)
+    listener("survey", {"inputs": len(found), "todo": len(unread)})
 
     def report(kind: str, item, result) -> None:
         listener("surveyed", {"name": item.name})
@@ -45,27 +40,41 @@ def all_inputs(
             refused.append(Refusal(item.name, result["reason"], named, result.get("hint", "")))
             return
         facts.append(result)
-        if item in caches:
-            dataset.write_atomic(out, caches[item], dataset.to_json(dataclasses.asdict(result) | {"path": ""}))
+        if out and write:
+            path = _cache_path(out, item, recipe, result.stamp)
+            dataset.write_atomic(out, path, dataset.to_json(dataclasses.asdict(result) | {"path": "", "name": ""}))
 
-    run("lolblur_synth.work:survey", [(recipe, (item,)) for item in unknown], jobs, report)
+    run("lolblur_synth.work:survey", [(recipe, (item,)) for item in unread], jobs, report)
     return facts, refused
 
 
-def _cache_path(out: Path, item, recipe: Recipe) -> Path:
-    """Where the facts about an input are kept: a name that changes with it, with the options, and with `Facts`."""
+def _kept(out: Path, item, recipe: Recipe) -> Any | None:
+    """What an earlier build learnt about this very input: `plan.Facts`, or None."""
+    from lolblur_synth import video
+    from lolblur_synth.plan import Facts
+
+    try:
+        stamp = video.stamp(item)
+    except OSError:
+        return None  # whoever reads it says why it cannot be read
+    values = dataset.read_json(_cache_path(out, item, recipe, stamp))
+    if values is None or values.keys() != Facts.__annotations__.keys() or values["stamp"] != stamp:
+        return None
+    return Facts(**{key: _tuples(value) for key, value in values.items()} | {"path": str(item.path), "name": item.name})
+
+
+def _tuples(value: Any) -> Any:
+    """JSON has lists where `plan.Facts` has tuples."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _cache_path(out: Path, item, recipe: Recipe, stamp: str) -> Path:
+    """Where the facts about an input are kept: a name that changes with the place of the input and its stamp, with the
+    options, and with `Facts`. A dataset that was copied to another machine is surveyed again: same facts, same plan."""
     from lolblur_synth.plan import Facts
 
     options = [recipe.input, recipe.interpolate.cut, recipe.skip]
     if "denoise" not in recipe.skip:
         options += [recipe.denoise, recipe.resize]
-    name = hashlib.sha256(repr((__version__, tuple(Facts.__annotations__), item.name, _stamp(item), options)).encode())
-    return out / dataset.STATE / "surveys" / f"{name.hexdigest()[:32]}.json"
-
-
-def _stamp(item) -> list[tuple]:
-    """Name, size and time of each file of an input: they change when the input does, and need no reading."""
-    from lolblur_synth.video import image_files
-
-    files = [item.path] if item.kind == "video" else image_files(item.path)
-    return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    parts = (__version__, tuple(Facts.__annotations__), os.fsencode(os.path.realpath(item.path)), stamp, options)
+    return out / dataset.STATE / "surveys" / f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}.json"

@@ -43,7 +43,7 @@ def status(out: Path) -> dict:
         "planned": len(planned),
         "done": len(done & planned.keys()),
         "failed": [
-            {"pair": f"{f['sequence']}/{f['name']}", "reason": f.get("reason"), "message": f.get("message")}
+            {"pair": f"{f['sequence']}/{f['name']}"} | {key: f.get(key) for key in ("reason", "message", "hint")}
             for f in failed
         ],
         "refused": plan.get("refused", []),

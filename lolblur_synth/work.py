@@ -1,5 +1,6 @@
 """What a worker process does: survey inputs, build pairs. Called by name from `builder` through `runner`."""
 
+import functools
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,17 @@ def survey(recipe: Recipe, found: tuple) -> Iterator[tuple]:
 
 
 def _facts(recipe: Recipe, item) -> Facts:
+    try:
+        stamp = video.stamp(item)
+        facts = _read_facts(recipe, item, stamp)
+        if video.stamp(item) == stamp:
+            return facts
+    except OSError as error:
+        raise InputError(f"{item.name}: {error.strerror}", "check that it is still there and can be read") from None
+    raise InputError(f"{item.name}: changed while it was read", "run again when nothing writes to it", "changed")
+
+
+def _read_facts(recipe: Recipe, item, stamp: str) -> Facts:
     source = video.probe(item, recipe.input, recipe.input.fps or None)
     found = video.survey(source, recipe.interpolate.cut)
     noise = denoise.Draw(0.0) if "denoise" in recipe.skip else _noise(recipe, source)
@@ -55,6 +67,7 @@ def _facts(recipe: Recipe, item) -> Facts:
         found.lightness,
         noise.curve,
         source.notes,
+        stamp,
     )
 
 
@@ -71,29 +84,65 @@ def _noise(recipe: Recipe, source) -> denoise.Draw:
 def build(job: dict, pairs: tuple[Pair, ...]) -> Iterator[tuple]:
     """Synthesise and commit the pairs of one clip, in time order, in one pass over the video."""
     recipe, facts = job["recipe"], job["clip"].facts
-    stacks = _stacks(recipe, facts, pairs)
+    stacks, stamp = _stacks(recipe, facts, pairs), ""
     for pair in pairs:
         yield "begin", pair
         started = time.perf_counter()
         try:
-            stack = next(stacks)
-            images, record = make(stack, pair, job)
+            stamp = stamp or check_content(facts)
+            images, record = make(next(stacks), pair, job)
+            check_content(facts, stamp)  # pixels of other files are never committed under the checksum of these
         except (InputError, StopIteration) as error:  # StopIteration: an earlier error ended the stream
-            reason = getattr(error, "reason", "unreadable")
-            yield (
-                "failed",
-                pair,
-                {"reason": reason, "message": str(error) or f"{facts.name}: could not be read to here"},
-            )
+            yield "failed", pair, _failure(facts, stamp, error)
             continue
         record = dataset.commit(job["out"], record, images, recipe.dataset.png_level)
         size = sum(entry["bytes"] for entry in record["sha256"].values())
         yield "done", pair, {"seconds": round(time.perf_counter() - started, 3), "bytes": size}
 
 
+def check_content(facts: Facts, stamp: str = "") -> str:
+    """The stamp of the files behind `facts`. Raises InputError where they no longer are what was surveyed.
+
+    stamp: what this function returned before; the files must not have changed since. Without it files whose stamp is
+    another than in the survey (linked, made readable, seen from another machine) are compared by their checksum.
+    """
+    try:
+        now = video.stamp(_input(facts))
+        if now == stamp or (not stamp and (now == facts.stamp or _digest(_input(facts), now) == facts.sha256)):
+            return now
+        message = "changed since it was surveyed"
+    except OSError as error:
+        message = f"was read by the survey, but not now: {error.strerror}"
+    raise InputError(
+        f"{facts.name}: {message}", "run the same command again: another content counts as a new video", "changed"
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _digest(item: video.Input, stamp: str) -> str:
+    return video.digest(item)
+
+
+def _failure(facts: Facts, stamp: str, error: Exception) -> dict:
+    """Why a pair was not built; that the input changed comes before what its reader met."""
+    if isinstance(error, InputError) and stamp:
+        try:
+            check_content(facts, stamp)
+        except InputError as change:
+            error = change
+    return {
+        "reason": getattr(error, "reason", "unreadable"),
+        "message": str(error) or f"{facts.name}: could not be read to here",
+        "hint": getattr(error, "hint", ""),
+    }
+
+
+def _input(facts: Facts) -> video.Input:
+    return video.Input(Path(facts.path), facts.name, facts.kind)
+
+
 def _stacks(recipe: Recipe, facts: Facts, pairs: tuple[Pair, ...]) -> Iterator[torch.Tensor]:
-    item = video.Input(Path(facts.path), facts.name, facts.kind)
-    source = video.probe(item, recipe.input, recipe.input.fps or None)
+    source = video.probe(_input(facts), recipe.input, recipe.input.fps or None)
     start = pairs[0].first
     yield from pipeline.windows(
         video.read(source, start, pairs[-1].last + 1), start, [(pair.first, pair.last) for pair in pairs], recipe

@@ -17,7 +17,7 @@ LEVELS = {
     "plan": 4, "runner": 4, "clusters": 4,
     "training": 5, "work": 5, "builder": 5, "identity": 5, "machine": 5, "verify": 5, "survey": 5, "estimate": 5,
     "single": 5, "report": 5, "steps": 5, "doctor": 5, "evaluate": 5, "restore": 5, "progress": 5, "preview": 5,
-    "export": 5, "likeness": 5,
+    "export": 5, "likeness": 5, "stored": 5,
     "options": 6, "commands": 6, "cli": 6,
 }  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -9,13 +9,19 @@ import click
 
 from lolblur_synth import options as opt
 from lolblur_synth import recipes
-from lolblur_synth.errors import ClipsFailed, Damaged, UsageError
+from lolblur_synth.errors import ClipsFailed, Damaged, InputError, UsageError
 from lolblur_synth.recipe import Recipe
 
 
-def resolve(recipe: str, assignments, **everyday) -> Recipe:
-    """The recipe with everyday options and `--set` words applied."""
-    base = recipes.load(recipe)
+def resolve(recipe: str | None, assignments, out: Path | None = None, **everyday) -> Recipe:
+    """The recipe with everyday options and `--set` words applied; without any the one that `out` was built with."""
+    if out is not None and recipe is None and not assignments and all(v in (None, ()) for v in everyday.values()):
+        from lolblur_synth import stored
+
+        earlier = stored.recipe(out)
+        if earlier is not None:
+            return earlier
+    base = recipes.load(recipe or "lolblur")
     return recipes.override(base, opt.overrides(assignments, base_skip=base.skip, **everyday))
 
 
@@ -50,7 +56,7 @@ def inputs_and_output(paths: tuple[str, ...], sample: bool, needs_output: bool) 
     help="Where the workers run; on a cluster OUT and VIDEOS must be at the same path on every machine.",
 )  # fmt: skip
 @click.option("--address", default="", help="Of a running Dask or Ray cluster; without, one is started here.")
-@click.option("--dry-run", is_flag=True, help="Plan only; write nothing.")
+@opt.dry_run_option("Plan only; write nothing.")
 @click.pass_obj
 def build(
     style, paths, recipe, assignments, jobs, device, sample, as_json, shard, backend, address, dry_run, **everyday
@@ -63,7 +69,7 @@ def build(
     lolblur-synth build videos/ out/ --fps 250 --pairs 8
     """
     videos, out = inputs_and_output(paths, sample, needs_output=True)
-    settings = resolve(recipe, assignments, **everyday)
+    settings = resolve(recipe, assignments, out, **everyday)
     if dry_run:
         return show_plan(videos, out, settings, jobs, device, "json" if as_json else style)
     from lolblur_synth import builder
@@ -118,15 +124,38 @@ def plan(style, paths, recipe, assignments, jobs, device, sample, as_json, **eve
         if not (sample and is_out)
         else ([opt.sample_clip()], None)
     )
-    settings = resolve(recipe, assignments, **everyday)
-    return show_plan(videos, Path(last) if is_out else None, settings, jobs, device, "json" if as_json else style)
+    out = Path(last) if is_out else None
+    settings = resolve(recipe, assignments, out, **everyday)
+    return show_plan(videos, out, settings, jobs, device, "json" if as_json else style)
 
 
 def show_plan(videos: list[Path], out: Path | None, recipe: Recipe, jobs: int | None, device: str, style: str) -> int:
     """Print the plan; exit code 5 (raised) when nothing is usable, 3 when something is refused."""
+    refused: list[dict] = []
+
+    def say(text: str) -> None:
+        if style == "human":
+            click.echo(f"plan: {text}", err=True)
+
+    def listen(kind: str, facts: dict) -> None:
+        if kind == "failed":
+            refused.append(facts)
+        elif kind == "survey" and facts["todo"]:
+            say(f"reading {facts['todo']} of {facts['inputs']} inputs, each once from end to end")
+        elif kind == "measure":
+            say("building one pair in a temporary folder, to know its time and its size")
+
+    say("looks at the inputs, writes nothing")  # before torch is imported, which takes seconds
     from lolblur_synth import estimate
 
-    found = estimate.plan(videos, out, recipe, jobs, device)
+    try:
+        found = estimate.plan(videos, out, recipe, jobs, device, listen)
+    except InputError:
+        if refused and style == "json":
+            click.echo(json.dumps({"clips": [], "refused": refused, "pairs": 0}))
+        for refusal in refused if style != "json" else ():
+            click.echo(f"refused: {opt.with_hint(refusal)}")
+        raise
     if style == "json":
         click.echo(json.dumps(found))
     else:
@@ -150,9 +179,9 @@ def status(out, as_json):
         f"{state['train']} train and {state['test']} test videos; {state['bytes'] / 1e6:.0f} MB"
     )
     for failure in state["failed"]:
-        click.echo(f"failed {failure['pair']}: {opt.printable(failure['message'] or '')}")
+        click.echo(f"failed {failure['pair']}: {opt.with_hint(failure)}")
     for refusal in state["refused"]:
-        click.echo(f"refused {opt.printable(refusal['message'])}")
+        click.echo(f"refused {opt.with_hint(refusal)}")
     return 0
 
 
@@ -170,7 +199,8 @@ def verify(out, pixels, as_json):
     else:
         for damage in damages:
             click.echo(f"{damage.word}: {opt.printable(damage.path)}")
-        click.echo(f"{len(damages)} damages; `lolblur-synth build` repairs all but extra files" if damages else "whole")
+        repair = "`lolblur-synth build` of the same videos repairs all but extra files"
+        click.echo(f"{len(damages)} damages; {repair}" if damages else "whole")
     return Damaged.exit_code if damages else 0
 
 
@@ -213,9 +243,9 @@ def preview(style, paths, recipe, assignments, jobs, device, sample, as_json, ro
 @click.argument("dest", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--format", "form", default="flat", show_default=True,
-    type=click.Choice(["flat", "lmdb", "webdataset", "huggingface"]),
-    help="flat: SPLIT/FOLDER/0000_0000.png and BasicSR's meta_info; lmdb: BasicSR's; webdataset: tars; huggingface: "
-    "an imagefolder.",
+    type=click.Choice(["flat", "lmdb", "webdataset", "huggingface", "basicsr", "wds", "hf"], case_sensitive=False),
+    help="flat or basicsr: SPLIT/FOLDER/0000_0000.png and BasicSR's meta_info; lmdb: BasicSR's; webdataset or wds: "
+    "tars; huggingface or hf: an imagefolder.",
 )  # fmt: skip
 @click.option("--folders", metavar="NAME,…", help="Which of the five images; default all.")
 @click.pass_obj
@@ -229,6 +259,7 @@ def export(style, out, dest, form, folders):
     from lolblur_synth import dataset
     from lolblur_synth import export as tool
 
+    form = tool.form_called(form)
     dest = dest or out.with_name(f"{out.resolve().name}-{form}")
     chosen = tuple(folders.split(",")) if folders is not None else dataset.FOLDERS
     with tqdm(unit="pair", disable=style == "quiet") as bar:

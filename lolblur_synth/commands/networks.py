@@ -20,7 +20,7 @@ from lolblur_synth.training.config import EvaluateConfig, LednetConfig, RestoreC
     type=click.Path(path_type=Path),
     help="Folder of checkpoints, log and weights.",
 )
-@click.option("--dry-run", is_flag=True, help="Time two steps, say what the whole training takes, write nothing.")
+@opt.dry_run_option("Time two steps, say what the whole training takes, write nothing.")
 @opt.config_options(LednetConfig)
 @click.pass_obj
 def train_lednet(style, data, out, dry_run, **values):

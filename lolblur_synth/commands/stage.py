@@ -20,7 +20,14 @@ SUMMARIES = {
 }
 
 
-@click.group()
+class Stages(click.Group):
+    """Stages by either spelling: clip-reverse, as on the command line, and clip_reverse, as in recipes."""
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        return super().get_command(context, name.replace("_", "-"))
+
+
+@click.group(cls=Stages)
 def stage():
     """One stage alone, on an image, a video or a folder of frames.
 

@@ -57,7 +57,7 @@ def parse(text: str, where: str, default_name: str = "custom") -> Recipe:
     recipe = Recipe() if base is None else load(base)
     recipe = dataclasses.replace(recipe, name=str(table.pop("name", default_name)))
     for key, value in table.items():
-        if key in SECTIONS:
+        if key.replace("-", "_") in SECTIONS:
             if not isinstance(value, dict):
                 raise RecipeError(f"{where}: {key} is a section, not a value", f"write [{key}]")
             for option_key, option_value in value.items():
@@ -79,9 +79,10 @@ def override(recipe: Recipe, assignments: tuple[str, ...] | list[str]) -> Recipe
 
 def _value(text: str) -> Any:
     """A TOML value, a LO:HI or A,B list, or else the bare word. `.1`, which is no number in TOML, is 0.1."""
+    plain = text
     if re.fullmatch(r"[\[\]\d.,:+\s-]+", text):
-        text = re.sub(r"(?<!\d)\.(?=\d)", "0.", text)
-    for candidate in (text, "[" + text.replace(":", ",") + "]"):
+        plain = re.sub(r"(?<!\d)\.(?=\d)", "0.", text)
+    for candidate in (plain, "[" + plain.replace(":", ",") + "]"):
         try:
             return tomllib.loads(f"v = {candidate}")["v"]
         except (tomllib.TOMLDecodeError, RecursionError):
@@ -102,7 +103,8 @@ def _line(text: str, section: str, key: str, where: str) -> str:
 
 
 def _with(recipe: Recipe, key: str, value: Any, where: str) -> Recipe:
-    """The recipe with one checked value replaced."""
+    """The recipe with one checked value replaced. `clip-reverse.r` is `clip_reverse.r`."""
+    key = key.replace("-", "_")
     section, dot, name = key.partition(".")
     if not dot:
         if key != "skip":
@@ -142,7 +144,7 @@ def check(field: dataclasses.Field, value: Any, what: str) -> Any:
     if meta["flag"] == "range":
         pair = [value, value] if _is_number(value) else value
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-            raise RecipeError(f"{what} = {value!r} is not a range", "write [LO, HI] or one number")
+            raise RecipeError(f"{what} = {value!r} is not a range", _range_hint(value))
         low, high = (_number(v, meta, float, what) for v in pair)
         if low > high:
             raise RecipeError(f"{what} = {value!r}: the range is empty", "write the smaller number first")
@@ -154,7 +156,9 @@ def check(field: dataclasses.Field, value: Any, what: str) -> Any:
         return tuple(dict.fromkeys(_number(v, meta, int, what) for v in values))
     if meta["choices"]:
         if value not in meta["choices"]:
-            raise RecipeError(f"{what} = {value!r}", f"one of {', '.join(meta['choices'])}")
+            close = difflib.get_close_matches(str(value), meta["choices"], 1)
+            raise RecipeError(f"{what} = {value!r}", (f"did you mean {close[0]!r}? " if close else "") +
+                              f"one of {', '.join(meta['choices'])}")  # fmt: skip
         return value
     if isinstance(value, str) and value in meta["words"]:
         return value
@@ -166,6 +170,16 @@ def check(field: dataclasses.Field, value: Any, what: str) -> Any:
     return _number(value, meta, kind, what)
 
 
+def _range_hint(value: Any) -> str:
+    """How a range is written, with the numbers of one in another form: 400-1600, 400..1600, 400 to 1600, 10-20%."""
+    number, between = r"(\d+(?:\.\d+)?|\.\d+)", r"\s*(?:-|–|\.{2,3}|[:,;/~]|to|\s)\s*"
+    match = re.fullmatch(rf"{number}(%?)(?:{between}{number}(%?))?", str(value).strip())
+    if match is None or not (match[3] or match[2]):
+        return "write LO:HI ([LO, HI] in a file) or one number"
+    scale = 100 if match[2] or match[4] else 1
+    return f"write {':'.join(f'{float(end) / scale:g}' for end in (match[1], match[3]) if end)}"
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
@@ -173,9 +187,14 @@ def _is_number(value: Any) -> bool:
 def _number(value: Any, meta, kind: type, what: str) -> int | float:
     words = f" or {', '.join(meta['words'])}" if meta["words"] else ""
     if not _is_number(value) or not math.isfinite(value) or (kind is int and value != int(value)):
-        raise RecipeError(f"{what} = {value!r} is not {'a whole' if kind is int else 'a'} number{words}", meta["help"])
+        raise RecipeError(f"{what} = {value!r} is not {'a whole' if kind is int else 'a'} number{words}",
+                          _range_hint(value) if str(value).endswith("%") else meta["help"])  # fmt: skip
     if not meta["lo"] <= value <= meta["hi"]:
-        raise RecipeError(f"{what} = {value!r} is outside {describe_range(meta)}", meta["help"])
+        allowed, hint = describe_range(meta), meta["help"]
+        wrong = f"is outside its range, {allowed}" if allowed.startswith("at least") else f"is outside {allowed}"
+        if meta["hi"] <= 1 < value <= 100:
+            hint = f"{hint}; {value:g} % is written {value / 100:g}"
+        raise RecipeError(f"{what} = {value!r} {wrong}", hint)
     return kind(value)
 
 

@@ -50,18 +50,34 @@ def find(paths: Sequence[Path]) -> tuple[list[Input], list[Refusal]]:
     given by name is used. Refused are pipes, sockets, devices and folders that carry a video suffix, links that end
     nowhere, linked folders (a folder that is given may be a link), formats that are not read, and frames that lie
     beside a video. The same file given twice is listed once.
+    A name is relative to the path that was given; where two given paths would lead to the same name, it begins further
+    up: day1/C0001.MP4 and day2/C0001.MP4.
     """
     found: dict[str, Input] = {}
     refused: list[Refusal] = []
-    for path in paths:
-        top = Path(os.path.abspath(path))
-        for item in _walk(top, top, given=True):
-            if isinstance(item, Refusal):
-                refused.append(item)
-            else:
-                found.setdefault(os.path.realpath(item.path), item)
+    bases = {top: top for top in (Path(os.path.abspath(path)) for path in paths)}  # what names are relative to
+    while True:
+        items = [(top, item) for top, base in bases.items() for item in _walk(top, base, given=True)]
+        alike = _alike(items)
+        if all(bases[top] == bases[top].parent for top in alike):
+            break
+        bases |= {top: bases[top].parent for top in alike}
+    for _, item in items:
+        if isinstance(item, Refusal):
+            refused.append(item)
+        else:
+            found.setdefault(os.path.realpath(item.path), item)
     inputs = sorted(found.values(), key=lambda item: (item.name.encode(), os.fsencode(item.path)))
     return inputs, sorted(set(refused), key=lambda item: (item.name.encode(), item.reason))
+
+
+def _alike(items: list[tuple[Path, Input | Refusal]]) -> set[Path]:
+    """The given paths under which different items have the same name."""
+    tops: dict[str, dict[str, Path]] = {}
+    for top, item in items:
+        place = os.path.realpath(item.path) if isinstance(item, Input) else str(top)
+        tops.setdefault(item.name, {})[place] = top
+    return {top for places in tops.values() if len(set(places.values())) > 1 for top in places.values()}
 
 
 def _walk(path: Path, top: Path, given: bool = False) -> Iterator[Input | Refusal]:

@@ -1,0 +1,228 @@
+"""Reasons and remedies: what a command says, in its own process and without a build."""
+
+import json
+import subprocess
+import sys
+
+import click
+import media
+import pytest
+from click.testing import CliRunner
+
+from lolblur_synth import builder, estimate, export, options, recipes
+from lolblur_synth.cli import main
+from lolblur_synth.commands.datasets import resolve
+from lolblur_synth.errors import Interrupted, RecipeError, UsageError
+from lolblur_synth.recipe import Recipe
+
+CONTINUES = "the same command continues"
+
+
+def run(*words):
+    return CliRunner().invoke(main, list(map(str, words)))
+
+
+@pytest.fixture
+def ours(tmp_path):
+    """A folder that counts as a dataset of ours, of another recipe than the default."""
+    out = tmp_path / "out"
+    (out / ".lolblur").mkdir(parents=True)
+    (out / "recipe.toml").write_text(recipes.to_toml(recipes.override(recipes.load("night"), ["dataset.pairs=2"])))
+    return out
+
+
+@pytest.mark.parametrize("command", ["plan", "build"])
+def test_a_refusal_comes_with_its_remedy_though_all_are_refused(tmp_path, command):
+    note = tmp_path / "notes.txt"
+    note.write_text("no video")
+    done = run(command, note, *([tmp_path / "out"] if command == "build" else []))
+    lines = (done.stdout + done.stderr).splitlines()
+    place = next(number for number, line in enumerate(lines) if "notes.txt: neither a folder nor one of" in line)
+    assert lines[place + 1] == "  give videos, or folders of videos or of frames"
+    assert done.exit_code == 5
+    assert "no usable video" in done.stderr
+
+
+def test_the_plan_as_json_holds_reasons_and_remedies_though_all_are_refused(tmp_path):
+    note = tmp_path / "notes.txt"
+    note.write_text("no video")
+    done = run("plan", note, "--json")
+    (refusal,) = json.loads(done.stdout)["refused"]
+    assert refusal["reason"] == "format"
+    assert refusal["hint"]
+    assert done.exit_code == 5
+
+
+def test_a_plan_lists_the_remedy_of_what_is_refused_beside_what_is_not():
+    found = {"clips": [], "refused": [{"message": "a: no rate", "hint": "pass --fps"}], "warnings": [], "off": [],
+             "pairs": 0, "left": 0, "recipe": "lolblur"}  # fmt: skip
+    assert "refused: a: no rate\n  pass --fps\n" in estimate.to_text(found)
+
+
+def test_status_gives_the_remedy_of_each_failure(tmp_path):
+    state = tmp_path / ".lolblur"
+    (state / "failed/0000").mkdir(parents=True)
+    (state / "plan.json").write_text(json.dumps({
+        "clips": [{"sequence": "0000", "split": "train", "name": "a", "sha256": "0", "pairs": ["0000"]}],
+        "refused": [{"name": "b", "reason": "no-fps", "message": "b: no rate", "hint": "pass --fps"}],
+    }))  # fmt: skip
+    (state / "failed/0000/0000.json").write_text(json.dumps(
+        {"sequence": "0000", "name": "0000", "reason": "changed", "message": "a: changed", "hint": "run again"}
+    ))  # fmt: skip
+    lines = run("status", tmp_path).stdout.splitlines()
+    assert lines[1:] == ["failed 0000/0000: a: changed", "  run again", "refused b: no rate", "  pass --fps"]
+    state = json.loads(run("status", tmp_path, "--json").stdout)
+    assert state["failed"][0]["hint"] == "run again"
+
+
+def test_without_recipe_options_the_recipe_of_the_dataset_is_taken(ours, tmp_path):
+    everyday = {"skip": (), "fps": None, "seed": None}
+    assert resolve(None, (), ours, **everyday).dataset.pairs == 2
+    assert resolve(None, (), ours, **everyday).name == "night"
+    assert resolve("night", (), ours, **everyday) == recipes.load("night")
+    assert resolve(None, ("dataset.pairs=3",), ours, **everyday).dataset.pairs == 3
+    assert resolve(None, (), ours, **everyday | {"seed": 0}) == Recipe()
+    assert resolve(None, (), tmp_path / "new", **everyday) == Recipe()
+    (ours / ".lolblur").rmdir()
+    assert resolve(None, (), ours, **everyday) == Recipe(), "a folder that is not ours has no say"
+
+
+@pytest.mark.parametrize("command", ["plan", "build"])
+def test_another_recipe_is_refused_with_the_remedy(ours, tmp_path, command):
+    media.encode(tmp_path / "a.mp4", media.scene(4))
+    done = run(command, tmp_path / "a.mp4", ours, "--seed", "1")
+    assert done.exit_code == 10
+    assert "dataset.seed: 0 -> 1" in done.stderr
+    assert f"leave the recipe options out to continue with the recipe of {ours}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [(["doctor"], "doctor: builds one pair of the sample"), (["plan", "{video}"], "plan: looks at the inputs")],
+)
+def test_doctor_and_plan_say_at_once_what_they_do(tmp_path, monkeypatch, words, first):
+    words = [word.format(video=media.encode(tmp_path / "a.mp4", media.scene(4))) for word in words]
+    without_torch = "import sys; sys.modules['torch'] = None; from lolblur_synth.cli import main; main(sys.argv[1:])"
+    done = subprocess.run([sys.executable, "-c", without_torch, *words], capture_output=True, text=True)
+    assert done.stderr.startswith(first), "the line comes before torch is imported, which takes seconds"
+
+    def stop(*words, **options):
+        raise UsageError("that is all")
+
+    monkeypatch.setattr("lolblur_synth.estimate.plan", stop)
+    monkeypatch.setattr("lolblur_synth.doctor.examine", stop)
+    assert first in run(*words).stderr
+    for quiet in (["-q", *words], [*words, "--json"]):
+        assert first not in run(*quiet).output
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt(), Interrupted("stopped", CONTINUES)])
+def test_only_commands_that_continue_say_so_when_interrupted(tmp_path, monkeypatch, raised):
+    def stop(*words, **options):
+        raise raised
+
+    for tool in (builder, estimate):
+        monkeypatch.setattr(tool, "build" if tool is builder else "plan", stop)
+    monkeypatch.setattr("lolblur_synth.doctor.examine", stop)
+    done = run("build", tmp_path, tmp_path / "out")
+    assert (done.exit_code, CONTINUES in done.stderr) == (130, True)
+    for words in (["plan", tmp_path], ["doctor"], ["build", tmp_path, tmp_path / "out", "--dry-run"]):
+        done = run(*words)
+        assert done.exit_code == 130
+        assert CONTINUES not in done.stderr
+        assert "interrupted" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("clip-reverse",), ("clip_reverse",), ("Clip-Reverse",), ("clip_reverse,clip-reverse",)]
+)
+def test_a_stage_is_left_out_by_either_spelling(words):
+    skip = options.parse_stages(words)
+    assert recipes.override(Recipe(), options.overrides((), skip=skip)).skip == ("clip_reverse",)
+
+
+def test_a_stage_that_is_none_is_named_with_those_that_are():
+    with pytest.raises(click.BadParameter, match="clip is no stage that can be left out; did you mean clip-reverse"):
+        options.parse_stages(("clip",))
+    with pytest.raises(click.BadParameter, match="resize is no stage .* give one of denoise, darken"):
+        options.parse_stages(("resize",))
+    assert run("stage", "clip_reverse", "--help").exit_code == 0
+
+
+def test_recipe_keys_have_either_spelling():
+    for word in ("clip-reverse.r=30:40", "clip_reverse.r=30:40"):
+        assert recipes.override(Recipe(), [word]).clip_reverse.r == (30.0, 40.0)
+    assert recipes.override(Recipe(), ["dataset.test-fraction=0.5"]).dataset.test_fraction == 0.5
+    mine = recipes.parse('skip = ["clip-reverse"]\n[clip-reverse]\nr = [30, 40]\n', "mine.toml")
+    assert (mine.skip, mine.clip_reverse.r) == (("clip_reverse",), (30.0, 40.0))
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("noise.iso=400-1600", "write 400:1600"),
+        ("noise.iso=400..1600", "write 400:1600"),
+        ("noise.iso=400...1600", "write 400:1600"),
+        ("noise.iso=400 1600", "write 400:1600"),
+        ("noise.iso=400 to 1600", "write 400:1600"),
+        ("noise.iso=400;1600", "write 400:1600"),
+        ("darken.exposure=.1-.3", "write 0.1:0.3"),
+        ("darken.exposure=10-30%", "write 0.1:0.3"),
+        ("darken.exposure=20%", "write 0.2"),
+        ("darken.exposure=20:30", "20 % is written 0.2"),
+        ("dataset.test_fraction=15%", "write 0.15"),
+        ("dataset.test_fraction=15", "15 % is written 0.15"),
+        ("darken.exposure=bright", "write LO:HI ([LO, HI] in a file) or one number"),
+        ("noise.model=cyclisp", "did you mean 'cycleisp'? one of"),
+    ],
+)
+def test_a_value_in_another_form_is_shown_in_ours(word, expected):
+    with pytest.raises(RecipeError) as error:
+        recipes.override(Recipe(), [word])
+    assert expected in error.value.hint
+
+
+def test_a_range_is_written_with_a_colon_or_a_comma():
+    for word in ("noise.iso=400:1600", "noise.iso=400,1600", "noise.iso=[400, 1600]"):
+        assert recipes.override(Recipe(), [word]).noise.iso == (400.0, 1600.0)
+
+
+def test_a_number_below_a_range_without_an_end_reads_well():
+    with pytest.raises(RecipeError, match="dataset.seed = -1 is outside its range, at least 0"):
+        recipes.override(Recipe(), ["dataset.seed=-1"])
+
+
+def test_a_size_has_one_of_the_signs_that_stand_for_times():
+    for word in ("1120x640", "1120X640", "1120*640", "1120×640"):
+        assert options.parse_size(word) == (1120, 640)
+    with pytest.raises(UsageError, match="not a size"):
+        options.parse_size("1120")
+
+
+@pytest.mark.parametrize(
+    ("name", "form"), [("basicsr", "flat"), ("HF", "huggingface"), ("wds", "webdataset"), ("lmdb", "lmdb")]
+)
+def test_export_forms_have_the_names_of_the_codes_that_read_them(tmp_path, monkeypatch, name, form):
+    assert export.form_called(name) == form
+    calls = []
+    monkeypatch.setattr(export, "export", lambda out, dest, form, *rest: calls.append((dest.name, form)) or 0)
+    assert run("export", tmp_path / "out", "--format", name).exit_code == 0
+    assert calls == [(f"out-{form}", form)]
+
+
+def test_a_form_that_is_none_is_named_with_those_that_are(tmp_path):
+    with pytest.raises(UsageError, match="no format is called 'tar'") as error:
+        export.export(tmp_path, tmp_path / "x", "tar")
+    assert "flat, lmdb, webdataset, huggingface, basicsr, wds, hf" in error.value.hint
+
+
+def test_a_gpu_that_is_not_there_is_named(monkeypatch):
+    import torch
+
+    from lolblur_synth import machine
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert machine.resolve_device("cuda:0") == "cuda:0"
+    with pytest.raises(UsageError, match="--device cuda:3: torch sees 1 CUDA devices"):
+        machine.resolve_device("cuda:3")
