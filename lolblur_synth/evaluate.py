@@ -56,8 +56,9 @@ def evaluate(results: str | Path, data_dir: str | Path, out: str | Path | None =
 
     Returns {"name", "split", "metrics", "better", "mean", "clips", "frames", "identical", "baselines", ...}: what is
     scored and on which split, metric -> "higher" or "lower", figures by metric, by clip and by frame, metric -> frames
-    whose figure is infinite, and the means of the input and of the curves of `baselines`. With `out`, also writes
-    evaluation.json and evaluation.csv (one row a frame) there. Raises InputError, UsageError, WeightsError.
+    whose figure is infinite ("mean_over" says that means leave them out), and the means of the input and of the curves
+    of `baselines`. With `out`, also writes evaluation.json and evaluation.csv (one row a frame) there. Raises
+    InputError, UsageError, WeightsError.
     """
     config = checked(EvaluateConfig, options)
     device = processes.choose(config.device)
@@ -76,7 +77,7 @@ def evaluate(results: str | Path, data_dir: str | Path, out: str | Path | None =
     report = {"results": str(results), "name": _name(results), "data": str(data_dir), "split": split,
               "pair": config.pair, "metrics": names,
               "better": {name: "lower" if name in LOWER_IS_BETTER else "higher" for name in names},
-              "mean": _mean(rows, names), "clips": clips, "frames": rows,
+              "mean_over": "frames whose figure is finite", "mean": _mean(rows, names), "clips": clips, "frames": rows,
               "identical": {name: sum(row[name] == math.inf for row in rows) for name in names},
               "baselines": {name: _mean(scored, names) for name, scored in rival_rows.items()}}
     if out is not None:

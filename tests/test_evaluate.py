@@ -111,6 +111,7 @@ def test_frames_that_equal_their_ground_truth_are_counted_and_left_out_of_the_me
     assert "psnr_rgb: infinite for 2 of 4 frames" in table(report)
     written = json.loads((tmp_path / "out/evaluation.json").read_text())
     assert written["identical"]["psnr_rgb"] == 2
+    assert written["mean_over"] == "frames whose figure is finite"
     assert written["mean"]["psnr_rgb"] == pytest.approx(np.mean(others))
     assert written["clips"][0]["psnr_rgb"] is None
 
