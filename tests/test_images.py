@@ -105,7 +105,9 @@ def test_a_thumbnail_is_no_second_page(tmp_path):
 def test_damaged_tiffs_give_an_error_or_a_picture(tmp_path):
     path = tmp_path / "a.tif"
     rng = np.random.default_rng(0)
-    for pixels, options in ((planes(with_half(RGB16)), PLANES | STRAIGHT), (RGB16, {"photometric": "rgb"})):
+    layouts = ((planes(with_half(RGB16)), PLANES | STRAIGHT), (RGB16, {"photometric": "rgb"}),
+               (planes(RGB16), PLANES | {"bigtiff": True}))  # fmt: skip
+    for pixels, options in layouts:
         tifffile.imwrite(path, pixels, **options)
         data = path.read_bytes()
         for attempt in range(150):
