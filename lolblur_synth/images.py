@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lolblur_synth import png, tiff, whole
+from lolblur_synth import colour_profile, png, tiff, whole
 from lolblur_synth.errors import InputError, UsageError
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a damaged image is told once, by us
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 WARNED: set[tuple[Path, str]] = set()  # folders and notes: thousands of frames have the same
 REPLACE = "replace it with a PNG, JPEG or TIFF image"
 MAX_PIXELS = 64_000_000  # as recipe.InputConfig.max_pixels; a decoded frame of this size is 768 MB of float32
+BASELINE = ((0xC0, 8), (0xC1, 8), (0xC2, 8))  # SOF marker and bits of what every decoder reads, progressive included
 JPEG_SIZES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}  # ITU T.81, SOF markers
 
 
@@ -81,6 +82,8 @@ def _decode(data: bytes, name: str, max_pixels: int) -> np.ndarray:
         png.check(parts, name)
         pixels = _opencv(data)
         pixels = None if pixels is None else tiff.upright(png.with_alpha(pixels, parts), png.orientation(parts))
+    if pixels is None and data[:2] == b"\xff\xd8" and _jpeg_frame(data)[:2] not in BASELINE:
+        raise InputError(f"{name}: a JPEG that is lossless, arithmetic or deeper than 8 bits", REPLACE, "format")
     if pixels is None:
         raise InputError(f"{name}: the image is damaged or cut short", REPLACE, "corrupt")
     if pixels.dtype not in (np.uint8, np.uint16, np.float32):
@@ -104,8 +107,12 @@ def _opencv(data: bytes, flags: int = cv2.IMREAD_UNCHANGED) -> np.ndarray | None
 
 def notes(data: bytes, pixels: np.ndarray) -> list[str]:
     """What a user should know about a picture from `load`; data: its file."""
-    unused = ["its alpha channel is 0 everywhere, so it is not used: the picture is taken as opaque"]
-    return (unused if alpha_is_unused(pixels) else []) + (png.about(png.chunks(data)) if data[:4] == b"\x89PNG" else [])
+    found = png.about(png.chunks(data)) if data[:8] == png.SIGNATURE else []
+    if alpha_is_unused(pixels):
+        found.append("its alpha channel is 0 everywhere, so it is not used: the picture is taken as opaque")
+    if profile := colour_profile.wide_gamut(data):
+        found.append(f"its colour profile ({profile}) is not converted; colours come out paler than they are")
+    return found
 
 
 def _warn_once(folder: Path, note: str, name: str) -> None:
@@ -135,19 +142,20 @@ def header_size(data: bytes) -> tuple[int, int]:
     if data[:8] == b"\x89PNG\r\n\x1a\n":
         return struct.unpack(">II", data[16:24])
     if data[:2] == b"\xff\xd8":
-        return _jpeg_size(data)
+        return _jpeg_frame(data)[2:]
     page = tiff.first_page(data)  # ValueError: not one of the three
     return page.value(tiff.WIDTH, 0), page.value(tiff.LENGTH, 0)
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int]:
+def _jpeg_frame(data: bytes) -> tuple[int, int, int, int]:
+    """(marker, bits of a sample, width, height) of the frame header."""
     at = 2
     while data[at] == 0xFF:
         if data[at + 1] == 0xFF:  # fill byte
             at += 1
         elif data[at + 1] in JPEG_SIZES:
-            height, width = struct.unpack(">HH", data[at + 5:at + 9])
-            return width, height
+            bits, height, width = struct.unpack(">BHH", data[at + 4:at + 9])
+            return data[at + 1], bits, width, height
         else:
             at += 2 + struct.unpack(">H", data[at + 2:at + 4])[0]
     raise ValueError("no frame header")

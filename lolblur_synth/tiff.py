@@ -43,9 +43,9 @@ class Page:
     following: int
 
     def values(self, tag: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
-        """The numbers of a field. Raises struct.error where they lie outside the file."""
+        """The numbers of a field; `default` where they are no whole numbers or lie outside the file."""
         kind, count, at = self.entries.get(tag, (0, 0, 0))
-        if kind not in CODES or count * SIZES[kind] > len(self.data):
+        if kind not in CODES or at + count * SIZES[kind] > len(self.data):
             return default
         return struct.unpack_from(f"{self.order}{count}{CODES[kind]}", self.data, at) or default
 
@@ -69,6 +69,8 @@ def first_page(data: bytes) -> Page:
 
 def _page(data: bytes, order: str, big: bool, at: int) -> Page:
     count_code, entry_code, pointer = ("Q", "HHQQ", "Q") if big else ("H", "HHII", "I")
+    if at > len(data):
+        raise ValueError("the directory lies outside the file")
     count = struct.unpack_from(order + count_code, data, at)[0]
     at += struct.calcsize(order + count_code)
     length, inline = struct.calcsize(order + entry_code), struct.calcsize(order + pointer)

@@ -105,7 +105,9 @@ def test_a_thumbnail_is_no_second_page(tmp_path):
 def test_damaged_tiffs_give_an_error_or_a_picture(tmp_path):
     path = tmp_path / "a.tif"
     rng = np.random.default_rng(0)
-    for pixels, options in ((planes(with_half(RGB16)), PLANES | STRAIGHT), (RGB16, {"photometric": "rgb"})):
+    layouts = ((planes(with_half(RGB16)), PLANES | STRAIGHT), (RGB16, {"photometric": "rgb"}),
+               (planes(RGB16), PLANES | {"bigtiff": True}))  # fmt: skip
+    for pixels, options in layouts:
         tifffile.imwrite(path, pixels, **options)
         data = path.read_bytes()
         for attempt in range(150):
@@ -186,6 +188,28 @@ def test_a_transparent_level_of_grey_is_black(tmp_path):
         path = png_with(tmp_path / "a.png", pixels, chunk(b"tRNS", struct.pack(">H", level)))
         expected = np.where(pixels == level, 0, pixels)[:, :, None] / np.float32(np.iinfo(pixels.dtype).max)
         np.testing.assert_allclose(images.read_image(path), np.repeat(expected, 3, 2), atol=1e-6)
+
+
+def test_a_jpeg_of_another_kind_is_not_called_damaged(tmp_path):
+    data = bytearray(cv2.imencode(".jpg", RGB8)[1].tobytes())
+    at = data.index(b"\xff\xc0")
+    data[at + 1] = 0xC3  # lossless
+    (tmp_path / "a.jpg").write_bytes(data)
+    assert refusal(tmp_path / "a.jpg").reason == "format"
+
+
+@pytest.mark.parametrize("name", [b"Display P3", "Adobe RGB (1998)".encode("utf-16-be")])
+def test_a_profile_of_a_wide_gamut_is_named(tmp_path, name):
+    profile = bytes(128) + name + bytes(30)
+    png_with(tmp_path / "a.png", RGB8, chunk(b"iCCP", b"icc\0\0" + zlib.compress(profile)))
+    jpeg = cv2.imencode(".jpg", RGB8)[1].tobytes()
+    segment = b"ICC_PROFILE\0\x01\x01" + profile
+    (tmp_path / "a.jpg").write_bytes(jpeg[:2] + b"\xff\xe2" + struct.pack(">H", len(segment) + 2) + segment + jpeg[2:])
+    tifffile.imwrite(tmp_path / "a.tif", RGB8, photometric="rgb", iccprofile=profile)
+    for file in ("a.png", "a.jpg", "a.tif"):
+        assert "colour profile" in " ".join(images.inspect(tmp_path / file)[1])
+    bomb = chunk(b"iCCP", b"icc\0\0" + zlib.compress(bytes(1 << 24)))
+    assert images.inspect(png_with(tmp_path / "b.png", RGB8, bomb))[1] == []
 
 
 # ---- alpha that carries nothing ------------------------------------------------------------------------------------
