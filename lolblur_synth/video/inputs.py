@@ -18,7 +18,7 @@ from lolblur_synth.video.sequence import image_files
 
 REWRAP = "rewrap it without loss, for example: ffmpeg -i IN -c copy OUT.mkv"
 DEVELOP = "export it from the camera's software, as .mov or as 16-bit TIFF frames"
-CONVERT = "convert it to PNG or TIFF if it is a frame, else move it elsewhere"
+CONVERT = "convert frames to PNG or TIFF, and move pictures that are none elsewhere"
 OWN_FOLDER = "put the frames into a folder of their own"
 
 
@@ -99,10 +99,13 @@ def _walk_folder(folder: Path, top: Path) -> Iterator[Input | Refusal]:
     files = [child.path for child in children if child.kind not in (listing.FOLDER, listing.LINKED_FOLDER)]
     videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
     images = [path for path in files if path.suffix.lower() in (*IMAGE_SUFFIXES, *OTHER_IMAGES)]
-    if images and not videos:
+    if images and videos:
+        yield from _beside_video(folder, top, images, videos)
+    elif any(path.suffix.lower() in IMAGE_SUFFIXES for path in images):
         yield Input(folder, safe_name(folder, top), "images")
     elif images:
-        yield from _beside_video(folder, top, images, videos)
+        name, first = safe_name(folder, top), safe_name(images[0], images[0])
+        yield Refusal(name, "format", f"{name}: {images[0].suffix.lower()} images ({first}) are not read", CONVERT)
     for path, kind in children:
         if kind == listing.FOLDER and path.suffix.lower() not in VIDEO_SUFFIXES:
             yield from _walk(path, top)

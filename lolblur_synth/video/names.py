@@ -29,7 +29,6 @@ def safe_name(path: Path, top: Path) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def image_format(path: Path) -> str:
+def image_format(suffix: str) -> str:
     """The suffix, lower case, with `.jpg` for `.jpeg` and `.tif` for `.tiff`."""
-    suffix = path.suffix.lower()
-    return FORMATS.get(suffix, suffix)
+    return FORMATS.get(suffix.lower(), suffix.lower())

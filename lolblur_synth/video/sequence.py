@@ -17,6 +17,7 @@ from lolblur_synth.recipe import InputConfig
 from lolblur_synth.video.names import IMAGE_SUFFIXES, OTHER_IMAGES, image_format, safe_name
 from lolblur_synth.video.timing import check_rate
 
+KNOWN = frozenset((*IMAGE_SUFFIXES, *OTHER_IMAGES))
 FIELD = re.compile(r"([0-9]+)")
 DECIMAL = re.compile(r"(.*?)([0-9]+)(?:\.([0-9]+))?([^0-9]*)", re.DOTALL)  # prefix, whole part, fraction, tail
 TIME_STEP = 4  # units of the last digit: names that rise unevenly by less count frames, by more they are rounded times
@@ -77,33 +78,34 @@ def _both(one: Path, two: Path) -> str:
 def _of_one_format(folder: Path, name: str) -> list[Path]:
     """Every image of the folder, as long as all are files and of one format that is read."""
     try:
-        images = [entry for entry in listing.entries(folder)
-                  if entry.path.suffix.lower() in (*IMAGE_SUFFIXES, *OTHER_IMAGES)]  # fmt: skip
+        entries = listing.entries(folder)
     except OSError as error:
         raise InputError(f"{name}: {error.strerror}", "check the path and its permissions") from error
-    first: dict[str, Path] = {}
-    stems: dict[str, Path] = {}
+    first: dict[str, Path] = {}  # of each format
+    stems: dict[str, tuple[str, Path]] = {}
     files = []
-    for path, kind in images:
-        if kind in (listing.FOLDER, listing.LINKED_FOLDER):
+    for path, kind in entries:
+        stem, suffix = os.path.splitext(path.name)
+        form = image_format(suffix)
+        if form not in KNOWN or kind in (listing.FOLDER, listing.LINKED_FOLDER):
             continue
         if kind == listing.DANGLING:
             raise InputError(f"{name}: {safe_name(path, path)} is a {kind}", listing.FETCH, "dangling")
         if kind != listing.FILE:
             raise InputError(f"{name}: {safe_name(path, path)} is a {kind}, not a regular file; it was not opened",
                              "remove it", "not-regular")  # fmt: skip
-        other = stems.setdefault(path.stem.casefold(), path)
-        if image_format(other) != image_format(path):
+        other_form, other = stems.setdefault(stem.casefold(), (form, path))
+        if other_form != form:
             raise InputError(f"{name}: {_both(other, path)} have the same name", "keep one of them", "twins")
-        first.setdefault(image_format(path), path)
+        first.setdefault(form, path)
         files.append(path)
     if len(first) > 1:
         one, two, *_ = first.values()
         raise InputError(f"{name}: images of several formats, {_both(one, two)}, but a sequence has one",
                          "convert the frames to one format, or remove what is no frame", "mixed")  # fmt: skip
-    for suffix, path in first.items():
-        if path.suffix.lower() in OTHER_IMAGES and path.suffix.lower() not in IMAGE_SUFFIXES:
-            raise InputError(f"{name}: {suffix} images ({safe_name(path, path)}) are not read",
+    for form, path in first.items():
+        if form not in IMAGE_SUFFIXES:
+            raise InputError(f"{name}: {form} images ({safe_name(path, path)}) are not read",
                              "convert them to PNG or TIFF", "format")  # fmt: skip
     return files
 
