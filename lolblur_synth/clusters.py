@@ -65,7 +65,8 @@ def _events(cluster: Any, handle: Any, task: runner.Task) -> list[tuple]:
     except LolblurError:
         raise
     except Exception as error:
-        failure = {"reason": "cluster", "message": f"lost on the cluster: {type(error).__name__}: {error}"[:300]}
+        failure = {"reason": "cluster", "message": f"lost on the cluster: {type(error).__name__}: {error}"[:300],
+                   "hint": "the same command tries it again"}  # fmt: skip
         return [("failed", item, failure) for item in task[1]]
 
 

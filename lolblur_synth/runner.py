@@ -141,7 +141,8 @@ class _Runner:
             self.deaths[suspect] += 1
             if self.deaths[suspect] > 1:
                 how = _how_it_died(worker.process.returncode)
-                self.report("failed", suspect, {"reason": "worker-killed", "message": f"the worker {how}, twice"})
+                failure = {"reason": "worker-killed", "message": f"the worker {how}, twice"}
+                self.report("failed", suspect, failure | {"hint": "give fewer --jobs, then run again"})
             else:
                 self.waiting.append((payload, (suspect,)))
         if rest:

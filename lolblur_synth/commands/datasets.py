@@ -228,7 +228,7 @@ def preview(style, paths, recipe, assignments, jobs, device, sample, as_json, ro
 
     def say(kind: str, facts: dict) -> None:
         if kind in ("note", "failed") and style == "human":
-            click.echo(f"{kind}: {opt.printable(facts['message'])}", err=True)
+            click.echo(f"{kind}: {opt.with_hint(facts)}", err=True)
 
     count = tool.write(list(paths), output, settings, rows, jobs=jobs, device=device, listener=say)
     if as_json:
