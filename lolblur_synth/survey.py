@@ -28,8 +28,8 @@ def all_inputs(
         if known is None:
             unknown.append(item)
         else:
-            curve = tuple(map(tuple, known["curve"]))
-            facts.append(Facts(**known | {"cuts": tuple(known["cuts"]), "curve": curve, "path": str(item.path)}))
+            pairs = {name: tuple(map(tuple, known[name])) for name in ("curve", "moments")}
+            facts.append(Facts(**known | {"cuts": tuple(known["cuts"]), "path": str(item.path)} | pairs))
     listener("survey", {"inputs": len(found), "todo": len(unknown)})
 
     def report(kind: str, item, result) -> None:
@@ -50,9 +50,9 @@ def _cache_path(out: Path, item, recipe: Recipe) -> Path:
     """Where the facts about an input are kept: a name that changes with it, with the options, and with `Facts`."""
     from lolblur_synth.plan import Facts
 
-    options = [recipe.input, recipe.interpolate.cut, recipe.skip]
+    options = [recipe.input, recipe.interpolate.cut, recipe.skip, recipe.resize]
     if "denoise" not in recipe.skip:
-        options += [recipe.denoise, recipe.resize]
+        options.append(recipe.denoise)
     name = hashlib.sha256(repr((__version__, tuple(Facts.__annotations__), item.name, _stamp(item), options)).encode())
     return out / dataset.STATE / "surveys" / f"{name.hexdigest()[:32]}.json"
 

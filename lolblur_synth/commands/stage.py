@@ -37,7 +37,7 @@ def _add_stage(name: str) -> None:
     @stage.command(word, help=f"{SUMMARIES[name]}\n\nExample: lolblur-synth stage {word} INPUT OUTPUT")
     @click.argument("input", required=False, type=click.Path(path_type=Path))
     @click.argument("output", required=False, type=click.Path(path_type=Path))
-    @opt.config_options(config)
+    @opt.config_options(config, leave_out=("max_share",))  # stage darken gives the exposure that was asked for
     @opt.recipe_option
     @opt.seed_option
     @opt.device_option
