@@ -19,7 +19,7 @@ from lolblur_synth import lamps
 from lolblur_synth.errors import WeightsError
 from lolblur_synth.models import dce
 
-SAMPLE_STEP = 4  # px: one pixel of each SAMPLE_STEP x SAMPLE_STEP is a sample
+SAMPLE_STEP = 8  # px: one pixel of each SAMPLE_STEP x SAMPLE_STEP is a sample
 MIN_SAMPLES = 1024  # unsaturated ones; where there are fewer, every pixel is a sample
 R2_SEQUENCE = (0.7548776662466927, 0.5698402909980532)  # 1/p, 1/p^2 with p^3 = p + 1: evenly spread (Roberts 2018)
 STRENGTHS = (1e-3, 64.0)  # bounds of s: below, nothing is to be done; above, (1 - 0.2)^(8 * 64) is black
