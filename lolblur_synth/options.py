@@ -62,7 +62,7 @@ def build_options(command: Callable) -> Callable:
             click.option("--size", metavar="WxH", help="Size of the frames; default 1120x640."),
             click.option("--pairs", type=int, help="Most pairs from one video, at most 60."),
             click.option("--window", metavar="7|9|7,9", help="Source frames in an exposure; one is drawn a segment."),
-            click.option("--exposure", metavar="LO:HI", help="Requested exposure, mean L*/100; drawn once a segment."),
+            click.option("--exposure", metavar="LO:HI", help="Requested exposure: mean L*/100 of unsaturated pixels; one draw a segment."),
             seed_option,
             click.option("--test-fraction", type=float, help="Share of the videos that goes to test."),
             jobs_option,

@@ -44,7 +44,7 @@ def _darken(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
         result = darken.apply(window, config, drawn)
         if not told and not darken.achievable(window, drawn.exposure):
             told = True
-            log.warning(f"frames of mean L*/100 {darken.exposure_of(window):.3f} are darker than the exposure "
+            log.warning(f"frames of mean L*/100 {darken.exposure_of(window):.3f} (unsaturated pixels) are darker than the exposure "
                         f"{drawn.exposure:.3f} and stay as they are")  # fmt: skip
         elif not told and (got := darken.exposure_of(result, window)) > drawn.exposure + UNMET:
             told = True
