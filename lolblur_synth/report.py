@@ -91,7 +91,7 @@ def _thumbnail(data: bytes) -> str:
 
 
 HISTOGRAMS: dict[str, Callable[[dict], float | None]] = {
-    "requested exposure (mean L*/100 of unsaturated pixels)": lambda pair: pair["draws"].get("darken", {}).get("exposure"),
+    "requested exposure (mean L*/100, unsaturated)": lambda pair: pair["draws"].get("darken", {}).get("exposure"),
     "window (source frames)": lambda pair: pair["window"],
     "clip_reverse r (8-bit code values)": lambda pair: pair["draws"].get("clip_reverse", {}).get("r"),
     "ISO": lambda pair: pair["draws"].get("noise", {}).get("iso") or None,
