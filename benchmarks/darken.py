@@ -175,7 +175,7 @@ def statistics(material: dict, config: DarkenConfig) -> None:
         rng, rows, greys = np.random.default_rng(0), [], []
         for stacks in material.values():
             for stack in stacks * max(1, DRAWS // max(1, len(stacks))):
-                drawn = darken.draw(settings, rng)
+                drawn = darken.capped(darken.draw(settings, rng), settings, moments_of(stack[:1]))
                 frame = torch.nn.functional.avg_pool2d(stack[:1], 2)
                 out = darken.apply(darken.scale(frame, settings, drawn), settings, drawn)
                 lightness = 100 * fr.lightness(out)
@@ -189,6 +189,12 @@ def statistics(material: dict, config: DarkenConfig) -> None:
             row(f"{name}, E {settings.exposure[0]:g} to {settings.exposure[1]:g}", figure,
                 *(f"{x:.2f}" for x in np.quantile(values, (0.1, 0.5, 0.9))), f"{low:g} to {high:g}",
                 *(f"{100 * share:.0f} %" for share in shares))
+
+
+def moments_of(frames: torch.Tensor) -> darken.Moments:
+    lightness = fr.lightness(frames).double()
+    unsaturated = lightness[lightness <= lamps.SATURATED]
+    return float(unsaturated.mean()), float((unsaturated**2).mean())
 
 
 @functools.cache

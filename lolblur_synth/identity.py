@@ -41,6 +41,7 @@ def key(recipe: Recipe, clip, pair, weights: dict[str, str], device: str) -> str
         weights,
         clip.facts.sigma,
         clip.facts.curve,
+        clip.facts.moments,
         device.split(":")[0],
         clip.facts.decoder,
         __version__,

@@ -27,11 +27,12 @@ STAGES = dict(
 
 
 def draw_all(recipe: Recipe, sha256: str, segment: int, pair: str, window: int, sigma: float,
-             curve: tuple = ()) -> dict:  # fmt: skip
+             curve: tuple = (), moments: darken.Moments | None = None) -> dict:  # fmt: skip
     """Every draw of one pair, by stage.
 
     What a viewer would see flicker (darkness, r, kernel, noise level) is drawn once a segment; only the noise field
     is drawn for each pair. The window was drawn by the plan, sigma and curve were estimated from the clip.
+    moments: of the lightness of the segment's frames, which caps its exposure; None: no cap.
     """
     seed = recipe.dataset.seed
     draws = {
@@ -43,6 +44,8 @@ def draw_all(recipe: Recipe, sha256: str, segment: int, pair: str, window: int, 
         draws["average"] = average.Draw(window)
     if "denoise" in draws:
         draws["denoise"] = denoise.Draw(sigma, curve)
+    if "darken" in draws and moments is not None:
+        draws["darken"] = darken.capped(draws["darken"], recipe.darken, moments)
     if "noise" in draws:
         draws["noise"] = noise.reseed(draws["noise"], draw.rng(seed, sha256, f"pair-{pair}", "noise"))
     return draws
@@ -63,7 +66,8 @@ def synthesise(
     source: Tensor, mid: int, recipe: Recipe, draws: dict, device: str = "cpu", kernel: bool = True
 ) -> tuple[dict[str, np.ndarray], dict]:
     """The five images of one pair, folder -> (H, W, 3) uint8 RGB; and what was measured: samples, confidence, and
-    exposure, the mean L*/100 of low_sharp, which is below the one asked for where the source is darker than that.
+    exposure, the mean L*/100 of low_sharp where high_sharp_scaled is not saturated: the one asked for, but below it
+    where the source is darker than that.
 
     source: (T, 3, H, W) float32 display RGB, resized, with the denoising context; mid: index of the ground truth in it.
     All of it runs on `device`; kernel: the fused exposure, where the device has one.

@@ -40,6 +40,11 @@ class Clip:
     facts: "Facts"
     pairs: tuple[Pair, ...]
 
+    def moments(self, segment: int) -> darken.Moments:
+        """Of the frames that the pairs of a segment span: the same for each of them, whoever builds it."""
+        spanned = [pair for pair in self.pairs if pair.segment == segment]
+        return self.facts.moments_of(spanned[0].first, spanned[-1].last)
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -62,7 +67,15 @@ class Facts:
     lightness: float  # mean L*/100, 0..1
     curve: tuple[tuple[float, float], ...] = ()  # the estimated noise at some levels: (level, deviation)
     notes: tuple[str, ...] = ()  # what its file says that a user should know, each without the name
+    moments: tuple[darken.Moments, ...] = ()  # of unsaturated pixels, by equal parts of the video, in order
     stamp: str = ""  # `video.stamp` of the files when they were read; not part of what pixels depend on
+
+    def moments_of(self, first: int, last: int) -> darken.Moments:
+        """Mean of l = L*/100, and of l^2, over the unsaturated pixels of the frames first..last."""
+        if not self.moments:
+            return self.lightness, self.lightness**2
+        parts = [self.moments[frame * len(self.moments) // self.frames] for frame in range(first, last + 1)]
+        return sum(mean for mean, _ in parts) / len(parts), sum(square for _, square in parts) / len(parts)
 
 
 @dataclass(frozen=True)
@@ -90,11 +103,13 @@ def make(facts: list[Facts], refused: list[Refusal], recipe: Recipe, previous: d
             continue
         seen[video.sha256] = video.name
         try:
-            placed.append((video, place(video, recipe)))
+            pairs = place(video, recipe)
+            warning = _check_lightness(video, pairs, recipe)
         except InputError as error:
             refused.append(Refusal(video.name, error.reason, str(error), error.hint))
             continue
-        warnings += _warnings(video, recipe, len(placed[-1][1]))
+        placed.append((video, pairs))
+        warnings += _warnings(video, recipe, len(pairs)) + warning
     sequences = _number([video.sha256 for video, _ in placed], previous)
     splits = _split([video.sha256 for video, _ in placed], recipe, previous)
     clips = []
@@ -159,6 +174,36 @@ def draw_window(recipe: Recipe, sha256: str, segment: int, frames: int) -> int:
     return average.draw(config, draw.rng(recipe.dataset.seed, sha256, f"segment-{segment}", "average")).window
 
 
+def _check_lightness(video: Facts, pairs: list[Pair], recipe: Recipe) -> list[str]:
+    """A warning where many of the exposures that may be drawn are too bright for a video.
+
+    Raises InputError "too-dark" where its ground truth is too dark to be one.
+    """
+    if "darken" in recipe.skip:
+        return []
+    clip, truth, unmet = Clip("", "", video, tuple(pairs)), 0.0, 0.0  # means over the pairs
+    for segment in {pair.segment: 0 for pair in pairs}:
+        share = sum(pair.segment == segment for pair in pairs) / len(pairs)
+        drawn = darken.draw(recipe.darken, draw.rng(recipe.dataset.seed, video.sha256, f"segment-{segment}", "darken"))
+        truth += 100 * share * darken.dimmed(clip.moments(segment), drawn.dim)
+        unmet += share * darken.unmet(clip.moments(segment), recipe.darken)
+    if truth < recipe.dataset.min_lightness:
+        raise InputError(
+            f"{video.name}: too dark for a ground truth: mean L* {truth:.1f} of its unsaturated pixels, once dimmed; "
+            f"at least {recipe.dataset.min_lightness:g} is needed",
+            "use a brighter clip, or take it all the same with --set dataset.min_lightness=0",
+            "too-dark",
+        )
+    if unmet <= 0.2:
+        return []
+    most = recipe.darken.max_share
+    fate = f"above {most:g} of that and are lowered to it" if most < 1 else "above that and leave it as it is"
+    return [
+        f"{video.name}: mean L* {truth:.0f} of its ground truth's unsaturated pixels; {100 * unmet:.0f} % of the "
+        f"exposures that may be drawn are {fate} (give a lower --exposure)"
+    ]
+
+
 def _number(hashes: list[str], previous: dict[str, tuple[str, str]]) -> dict[str, str]:
     """sha256 -> sequence: earlier numbers are kept, new videos follow in the order of their names."""
     sequences = {sha: previous[sha][0] for sha in hashes if sha in previous}
@@ -202,12 +247,6 @@ def _warnings(video: Facts, recipe: Recipe, pairs: int) -> list[str]:
         warnings.append(
             f"{video.name}: {video.fps:g} fps; blur synthesis expects about 250 fps "
             f"(for a slow-motion file give its capture rate: --fps 250)"
-        )
-    unmet = 0.0 if "darken" in recipe.skip else darken.unmet(video.lightness, recipe.darken)
-    if unmet > 0.2:
-        warnings.append(
-            f"{video.name}: mean L* {100 * video.lightness:.0f}; {100 * unmet:.0f} % of the exposures that may be "
-            f"drawn are brighter than its ground truth and leave it as it is (give a lower --exposure)"
         )
     if pairs < recipe.dataset.pairs:
         warnings.append(f"{video.name}: {pairs} of {recipe.dataset.pairs} pairs fit into {video.frames} frames")

@@ -92,7 +92,7 @@ def _thumbnail(data: bytes) -> str:
 
 
 HISTOGRAMS: dict[str, Callable[[dict], float | None]] = {
-    "requested exposure (mean L*/100)": lambda pair: pair["draws"].get("darken", {}).get("exposure"),
+    "requested exposure (mean L*/100, unsaturated)": lambda pair: pair["draws"].get("darken", {}).get("exposure"),
     "window (source frames)": lambda pair: pair["window"],
     "clip_reverse r (8-bit code values)": lambda pair: pair["draws"].get("clip_reverse", {}).get("r"),
     "ISO": lambda pair: pair["draws"].get("noise", {}).get("iso") or None,
@@ -116,6 +116,6 @@ def _recipe(out: Path) -> str:
     changes = recipes.diff(recipes.load("lolblur"), recipes.parse(text, "recipe.toml"))
     differs = "".join(f"<li>{html.escape(f'{key}: {old!r} -> {new!r}')}" for key, old, new in changes)
     return (
-        f"<p>Departures from the paper's recipe:<ul>{differs or '<li>none'}</ul>"
+        f"<p>Departures from recipe lolblur:<ul>{differs or '<li>none'}</ul>"
         f"<details><summary>all values</summary><pre>{html.escape(text)}</pre></details>"
     )

@@ -44,8 +44,8 @@ def _darken(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
         result = darken.apply(window, config, drawn)
         if not told and not darken.achievable(window, drawn.exposure):
             told = True
-            log.warning(f"frames of mean L*/100 {darken.exposure_of(window):.3f} are darker than the exposure "
-                        f"{drawn.exposure:.3f} and stay as they are")  # fmt: skip
+            log.warning(f"frames of mean L*/100 {darken.exposure_of(window):.3f} over unsaturated pixels are darker "
+                        f"than the exposure {drawn.exposure:.3f} and stay as they are")  # fmt: skip
         elif not told and (got := darken.exposure_of(result, window)) > drawn.exposure + UNMET:
             told = True
             log.warning(f"the exposure is {got:.3f}, not {drawn.exposure:.3f}: too much of the frames is saturated and "

@@ -13,7 +13,7 @@ from lolblur_synth import __version__, dataset, pipeline, video
 from lolblur_synth.errors import InputError
 from lolblur_synth.plan import Facts, Pair
 from lolblur_synth.recipe import Recipe
-from lolblur_synth.stages import average, denoise
+from lolblur_synth.stages import average, denoise, resize
 
 # Thread counts change the order of sums in some operators: they are constants, never derived from --jobs.
 torch.set_num_threads(1)
@@ -47,7 +47,8 @@ def _facts(recipe: Recipe, item) -> Facts:
 
 def _read_facts(recipe: Recipe, item, stamp: str) -> Facts:
     source = video.probe(item, recipe.input, recipe.input.fps or None)
-    found = video.survey(source, recipe.interpolate.cut)
+    shown = resize.shown((source.width, source.height), recipe.resize)
+    found = video.survey(source, recipe.interpolate.cut, shown=shown)
     noise = denoise.Draw(0.0) if "denoise" in recipe.skip else _noise(recipe, source)
     return Facts(
         source.name,
@@ -67,6 +68,7 @@ def _read_facts(recipe: Recipe, item, stamp: str) -> Facts:
         found.lightness,
         noise.curve,
         source.notes,
+        found.moments,
         stamp,
     )
 
@@ -158,7 +160,7 @@ def make(stack: torch.Tensor, pair: Pair, job: dict) -> tuple[dict[str, np.ndarr
     """The images of one pair and its record, without checksums. Nothing is written."""
     recipe, facts = job["recipe"], job["clip"].facts
     draws = pipeline.draw_all(recipe, facts.sha256, pair.segment, pair.name, pair.window, facts.sigma,
-                              facts.curve)  # fmt: skip
+                              facts.curve, job["clip"].moments(pair.segment))  # fmt: skip
     images, measured = pipeline.synthesise(stack, pair.mid - pair.first, recipe, draws, job["device"])
     record = {
         "pair": f"{pair.sequence}/{pair.name}",

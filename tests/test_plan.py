@@ -3,6 +3,7 @@
 import dataclasses
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from lolblur_synth import plan, recipes
@@ -109,14 +110,43 @@ def test_the_same_content_is_used_once_and_said():
     assert len(found.clips) == 1 and "same content as a.mp4" in found.warnings[0]
 
 
+def plan_of(lightness, *words):
+    return plan.make([video(frames=1000, lightness=lightness)], [], recipes.override(RECIPE, list(words)), {})
+
+
 def test_a_clip_darker_than_the_exposures_is_named():
     def said(lightness, *words):
-        facts = video(frames=1000, lightness=lightness)
-        return "\n".join(plan.make([facts], [], recipes.override(RECIPE, list(words)), {}).warnings)
+        return "\n".join(plan_of(lightness, "darken.dim=0.75", *words).warnings)
 
-    assert "mean L* 20" in said(0.2) and "leave it as it is" in said(0.2)
-    assert not said(0.6) and not said(0.2, "darken.exposure=0.03:0.1") and not said(0.2, "skip=denoise,darken")
+    assert "mean L* 16" in said(0.2)  # 0.2 - 0.25 * 0.2 * 0.8
+    assert "are above 0.6 of that and are lowered to it" in said(0.2)
+    assert not said(0.6)
+    assert not said(0.2, "darken.exposure=0.03:0.1")
+    assert not said(0.2, "skip=denoise,darken")
     assert "100 %" in said(0.2, "darken.exposure=0.4")
+    assert "above that and leave it as it is" in said(0.2, "darken.exposure=0.4", "darken.max_share=1")
+
+
+def test_a_clip_too_dark_for_a_ground_truth_is_left_out_unless_asked_for():
+    refused = plan_of(0.09).refused
+    assert [refusal.reason for refusal in refused] == ["too-dark"]
+    assert "too dark for a ground truth: mean L*" in refused[0].message
+    assert plan_of(0.12).pairs == 60
+    assert plan_of(0.09, "dataset.min_lightness=0").pairs == 60
+    assert plan_of(0.12, "dataset.min_lightness=20").pairs == 0
+    assert plan_of(0.0, "skip=denoise,darken").pairs == 60, "without darkening no pair needs a bright clip"
+
+
+def test_the_lightness_of_a_segment_is_that_of_the_frames_that_its_pairs_span():
+    levels = np.linspace(0.2, 0.6, 1000)
+    facts = dataclasses.replace(video(frames=4000), moments=tuple(zip(levels, levels**2, strict=True)))
+    clip = plan.make([facts], [], RECIPE, {}).clips[0]
+    for segment in (0, 1):
+        pairs = [pair for pair in clip.pairs if pair.segment == segment]
+        frames = np.arange(pairs[0].first, pairs[-1].last + 1)
+        expected = levels[frames // 4]
+        assert clip.moments(segment) == pytest.approx((expected.mean(), (expected**2).mean()))
+    assert clip.moments(1)[0] > clip.moments(0)[0]
 
 
 def test_warnings():

@@ -9,7 +9,7 @@ from lolblur_synth.errors import RecipeError
 from lolblur_synth.recipe import SECTIONS, Recipe
 
 
-def test_lolblur_is_the_paper_and_its_file_is_generated():
+def test_lolblur_is_the_default_and_its_file_is_generated():
     assert recipes.load("lolblur") == Recipe()
     text = (recipes.resources.files("lolblur_synth.recipes") / "lolblur.toml").read_text()
     assert text == recipes.to_toml(Recipe()), "run `make docs`"

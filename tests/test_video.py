@@ -624,6 +624,24 @@ def test_repeated_frames_are_noticed(tmp_path, times):
     assert video.survey(probe(media.encode(tmp_path / "a.mp4", frames, 240))).repeats == times
 
 
+def test_the_lightness_of_unsaturated_pixels_is_told_by_parts_of_the_video(tmp_path):
+    """Of what the output shows: the bright edges that the crop takes away do not count, nor does the lamp."""
+    pictures = np.full((40, 90, 160, 3), 60, np.uint8)
+    pictures[20:] = 120
+    pictures[:, :, :40] = pictures[:, :, -40:] = 200
+    pictures[:, 40:50, 70:90] = 255
+    path = media.encode(tmp_path / "a.mkv", pictures, 250, "ffv1")
+    found = video.survey(probe(path), shown=(0.5, 1.0))
+    assert len(found.moments) == 40
+    for (mean, square), code in ((found.moments[0], 60), (found.moments[-1], 120)):
+        lightness = 1.16 * (((code / 255 + 0.055) / 1.055) ** 2.4) ** (1 / 3) - 0.16
+        assert mean == pytest.approx(lightness, abs=0.005)
+        assert square == pytest.approx(lightness**2, abs=0.005)
+    assert video.survey(probe(path)).moments[0][0] > found.moments[0][0] + 0.1
+    upright = media.encode(tmp_path / "b.mp4", pictures, 250, rotation=90)
+    assert video.survey(probe(upright), shown=(1.0, 0.5)).moments[0][0] == pytest.approx(found.moments[0][0], abs=0.01)
+
+
 def test_a_survey_never_misses_damage(tmp_path):
     path = media.encode(tmp_path / "a.mp4", media.scene(40, 64, 96), 250, container={"movflags": "faststart"})
     found = probe(path)

@@ -11,7 +11,7 @@ from lolblur_synth.recipe import STAGE_NAMES, Recipe
 SUMMARIES = {
     "resize": "Scale to cover the size and crop the centre; area averaging.",
     "denoise": "Remove sensor noise, V-BM4D style.",
-    "darken": "Darken to the requested exposure with EC-Zero-DCE; lights stay lit.",
+    "darken": "Darken to the requested exposure, a mean over unsaturated pixels, with EC-Zero-DCE; lights stay lit.",
     "interpolate": "Raise the frame rate: optical flow once a frame pair, then any number of instants.",
     "clip_reverse": "Give saturated lights back what the sensor cut off; linear float32 TIFF out.",
     "average": "Average a window of frames in linear light; linear float32 TIFF out.",
@@ -44,7 +44,7 @@ def _add_stage(name: str) -> None:
     @stage.command(word, help=f"{SUMMARIES[name]}\n\nExample: lolblur-synth stage {word} INPUT OUTPUT")
     @click.argument("input", required=False, type=click.Path(path_type=Path))
     @click.argument("output", required=False, type=click.Path(path_type=Path))
-    @opt.config_options(config)
+    @opt.config_options(config, leave_out=("max_share",))  # stage darken gives the exposure that was asked for
     @opt.recipe_option
     @opt.seed_option
     @opt.device_option

@@ -3,7 +3,7 @@ truth is dimmed a little before (`scale`).
 
 In   (T, 3, H, W) float32, display sRGB, 0..1, the frames of one window
 Out  (T, 3, H, W) float32, display sRGB, 0..1
-Random: `exposure`, the L*/100 asked for, and `dim`; both once a segment.
+Random: `exposure`, the mean L*/100 of unsaturated pixels asked for, and `dim`; both once a segment.
 
     l  = L*(frame) / 100
     r  = network(l without lamps, exposure)  where to darken; around a lamp, as in its surroundings
@@ -12,14 +12,17 @@ Random: `exposure`, the L*/100 asked for, and `dim`; both once a segment.
     frame' = g(light * Y(l') / Y(l))         one factor for the three channels, in linear light
 
 The exposure of a window is the mean of l over its unsaturated pixels (L* <= 98) and all of its frames. Because s is
-solved for, the exposure of the result is the one asked for; because the factor is common to the channels and acts on
-light, hue and saturation stay. Saturated pixels keep their own exposure (lamp = 1), and so does the glow of a small
-lamp. With `lamp_area` below 1 a clipped sky or wall, larger than that, is no lamp: it darkens with the rest, to which
-end `white` is above 1 there. Frames darker than the request stay as they are: this stage never brightens.
+solved for (calibration.py), the exposure of the result is the one asked for, to 0.001; because the factor is common to
+the channels and acts on light, hue and saturation stay. Saturated pixels keep their own exposure (lamp = 1), and so
+does the glow of a small lamp. With `lamp_area` below 1 a clipped sky or wall, larger than that, is no lamp: it darkens
+with the rest, to which end `white` is above 1 there. Frames darker than the request stay as they are: this stage never
+brightens.
 Maps are smoothed over the neighbouring frames and s is common to the window, so the window does not flicker.
+A build asks no segment for more than `max_share` of the exposure of its ground truth (`capped`): an input that is no
+darker than its truth teaches a network nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -28,26 +31,47 @@ from torch import Tensor
 
 from lolblur_synth import frames as fr
 from lolblur_synth import lamps
-from lolblur_synth.errors import UsageError, WeightsError
+from lolblur_synth.calibration import Calibration, Samples
+from lolblur_synth.errors import UsageError
 from lolblur_synth.models import dce
 from lolblur_synth.recipe import DarkenConfig
 
 GLOW_SHARE, GLOW_POWER = 0.3, 64.0  # of the exposure that glows and edges of lights take at most; how, at most
 SURROUNDINGS = 12  # of a light, in cells of the reduced frame
-PROBE = 4  # the exposure is solved for on means of PROBE x PROBE pixels
 NEIGHBOURS = 2.0  # standard deviation of the smoothing of the maps along time, in frames
-STRENGTHS = (1e-3, 64.0)  # bounds of s: below, nothing is to be done; above, (1 - 0.2)^(8 * 64) is black
+DARKEST_REQUEST = 0.001  # mean L* / 100; the cap asks for no less, as the recipe does not
+
+Moments = tuple[float, float]  # mean of l, and of l^2, over the unsaturated pixels of frames; l is L* / 100
 
 
 @dataclass(frozen=True)
 class Draw:
-    exposure: float  # mean L* / 100 of the darkened frames, 0..1
+    exposure: float  # asked for: mean L* / 100 of the unsaturated pixels of the darkened frames, 0..1
     dim: float  # slope of the ground truth's shadows in lightness, 0..1; 1 leaves it as it is
+    drawn: float | None = None  # the exposure before `capped`; None where it was given, not drawn
 
 
 def draw(config: DarkenConfig, rng: np.random.Generator) -> Draw:
-    """Both uniform in their ranges."""
-    return Draw(exposure=float(rng.uniform(*config.exposure)), dim=float(rng.uniform(*config.dim)))
+    """Exposure and dim, uniform in their ranges."""
+    exposure = float(rng.uniform(*config.exposure))
+    return Draw(exposure, dim=float(rng.uniform(*config.dim)), drawn=exposure)
+
+
+def capped(draw: Draw, config: DarkenConfig, source: Moments) -> Draw:
+    """The draw with an exposure of at most `max_share` of the ground truth's.
+
+    source: of the frames of the whole segment before `scale`, so that the cap is the same for all of its pairs.
+    """
+    if config.max_share >= 1:
+        return draw
+    most = max(config.max_share * dimmed(source, draw.dim), DARKEST_REQUEST)
+    return replace(draw, exposure=min(draw.exposure, most))
+
+
+def dimmed(source: Moments, dim: float) -> float:
+    """Exposure of the ground truth, 0..1: the mean of l - (1 - dim) l (1 - l), which `scale` makes of l."""
+    mean, mean_square = source
+    return mean - (1 - dim) * (mean - mean_square)
 
 
 def scale(frames: Tensor, config: DarkenConfig, draw: Draw) -> Tensor:
@@ -79,7 +103,7 @@ def maps(frames: Tensor, config: DarkenConfig, draw: Draw) -> Tensor:
 
 
 def exposure_of(frames: Tensor, source: Tensor | None = None) -> float:
-    """Mean L*/100 over the unsaturated pixels of display frames (T, 3, H, W); over all, where all are saturated.
+    """Mean L*/100 over the unsaturated pixels (L* <= 98) of display frames (T, 3, H, W); of all, if all are saturated.
 
     source: the frames before darkening, to judge by them what is saturated, as `apply` does. This is the number that
     `Draw.exposure` asks for; of a source it is the brightest exposure that can be had, because nothing is brightened.
@@ -99,11 +123,11 @@ def achievable(frames: Tensor, exposure: float) -> bool:
     return exposure_of(frames) >= exposure
 
 
-def unmet(lightness: float, config: DarkenConfig) -> float:
-    """About which share of the exposures drawn, 0..1, is too bright for a clip of this mean L*/100, once dimmed."""
+def unmet(source: Moments, config: DarkenConfig) -> float:
+    """About which share of the exposures drawn, 0..1, is above what `capped` allows a clip of these frames."""
     low, high = config.exposure
-    dimmed = lightness * (1 - (1 - sum(config.dim) / 2) * (1 - lightness))
-    return min(max((high - dimmed) / (high - low), 0.0), 1.0) if high > low else float(high > dimmed)
+    most = min(config.max_share, 1) * dimmed(source, sum(config.dim) / 2)
+    return min(max((high - most) / (high - low), 0.0), 1.0) if high > low else float(high > most)
 
 
 def exposure_map(lightness: Tensor, lamp: Tensor, exposure: float | Tensor) -> Tensor:
@@ -126,53 +150,37 @@ def _darken(frames: Tensor, config: DarkenConfig, draw: Draw, want_maps=False) -
         [lamps.model(now, config.lamp_area, dce.CurveNet.reduction) for now in lightness.split(1)])
     for t, planes in enumerate(lamp_model.split(1)):
         lamp[t] = lamps.weight(planes, lightness[t, None])[0]
-    if (power := _glow_power(lamp, lightness, draw.exposure)) > 1:
+    samples = Samples(lightness)
+    if (power := _glow_power(samples, lamp, draw.exposure)) > 1:
         lamp.pow_(power)
     model = _model(net, lightness, lamp, draw.exposure)
-    strength = _strength(net, model, lamp_model, lightness, lamp, draw.exposure)
+    calibration = Calibration(net, model, lamp_model, lightness, lamp, samples)
+    strength = calibration.strength(draw.exposure)
     used = torch.zeros_like(lightness) if want_maps else None
     if strength == 0:
         return frames, used
-    for t in range(len(frames)):
-        now, kept = lightness[t, None], lamp[t, None]
-        r = _adjust(dce.follow_edges(model[t, None], now), kept, strength)
-        white = lamps.white(lamp_model[t, None], now.shape[-2:])
+    for t, (r, white) in enumerate(calibration.adjusted(strength)):
+        now = lightness[t, None]
         out[t] = _relight(out[t, None], now, dce.curve(now, r, net.steps, white))[0]
         if want_maps:
             used[t] = r.mean(1).clamp(0, 1)
     return out, used
 
 
-def _glow_power(lamp: Tensor, lightness: Tensor, exposure: float) -> float:
+def _glow_power(samples: Samples, lamp: Tensor, exposure: float) -> float:
     """The power of `lamp` with which glows and edges of lights keep no more than GLOW_SHARE of the exposure; from 1.
 
     Where all is white paper (L* 97) they would keep more than is asked for, and the rest would have to be black.
     """
-    kept, now, share = _probe(lightness, lamp, lightness)
+    kept = samples.of(lamp)
 
     def excess(log_power: float) -> float:
-        glow = kept.pow(np.exp(log_power)).mul_(now)
-        return _mean(glow, share) - GLOW_SHARE * exposure
+        return samples.mean(kept.pow(np.exp(log_power)).mul_(samples.lightness)) - GLOW_SHARE * exposure
 
     weakest = np.log(GLOW_POWER)
     if excess(0.0) <= 0:
         return 1.0
     return GLOW_POWER if excess(weakest) >= 0 else float(np.exp(brentq(excess, 0.0, weakest, xtol=1e-3)))
-
-
-def _probe(lightness: Tensor, *planes: Tensor) -> list[Tensor]:
-    """Means of planes over the unsaturated pixels of PROBE x PROBE, over all where there are none; their share last."""
-    lit = (lightness <= lamps.SATURATED).float()
-    share = dce.reduce(lit, PROBE)
-    if not share.any():
-        lit, share = torch.ones_like(lit), torch.ones_like(share)
-    return [dce.reduce(plane * lit, PROBE) / share.clamp_min(1e-6) for plane in planes] + [share]
-
-
-def _mean(plane: Tensor, share: Tensor) -> float:
-    """Weighted mean, in float64 and one order of summation whatever the device and its threads."""
-    values, weights = (x.cpu().numpy().astype(np.float64) for x in (plane, share))
-    return float((values * weights).sum() / weights.sum())
 
 
 def _model(net: torch.nn.Module, lightness: Tensor, lamp: Tensor, exposure: float) -> Tensor:
@@ -207,33 +215,6 @@ def _smooth_in_time(planes: list[Tensor]) -> Tensor:
     time = torch.arange(len(stack), device=stack.device, dtype=torch.float32)
     weight = torch.exp(-0.5 * ((time[:, None] - time) / NEIGHBOURS) ** 2)
     return torch.einsum("ts,schw->tchw", weight / weight.sum(1, keepdim=True), stack)
-
-
-def _adjust(r: Tensor, lamp: Tensor, strength: float) -> Tensor:
-    """r' = (1 - (1 - r)^s) (1 - lamp); as if the curve were iterated s times as often. Odd in r."""
-    changed = r.abs().neg_().add_(1).pow_(strength).neg_().add_(1)
-    return torch.copysign(changed, r).mul_(1 - lamp)
-
-
-def _strength(
-    net: torch.nn.Module, model: Tensor, lamp_model: Tensor, lightness: Tensor, lamp: Tensor, exposure: float
-) -> float:
-    """The s for which the window has the exposure asked for; 0 where it is already as dark as that."""
-    probe, kept, share = _probe(lightness, lightness, lamp)
-    r, white = dce.follow_edges(model, probe), lamps.white(lamp_model, probe.shape[-2:])
-
-    def excess(log_strength: float) -> float:
-        return _mean(dce.curve(probe, _adjust(r, kept, np.exp(log_strength)), net.steps, white), share) - exposure
-
-    weakest, strongest = np.log(STRENGTHS)
-    if excess(weakest) <= 0:
-        return 0.0
-    if excess(strongest) >= 0:
-        if excess(strongest) > excess(weakest):
-            raise WeightsError(f"the darkening weights brighten the frame where {exposure} is asked for",
-                               "they are no weights of EC-Zero-DCE, or damaged: take others")
-        return STRENGTHS[1]
-    return float(np.exp(brentq(excess, weakest, strongest, xtol=1e-4)))
 
 
 def _check_share(value: float, name: str) -> None:

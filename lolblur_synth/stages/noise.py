@@ -18,7 +18,8 @@ cycleisp puts the three networks of CycleISP in the place of the analytic camera
 predict, and the difference of developing it with and without. Their raw is white-balanced, so the lamp is one factor a
 plane; the raw of the authors' own checkpoints is that of the sensor, and knows no lamp.
 
-gaussian and poisson are noise on display values, independent from pixel to pixel, as LEDNet adds it in training.
+gaussian and poisson are noise on display values, independent from pixel to pixel, as LEDNet adds it in training; here
+too a pixel with a channel at white has none, unless asked for.
 """
 
 import dataclasses
@@ -192,13 +193,18 @@ def _none_where_saturated(noise: Tensor, frames: Tensor, config: NoiseConfig) ->
 
 
 def _on_display(frames: Tensor, config: NoiseConfig, draw: Draw) -> Tensor:
-    """Independent noise on display values; `gray` draws it once, at their mean, for all channels."""
+    """Independent noise on display values; `gray` draws it once, at their mean, for all channels.
+
+    No noise where a channel is saturated, unless asked for.
+    """
     values = frames.mean(dim=1, keepdim=True) if draw.gray else frames
     normal = torch.from_numpy(field(draw.seed).standard_normal(values.shape, dtype=np.float32)).to(frames.device)
     if config.model == "gaussian":
         noise = normal * (draw.sigma / 255)
     else:
         noise = (sensor.poisson(values * 255, normal) / 255 - values) * draw.scale
+    if config.keep_saturated == "yes":
+        noise = noise.masked_fill(frames.amax(1, keepdim=True) >= 1, 0)
     return (frames + noise).clamp_(0, 1)
 
 

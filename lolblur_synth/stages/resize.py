@@ -43,6 +43,12 @@ def scale_to_cover(size: tuple[int, int], config: ResizeConfig) -> float:
     return max(config.width / size[0], config.height / size[1])
 
 
+def shown(size: tuple[int, int], config: ResizeConfig) -> tuple[float, float]:
+    """Shares of the width and height, 0..1, of a source of (width, height) that the crop leaves, around its centre."""
+    scale = scale_to_cover(size, config)
+    return min(1.0, config.width / (scale * size[0])), min(1.0, config.height / (scale * size[1]))
+
+
 def apply(frames: Tensor, config: ResizeConfig, draw: Draw) -> Tensor:
     """(T, 3, h, w) display, 0..1 -> (T, 3, config.height, config.width) display, 0..1. InputError: not frames."""
     fr.check(frames, "resize")

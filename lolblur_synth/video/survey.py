@@ -16,6 +16,8 @@ from lolblur_synth import frames
 from lolblur_synth.video.reader import Video, luma
 
 COLUMNS = 160
+MOMENTS = 1024  # parts of a video whose lightness is told apart
+SATURATED = 0.98  # L* / 100; LOL-Blur paper, section 3.2
 NOISE = 0.01  # standard deviation below which a thumbnail counts as black, so that two black frames are alike
 STILL = 0.5 / 255  # mean absolute difference below which nothing moves
 LONGEST_REPEAT = 16  # frames
@@ -25,24 +27,30 @@ LONGEST_REPEAT = 16  # frames
 class Survey:
     """frames: decoded, always what `probe` counted. differences: mean absolute difference of frames i and i+1, 0..1.
     cuts: i where a new scene begins at i+1. repeats: each picture is stored this many times in a row (8 for 30 fps kept
-    in a 240 fps file), 1 where pictures differ. lightness: mean L*/100 of the thumbnails, 0..1."""
+    in a 240 fps file), 1 where pictures differ. lightness: mean L*/100 of the thumbnails, 0..1. moments: of at most
+    MOMENTS equal parts of the video, in order, the means of l = L*/100 and of l^2 over the unsaturated pixels shown."""
 
     frames: int
     differences: tuple[float, ...]
     cuts: tuple[int, ...]
     repeats: int
     lightness: float
+    moments: tuple[tuple[float, float], ...] = ()
 
 
-def survey(video: Video, cut: float = 0.15, ratio: float = 2.5) -> Survey:
+def survey(video: Video, cut: float = 0.15, ratio: float = 2.5, shown: tuple[float, float] = (1.0, 1.0)) -> Survey:
     """Decode all of `video` once, one frame in memory. Raises InputError where a frame is damaged or missing.
 
     cut: a scene cut has a decorrelation above this, 0..1, between both frames before it and both frames after it;
     ratio: and above this many times the decorrelation of the frames within its two neighbouring pairs.
+    shown: shares of the width and height, 0..1, that the output shows, around the centre of the picture as displayed.
     """
+    across, down = shown if video.rotation % 180 == 0 else shown[::-1]  # of the frame as stored
     last: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=3)
     means, differences, lags = [], [], ([], [], [])  # lags[k][i]: decorrelation of frames i and i + k + 1
-    for frame in luma(video):
+    sums = np.zeros((min(video.frames, MOMENTS), 3))
+    for number, frame in enumerate(luma(video)):
+        sums[number * len(sums) // video.frames] += _sums(frame, across, down)
         small = _thumbnail(frame)
         means.append(float(frames.lightness(torch.from_numpy(small).expand(1, 3, -1, -1)).mean()))
         texture = np.sqrt(small) - np.sqrt(small).mean()
@@ -52,7 +60,23 @@ def survey(video: Video, cut: float = 0.15, ratio: float = 2.5) -> Survey:
             lag.append(_decorrelation(earlier, texture))
         last.append((small, texture))
     return Survey(video.frames, tuple(differences), _cuts(lags, cut, ratio), repeated(np.array(differences)),
-                  round(float(np.mean(means)), 4))
+                  round(float(np.mean(means)), 4),
+                  tuple((round(one / count, 5), round(two / count, 5)) for count, one, two in sums.tolist()))
+
+
+def _sums(frame: np.ndarray, across: float, down: float) -> tuple[int, float, float]:
+    """Number, sum of l and sum of l^2 of unsaturated pixels of the middle of a frame; of all, if all are saturated.
+
+    About COLUMNS pixels a row are looked at, as they are: means of neighbours would make large lamps of small ones.
+    """
+    height, width = frame.shape
+    top, left = round(height * (1 - down) / 2), round(width * (1 - across) / 2)
+    step = max(1, width // COLUMNS)
+    some = np.ascontiguousarray(frame[top : height - top : step, left : width - left : step])
+    lightness = frames.lightness(torch.from_numpy(some).expand(1, 3, -1, -1))[0, 0].double().numpy()
+    unsaturated = lightness[lightness <= SATURATED]
+    values = unsaturated if unsaturated.size else lightness
+    return values.size, float(values.sum()), float((values**2).sum())
 
 
 def _thumbnail(frame: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """darken: the exposure asked for is the one measured; hue, saturation and lamps stay; nothing flickers or brightens."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -49,13 +51,60 @@ def chroma(frames: torch.Tensor) -> torch.Tensor:
     return light / light.sum(1, keepdim=True).clamp_min(1e-6)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_exposure_asked_for_is_achieved_and_rises_with_the_request(seed):
-    frames = stack(scene(seed))
-    requests = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
-    got = [darken.exposure_of(darken.apply(frames, CONFIG, draw(e)), frames) for e in requests]
-    np.testing.assert_allclose(got, requests, atol=0.006)
+def patterns() -> dict[str, np.ndarray]:
+    """Pictures whose neighbouring pixels differ: what a mean over neighbours, or every n-th pixel, would misjudge."""
+    y, x = np.mgrid[:160, :280]
+    grain = np.random.default_rng(1).random((160, 280))
+    planes = {"checks": (x + y) % 2, "stripes of 4": x % 4 == 1, "rows of 8": y % 8 < 2, "grain": grain > 0.6}
+    pictures = {name: np.where(plane, 0.9, 0.1)[..., None] * np.ones(3) for name, plane in planes.items()}
+    return {name: picture.astype(np.float32) for name, picture in pictures.items()}
+
+
+@pytest.mark.parametrize("picture", [*(f"scene {i}" for i in range(3)), "lamp", "pan", *patterns()])
+def test_the_exposure_asked_for_is_achieved_and_rises_with_the_request(picture):
+    made = {f"scene {i}": stack(scene(i)) for i in range(3)} | {name: stack(p) for name, p in patterns().items()}
+    made |= {"lamp": with_lamp(scene(3), 8), "pan": stack(*(np.roll(scene(1), 4 * t, 1) for t in range(5)))}
+    frames, requests = made[picture], (0.02, 0.04, 0.05, 0.1, 0.16, 0.2, 0.25, 0.3)
+    brightest = darken.exposure_of(frames)
+    requests = [request for request in requests if request < brightest]
+    results = [darken.apply(frames, CONFIG, draw(request)) for request in requests]
+    got = [darken.exposure_of(result, frames) for result in results]
+    np.testing.assert_allclose(got, requests, atol=0.0003)
     assert np.all(np.diff(got) > 0)
+    if picture not in patterns():  # of two tones both may be rounded the same way, by half a code value
+        rounded = [(result * 255).round() / 255 for result in results]
+        np.testing.assert_allclose([darken.exposure_of(each, frames) for each in rounded], requests, atol=0.001)
+
+
+def test_a_request_just_below_the_exposure_of_the_frames_is_met():
+    """The sample of the pixels may be a little darker than all of them: that is no reason to leave them alone."""
+    for seed in range(4):
+        frames = stack(scene(seed))
+        request = darken.exposure_of(frames) - 0.0015
+        got = darken.exposure_of(darken.apply(frames, CONFIG, draw(request)), frames)
+        assert got == pytest.approx(request, abs=0.0005)
+
+
+def test_a_handful_of_unsaturated_pixels_is_enough():
+    frames = torch.ones(1, 3, 160, 280)
+    frames[..., 70:90, 100:130] = 0.4
+    out = darken.apply(frames, CONFIG, draw(0.1))
+    assert darken.exposure_of(out, frames) == pytest.approx(0.1, abs=0.001)
+
+
+def test_an_exposure_is_capped_at_a_share_of_the_ground_truths():
+    frames = stack(scene(2) * 0.3)
+    lightness = fr.lightness(frames).double()
+    moments = float(lightness.mean()), float((lightness**2).mean())
+    drawn = darken.Draw(exposure=0.15, dim=0.7, drawn=0.15)
+    truth = darken.exposure_of(darken.scale(frames, CONFIG, drawn))
+    assert darken.dimmed(moments, 0.7) == pytest.approx(truth, abs=1e-4)
+    capped = darken.capped(drawn, DarkenConfig(max_share=0.5), moments)
+    assert capped.exposure == pytest.approx(0.5 * truth, abs=1e-4)
+    assert (capped.drawn, capped.dim) == (0.15, 0.7)
+    assert darken.capped(drawn, DarkenConfig(max_share=1), moments) == drawn
+    assert darken.capped(replace(drawn, exposure=0.02), CONFIG, moments).exposure == 0.02
+    assert darken.capped(drawn, CONFIG, (0.0, 0.0)).exposure > 0, "a black clip asks for no impossible exposure"
 
 
 def test_every_pixel_is_darkened_and_none_brightened():
@@ -124,7 +173,7 @@ def test_a_clipped_sky_does_not_use_up_the_exposure():
     frames = stack(scene(3))
     frames[:, :, :48], frames[:, :, 48:60] = 1.0, torch.linspace(1.0, 0.8, 12)[:, None]
     out = darken.apply(frames, CONFIG, draw(0.1))
-    assert darken.exposure_of(out, frames) == pytest.approx(0.1, abs=0.006)
+    assert darken.exposure_of(out, frames) == pytest.approx(0.1, abs=0.001)
     assert fr.lightness(out)[:, :, 80:].median() > 0.03
 
 
@@ -143,7 +192,7 @@ def test_one_strength_for_the_window():
     out = darken.apply(stack(still, still * 0.7, still), CONFIG, draw(0.1))
     levels = fr.lightness(out).mean((1, 2, 3))
     assert levels[1] < 0.9 * levels[0] and levels[0] == pytest.approx(float(levels[2]), rel=1e-3)
-    assert float(levels.mean()) == pytest.approx(0.1, abs=0.006)
+    assert float(levels.mean()) == pytest.approx(0.1, abs=0.001)
 
 
 def test_frames_darker_than_the_request_stay_as_they_are():
@@ -159,9 +208,9 @@ def test_black_white_and_grey_frames():
     assert darken.scale(black, CONFIG, draw()).equal(black)
     assert darken.apply(white, CONFIG, draw(0.2)).allclose(white, atol=1e-5), "saturated pixels keep their exposure"
     out = darken.apply(white, NIGHT, draw(0.2))
-    assert darken.exposure_of(out, white) == pytest.approx(0.2, abs=0.006), "all is saturated: all of it counts"
+    assert darken.exposure_of(out, white) == pytest.approx(0.2, abs=0.001), "all is saturated: all of it counts"
     paper = torch.full((1, 3, 40, 60), 246 / 255)  # L* 97: not saturated, though hardly less
-    assert darken.exposure_of(darken.apply(paper, CONFIG, draw(0.2)), paper) == pytest.approx(0.2, abs=0.006)
+    assert darken.exposure_of(darken.apply(paper, CONFIG, draw(0.2)), paper) == pytest.approx(0.2, abs=0.001)
     assert darken.scale(white, CONFIG, draw()).allclose(white, atol=1e-5)
     grey = torch.full((1, 3, 40, 60), 0.6)
     out = darken.apply(grey, CONFIG, draw(0.2))
@@ -172,7 +221,7 @@ def test_black_white_and_grey_frames():
 def test_any_size(size):
     frames = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(1)) * 0.5 + 0.3
     out = darken.apply(frames, CONFIG, draw(0.1))
-    assert out.shape == frames.shape and darken.exposure_of(out, frames) == pytest.approx(0.1, abs=0.02)
+    assert out.shape == frames.shape and darken.exposure_of(out, frames) == pytest.approx(0.1, abs=0.001)
 
 
 @pytest.mark.parametrize("exposure", [0.0, 1.0, -0.1, 1.5, float("nan")])
@@ -203,6 +252,7 @@ def test_the_ground_truth_is_dimmed_mildly_with_white_fixed():
 def test_draws_are_uniform_in_their_ranges_and_repeatable():
     config = DarkenConfig(exposure=(0.1, 0.2), dim=(0.5, 0.6))
     drawn = [darken.draw(config, dr.rng(0, "v", f"segment-{i}", "darken")) for i in range(200)]
+    assert all(each.drawn == each.exposure for each in drawn)
     exposures, dims = np.array([(d.exposure, d.dim) for d in drawn]).T
     assert exposures.min() >= 0.1 and exposures.max() <= 0.2 and exposures.std() == pytest.approx(0.029, abs=0.005)
     assert dims.min() >= 0.5 and dims.max() <= 0.6
@@ -230,7 +280,7 @@ def test_a_file_of_the_published_layout_can_be_used(tmp_path):
     torch.save(net.state_dict(), tmp_path / "ce_zerodce.pth")
     config, frames = DarkenConfig(weights=str(tmp_path / "ce_zerodce.pth")), stack(scene(11, 40, 64))
     out = darken.apply(frames, config, draw(0.12))
-    assert darken.exposure_of(out, frames) == pytest.approx(0.12, abs=0.006)
+    assert darken.exposure_of(out, frames) == pytest.approx(0.12, abs=0.001)
     assert ((chroma(out) - chroma(frames)).abs() * (fr.luminance(out) > 1e-3)).max() < 2e-3
     assert darken.maps(frames, config, draw(0.12)).shape == (1, 1, 40, 64)
 

@@ -136,6 +136,21 @@ def test_saturated_pixels_have_no_noise():
     assert (noise.apply(lamp, config_of(), draw_of(config_of()))[:, 0] == 1).all()
 
 
+@pytest.mark.parametrize("gray", [0.0, 1.0])
+@pytest.mark.parametrize(("model", "level"), [("gaussian", {"sigma": (8, 8)}), ("poisson", {"scale": (1.2, 1.2)})])
+def test_saturated_pixels_have_no_noise_on_display_values_either(model, level, gray):
+    frames = flat(200, 64, 80)
+    frames[..., 16:48, 16:48] = 1.0
+    frames[:, 2, :8] = 1.0  # a lamp with one saturated channel
+    kept, noisy = (config_of(model, keep_saturated=word, gray=gray, **level) for word in ("yes", "no"))
+    drawn = draw_of(kept)
+    out, all_noisy = noise.apply(frames, kept, drawn), noise.apply(frames, noisy, drawn)
+    saturated = (frames.amax(1, keepdim=True) >= 1).expand_as(frames)
+    assert out[saturated].equal(frames[saturated])
+    assert (all_noisy[..., 16:48, 16:48] < 1).float().mean() > 0.3
+    assert out[~saturated].equal(all_noisy[~saturated]), "elsewhere the noise is the same"
+
+
 @pytest.mark.parametrize("model", RAW)
 def test_saturated_pixels_are_noisy_where_asked_for(model):
     frames, config = flat(200, 64, 80), config_of(model, iso=(3200, 3200), keep_saturated="no")
