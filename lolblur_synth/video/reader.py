@@ -16,10 +16,11 @@ import numpy as np
 from lolblur_synth import images
 from lolblur_synth.errors import InputError
 from lolblur_synth.recipe import InputConfig
-from lolblur_synth.video import yuv
+from lolblur_synth.video import capture, yuv
+from lolblur_synth.video.complete import check_whole
 from lolblur_synth.video.guard import AGAIN, check_count, check_gif, check_pixels, opened
 from lolblur_synth.video.inputs import Input, image_files, safe_name
-from lolblur_synth.video.timing import check_rate, check_whole, collect, is_shown, time_of
+from lolblur_synth.video.timing import ROUNDING, check_rate, collect, is_shown, mean_rate, time_of
 
 GAMMA = 2.2  # paper, Eq. 1: float TIFF frames hold linear light
 HDR = {16: "PQ", 18: "HLG"}  # ITU-T H.273 TransferCharacteristics
@@ -33,7 +34,8 @@ class Video:
     width, height: as displayed, after rotation and with square pixels. fps: the true capture rate. rotation: degrees
     clockwise, and mirrored left to right after it, as `read` applies them. bits: of a channel as stored. colour: pixel
     format, matrix and range. decoder: which one, for the manifest. The rest serves `read`: coded is (width, height) as
-    stored, max_pixels guards the file when it is opened again.
+    stored, max_pixels guards the file when it is opened again. played: the rate at which a video plays, 0 for images.
+    notes: whole sentences for the user, each of which begins with the name.
     """
 
     path: Path
@@ -51,12 +53,15 @@ class Video:
     codec: str
     coded: tuple[int, int]
     max_pixels: int
+    played: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 def probe(source: Input, limits: InputConfig, fps: float | None = None) -> Video:
     """Check an input and say what it holds. Every packet's time stamp is read, but only the first frame is decoded.
 
-    fps: the true capture rate in frames/s, for slow-motion files and image sequences; the container's own if None.
+    fps: the true capture rate in frames/s, for slow-motion files and image sequences; if None, the one that the file
+    tells (`capture.rate`), or else the container's own. Where the rate of capture is known, time stamps may be uneven.
     Raises InputError, whose `reason` is one of not-regular, zero-byte, unreadable, no-video, format, hdr, too-large,
     too-many-frames, vfr, truncated, corrupt, no-fps, size-changes.
     """
@@ -137,7 +142,11 @@ def _probe_video(source: Input, limits: InputConfig, fps: float | None) -> Video
         check_whole(container, stream, stamps, name)
         if container.format.name == "gif":
             check_gif(source.path, stamps.packets, name)
-        step = check_rate(stamps.pts, name, limits.max_jitter)
+        notes = ()
+        if fps is None:
+            fps, notes = capture.rate(source.path, name, container.metadata, mean_rate(stamps.pts, stream.time_base))
+        rounding = 0 if container.format.name == "avi" else ROUNDING  # an AVI's clock counts its frames
+        step = check_rate(stamps.pts, name, limits.max_jitter, rounding, fps is not None)
         own_rate = _nominal_rate(stream, step, len(stamps.pts))
         aspect = float(stream.sample_aspect_ratio or 1)
     frame = _first_frame(source, limits.max_pixels)
@@ -148,7 +157,8 @@ def _probe_video(source: Input, limits: InputConfig, fps: float | None) -> Video
         source.path, name, source.kind, *(square if rotation % 180 == 0 else square[::-1]), frames=len(stamps.pts),
         fps=own_rate if fps is None else float(fps), rotation=rotation, mirrored=mirrored,
         bits=max(component.bits for component in frame.format.components), colour=yuv.describe(frame), decoder=DECODER,
-        codec=context.name, coded=(frame.width, frame.height), max_pixels=limits.max_pixels)
+        codec=context.name, coded=(frame.width, frame.height), max_pixels=limits.max_pixels, played=own_rate,
+        notes=notes)
 
 
 def _first_frame(source: Input, max_pixels: int) -> av.VideoFrame:
