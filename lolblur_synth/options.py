@@ -58,7 +58,10 @@ def build_options(command: Callable) -> Callable:
             click.option(
                 "--skip", multiple=True, type=click.Choice(STAGE_WORDS[1:]), help="Leave a stage out; repeatable."
             ),
-            click.option("--fps", type=float, help="True capture rate, for slow-motion files and image sequences."),
+            click.option(
+                "--fps", type=float,
+                help="True capture rate, for slow-motion files and image sequences; of one clip alone: NAME@RATE.",
+            ),  # fmt: skip
             click.option("--size", metavar="WxH", help="Size of the frames; default 1120x640."),
             click.option("--pairs", type=int, help="Most pairs from one video, at most 60."),
             click.option("--window", metavar="7|9|7,9", help="Source frames in an exposure; one is drawn a segment."),

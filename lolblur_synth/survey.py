@@ -29,7 +29,8 @@ def all_inputs(
             unknown.append(item)
         else:
             curve = tuple(map(tuple, known["curve"]))
-            facts.append(Facts(**known | {"cuts": tuple(known["cuts"]), "curve": curve, "path": str(item.path)}))
+            facts.append(Facts(**known | {"cuts": tuple(known["cuts"]), "curve": curve, "path": str(item.path),
+                                          "notes": tuple(known["notes"])}))
     listener("survey", {"inputs": len(found), "todo": len(unknown)})
 
     def report(kind: str, item, result) -> None:
@@ -50,7 +51,7 @@ def _cache_path(out: Path, item, recipe: Recipe) -> Path:
     """Where the facts about an input are kept: a name that changes with it, with the options, and with `Facts`."""
     from lolblur_synth.plan import Facts
 
-    options = [recipe.input, recipe.interpolate.cut, recipe.skip]
+    options = [recipe.input, recipe.interpolate.cut, recipe.skip, item.fps]
     if "denoise" not in recipe.skip:
         options += [recipe.denoise, recipe.resize]
     name = hashlib.sha256(repr((__version__, tuple(Facts.__annotations__), item.name, _stamp(item), options)).encode())
@@ -59,5 +60,7 @@ def _cache_path(out: Path, item, recipe: Recipe) -> Path:
 
 def _stamp(item) -> list[tuple]:
     """Name, size and time of each file of an input: they change when the input does, and need no reading."""
-    files = [item.path] if item.kind == "video" else sorted(item.path.iterdir())
+    from lolblur_synth.video.capture import sidecar
+
+    files = [item.path, *filter(None, [sidecar(item.path)])] if item.kind == "video" else sorted(item.path.iterdir())
     return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]

@@ -34,7 +34,7 @@ def survey(recipe: Recipe, found: tuple) -> Iterator[tuple]:
 
 
 def _facts(recipe: Recipe, item) -> Facts:
-    source = video.probe(item, recipe.input, recipe.input.fps or None)
+    source = video.probe(item, recipe.input, item.fps or recipe.input.fps or None)
     found = video.survey(source, recipe.interpolate.cut)
     noise = denoise.Draw(0.0) if "denoise" in recipe.skip else _noise(recipe, source)
     return Facts(
@@ -54,6 +54,7 @@ def _facts(recipe: Recipe, item) -> Facts:
         noise.sigma,
         found.lightness,
         noise.curve,
+        source.notes,
     )
 
 
@@ -92,7 +93,7 @@ def build(job: dict, pairs: tuple[Pair, ...]) -> Iterator[tuple]:
 
 def _stacks(recipe: Recipe, facts: Facts, pairs: tuple[Pair, ...]) -> Iterator[torch.Tensor]:
     item = video.Input(Path(facts.path), facts.name, facts.kind)
-    source = video.probe(item, recipe.input, recipe.input.fps or None)
+    source = video.probe(item, recipe.input, facts.fps)
     start = pairs[0].first
     yield from pipeline.windows(
         video.read(source, start, pairs[-1].last + 1), start, [(pair.first, pair.last) for pair in pairs], recipe

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lolblur_synth import rates
+
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".mxf", ".gif")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 SPECIAL = {stat.S_IFLNK: "symlink", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket", stat.S_IFDIR: "folder",
@@ -20,11 +22,15 @@ SPECIAL = {stat.S_IFLNK: "symlink", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "
 
 @dataclass(frozen=True)
 class Input:
-    """A video file (kind "video") or a folder that holds one image sequence (kind "images")."""
+    """A video file (kind "video") or a folder that holds one image sequence (kind "images").
+
+    fps: the capture rate in frames/s that the user gave this clip, where they did (`find_clips`).
+    """
 
     path: Path
     name: str
     kind: str
+    fps: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,16 @@ def find(paths: Sequence[Path]) -> tuple[list[Input], list[Refusal]]:
                 found.setdefault(os.path.realpath(item.path), item)
     inputs = sorted(found.values(), key=lambda item: (item.name.encode(), os.fsencode(item.path)))
     return inputs, sorted(set(refused), key=lambda item: (item.name.encode(), item.reason))
+
+
+def find_clips(words: Sequence[str | Path]) -> tuple[list[Input], list[Refusal]]:
+    """As `find`, for inputs that may be named with a capture rate, `a.mp4@960`, or listed in a clips.toml beside them.
+
+    Raises UsageError, RecipeError.
+    """
+    named = [rates.split(word) for word in words]
+    inputs, refused = find([each.path for each in named])
+    return rates.assign(inputs, named), refused
 
 
 def _walk(path: Path, top: Path, given: bool = False) -> Iterator[Input | Refusal]:
