@@ -1,4 +1,4 @@
-"""Time in a video: complete files are used, cut ones never; uneven stamps, dropped and repeated frames are told apart."""
+"""Time in a video: complete files are used, cut ones never; uneven, dropped and repeated frames are told apart."""
 
 import itertools
 import re
@@ -61,14 +61,16 @@ def film(path: Path, frames: int = 60, rate: int = 250, sound: float = 0.0, chap
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv"])
-@pytest.mark.parametrize("longer", [{"chapter": 0.5}, {"sound": 0.6}, {"chapter": 30.0}, {"chapter": 0.5, "sound": 0.2}])
+@pytest.mark.parametrize("longer", [
+    {"chapter": 0.5}, {"sound": 0.6}, {"chapter": 30.0}, {"chapter": 0.5, "sound": 0.2}])
 def test_a_chapter_or_sound_that_is_longer_than_the_picture_cuts_nothing_short(tmp_path, name, longer):
     found = probe(film(tmp_path / name, **longer))
     assert (found.frames, found.fps) == (60, 250)
 
 
 @pytest.mark.parametrize(("name", "options"), [
-    ("a.mp4", {"movflags": "faststart"}), ("b.mp4", {}), ("a.mkv", {}), ("c.mp4", {"movflags": "frag_keyframe+delay_moov"})])
+    ("a.mp4", {"movflags": "faststart"}), ("b.mp4", {}), ("a.mkv", {}),
+    ("c.mp4", {"movflags": "frag_keyframe+delay_moov"})])
 def test_a_cut_file_with_sound_and_chapters_is_never_a_short_clip(tmp_path, name, options):
     path = film(tmp_path / name, sound=0.22, chapter=0.5, options=options)
     whole = path.read_bytes()

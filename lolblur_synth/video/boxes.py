@@ -25,9 +25,11 @@ def top_level(path: Path) -> Iterator[Box]:
 def boxes(file: BinaryIO, start: int, stop: int) -> Iterator[Box]:
     """The boxes in bytes start..stop-1 of a file. The last is cut at `stop` where it says that it is longer."""
     for _ in range(MOST):
+        if start + 8 > stop:
+            return
         file.seek(start)
         head = file.read(16)
-        if start + 8 > stop or len(head) < 8:
+        if len(head) < 8:
             return
         size, header = int.from_bytes(head[:4]), 8
         if size == 1:  # a 64-bit size follows
