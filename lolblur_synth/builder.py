@@ -23,6 +23,7 @@ from lolblur_synth import (
     listing,
     machine,
     manifest,
+    rates,
     recipes,
     runner,
     stored,
@@ -73,6 +74,7 @@ def build(
 ) -> Summary:
     """Make the dataset `out` from `videos` (files or folders); the same call again continues.
 
+    videos: "a.mp4@960" is a.mp4, captured at 960 frames/s; so is a file that a clips.toml beside it names (`rates`).
     recipe: a Recipe, a built-in name or a TOML file; without it and without `set` the recipe that `out` was built with,
     or else "lolblur"; set: `section.key=value` overrides; jobs: worker processes, by default one a core as far as
     memory allows; shard: (I, N) builds the I-th of N shares; device: auto, cpu, cuda[:N];
@@ -114,7 +116,7 @@ def build(
 
 def check_inputs(paths: Sequence[Path], out: Path | None) -> None:
     """Every input exists, and the output is not inside one (the next build would read its own frames)."""
-    for path in paths:
+    for path, _ in map(rates.split, paths):
         if not os.path.lexists(path):
             raise InputError(f"{path}: no such file or folder", "check the path", "missing")
         if out is not None and path.is_dir() and out.resolve().is_relative_to(path.resolve()):
@@ -168,10 +170,11 @@ def prepare(
     from lolblur_synth import plan as planning
     from lolblur_synth import video
 
-    found, refusals = video.find(paths)
+    found, refusals = video.find_clips(paths)
     jobs = jobs or machine.auto_jobs()
     facts, unreadable = survey.all_inputs(found, out, recipe, jobs, listener, run, write)
     plan = planning.make(facts, refusals + unreadable, recipe, stored.clips(out))
+    _check_rates(plan, out)
     for warning in plan.warnings:
         listener("note", {"message": warning})
     for refusal in plan.refused:
@@ -196,6 +199,18 @@ def prepare(
     return plan, pending
 
 
+def _check_rates(plan, out: Path | None) -> None:
+    """Raise ForeignOutput where a clip had another capture rate in the plan that is already in out: other pairs."""
+    earlier = dataset.read_json(out / dataset.STATE / "plan.json") if out else None
+    rate_by_clip = {clip["sha256"]: clip.get("fps") for clip in earlier["clips"]} if earlier else {}
+    for clip in (clip.facts for clip in plan.clips):
+        if (before := rate_by_clip.get(clip.sha256)) not in (None, clip.fps):
+            raise ForeignOutput(
+                f"{clip.name}: {clip.fps:.9g} fps, but {out} was built with it at {before:.9g} fps",
+                f"give its rate again, {clip.name}@{before:.9g} (or in clips.toml), or use another output folder",
+            )
+
+
 def _plan_json(plan, recipe: Recipe) -> dict:
     """What `status` and `verify` need to know of the plan; names, never paths."""
     clips = [
@@ -204,6 +219,7 @@ def _plan_json(plan, recipe: Recipe) -> dict:
             "split": clip.split,
             "name": clip.facts.name,
             "sha256": clip.facts.sha256,
+            "fps": clip.facts.fps,
             "pairs": [pair.name for pair in clip.pairs],
         }
         for clip in plan.clips

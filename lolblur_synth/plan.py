@@ -15,7 +15,7 @@ from lolblur_synth import draw
 from lolblur_synth.errors import InputError
 from lolblur_synth.recipe import AverageConfig, Recipe
 from lolblur_synth.stages import average, darken, denoise, resize
-from lolblur_synth.video import Refusal
+from lolblur_synth.video import Refusal, repeats_in_words
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Facts:
     colour: str
     decoder: str
     cuts: tuple[int, ...]  # a scene cut lies between frame i and i + 1
-    repeats: int  # frames stored this many times in a row; 1 when all differ
+    repeats: float  # frames stored this many times in a row, on average; 1 when all differ
     sigma: float  # estimated noise, 8-bit code values; 0 when denoise is off
     lightness: float  # mean L*/100, 0..1
     curve: tuple[tuple[float, float], ...] = ()  # the estimated noise at some levels: (level, deviation)
@@ -235,7 +235,7 @@ def _warnings(video: Facts, recipe: Recipe, pairs: int) -> list[str]:
         )
     if video.repeats > 1:
         warnings.append(
-            f"{video.name}: every frame is stored {video.repeats} times, so motion will stutter; "
+            f"{video.name}: {repeats_in_words(video.repeats)}, so motion will stutter; "
             f"the true rate is about {video.fps / video.repeats:g} fps"
         )
     if video.cuts:

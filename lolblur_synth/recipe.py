@@ -35,7 +35,8 @@ class InputConfig:
     max_frames: int = option(1_000_000, "longest video that is read", unit="frames", lo=1, source="DESIGN.md")
     max_jitter: float = option(
         0.02,
-        "largest deviation of a frame's time stamp from a constant rate",
+        "largest deviation of a frame's time stamp from a constant rate; where the capture rate is given, half an "
+        "interval is allowed",
         unit="frame intervals",
         lo=0,
         hi=0.5,

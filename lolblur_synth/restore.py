@@ -143,7 +143,7 @@ def _video(source: Path, target: Path, net: Restore, bits: int, overwrite: bool,
     if target.suffix.lower() in video.VIDEO_SUFFIXES:
         _check_target(target, video.VIDEO_SUFFIXES, overwrite)
         target.parent.mkdir(parents=True, exist_ok=True)
-        _write_video(source, target, frames, clip.fps)
+        _write_video(source, target, frames, clip.played)
         return clip.frames
     for index, frame in enumerate(frames):
         path = target / f"{index:06d}.png"

@@ -116,17 +116,19 @@ def _open(source: Path, recipe: Recipe, limit: int | None) -> Source:
 
 
 def _open_video(source: Path, recipe: Recipe, limit: int | None) -> Source:
-    found, refused = video.find([source])
+    found, refused = video.find_clips([source])
     if not found:
         raise InputError(
             refused[0].message if refused else f"{source}: no such file", "give an image, a video or a folder"
         )
-    clip = video.probe(found[0], recipe.input, recipe.input.fps or None)
+    given = recipe.input.fps or found[0].fps
+    clip = video.probe(found[0], recipe.input, given)
     for note in clip.notes:
         log.warning("%s: %s", clip.name, note)
     stop = clip.frames if limit is None else min(limit, clip.frames)
     stream = (_tensor(frame) for frame in video.read(clip, 0, stop))
-    return Source((f"{i:06d}" for i in itertools.count()), stream, False, clip.fps, False, video.digest(found[0]))
+    return Source((f"{i:06d}" for i in itertools.count()), stream, False, clip.fps if given else clip.played, False,
+                  video.digest(found[0]))  # fmt: skip
 
 
 def _tensor(pixels: np.ndarray) -> Tensor:

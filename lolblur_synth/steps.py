@@ -74,7 +74,7 @@ def _interpolate(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor
         log.warning(f"{len(cuts)} scene cut{'s' * (len(cuts) > 1)} after frame {places}: nothing lies in between, so "
                     "each frame is held for half of the interval")  # fmt: skip
     if (stored := video.repeated(np.array(differences))) > 1:
-        log.warning(f"every frame is stored {stored} times, so motion will stutter")
+        log.warning(f"{video.repeats_in_words(stored)}, so motion will stutter")
 
 
 def _overlapping(shown: Iterator[Tensor]) -> Iterator[tuple[Tensor, int, int]]:

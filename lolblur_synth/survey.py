@@ -73,7 +73,7 @@ def _cache_path(out: Path, item, recipe: Recipe, stamp: str) -> Path:
     options, and with `Facts`. A dataset that was copied to another machine is surveyed again: same facts, same plan."""
     from lolblur_synth.plan import Facts
 
-    options = [recipe.input, recipe.interpolate.cut, recipe.skip, recipe.resize]
+    options = [recipe.input, recipe.interpolate.cut, recipe.skip, recipe.resize, item.fps]
     if "denoise" not in recipe.skip:
         options.append(recipe.denoise)
     parts = (__version__, tuple(Facts.__annotations__), os.fsencode(os.path.realpath(item.path)), stamp, options)

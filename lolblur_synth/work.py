@@ -46,7 +46,7 @@ def _facts(recipe: Recipe, item) -> Facts:
 
 
 def _read_facts(recipe: Recipe, item, stamp: str) -> Facts:
-    source = video.probe(item, recipe.input, recipe.input.fps or None)
+    source = video.probe(item, recipe.input, item.fps or recipe.input.fps or None)
     shown = resize.shown((source.width, source.height), recipe.resize)
     found = video.survey(source, recipe.interpolate.cut, shown=shown)
     noise = denoise.Draw(0.0) if "denoise" in recipe.skip else _noise(recipe, source)
@@ -144,7 +144,7 @@ def _input(facts: Facts) -> video.Input:
 
 
 def _stacks(recipe: Recipe, facts: Facts, pairs: tuple[Pair, ...]) -> Iterator[torch.Tensor]:
-    source = video.probe(_input(facts), recipe.input, recipe.input.fps or None)
+    source = video.probe(_input(facts), recipe.input, facts.fps)
     start = pairs[0].first
     yield from pipeline.windows(
         video.read(source, start, pairs[-1].last + 1), start, [(pair.first, pair.last) for pair in pairs], recipe

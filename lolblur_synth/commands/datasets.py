@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from lolblur_synth import options as opt
-from lolblur_synth import recipes
+from lolblur_synth import rates, recipes
 from lolblur_synth.errors import ClipsFailed, Damaged, InputError, UsageError
 from lolblur_synth.recipe import Recipe
 
@@ -63,6 +63,7 @@ def build(
 ):
     """Make the dataset OUT from VIDEOS (files, or folders of videos or of frames).
 
+    a.mp4@960 gives one clip, or a folder of clips, its capture rate; so does a clips.toml beside the videos.
     The same command again continues where the last one stopped. Example:
 
     \b
@@ -117,7 +118,9 @@ def plan(style, paths, recipe, assignments, jobs, device, sample, as_json, **eve
     """
     *head, last = paths or ("",)
     is_out = (
-        last and len(paths) > (0 if sample else 1) and (not os.path.lexists(last) or (Path(last) / ".lolblur").is_dir())
+        last
+        and len(paths) > (0 if sample else 1)
+        and (not os.path.lexists(rates.split(last).path) or (Path(last) / ".lolblur").is_dir())
     )
     videos, _ = (
         inputs_and_output(tuple(head) if is_out else paths, sample and not is_out, needs_output=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from lolblur_synth import options as opt
-from lolblur_synth import recipes
+from lolblur_synth import rates, recipes
 from lolblur_synth.recipe import STAGE_NAMES, Recipe
 
 SUMMARIES = {
@@ -76,6 +76,8 @@ def _add_stage(name: str) -> None:
         style, input, output, recipe, seed, device, bits, fps, frames, overwrite, save_curves, keep_mask, save_raw,
         **values,
     ):  # fmt: skip
+        input, own_fps = (input, None) if input is None else rates.split(input)
+        fps = own_fps or fps
         words = (
             opt.config_overrides(name, values)
             + ([f"input.fps={fps}"] if fps else [])

@@ -7,19 +7,22 @@ stamp    whether an input still is what was read before
 guard    what is checked before a file is opened, and from its header; which video track is used
 reader   `probe` checks a file, `read` streams its frames
 timing   time stamps: constant rate, nothing missing
+complete is the end of the file there?
+capture  the capture rate that a file tells
+boxes    the boxes of an MP4 file
 yuv      decoded frames to RGB
 geometry crop, square pixels and orientation; container_crop reads the crop that MP4 and Matroska ask for
 survey   scene cuts and repeated frames
 writer   frames to a video file
 """
 
-from lolblur_synth.video.inputs import Input, Refusal, digest, find
+from lolblur_synth.video.inputs import Input, Refusal, digest, find, find_clips
 from lolblur_synth.video.names import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from lolblur_synth.video.reader import Video, probe, read
 from lolblur_synth.video.sequence import frames_of, image_files
 from lolblur_synth.video.stamp import stamp
-from lolblur_synth.video.survey import Survey, repeated, survey
+from lolblur_synth.video.survey import Survey, repeated, repeats_in_words, survey
 from lolblur_synth.video.writer import write_video
 
-__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "Input", "Refusal", "Survey", "Video", "digest", "find", "frames_of",
-           "image_files", "probe", "read", "repeated", "stamp", "survey", "write_video"]
+__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "Input", "Refusal", "Survey", "Video", "digest", "find", "find_clips",
+           "frames_of", "image_files", "probe", "read", "repeated", "repeats_in_words", "stamp", "survey", "write_video"]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lolblur_synth import listing
+from lolblur_synth import listing, rates
 from lolblur_synth.listing import FETCH
 from lolblur_synth.video import names
 from lolblur_synth.video.names import IMAGE_SUFFIXES, OTHER_IMAGES, VIDEO_SUFFIXES, safe_name
@@ -24,11 +24,15 @@ OWN_FOLDER = "put the frames into a folder of their own"
 
 @dataclass(frozen=True)
 class Input:
-    """A video file (kind "video") or a folder that holds one image sequence (kind "images")."""
+    """A video file (kind "video") or a folder that holds one image sequence (kind "images").
+
+    fps: the capture rate in frames/s that the user gave this clip, where they did (`find_clips`).
+    """
 
     path: Path
     name: str
     kind: str
+    fps: float | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,16 @@ def _alike(items: list[tuple[Path, Input | Refusal]]) -> set[Path]:
         place = os.path.realpath(item.path) if isinstance(item, Input) else str(top)
         tops.setdefault(item.name, {})[place] = top
     return {top for places in tops.values() if len(set(places.values())) > 1 for top in places.values()}
+
+
+def find_clips(words: Sequence[str | Path]) -> tuple[list[Input], list[Refusal]]:
+    """As `find`, for inputs that may be named with a capture rate, `a.mp4@960`, or listed in a clips.toml beside them.
+
+    Raises UsageError, RecipeError.
+    """
+    named = [rates.split(word) for word in words]
+    inputs, refused = find([each.path for each in named])
+    return rates.assign(inputs, named), refused
 
 
 def _walk(path: Path, top: Path, given: bool = False) -> Iterator[Input | Refusal]:

@@ -16,14 +16,15 @@ import numpy as np
 from lolblur_synth import images
 from lolblur_synth.errors import InputError
 from lolblur_synth.recipe import InputConfig
-from lolblur_synth.video import yuv
+from lolblur_synth.video import capture, yuv
+from lolblur_synth.video.complete import check_whole
 from lolblur_synth.video.container_crop import Crop
 from lolblur_synth.video.geometry import cropped, fitting, orientation, upright
 from lolblur_synth.video.guard import AGAIN, check_count, check_gif, check_pixels, look, opened
 from lolblur_synth.video.inputs import Input
 from lolblur_synth.video.names import safe_name
 from lolblur_synth.video.sequence import frames_of
-from lolblur_synth.video.timing import check_rate, check_whole, collect, is_shown, time_of
+from lolblur_synth.video.timing import ROUNDING, check_rate, collect, is_shown, mean_rate, time_of
 
 GAMMA = 2.2  # paper, Eq. 1: float TIFF frames hold linear light
 DROP_ALPHA = "remove the alpha channel first, for example: ffmpeg -i IN -pix_fmt gbrp -c:v ffv1 OUT.mkv"
@@ -40,7 +41,8 @@ class Video:
     degrees clockwise, and mirrored left to right after it, as `read` applies them. bits: of a channel as stored.
     colour: pixel format, matrix and range. decoder: which one, for the manifest. The rest serves `read`: coded is
     (width, height) as stored, max_pixels guards the file when it is opened again, crop and tags are the container's,
-    opaque says that the alpha channel is not used. notes: what a user should know, each without the name.
+    opaque says that the alpha channel is not used. played: the rate at which a video plays, 0 for images. notes: what a
+    user should know, each without the name.
     """
 
     path: Path
@@ -61,13 +63,15 @@ class Video:
     crop: Crop = Crop()
     tags: yuv.Tags = yuv.Tags()
     opaque: bool = False
+    played: float = 0.0
     notes: tuple[str, ...] = ()
 
 
 def probe(source: Input, limits: InputConfig, fps: float | None = None) -> Video:
     """Check an input and say what it holds. Every packet's time stamp is read, but only the first frame is decoded.
 
-    fps: the true capture rate in frames/s, for slow-motion files and image sequences; the container's own if None.
+    fps: the true capture rate in frames/s, for slow-motion files and image sequences; if None, the one that the file
+    tells (`capture.rate`), or else the container's own. Where the rate of capture is known, time stamps may be uneven.
     Raises InputError, whose `reason` is one of not-regular, zero-byte, unreadable, no-video, format, hdr, too-large,
     too-many-frames, vfr, truncated, corrupt, no-fps, size-changes, alpha; and for a folder of frames those of
     `sequence.frames_of`.
@@ -160,7 +164,12 @@ def _probe_video(source: Input, limits: InputConfig, fps: float | None) -> Video
         check_whole(container, stream, stamps, name)
         if container.format.name == "gif":
             check_gif(source.path, stamps.packets, name)
-        step = check_rate(stamps.pts, name, limits.max_jitter)
+        about_rate = ()
+        if fps is None:
+            played = mean_rate(stamps.pts, stream.time_base)
+            fps, about_rate = capture.rate(source.path, container.metadata, played)
+        rounding = 0 if container.format.name == "avi" else ROUNDING  # an AVI's clock counts its frames
+        step = check_rate(stamps.pts, name, limits.max_jitter, rounding, fps is not None)
         own_rate = _nominal_rate(stream, step, len(stamps.pts))
         aspect = float(stream.sample_aspect_ratio or 1)
     frame = _first_frame(source, limits.max_pixels)
@@ -178,8 +187,8 @@ def _probe_video(source: Input, limits: InputConfig, fps: float | None) -> Video
         fps=own_rate if fps is None else float(fps), rotation=rotation, mirrored=mirrored,
         bits=max(component.bits for component in frame.format.components), colour=yuv.describe(frame, filled),
         decoder=DECODER, codec=context.name, coded=(frame.width, frame.height), max_pixels=limits.max_pixels,
-        crop=crop, tags=header.colour, opaque=opaque,
-        notes=(*header.notes, *about_crop, *about_colours, *about_alpha, *fields))
+        crop=crop, tags=header.colour, opaque=opaque, played=own_rate,
+        notes=(*header.notes, *about_rate, *about_crop, *about_colours, *about_alpha, *fields))
 
 
 def _judge_alpha(frame: av.VideoFrame, codec: str) -> tuple[bool, list[str]]:

@@ -4,7 +4,9 @@ import hashlib
 import os
 from pathlib import Path
 
-from lolblur_synth.video.inputs import Input, image_files
+from lolblur_synth.video.capture import sidecar
+from lolblur_synth.video.inputs import Input
+from lolblur_synth.video.sequence import image_files
 
 SAMPLE = 65536  # bytes read at the start, in the middle and at the end of a file
 
@@ -17,7 +19,10 @@ def stamp(source: Input) -> str:
     time (FAT, some network ones) are the reason for the samples of the content. Another stamp does not prove another
     content: a new link to the file, other permissions and a copy on another machine change it as well.
     """
-    files = [source.path] if source.kind == "video" else image_files(source.path)
+    if source.kind == "video":
+        files = [source.path, *filter(None, [sidecar(source.path)])]  # the sidecar may tell the capture rate
+    else:
+        files = image_files(source.path)
     lines = []
     for file in files:
         facts = os.stat(file)

@@ -1,9 +1,9 @@
-"""Time stamps of a video's packets: do they tick at a constant rate, and is the end of the file there?"""
+"""Time stamps of a video's packets: do they tick at a constant rate?"""
 
 import math
-import os
 from array import array
 from dataclasses import dataclass
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -11,10 +11,9 @@ import numpy as np
 from lolblur_synth.errors import InputError
 from lolblur_synth.video.guard import AGAIN, check_count
 
-SLACK = 0.75  # frame intervals: less than one, so that a single missing frame shows
-AUDIO_SLACK = 0.05  # seconds: sound is padded to whole codec blocks, at most 46 ms for AAC at 22 kHz
 ROUNDING = 0.5  # ticks: containers round a time stamp to the nearest tick of their clock
-CFR = "make it constant, for example: ffmpeg -i IN -fps_mode cfr -r RATE -c:v libx264 -crf 12 OUT.mp4"
+HALF = 0.5  # frame intervals: a stamp that lies farther from its place is nearer to that of another frame
+CUT = "ffmpeg -ss START -t SECONDS -i IN -c:v libx264 -crf 12 OUT.mp4"
 
 
 @dataclass(frozen=True)
@@ -52,70 +51,82 @@ def collect(container: av.container.InputContainer, stream: av.VideoStream, name
     return Stamps(np.sort(np.frombuffer(pts, np.int64)), packets, video_end, end)
 
 
-def check_rate(pts: np.ndarray, name: str, max_jitter: float) -> float:
+def check_rate(pts: np.ndarray, name: str, max_jitter: float, rounding: float = ROUNDING,
+               rate_given: bool = False) -> float:
     """The constant step between sorted `pts`, in ticks (1 for a single frame). Raises InputError (vfr).
 
-    Jitter is the largest distance of a time stamp from the best straight line through all of them, less the half tick
-    by which a container must round, in frame intervals: 0 for 240 fps on a clock of 1 ms, 1/2 for one dropped frame.
+    Jitter is the largest distance of a time stamp from the best straight line through all of them, less the part of a
+    tick by which a container must round, in frame intervals: 0 for 240 fps on a clock of 1 ms, 1/2 for one dropped
+    frame. rate_given: the frames are known to be taken at a constant rate, as a sensor does; only their stamps are
+    uneven, as phones write them. Then each must be nearest to its own place, and no frame may be missing.
     """
     steps = np.diff(pts)
     if not len(steps) or (steps[0] > 0 and (steps == steps[0]).all()):
         return float(steps[0]) if len(steps) else 1.0
-    step, deviation = _best_line(pts - pts[0])
-    jitter = max(0.0, deviation - ROUNDING) / step if step > 0 else math.inf
-    if steps.min() <= 0 or jitter > max_jitter:
-        raise InputError(
-            f"{name}: the frame rate is not constant (time stamps deviate by {jitter:.2f} frame intervals, the limit "
-            f"is {max_jitter:g}; steps of {steps.min()} to {steps.max()} ticks)", CFR, "vfr")
-    return step
+    step, deviation = _best_line(pts - pts[0], np.arange(len(pts)))
+    jitter = max(0.0, deviation - rounding) / step if step > 0 else math.inf
+    ordered = steps.min() > 0
+    if ordered and jitter <= max_jitter:
+        return step
+    places = _places(pts - pts[0], deviation)
+    if ordered and rate_given and places is None and deviation < HALF * step:
+        return step
+    limit = HALF if rate_given else max_jitter
+    measured = (f"time stamps deviate by {jitter:.2f} frame intervals, the limit is {limit:g}; "
+                f"steps of {steps.min()} to {steps.max()} ticks")  # fmt: skip
+    if places is not None and ordered and (missing := np.diff(places) - 1).any():
+        raise InputError(f"{name}: {_dropped(missing)} ({measured})",
+                         f"use a part in which none is missing, for example: {CUT}", "vfr")  # fmt: skip
+    raise InputError(f"{name}: the frame rate is not constant ({measured})",
+                     _hint(name, jitter, rate_given or not ordered), "vfr")  # fmt: skip
 
 
-def _best_line(ticks: np.ndarray) -> tuple[float, float]:
-    """Step and largest deviation of the line that fits best in the worst case. The deviation is convex in the step."""
-    index = np.arange(len(ticks))
+def _hint(name: str, jitter: float, hopeless: bool) -> str:
+    """What to do about an uneven rate. Conversion to a constant rate is no remedy: it stores frames several times."""
+    if hopeless or jitter >= HALF:
+        return f"use a part of constant rate, for example: {CUT}"
+    return (f"if the camera took its frames at a constant rate, say at which: --fps RATE, or {name}@RATE for this clip "
+            f"alone; or allow the jitter: --set input.max_jitter={math.ceil(100 * jitter) / 100:g}")
+
+
+def _dropped(missing: np.ndarray) -> str:
+    """`missing` frames after each frame, in words."""
+    after = np.flatnonzero(missing)
+    places = ", ".join(map(str, after[:3])) + (", …" if len(after) > 3 else "")
+    count = int(missing.sum())
+    return f"{count} frame{'s were' if count > 1 else ' was'} dropped by the recorder, after frame {places}"
+
+
+def _places(ticks: np.ndarray, deviation: float) -> np.ndarray | None:
+    """Numbers of the frames on an even line, if frames that are missing (or doubled) explain their stamps far better
+    than jitter does; else None. deviation: of the stamps from the best line without gaps."""
+    steps = np.diff(ticks)
+    index = np.concatenate([[0], np.cumsum(np.rint(steps / max(float(np.median(steps)), 1.0)).astype(np.int64))])
+    if index[-1] < 1 or (np.diff(index) == 1).all():
+        return None
+    return index if _best_line(ticks, index)[1] < deviation / 2 else None
+
+
+def _best_line(ticks: np.ndarray, index: np.ndarray) -> tuple[float, float]:
+    """Step and largest deviation of the line over `index` that fits best in the worst case. The deviation is convex
+    in the step."""
 
     def deviation(step: float) -> float:
         residual = ticks - step * index
         return float(residual.max() - residual.min()) / 2
 
-    low, high = float(np.diff(ticks).min()), float(np.diff(ticks).max())
+    slopes = np.diff(ticks) / np.maximum(np.diff(index), 1)
+    low, high = float(slopes.min()), float(slopes.max())
     while high - low > 1e-6 * max(high, 1) / len(ticks):
         third = (high - low) / 3
         low, high = (low, high - third) if deviation(low + third) < deviation(high - third) else (low + third, high)
     return (low + high) / 2, deviation((low + high) / 2)
 
 
-def check_whole(container: av.container.InputContainer, stream: av.VideoStream, stamps: Stamps, name: str) -> None:
-    """Raise InputError (truncated) unless the packets reach as far as the container claims."""
-    size = os.path.getsize(container.name)
-    if any(entry.pos + entry.size > size for entry in stream.index_entries):
-        raise InputError(f"{name}: cut short: its index points beyond the end of the file", AGAIN, "truncated")
-    claimed = (stream.duration or 0) if container.format.name == "mxf" else stream.frames  # MXF counts in frames
-    if "mov" not in container.format.name and stamps.packets < claimed:
-        raise InputError(f"{name}: cut short: {stamps.packets} of {claimed} frames", AGAIN, "truncated")
-    slack = SLACK * _typical_interval(stamps, stream)
-    others = AUDIO_SLACK if len(container.streams) > 1 else 0
-    claims = [(_tagged_duration(stream) - stamps.video_end, slack),
-              ((container.duration or 0) / av.time_base - stamps.end, slack + others)]
-    if any(missing > allowed for missing, allowed in claims):
-        missing = max(missing for missing, _ in claims)
-        raise InputError(f"{name}: cut short: the last {missing:.3f} s are missing", AGAIN, "truncated")
-
-
-def _typical_interval(stamps: Stamps, stream: av.VideoStream) -> float:
-    """Seconds between frames; for a single frame its duration, 0 where that is not known."""
-    if len(stamps.pts) > 1:
-        return float(np.median(np.diff(stamps.pts)) * stream.time_base)
-    return max(stamps.video_end - float(stamps.pts[0] * stream.time_base), 0.0)
-
-
-def _tagged_duration(stream: av.VideoStream) -> float:
-    """Seconds, from the DURATION tag that Matroska writers leave ("00:00:01.200000000"); 0 where there is none."""
-    parts = stream.metadata.get("DURATION", "").split(":")
-    try:
-        return sum(float(part) * 60**power for power, part in enumerate(reversed(parts)))
-    except ValueError:
-        return 0.0
+def mean_rate(pts: np.ndarray, time_base: Fraction) -> float:
+    """Frames a second between the first of sorted `pts` and the last; not a number for a single frame."""
+    ticks = int(pts[-1] - pts[0])
+    return (len(pts) - 1) / float(ticks * time_base) if ticks else math.nan
 
 
 def time_of(packet: av.Packet) -> int | None:
