@@ -111,7 +111,7 @@ def _rivals(config: EvaluateConfig, root: Path) -> dict[str, Rival]:
         return {}
     found = {"input": lambda low, high: low, "gamma_gain": baselines.gamma_gain}
     try:
-        pairs = data.find_pairs(Path(config.fit or root), "train", data.pair_names(config.pair))
+        pairs = data.gather([Path(config.fit or root)], "train", data.pair_names(config.pair), beside=[root])
     except InputError:
         if config.fit:
             raise

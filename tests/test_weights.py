@@ -112,7 +112,7 @@ def change(**changes):
         (change(**{"1.bias": None}), "lacks 1.bias"),
         (change(extra=torch.ones(1)), "has 'extra'"),
         (change(**{"1.bias": torch.ones(7)}), r"1.bias is \(7,\) where Sequential has \(1,\)"),
-        (change(**{"1.bias": torch.ones(1, dtype=torch.float64)}), "float64, not torch.float32"),
+        (change(**{"1.bias": torch.full((1,), 1e300, dtype=torch.float64)}), "too large for torch.float32"),
         (change(**{"1.bias": torch.ones(1, dtype=torch.int32)}), "int32, not torch.float32"),
         (change(**{"1.bias": torch.full((1,), torch.nan)}), "NaN"),
         (change(**{"1.bias": torch.full((1,), torch.inf)}), "NaN or infinite"),

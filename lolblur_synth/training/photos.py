@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lolblur_synth import draw
+from lolblur_synth import draw, listing
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError
 from lolblur_synth.images import read_image
@@ -22,7 +22,7 @@ from lolblur_synth.video.inputs import image_files
 WELL_EXPOSED = 0.28  # mean lightness; a darker picture has nothing to darken
 EXPOSURES = (0.03, 0.5)  # requested of a crop, log-uniform; never above 95 % of what it has
 SCALES = (0.5, 1.0)  # of a stored picture, whose shorter side is twice the crop
-HINT = "give photographs, videos or folders of them; links inside folders are not followed"
+HINT = "give photographs, videos or folders of them; links to folders inside them are not followed"
 LAMP_SHARE = 0.3  # of the crops, in which lamps are painted; pictures of the day have few
 
 
@@ -69,7 +69,7 @@ def _check_any(path: Path) -> None:
 
 def _folders(top: Path) -> list[Path]:
     """The folder and all below it; none for a file."""
-    return [top, *sorted(path for path in top.rglob("*") if path.is_dir())] if top.is_dir() else []
+    return [top, *(path for path, kind in listing.walk(top) if kind == listing.FOLDER)] if top.is_dir() else []
 
 
 def pictures(paths: Sequence[str | Path], size: int, frames_per_video: int) -> list[Picture]:

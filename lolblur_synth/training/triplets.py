@@ -17,7 +17,7 @@ import torch
 from scipy.ndimage import spline_filter
 from torch import Tensor
 
-from lolblur_synth import draw
+from lolblur_synth import draw, listing
 from lolblur_synth.errors import InputError
 from lolblur_synth.images import read_image
 from lolblur_synth.recipe import InputConfig, InterpolateConfig
@@ -97,7 +97,7 @@ def _sources(videos: Sequence[str | Path]) -> list[Input]:
 
 def _pictures(top: Path) -> list[Path]:
     if top.is_dir():
-        return [file for file in top.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
+        return listing.files(top, IMAGE_SUFFIXES, below=True)
     if not top.is_file():
         raise InputError(f"{top}: no such file or folder", "give images, or folders of images", "no-input")
     return [top]
