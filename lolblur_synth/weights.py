@@ -1,21 +1,18 @@
 """Weight files: the only room that opens them. Bundled ones by name (`darken-slim`), a user's own by path.
 
 Safetensors is the format of this package. A `.pth` of the published networks is read with `weights_only=True`, from
-torch 2.10 on (CVE-2025-32434, CVE-2026-24747). Checkpoints of other trainers may nest the weights among other things, an
-averaged table beside the plain one, and put words before all names (`module.`, `_orig_mod.`, `net.`): the table that
-fits is taken, an averaged one first. A file is compared with the network (names, shapes, types, storage, finiteness)
-before anything is copied, so a malformed or hostile file changes nothing and is refused with one line.
+torch 2.10 on (CVE-2025-32434, CVE-2026-24747). Checkpoints of other trainers may nest the weights among other things,
+hold an average of them besides, and put words before all names (`module.`, `_orig_mod.`, `net.`): the table that fits
+is taken, an averaged one first. A file is compared with the network (names, shapes, types, storage, finiteness) before
+anything is copied, so a malformed or hostile file changes nothing and is refused with one line.
 """
 
 import hashlib
 import json
-import re
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,27 +21,13 @@ from torch import Tensor, nn
 
 from lolblur_synth import whole
 from lolblur_synth.errors import WeightsError
+from lolblur_synth.tables import Rename, Table, spellings, tables_in
 
 SAFE_PICKLE = (2, 10)  # first torch whose weights_only unpickler has no known hole
-DEPTH = 8  # of tables in tables that are looked into
-COMPILED = "_orig_mod."  # torch.compile puts it before what it compiled, also in the middle of a name
 CONVERTED = (torch.float16, torch.bfloat16, torch.float64)  # taken for float32 where their values fit
 SPARE_BYTES = 64 << 20  # beside the weights a file may hold an optimiser, an average, a header
 COPIES = 8
 BUNDLED = Path(str(resources.files("lolblur_synth"))) / "weights"
-Rename = Callable[[str], str | None]
-
-
-class Table(NamedTuple):
-    """Weights found in a file. keys: what leads to them, () at the top; tensors: under the module's names."""
-
-    keys: tuple[str, ...]
-    tensors: dict[str, Tensor]
-
-    @property
-    def averaged(self) -> bool:
-        """Whether its key says that it is a moving average: params_ema, state_dict_ema, model_ema, EMA."""
-        return any(re.search(r"(^|[^a-z])ema([^a-z]|$)|averag", key.lower()) or "EMA" in key for key in self.keys)
 
 
 def bundled() -> dict[str, Path]:
@@ -84,9 +67,12 @@ def about(name_or_path: str | Path) -> dict:
         return {}
     try:
         with safe_open(path, "pt") as file:
-            return json.loads((file.metadata() or {}).get("about", "{}"))
+            facts = json.loads((file.metadata() or {}).get("about", "{}"))
     except (SafetensorError, json.JSONDecodeError) as error:
         raise WeightsError(f"{path}: not a readable safetensors file", _one_line(error)) from error
+    if not isinstance(facts, dict):
+        raise WeightsError(f"{path}: its header does not say how it was made", "save the weights again")
+    return facts
 
 
 def load(module: nn.Module, name_or_path: str | Path, rename: Rename | None = None, optional: str = "") -> str:
@@ -167,7 +153,7 @@ def _fitting(path: Path, module: nn.Module, content: dict, own: dict[str, Tensor
     Of several that fit the averaged one is taken, else the least nested one. Raises WeightsError where two of these
     differ, and where there is no table.
     """
-    tables = [table for keys, tensors in _tables(content) for table in _spellings(keys, tensors, rename)]
+    tables = [table for keys, tensors in tables_in(content) for table in spellings(keys, tensors, rename)]
     if not tables:
         raise WeightsError(f"{path}: holds no table of weights", _HINT)
 
@@ -189,44 +175,6 @@ def _fitting(path: Path, module: nn.Module, content: dict, own: dict[str, Tensor
             raise WeightsError(f"{path}: its tables {places} both fit {type(module).__name__}, and differ",
                                "save the one that is meant in a file of its own")  # fmt: skip
     return first.tensors
-
-
-def _tables(content: dict) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
-    """The keys and the tensors of every dict in the content that has tensors under names, outer ones first.
-
-    What belongs to an optimiser is passed over: its averages may have the names and shapes of the weights.
-    """
-    seen, level = set(), [((), content)]
-    while level:
-        deeper = []
-        for keys, table in level:
-            if id(table) in seen:  # a hostile file may hold a dict that holds itself
-                continue
-            seen.add(id(table))
-            tensors = {name: value for name, value in table.items() if isinstance(name, str)
-                       and isinstance(value, Tensor)}  # fmt: skip
-            if tensors or not content:
-                yield keys, tensors
-            deeper += [((*keys, str(key)), value) for key, value in table.items() if isinstance(value, dict)
-                       and len(keys) < DEPTH and not str(key).startswith("optim")]  # fmt: skip
-        level = deeper
-
-
-def _spellings(keys: tuple[str, ...], tensors: dict[str, Tensor], rename: Rename | None) -> Iterator[Table]:
-    """A table with the names of the file, and with fewer of the words that all of them begin with."""
-    names = {name: name for name in tensors}  # as the module may call it -> in the file
-    for _ in range(DEPTH):
-        yield Table(keys, {new: tensors[name] for spelled, name in names.items()
-                           if (new := rename(spelled) if rename else spelled) is not None})  # fmt: skip
-        plain = {spelled.replace(COMPILED, ""): name for spelled, name in names.items()}
-        words = {spelled.partition(".")[0] for spelled in names}
-        if plain.keys() == names.keys():
-            if len(words) != 1 or not all("." in spelled for spelled in names):
-                return
-            plain = {spelled.partition(".")[2]: name for spelled, name in names.items()}
-        if len(plain) < len(names):  # two names would become one
-            return
-        names = plain
 
 
 def _missing(own: dict[str, Tensor], tensors: dict[str, Tensor], optional: str) -> list[str]:

@@ -143,7 +143,7 @@ def weights_export(file, target, size):
 @weights_group.command("check")
 @click.argument("file")
 def weights_check(file):
-    """Say what a weight file holds; refuse one that is damaged or not what it seems."""
-    from lolblur_synth import weights
+    """Say what a weight file holds; refuse one that is damaged, or that no network can use, as its command would."""
+    from lolblur_synth.models import recognise
 
-    click.echo(json.dumps({"file": file, "sha256": weights.sha256(file), **weights.about(file)}, indent=2))
+    click.echo(json.dumps(recognise.recognise(file), indent=2))
