@@ -26,7 +26,8 @@ from lolblur_synth.training.config import EvaluateConfig, LednetConfig, RestoreC
 def train_lednet(style, data, out, dry_run, **values):
     """Train LEDNet on DATA: a dataset that was built here (default out/), or an original LOL-Blur folder.
 
-    Several are used as one; a clip name is held out from all of them or from none. The same command again continues.
+    Several are used as one: a video that is held out in one of them is trained on in none. The same command again
+    continues.
     Example: lolblur-synth train-lednet out/ --width 0.25 --max-minutes 30
     """
     data = data or (Path("out"),)

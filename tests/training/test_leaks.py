@@ -9,11 +9,11 @@ import sys
 import cv2
 import numpy as np
 import pytest
+import torch
 
-from lolblur_synth import weights
 from lolblur_synth.errors import Damaged, ForeignOutput, InputError
 from lolblur_synth.evaluate import evaluate
-from lolblur_synth.models.lednet import LEDNet
+from lolblur_synth.models import lednet as models_lednet
 from lolblur_synth.training import checkpoint, data, lednet, sources
 from lolblur_synth.training.lednet import train_lednet
 
@@ -89,34 +89,56 @@ def built(root, **videos):
     return write_manifest(root, **videos)
 
 
-@pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    net = LEDNet(0.125)
-    path = tmp_path_factory.mktemp("net") / "lednet.safetensors"
-    weights.save(net, path, {"network": "lednet", "options": net.options, "range": "0..1"})
-    return path
+@pytest.fixture
+def scoring(monkeypatch):
+    """evaluate without a network: what it restores is the input."""
+    monkeypatch.setattr(models_lednet, "load", lambda *_: (torch.nn.Identity(), "0..1"))
+    monkeypatch.setattr(models_lednet, "enhance", lambda net, low, value_range: low)
+
+
+def both_splits(root, pattern):
+    """(files of train, files of test) in a layout."""
+    for split, clips in (("train", ("a0", "a1", "a2")), ("test", ("b0", "b1"))):
+        write_split(root, split, clips, pattern)
+    everything = {str(file) for file in root.rglob("*") if file.is_file()}
+    held_out = {file for file in everything if any(clip in file.removeprefix(str(root)) for clip in ("b0", "b1"))}
+    assert len(held_out) == 8 and len(everything) == 20
+    return everything - held_out, held_out
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_no_test_frame_is_trained_on_and_no_train_frame_is_scored(tmp_path, network, opened, layout):
+def test_no_test_frame_is_trained_on_and_no_train_frame_is_scored(tmp_path, scoring, opened, layout):
     train, test, pattern = LAYOUTS[layout]
-    for split, clips in (("train", ("a0", "a1", "a2")), ("test", ("b0", "b1"))):
-        write_split(tmp_path, split, clips, pattern)
-    everything = {str(file) for file in tmp_path.rglob("*") if file.is_file()}
-    held_out = {file for file in everything if any(clip in file.removeprefix(str(tmp_path)) for clip in ("b0", "b1"))}
-    assert len(held_out) == 8 and len(everything) == 20
-    train_lednet(tmp_path / train, tmp_path / "run", **TINY)
-    assert set(opened) == everything - held_out, "all scenes are used, and no other frame"
+    for_training, held_out = both_splits(tmp_path, pattern)
+    pairs, val = data.hold_out(data.gather([tmp_path / train], "train"))
+    crops = data.Crops(pairs, 16, seed=0)
+    for number in range(len(pairs)):
+        crops[number]
+    for pair in val:
+        data.read_pair(pair)
+    assert set(opened) == for_training, "all scenes are used, and no other frame"
     opened.clear()
-    report = evaluate(network, tmp_path / test, metrics="psnr_rgb", baselines=False, quiet=True)
+    for item in data.PairDataset(tmp_path / train):
+        assert len(item) == 2
+    assert set(opened) == for_training
+    opened.clear()
+    report = evaluate("network", tmp_path / test, metrics="psnr_rgb", baselines=False, quiet=True)
     assert set(opened) == held_out
     assert report["split"] == "test" and len(report["frames"]) == 4
 
 
-def test_learnt_curves_see_no_video_that_is_scored(tmp_path, network, opened):
+@pytest.mark.parametrize("layout", ["root called train", "train around both", "GoPro in train"])
+def test_a_whole_training_opens_no_test_frame(tmp_path, opened, layout):
+    root, _, pattern = LAYOUTS[layout]
+    for_training, _ = both_splits(tmp_path, pattern)
+    train_lednet(tmp_path / root, tmp_path / "run", **TINY)
+    assert set(opened) == for_training
+
+
+def test_learnt_curves_see_no_video_that_is_scored(tmp_path, scoring, opened):
     scored = built(tmp_path / "a", test={"0000": "s0"})
     other = built(tmp_path / "b", train={"0003": "s0", "0004": "s1"})
-    evaluate(network, scored, metrics="psnr_rgb", fit=str(other), quiet=True)
+    evaluate("network", scored, metrics="psnr_rgb", fit=str(other), quiet=True)
     assert {file for file in opened if "/b/" in file} == {
         str(other / "train" / folder / "0004" / f"{frame}.png") for folder in PAIR for frame in FRAMES}
 
@@ -257,12 +279,11 @@ def test_linked_modalities_are_read_and_links_that_lead_back_are_not(tmp_path):
 
 # frames behind a training
 
-@pytest.mark.parametrize("whole", [sources.WHOLE_BYTES, 0])
-def test_a_training_goes_on_with_a_copy_and_not_with_rebuilt_frames(tmp_path, monkeypatch, whole):
-    monkeypatch.setattr(sources, "WHOLE_BYTES", whole)
-    monkeypatch.setattr(sources, "SAMPLE_BYTES", 64)
+def test_a_training_goes_on_with_a_copy_and_not_with_rebuilt_frames(tmp_path):
     root = write_split(tmp_path / "data", "train", ("0000", "0001"))
     train_lednet(root, tmp_path / "run", **TINY | {"iterations": 2, "max_minutes": 1e-9})
+    for file in root.rglob("*.png"):
+        file.touch()
     shutil.copytree(root, tmp_path / "copy", copy_function=shutil.copyfile)
     assert train_lednet(tmp_path / "copy", tmp_path / "run", **TINY | {"iterations": 2})["iteration"] == 2
     for file in (tmp_path / "copy").rglob("*.png"):
@@ -276,9 +297,11 @@ def test_one_other_pixel_of_a_large_dataset_is_noticed(tmp_path, monkeypatch):
     """The samples do not reach the middle of the frame; the checksum at the end of a PNG does."""
     monkeypatch.setattr(sources, "WHOLE_BYTES", 0)
     monkeypatch.setattr(sources, "SAMPLE_BYTES", 32)
-    root = write_split(tmp_path, "train", ("0000",))
+    root = write_split(tmp_path / "data", "train", ("0000",))
     pairs = data.find_pairs(root, "train")
     before = data.content_hash(pairs)
+    shutil.copytree(root, tmp_path / "copy", copy_function=shutil.copyfile)
+    assert data.content_hash(data.find_pairs(tmp_path / "copy", "train")) == before
     pixels = cv2.imread(str(pairs[0].low))
     pixels[2, 3, 1] ^= 1
     cv2.imwrite(str(pairs[0].low), pixels)
