@@ -23,6 +23,7 @@ from lolblur_synth.errors import ForeignOutput, UsageError
 from lolblur_synth.models import cycleisp
 from lolblur_synth.training import raws
 from lolblur_synth.training.noise_figures import card, figures
+from lolblur_synth.training.photos import not_held_out
 from lolblur_synth.training.run import Report, Run, warmed_cosine
 
 DARKEST = 1e-3  # raw; the logarithm goes no lower
@@ -132,6 +133,7 @@ def train_noise(
     for folder in pairs:
         photos += raws.pairs(Path(folder), size)
     unseen = raws.photographs(held_out, size, HELD_OUT_FRAMES) if held_out else photos
+    photos = not_held_out(photos, unseen) if held_out else photos
     recipe = {"network": network, "steps": steps, "seed": seed, "size": size, "batch_size": batch_size, "rate": rate,
               "frames_per_video": frames_per_video, "pictures": sorted({photo.sha256 for photo in photos})}
     if pairs:
