@@ -173,8 +173,12 @@ def _twofold(one: Folder, other: Folder) -> InputError:
 def _frames(folders: Sequence[Folder], root: Path, split: str, modality: str) -> dict[tuple[str, str], Path]:
     """(clip, frame) -> image, for a modality of a split."""
     wanted = split_name(split) or split
-    folders = [folder for folder in folders if (folder.split, folder.modality) == (wanted, modality)]
+    ours = [folder for folder in folders if folder.modality == modality]
+    folders = [folder for folder in ours if folder.split == wanted]
     if not folders:
+        apart = next((folder for folder in ours if not folder.split and folder.images), None)
+        if apart and _own_split(root, split) == wanted:  # the root's name would count, were there no split in it
+            raise _twofold(apart, next(folder for folder in ours if folder.split))
         raise InputError(f"{root}: no folder {split}/{modality}", "a dataset has train/ and test/ with one folder a "
                          "modality", "missing")  # fmt: skip
     folders = [folder for folder in folders if folder.images]

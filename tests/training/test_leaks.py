@@ -203,6 +203,13 @@ def test_a_video_under_two_numbers_is_not_both_trained_and_validated_on(tmp_path
     assert {pair.clip for pair in train}.isdisjoint(pair.clip for pair in val)
 
 
+@pytest.mark.parametrize("split", ["eval", "val", "validation"])
+def test_a_split_of_another_name_is_scored_before_train_is(tmp_path, scoring, opened, split):
+    write_split(write_split(tmp_path, "train", ("000",)), split, ("001",))
+    evaluate("network", tmp_path, metrics="psnr_rgb", baselines=False, quiet=True)
+    assert len(opened) == 4 and all(f"/{split}/" in file for file in opened)
+
+
 # layouts that cannot be told apart
 
 def test_two_nestings_of_one_modality_are_refused_by_name(tmp_path):
@@ -230,6 +237,15 @@ def test_a_clip_that_is_called_like_a_split_is_refused(tmp_path, root):
     write_split(tmp_path, "train", ("street", "test"))
     with pytest.raises(InputError, match="is this of the (test|train) split, or of (train|test)"):
         data.find_pairs(tmp_path / root, "train")
+
+
+def test_a_train_folder_with_a_test_folder_in_it_is_not_trained_on_as_a_whole(tmp_path):
+    root = tmp_path / "train"
+    write_split(root, "", ("0000",), "{folder}/{clip}/{frame}.png")
+    write_split(root, "test", ("0001",))
+    with pytest.raises(InputError, match="nested differently"):
+        data.find_pairs(root, "train")
+    assert {pair.clip for pair in data.find_pairs(root, "test")} == {"0001"}
 
 
 def test_both_frames_may_differ_in_suffix_but_none_may_be_there_twice(tmp_path):
