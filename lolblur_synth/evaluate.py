@@ -27,6 +27,7 @@ from lolblur_synth.frames import luminance
 from lolblur_synth.models import lednet, vgg
 from lolblur_synth.training import data, processes
 from lolblur_synth.training.config import EvaluateConfig, checked
+from lolblur_synth.training.pairs import pairs_in, scan
 from lolblur_synth.video import IMAGE_SUFFIXES
 
 SATURATED = ((98 + 16) / 116) ** 3  # CIE Y of L* = 98 (paper, section 3.2)
@@ -45,6 +46,7 @@ PAPER = (  # Table 1: LOL-Blur test set, trained on LOL-Blur; psnr_rgb, ssim_y, 
     ("LEDNet", 25.74, 0.850, 0.224))
 COLUMN = 20  # characters of a figure in the table
 FIT_PAIRS = 100  # enough for two numbers
+HELD_OUT = ("test", "eval", "val")  # the first that is there is scored
 Source = Callable[[data.Pair, Tensor], Tensor]
 Rival = Callable[[Tensor, Tensor], Tensor]
 log = logging.getLogger(__name__)
@@ -139,14 +141,16 @@ def _pairs(config: EvaluateConfig, root: Path) -> tuple[str, list[data.Pair]]:
     names = data.pair_names(config.pair)
     if config.split != "auto":
         return config.split, data.find_pairs(root, config.split, names)
-    try:
-        return "test", data.find_pairs(root, "test", names)
-    except InputError as error:
-        if error.reason != "missing":
-            raise
-        pairs = data.find_pairs(root, "train", names)
-        log.warning("%s has no test split: scored on train, which flatters a network that was trained on it", root)
-        return "train", pairs
+    folders = scan(root, names)
+    for split in HELD_OUT:
+        try:
+            return split, pairs_in(folders, root, split, names)
+        except InputError as error:
+            if error.reason != "missing":
+                raise
+    pairs = pairs_in(folders, root, "train", names)
+    log.warning("%s has no test split: scored on train, which flatters a network that was trained on it", root)
+    return "train", pairs
 
 
 def _rivals(config: EvaluateConfig, root: Path) -> dict[str, Rival]:
@@ -155,7 +159,7 @@ def _rivals(config: EvaluateConfig, root: Path) -> dict[str, Rival]:
         return {}
     found = {"input": lambda low, high: low, "gamma_gain": baselines.gamma_gain}
     try:
-        pairs = data.find_pairs(Path(config.fit or root), "train", data.pair_names(config.pair))
+        pairs = data.gather([Path(config.fit or root)], "train", data.pair_names(config.pair), beside=[root])
     except InputError:
         if config.fit:
             raise

@@ -216,9 +216,13 @@ def _number(hashes: list[str], previous: dict[str, tuple[str, str]]) -> dict[str
 
 
 def _split(hashes: list[str], recipe: Recipe, previous: dict[str, tuple[str, str]]) -> dict[str, str]:
-    """sha256 -> split: the videos whose keyed hash is smallest go to test, until the fraction is reached."""
+    """sha256 -> split: the videos whose keyed hash is smallest go to test, until the fraction is reached.
+
+    The key is the content alone: with the seed in it, datasets of one video set and several seeds would hold out
+    different videos, and joined they would train on the test videos of each other.
+    """
     splits = {sha: previous[sha][1] for sha in hashes if sha in previous}
-    rank = {sha: hashlib.sha256(f"{recipe.dataset.seed}\x1f{sha}\x1fsplit".encode()).digest() for sha in hashes}
+    rank = {sha: hashlib.sha256(f"{sha}\x1fsplit".encode()).digest() for sha in hashes}
     missing = round(recipe.dataset.test_fraction * len(hashes)) - sum(split == "test" for split in splits.values())
     fresh = sorted((sha for sha in hashes if sha not in splits), key=rank.get)
     return splits | {sha: "test" if position < missing else "train" for position, sha in enumerate(fresh)}

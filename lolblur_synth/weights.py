@@ -1,16 +1,16 @@
 """Weight files: the only room that opens them. Bundled ones by name (`darken-slim`), a user's own by path.
 
 Safetensors is the format of this package. A `.pth` of the published networks is read with `weights_only=True`, from
-torch 2.10 on (CVE-2025-32434, CVE-2026-24747), and may nest its weights under `params`, `state_dict` or a `module.`
-prefix. A file is compared with the network (names, shapes, types, contiguity, finiteness) before anything is copied, so
-a malformed or hostile file changes nothing and is refused with one line.
+torch 2.10 on (CVE-2025-32434, CVE-2026-24747). Checkpoints of other trainers may nest the weights among other things,
+hold an average of them besides, and put words before all names (`module.`, `_orig_mod.`, `net.`): the table that fits
+is taken, an averaged one first. A file is compared with the network (names, shapes, types, storage, finiteness) before
+anything is copied, so a malformed or hostile file changes nothing and is refused with one line.
 """
 
 import hashlib
 import json
 import warnings
 import zipfile
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
@@ -21,13 +21,13 @@ from torch import Tensor, nn
 
 from lolblur_synth import whole
 from lolblur_synth.errors import WeightsError
+from lolblur_synth.tables import Rename, Table, spellings, tables_in
 
 SAFE_PICKLE = (2, 10)  # first torch whose weights_only unpickler has no known hole
-WRAPPERS = ("params_ema", "params", "state_dict", "model")  # BasicSR, CycleISP, common training loops
+CONVERTED = (torch.float16, torch.bfloat16, torch.float64)  # taken for float32 where their values fit
 SPARE_BYTES = 64 << 20  # beside the weights a file may hold an optimiser, an average, a header
 COPIES = 8
 BUNDLED = Path(str(resources.files("lolblur_synth"))) / "weights"
-Rename = Callable[[str], str | None]
 
 
 def bundled() -> dict[str, Path]:
@@ -67,9 +67,12 @@ def about(name_or_path: str | Path) -> dict:
         return {}
     try:
         with safe_open(path, "pt") as file:
-            return json.loads((file.metadata() or {}).get("about", "{}"))
+            facts = json.loads((file.metadata() or {}).get("about", "{}"))
     except (SafetensorError, json.JSONDecodeError) as error:
         raise WeightsError(f"{path}: not a readable safetensors file", _one_line(error)) from error
+    if not isinstance(facts, dict):
+        raise WeightsError(f"{path}: its header does not say how it was made", "save the weights again")
+    return facts
 
 
 def load(module: nn.Module, name_or_path: str | Path, rename: Rename | None = None, optional: str = "") -> str:
@@ -86,16 +89,16 @@ def load(module: nn.Module, name_or_path: str | Path, rename: Rename | None = No
     if _unpacked(path) > limit:
         raise WeightsError(f"{path}: holds over {limit >> 20} MiB, too much for {type(module).__name__}", _HINT)
     digest = sha256(path)
-    found = _read(path) if path.suffix == ".safetensors" else _unpickle(path)
-    found = _renamed(found, rename)
-    for name, tensor in found.items():
+    content = _read(path) if path.suffix == ".safetensors" else _unpickle(path)
+    table = _fitting(path, module, content, own, rename, optional)
+    for name, tensor in table.items():
         _check(path, module, name, tensor, own)
-    missing = sorted(name for name in own.keys() - found.keys() if not (optional and name.startswith(optional)))
+    missing = _missing(own, table, optional)
     if missing:
         raise WeightsError(f"{path}: lacks {_some(missing)} of {type(module).__name__}", _HINT)
     with torch.no_grad():
         for name, tensor in own.items():
-            tensor.copy_(_flushed(found.get(name, tensor)))
+            tensor.copy_(_flushed(table.get(name, tensor).to(tensor.dtype)))
     return digest
 
 
@@ -138,22 +141,44 @@ def _unpickle(path: Path) -> dict[str, Tensor]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a hostile pickle may raise anything
         raise WeightsError(f"{path}: not a file of plain weights", "it may hold code, which is never run") from error
-    for wrapper in WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
-    ):
+    if not isinstance(content, dict):
         raise WeightsError(f"{path}: holds no table of weights", _HINT)
     return content
 
 
-def _renamed(found: dict[str, Tensor], rename: Rename | None) -> dict[str, Tensor]:
-    if found and all(name.startswith("module.") for name in found):  # left by DataParallel
-        found = {name.removeprefix("module."): tensor for name, tensor in found.items()}
-    if rename is None:
-        return found
-    return {new: tensor for name, tensor in found.items() if (new := rename(name)) is not None}
+def _fitting(path: Path, module: nn.Module, content: dict, own: dict[str, Tensor], rename: Rename | None,
+             optional: str) -> dict[str, Tensor]:  # fmt: skip
+    """The table of the file whose names and shapes are the module's; where none fits, the one that comes closest.
+
+    Of several that fit the averaged one is taken, else the least nested one. Raises WeightsError where two of these
+    differ, and where there is no table.
+    """
+    tables = [table for keys, tensors in tables_in(content) for table in spellings(keys, tensors, rename)]
+    if not tables:
+        raise WeightsError(f"{path}: holds no table of weights", _HINT)
+
+    def likeness(table: Table) -> int:
+        return sum(1 + (tensor.shape == own[name].shape) for name, tensor in table.tensors.items() if name in own)
+
+    fitting = [table for table in tables if likeness(table) == 2 * len(table.tensors) and not
+               _missing(own, table.tensors, optional)]  # fmt: skip
+    if not fitting:
+        return max(tables, key=likeness).tensors
+    fitting = [table for table in fitting if table.averaged] or fitting
+    depth = min(len(table.keys) for table in fitting)
+    first, *others = [table for table in fitting if len(table.keys) == depth]
+    for table in (first, *others) if others else ():
+        for name, tensor in table.tensors.items():
+            _check(path, module, name, tensor, own)
+        if not all(torch.equal(tensor.float(), first.tensors[name].float()) for name, tensor in table.tensors.items()):
+            places = " and ".join(repr(".".join(found.keys))[:80] for found in (first, table))
+            raise WeightsError(f"{path}: its tables {places} both fit {type(module).__name__}, and differ",
+                               "save the one that is meant in a file of its own")  # fmt: skip
+    return first.tensors
+
+
+def _missing(own: dict[str, Tensor], tensors: dict[str, Tensor], optional: str) -> list[str]:
+    return sorted(name for name in own.keys() - tensors.keys() if not (optional and name.startswith(optional)))
 
 
 def _check(path: Path, module: nn.Module, name: str, tensor: Tensor, own: dict[str, Tensor]) -> None:
@@ -163,13 +188,26 @@ def _check(path: Path, module: nn.Module, name: str, tensor: Tensor, own: dict[s
     if tensor.shape != own[name].shape:
         shapes = f"{tuple(tensor.shape)} where {type(module).__name__} has {tuple(own[name].shape)}"
         raise WeightsError(f"{path}: {name} is {shapes}", _HINT)
-    half = own[name].dtype == torch.float32 and tensor.dtype in (torch.float16, torch.bfloat16)  # loses nothing
-    if tensor.dtype != own[name].dtype and not half:
-        raise WeightsError(f"{path}: {name} is {tensor.dtype}, not {own[name].dtype}", "convert the weights first")
-    if tensor.layout != torch.strided or not tensor.is_contiguous() or tensor.device.type != "cpu":
+    kind = own[name].dtype
+    if tensor.dtype != kind and not (kind == torch.float32 and tensor.dtype in CONVERTED):
+        raise WeightsError(f"{path}: {name} is {tensor.dtype}, not {kind}", "convert the weights first")
+    if tensor.layout != torch.strided or tensor.device.type != "cpu" or _overlaps(tensor):
         raise WeightsError(f"{path}: {name} is not stored value by value", "save the weights again, contiguous")
     if not torch.isfinite(tensor).all():
         raise WeightsError(f"{path}: {name} holds NaN or infinite values", "the file is of no use; take another")
+    if not torch.isfinite(tensor.to(kind)).all():
+        raise WeightsError(f"{path}: {name} holds values too large for {kind}", "the file is of no use; take another")
+
+
+def _overlaps(tensor: Tensor) -> bool:
+    """Whether two elements share a place in memory; any order of the axes (channels last) and any gaps are fine."""
+    reach = 0  # places that the inner axes span
+    for stride, size in sorted((stride, size) for stride, size in zip(tensor.stride(), tensor.shape, strict=True)
+                               if size > 1):  # fmt: skip
+        if stride <= reach:
+            return True
+        reach += stride * (size - 1)
+    return False
 
 
 def _flushed(tensor: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "lolblur_synth"
 LEVELS = {
     "errors": 0, "recipe": 0, "draw": 0, "frames": 0, "__init__": 0,
     "recipes": 1, "cameras": 1, "images": 1, "video": 1, "dataset": 1, "manifest": 1, "weights": 1, "lock": 1,
-    "whole": 1, "bayer": 1, "listing": 1, "rates": 1, "png": 1, "tiff": 1, "colour_profile": 1,
+    "whole": 1, "bayer": 1, "listing": 1, "rates": 1, "png": 1, "tiff": 1, "colour_profile": 1, "tables": 1,
     "kernels": 2, "models": 2, "stages": 2, "metrics": 2, "baselines": 2, "realism": 2, "lamps": 2, "calibration": 2,
     "pipeline": 3,
     "plan": 4, "runner": 4, "clusters": 4,

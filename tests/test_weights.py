@@ -66,6 +66,82 @@ def test_published_pth_layouts(tmp_path, state, wrapper, prefix):
     assert all(torch.equal(value, module.state_dict()[name]) for name, value in state.items())
 
 
+def average(state):
+    return {name: value + 1 for name, value in state.items()}
+
+
+def under(prefix, state):
+    return {prefix + name: value for name, value in state.items()}
+
+
+CHECKPOINTS = {
+    "torch.compile": lambda state: under("_orig_mod.", state),
+    "compile of DDP": lambda state: {"model": under("_orig_mod.module.", state)},
+    "DDP of compile": lambda state: {"state_dict": under("module._orig_mod.", state)},
+    "compile of a part": lambda state: {name.replace("0.", "0._orig_mod."): value for name, value in state.items()},
+    "Lightning": lambda state: {"epoch": 1, "state_dict": under("net.", state), "loops": {}, "optimizer_states": [{}]},
+    "Lightning of DDP": lambda state: {"state_dict": under("model.net.module.", state)},
+    "a trainer's own word": lambda state: {"generator": under("netG.", state), "step": torch.tensor(3)},
+    "three deep": lambda state: {"checkpoint": {"state": {"state_dict": state}}, "args": {"lr": 0.1}},
+    "BasicSR": lambda state: {"params": average(state), "params_ema": state},
+    "timm": lambda state: {"state_dict": average(state), "state_dict_ema": under("module.", state)},
+    "an average deeper down": lambda state: {"model": average(state), "callbacks": {"EMA": {"shadow": state}}},
+    "averages of an optimiser": lambda state: {"optimizer": {"exp_avg": average(state)}, "net": {"weights": state}},
+    "twice the same": lambda state: {"net": state, "best": dict(state)},
+}
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_checkpoints_of_other_trainers_are_read(tmp_path, state, name):
+    torch.save(CHECKPOINTS[name](state), tmp_path / "a.pth")
+    module = net()
+    weights.load(module, tmp_path / "a.pth")
+    assert all(torch.equal(value, module.state_dict()[name]) for name, value in state.items())
+
+
+def test_two_tables_that_fit_and_differ_are_refused(tmp_path, state):
+    torch.save({"net_a": state, "net_b": average(state)}, tmp_path / "a.pth")
+    refused(tmp_path / "a.pth", "'net_a' and 'net_b' both fit Sequential, and differ")
+
+
+def test_words_before_some_names_only_are_not_taken_away(tmp_path, state):
+    torch.save(under("net.", state) | {"loss.weight": torch.ones(1)}, tmp_path / "a.pth")
+    refused(tmp_path / "a.pth", "which Sequential has not")
+
+
+def test_tables_that_hold_themselves_end(tmp_path, state):
+    content = {"state": state}
+    content["self"] = content
+    torch.save(content, tmp_path / "a.pth")
+    weights.load(net(), tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+def test_float64_is_taken_where_float32_holds_it(tmp_path, state, suffix):
+    double = {name: value.double() for name, value in state.items()}
+    path = tmp_path / f"a.{suffix}"
+    save_file(double, path) if suffix == "safetensors" else torch.save(double, path)
+    module = net()
+    weights.load(module, path)
+    assert all(torch.equal(value, module.state_dict()[name]) for name, value in state.items())
+
+
+def test_channels_last_weights_are_taken(tmp_path, state):
+    state = {"0.weight": torch.randn(4, 3, 3, 3), "0.bias": torch.randn(4)}
+    torch.save({"0.weight": state["0.weight"].to(memory_format=torch.channels_last), "0.bias": state["0.bias"]},
+               tmp_path / "a.pth")  # fmt: skip
+    module = nn.Sequential(nn.Conv2d(3, 4, 3))
+    weights.load(module, tmp_path / "a.pth")
+    assert torch.equal(module[0].weight, state["0.weight"])
+
+
+@pytest.mark.parametrize("strides", [(0, 9, 3, 1), (9, 9, 0, 1), (1, 9, 3, 1)])
+def test_elements_that_share_a_place_are_refused(tmp_path, state, strides):
+    state["0.weight"] = torch.ones(100).as_strided((4, 1, 3, 3), strides)
+    torch.save(state, tmp_path / "a.pth")
+    refused(tmp_path / "a.pth", "not stored value by value")
+
+
 def test_legacy_pickles_are_read(tmp_path, state):
     torch.save(state, tmp_path / "a.pth", _use_new_zipfile_serialization=False)
     weights.load(net(), tmp_path / "a.pth")
@@ -112,7 +188,7 @@ def change(**changes):
         (change(**{"1.bias": None}), "lacks 1.bias"),
         (change(extra=torch.ones(1)), "has 'extra'"),
         (change(**{"1.bias": torch.ones(7)}), r"1.bias is \(7,\) where Sequential has \(1,\)"),
-        (change(**{"1.bias": torch.ones(1, dtype=torch.float64)}), "float64, not torch.float32"),
+        (change(**{"1.bias": torch.full((1,), 1e300, dtype=torch.float64)}), "too large for torch.float32"),
         (change(**{"1.bias": torch.ones(1, dtype=torch.int32)}), "int32, not torch.float32"),
         (change(**{"1.bias": torch.full((1,), torch.nan)}), "NaN"),
         (change(**{"1.bias": torch.full((1,), torch.inf)}), "NaN or infinite"),

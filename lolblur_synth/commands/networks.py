@@ -26,7 +26,8 @@ from lolblur_synth.training.config import EvaluateConfig, LednetConfig, RestoreC
 def train_lednet(style, data, out, dry_run, **values):
     """Train LEDNet on DATA: a dataset that was built here (default out/), or an original LOL-Blur folder.
 
-    Several are used as one; a clip name is held out from all of them or from none. The same command again continues.
+    Several are used as one: a video that is held out in one of them is trained on in none. The same command again
+    continues.
     Example: lolblur-synth train-lednet out/ --width 0.25 --max-minutes 30
     """
     data = data or (Path("out"),)
@@ -146,7 +147,7 @@ def weights_export(file, target, size):
 @weights_group.command("check")
 @click.argument("file")
 def weights_check(file):
-    """Say what a weight file holds; refuse one that is damaged or not what it seems."""
-    from lolblur_synth import weights
+    """Say what a weight file holds; refuse one that is damaged, or that no network can use, as its command would."""
+    from lolblur_synth.models import recognise
 
-    click.echo(json.dumps({"file": file, "sha256": weights.sha256(file), **weights.about(file)}, indent=2))
+    click.echo(json.dumps(recognise.recognise(file), indent=2))

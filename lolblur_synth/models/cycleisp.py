@@ -249,22 +249,27 @@ def load(folder: str) -> Networks:
     one; {"raw": OUR_RAW, "corrects": CAMERA} say the rest. WeightsError: a file is missing, malformed, or of another.
     """
     networks, kinds = [], []
-    kinds_of = (Rgb2Raw, ColorBranch, Raw2Rgb)
-    for network, lite, more, file in zip(kinds_of, LITE, MORE_INPUTS, files(folder), strict=True):
+    for number, file in enumerate(files(folder)):
+        networks.append(load_one(number, file))
         about = weights.about(file)
-        size = about.get("size", {})
-        known = isinstance(size, dict) and {*size} <= {*lite, *more} and size.get("inputs") in (None, *more.values())
-        known = known and size.get("pack") in (None, 1, 2)
-        if not known or not all(isinstance(value, int) and 0 < value <= 512 for value in size.values()):
-            raise WeightsError(f"{file}: its header asks for a network of size {size}", "train the weights again")
-        module = network(**size)
-        weights.load(module, file)
-        networks.append(module.eval().requires_grad_(False).to(memory_format=torch.channels_last))
         kinds.append((about.get("raw") == OUR_RAW, about.get("corrects")))
     ours, camera = kinds[0]
     if any(kind != kinds[0] for kind in kinds) or camera not in (None, *cameras.names()):
         raise WeightsError(f"{folder}: its files do not belong together, or correct {camera!r:.40}", "train them again")
     return Networks(*networks, ours, camera_colours(camera) if camera else None)
+
+
+def load_one(number: int, file: str | Path) -> nn.Module:
+    """One of the three networks, in the order of FILES, ready to run. Raises WeightsError."""
+    network, lite, more = (Rgb2Raw, ColorBranch, Raw2Rgb)[number], LITE[number], MORE_INPUTS[number]
+    size = weights.about(file).get("size", {})
+    known = isinstance(size, dict) and {*size} <= {*lite, *more} and size.get("inputs") in (None, *more.values())
+    known = known and size.get("pack") in (None, 1, 2)
+    if not known or not all(isinstance(value, int) and 0 < value <= 512 for value in size.values()):
+        raise WeightsError(f"{file}: its header asks for a network of size {size}", "train the weights again")
+    module = network(**size)
+    weights.load(module, file)
+    return module.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def camera_colours(camera: str) -> np.ndarray:

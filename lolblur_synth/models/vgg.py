@@ -91,10 +91,10 @@ def cache() -> Path:
 
 def perceptual(network: str, file: str | Path | None = None) -> Features:
     """Features of the perceptual loss, "vgg19" or "vgg16", from `file`, our cache or torch's. Raises WeightsError."""
-    return _load(Features(network, PERCEPTUAL[network]), Path(file) if file else _find(network))
+    return fill(Features(network, PERCEPTUAL[network]), Path(file) if file else _find(network))
 
 
-def _load(net: Features, path: Path) -> Features:
+def fill(net: Features, path: Path) -> Features:
     """Fill the features; a classifier, or the layers of LPIPS, in the file are passed over."""
     weights.load(net, path, lambda name: name if name.startswith("features.") else None)
     return net
@@ -119,7 +119,7 @@ def lpips_parts(net: str) -> tuple[Features, list[Tensor]]:
     if not path.is_file():
         raise WeightsError(f"LPIPS needs {path}", HINT)
     linear = load_file(path)
-    return _load(Features(network, names), path), [linear[f"lpips.{i}"] for i in range(5)]
+    return fill(Features(network, names), path), [linear[f"lpips.{i}"] for i in range(5)]
 
 
 class _Arrays(pickle.Unpickler):

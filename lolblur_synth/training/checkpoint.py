@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from lolblur_synth import whole
+from lolblur_synth import listing, whole
 from lolblur_synth.dataset import raise_no_space
 from lolblur_synth.errors import ForeignOutput, InputError
 from lolblur_synth.training.scalars import is_log
@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 def claim(out: Path) -> None:
     """Make OUT, or refuse a folder that holds something else. Raises ForeignOutput."""
     ours = {"checkpoints", "log.csv", "lednet.safetensors"}
-    if out.exists() and (not out.is_dir() or any(file.name not in ours and not is_log(file) for file in out.iterdir())):
+    if out.exists() and (not out.is_dir() or any(path.name not in ours and not is_log(path)
+                                                 for path, _ in listing.entries(out))):  # fmt: skip
         raise ForeignOutput(f"{out} is not the output of a training", "use an empty or new folder")
     (out / "checkpoints").mkdir(parents=True, exist_ok=True)
 

@@ -68,7 +68,8 @@ def learning_rate(config: LednetConfig, iteration: int) -> float:
 @dataclass(frozen=True)
 class EvaluateConfig:
     split: str = option(
-        "auto", "part of the dataset to compare with: test, train or eval; auto: test, or train where there is no test")
+        "auto", "part of the dataset to compare with; auto: the first of test, eval, val that is there, or train where "
+        "there is none of them")
     pair: str = option("low_blur_noise:high_sharp_scaled", "folders of the input and of the ground truth",
                        source="section 5")
     metrics: str = option(

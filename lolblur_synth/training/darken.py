@@ -18,7 +18,7 @@ from lolblur_synth import lamps, weights, whole
 from lolblur_synth.models import dce
 from lolblur_synth.stages import darken
 from lolblur_synth.training.cards import in_python, made_by
-from lolblur_synth.training.photos import Picture, batch, well_exposed
+from lolblur_synth.training.photos import Picture, batch, not_held_out, well_exposed
 from lolblur_synth.training.run import Report, Run, one_thread, sources, trained_on, warmed_cosine
 from lolblur_synth.training.scalars import scalars
 
@@ -125,6 +125,7 @@ def train_darken(
     out = Path(out)
     photos = well_exposed(inputs, size, frames_per_video)
     unseen = well_exposed(held_out, size, frames_per_video) if held_out else photos
+    photos = not_held_out(photos, unseen) if held_out else photos
     recipe = {"steps": steps, "seed": seed, "size": size, "batch_size": batch_size, "rate": rate,
               "frames_per_video": frames_per_video, "pictures": sorted({picture.sha256 for picture in photos})}
     state, checkpoint = _State(recipe, device), out.with_suffix(".checkpoint")

@@ -1,15 +1,10 @@
-"""Pairs of frames for LEDNet, from a dataset built here or from an original LOL-Blur folder.
-
-    OUT/{train,test}/<folder>/<clip>/<frame>.png     also below LOLBlur/, LOLBlur_Dataset/, LOL_blur/, LOL-Blur/,
-    with an `eval` split, with a folder repeated, or flat: <clip>_<frame>.png
+"""Pairs of frames for LEDNet, from a dataset built here or from another one (pairs.py says which layouts are read).
 
 Sample n of a training is a pure function of (seed, n): which pair, which crop, which flips. A training resumed at any
 iteration, on any number of processes and loader workers, therefore sees the same samples.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -25,88 +20,13 @@ from lolblur_synth.images import read_image
 from lolblur_synth.models.lednet import exposure_gain
 from lolblur_synth.recipe import DefocusConfig, NoiseConfig
 from lolblur_synth.stages import defocus, noise
+from lolblur_synth.training.pairs import PAIR, Pair, find_pairs, pair_names
+from lolblur_synth.training.sources import content_hash, gather, hold_out
 
-PAIR = ("low_blur_noise", "high_sharp_scaled")  # LOL-Blur README: input, ground truth
-DEPTH = 4  # folders between the root and a modality, in the nestings that are in circulation
-VALIDATION_SHARE = 0.1
+__all__ = ["PAIR", "Crops", "Pair", "PairDataset", "batches", "content_hash", "find_pairs", "gather", "hold_out",
+           "online", "pair_names", "read_frame", "read_pair"]  # fmt: skip
 ZOOM = (0.7, 1.5)  # of crops that vary
 Degrade = Callable[[Tensor, np.random.Generator], Tensor]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two files that show the same frame; clip and frame are their names in the dataset."""
-
-    low: Path
-    high: Path
-    clip: str
-    frame: str
-
-
-def pair_names(text: str) -> tuple[str, str]:
-    """"low_blur_noise:high_sharp_scaled" -> its two folders. Raises UsageError."""
-    names = tuple(text.split(":"))
-    if len(names) != 2 or not all(names):
-        raise UsageError(f"--pair {text}: expected INPUT:TARGET", "for example low_blur_noise:high_sharp_scaled")
-    return names
-
-
-def find_pairs(root: Path, split: str, pair: tuple[str, str] = PAIR) -> list[Pair]:
-    """All pairs of a split, sorted by clip and frame. Raises InputError where a folder or a partner is missing."""
-    low, high = (_images(_modality(Path(root), split, name)) for name in pair)
-    alone = sorted(low.keys() ^ high.keys())
-    if alone:
-        where = pair[0] if alone[0] in low else pair[1]
-        raise InputError(f"{root}: {len(alone)} {split} frames have no partner, first {'/'.join(alone[0])} of {where}",
-                         "restore the missing frames, or remove their partners", "unpaired")
-    if not low:
-        raise InputError(f"{root}: no {split} pairs", "build a dataset first: lolblur-synth build VIDEOS OUT", "empty")
-    return [Pair(low[key], high[key], *key) for key in sorted(low)]
-
-
-def gather(roots: Sequence[Path], split: str, pair: tuple[str, str] = PAIR) -> list[Pair]:
-    """The pairs of several datasets as one. Raises InputError.
-
-    Clips of the same name stay together: datasets of the same videos, built with several seeds, give them the same
-    names, so that a clip is held out from all of them or from none.
-    """
-    found = [(pair_of.clip, str(place), pair_of) for place, root in enumerate(roots)
-             for pair_of in find_pairs(root, split, pair)]
-    return [pair_of for _, _, pair_of in sorted(found, key=lambda item: (*item[:2], item[2].frame))]
-
-
-def _modality(root: Path, split: str, name: str) -> Path:
-    """The folder that holds the clips of one modality of one split."""
-    if not root.is_dir():
-        raise InputError(f"{root}: no such folder", "build a dataset first: lolblur-synth build VIDEOS OUT", "missing")
-    for depth in range(1, DEPTH + 1):
-        for folder in sorted(root.glob("/".join("*" * depth))):
-            inside = folder.relative_to(root).parts
-            if folder.name == name and folder.is_dir() and split in (*inside, root.name):
-                repeated = folder / name
-                return repeated if repeated.is_dir() else folder
-    raise InputError(f"{root}: no folder {split}/{name}", "a dataset has train/ and test/ with one folder a modality",
-                     "missing")
-
-
-def _images(folder: Path) -> dict[tuple[str, str], Path]:
-    """(clip, frame) -> file, in <clip>/<frame>.png or <clip>_<frame>.png."""
-    nested = {(file.parent.name, file.stem): file for file in folder.glob("*/*.png")}
-    flat = {tuple(file.stem.split("_", 1)): file for file in folder.glob("*_*.png")}
-    return nested or flat
-
-
-def hold_out(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
-    """(training, validation): the last tenth of the clips, at least one, is for validation.
-
-    With a single clip it is the last tenth of its frames, at least one. Raises InputError for fewer than two pairs.
-    """
-    if len(pairs) < 2:
-        raise InputError("one pair is not enough to train and to validate", "build more pairs", "too-few")
-    clips = [list(group) for _, group in groupby(pairs, lambda pair: pair.clip)]
-    units = clips if len(clips) > 1 else [[pair] for pair in pairs]
-    kept = len(units) - max(1, round(VALIDATION_SHARE * len(units)))
-    return [pair for unit in units[:kept] for pair in unit], [pair for unit in units[kept:] for pair in unit]
 
 
 def read_frame(path: Path) -> Tensor:
@@ -130,11 +50,12 @@ def read_pair(pair: Pair) -> tuple[Tensor, Tensor]:
 class PairDataset(Dataset):
     """The pairs of one split as (low, high) tensors, (3, H, W) float32 display, 0..1, for any training loop.
 
-    root: a built dataset or a LOL-Blur folder; pair: the two modalities. Raises InputError.
+    root: a built dataset or a LOL-Blur folder; pair: the two modalities. Pairs of the train split whose video is in
+    another split as well are left out, and it is said. Raises InputError.
     """
 
     def __init__(self, root: str | Path, split: str = "train", pair: tuple[str, str] = PAIR):
-        self.pairs = find_pairs(Path(root), split, pair)
+        self.pairs = gather([Path(root)], split, pair)
 
     def __len__(self) -> int:
         return len(self.pairs)

@@ -90,7 +90,7 @@ def train_interpolator(
     of device with as many threads, however often it was interrupted. Raises InputError, UsageError.
     """
     out = Path(out)
-    footage = triplets.gather(photos, videos, size)
+    footage = triplets.gather(photos, videos, size, held_out)
     recipe = {"steps": steps, "seed": seed, "size": size, "batch_size": batch_size, "rate": rate, "preset": preset,
               "start": weights.sha256(str(start)) if start else "", "files": sorted(of for _, of in footage.files)}
     state, checkpoint = _State(recipe, device, start), out.with_suffix(".checkpoint")

@@ -1,6 +1,6 @@
 """Training of LEDNet (paper, section 5), on one CPU, one GPU, or several through torchrun.
 
-    DATA  a built dataset or a LOL-Blur folder; its `test` split is never opened
+    DATA  a built dataset or a LOL-Blur folder; its `test` split is never opened, nor a video that is in a test split
     OUT   checkpoints/00001000.pt   log.csv   lednet.safetensors (the averaged weights, for `evaluate` and `restore`)
 
 The same command again continues where the last checkpoint ends: bit for bit on a CPU, because the learning rate and the
@@ -11,6 +11,7 @@ gradients are clipped (clip_grad), and a GPU computes in bfloat16.
 import contextlib
 import copy
 import dataclasses
+import functools
 import hashlib
 import logging
 import math
@@ -49,7 +50,7 @@ def train_lednet(data_dir: str | Path | Sequence[str | Path] = "out", out: str |
                  dry_run: bool = False, quiet: bool = False, **options) -> dict:
     """Train, or continue. options: the fields of LednetConfig. Returns {"iteration", "psnr", "loss", "weights"}.
 
-    data_dir: one dataset, or several, of which a clip name is held out from all or from none.
+    data_dir: one dataset, or several; a video that is held out in one of them is trained on in none.
     dry_run: time two steps, say what a whole training takes, write nothing. quiet: no progress bar.
     Raises UsageError, InputError, WeightsError, ForeignOutput, Locked, NoSpace; Interrupted after Ctrl-C, SIGTERM, with
     a checkpoint; Diverged when the loss is no longer finite, with the last checkpoint kept.
@@ -106,7 +107,7 @@ class _Run:
         self.config = dataclasses.replace(config, crop=_crop(config, train_pairs[0], perceptual), perceptual=perceptual)
         degrade = data.online(names) if config.online else None
         self.crops = data.Crops(train_pairs, self.config.crop, config.seed, degrade, config.expose, config.vary)
-        self.names = hashlib.sha256("\n".join(f"{p.clip}/{p.frame}" for p in pairs).encode()).hexdigest()
+        self.pairs = pairs
         torch.manual_seed(config.seed)
         self.net = LEDNet(config.width, config.ppm, config.curve, config.skip, config.expose)
         if config.weights:
@@ -143,14 +144,30 @@ class _Run:
 
     def facts(self) -> dict:
         """What must be the same for a run to continue."""
-        return {k: v for k, v in dataclasses.asdict(self.config).items() if k not in FREE} | {"pairs": self.names}
+        options = {k: v for k, v in dataclasses.asdict(self.config).items() if k not in FREE}
+        return options | self.hashes
+
+    @functools.cached_property
+    def hashes(self) -> dict[str, str]:
+        """Of the names of the pairs, and of what their frames hold."""
+        names = "\n".join(f"{p.clip}/{p.frame}" for p in self.pairs)
+        return {"pairs": hashlib.sha256(names.encode()).hexdigest(), "frames": data.content_hash(self.pairs)}
 
     def resume(self, out: Path) -> None:
         """Take up the newest sound checkpoint in OUT, if any. Raises ForeignOutput where it is of another training."""
+        facts = self.facts()  # the frames are hashed before the first step, not when a checkpoint is due
         state = checkpoint.latest(out / "checkpoints")
         if state is None:
             return
-        differ = sorted(k for k, v in self.facts().items() if state["facts"].get(k) != v)
+        if "frames" not in state["facts"]:
+            log.warning("%s: an earlier version began this training and kept no hash of its frames; whether they were "
+                        "rebuilt since is not known", out)
+        former = {"frames": facts["frames"]} | state["facts"]
+        differ = sorted(k for k, v in facts.items() if former.get(k) != v)
+        if differ == ["frames"]:
+            raise ForeignOutput(f"{out} holds a training on other frames: they have the same names, but were built or "
+                                "changed since", "train anew into another output folder, or restore the frames; "
+                                "--weights OUT/lednet.safetensors starts from what was learnt")
         if differ:
             raise ForeignOutput(f"{out} holds a training with another {', '.join(differ)}",
                                 "use the same options and data, or another output folder")

@@ -17,13 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lolblur_synth import cameras, weights, whole
+from lolblur_synth import cameras, listing, weights, whole
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import ForeignOutput, UsageError
 from lolblur_synth.models import cycleisp
 from lolblur_synth.training import raws
 from lolblur_synth.training.cards import in_python, made_by
 from lolblur_synth.training.noise_figures import card, figures
+from lolblur_synth.training.photos import not_held_out
 from lolblur_synth.training.run import Report, Run, warmed_cosine
 
 DARKEST = 1e-3  # raw; the logarithm goes no lower
@@ -133,8 +134,11 @@ def train_noise(
     for folder in pairs:
         photos += raws.pairs(Path(folder), size)
     unseen = raws.photographs(held_out, size, HELD_OUT_FRAMES) if held_out else photos
+    photos = not_held_out(photos, unseen) if held_out else photos
     recipe = {"network": network, "steps": steps, "seed": seed, "size": size, "batch_size": batch_size, "rate": rate,
               "frames_per_video": frames_per_video, "pictures": sorted({photo.sha256 for photo in photos})}
+    if pairs:
+        recipe["raws"] = sorted({(photo.sha256, photo.raw_sha256) for photo in photos if photo.raw_sha256})
     corrects = None if pairs else cameras.PAPER_CAMERA  # the camera of a user's pairs is not known: all is learnt
     state, checkpoint = _State(recipe, device, corrects), out / "training.checkpoint"
     state.train(
@@ -159,7 +163,7 @@ def train_noise(
 def claim(out: Path) -> None:
     """Make the folder, or refuse one that holds something else. Raises ForeignOutput."""
     ours = {"training.checkpoint", "card.md", *(f"{name}.safetensors" for name in cycleisp.FILES)}
-    foreign = not out.is_dir() or {file.name for file in out.iterdir() if file.name[0] != "."} - ours
+    foreign = not out.is_dir() or {entry.path.name for entry in listing.entries(out)} - ours
     if out.exists() and foreign:
         raise ForeignOutput(f"{out} is not the output of train-noise", "use an empty or new folder")
     out.mkdir(parents=True, exist_ok=True)

@@ -144,7 +144,7 @@ def noise_deviation(frames: list[Tensor], folder: Path, iso: float) -> dict[str,
 def card(photos: list, unseen: list, recipe: dict, result: dict, trips: list[RoundTrip], command: list[str],
          note: str) -> str:  # fmt: skip
     """The model card, as Markdown: what they are, how and on what they were trained, what came out."""
-    options = " ".join(f"{key}={value}" for key, value in recipe.items() if key != "pictures")
+    options = " ".join(f"{key}={value}" for key, value in recipe.items() if key not in ("pictures", "raws"))
     files, others = sources(photos), sources(unseen)
     of = f"pictures of {', '.join(file for file, _ in others)}" if others != files else "the pictures trained on"
     lines = [

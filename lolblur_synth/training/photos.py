@@ -2,6 +2,7 @@
 lightness, much reduced."""
 
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lolblur_synth import draw
+from lolblur_synth import draw, listing
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError
 from lolblur_synth.images import read_image
@@ -22,8 +23,9 @@ from lolblur_synth.video.inputs import image_files
 WELL_EXPOSED = 0.28  # mean lightness; a darker picture has nothing to darken
 EXPOSURES = (0.03, 0.5)  # requested of a crop, log-uniform; never above 95 % of what it has
 SCALES = (0.5, 1.0)  # of a stored picture, whose shorter side is twice the crop
-HINT = "give photographs, videos or folders of them; links inside folders are not followed"
+HINT = "give photographs, videos or folders of them; links to folders inside them are not followed"
 LAMP_SHARE = 0.3  # of the crops, in which lamps are painted; pictures of the day have few
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def _check_any(path: Path) -> None:
 
 def _folders(top: Path) -> list[Path]:
     """The folder and all below it; none for a file."""
-    return [top, *sorted(path for path in top.rglob("*") if path.is_dir())] if top.is_dir() else []
+    return [top, *(path for path, kind in listing.walk(top) if kind == listing.FOLDER)] if top.is_dir() else []
 
 
 def pictures(paths: Sequence[str | Path], size: int, frames_per_video: int) -> list[Picture]:
@@ -86,6 +88,20 @@ def well_exposed(inputs: Sequence[str | Path], size: int, frames_per_video: int)
         raise InputError(f"all {len(photos)} pictures are dark (mean L* below {100 * WELL_EXPOSED:.0f})",
                          "darkening is learnt from well-exposed pictures", "too-dark")
     return bright
+
+
+def not_held_out(photos: list, held_out: Sequence) -> list:
+    """The photos whose file is none of those held out, told by `sha256`; what is left out is said.
+
+    Raises InputError where nothing is left: the card would give figures of what the network was trained on.
+    """
+    unseen = {photo.sha256 for photo in held_out}
+    for name in sorted({photo.name.split(" frame ")[0] for photo in photos if photo.sha256 in unseen}):
+        log.warning("%s is held out, and not trained on", name)
+    left = [photo for photo in photos if photo.sha256 not in unseen]
+    if not left:
+        raise InputError("everything to train on is held out as well", "hold out other pictures", "leak")
+    return left
 
 
 def _is_photo(file: Path) -> bool:

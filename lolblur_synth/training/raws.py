@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lolblur_synth import bayer, cameras, draw, images
+from lolblur_synth import bayer, cameras, draw, images, listing
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError
 from lolblur_synth.kernels import edges, mosaic, sensor
@@ -52,6 +52,7 @@ class Photo:
     sha256: str  # of the file it comes from
     display: np.ndarray  # (H, W, 3) uint16, sRGB, 0..65535
     raw: np.ndarray | None = None  # (4, H/2, W/2) float32, white-balanced; None: the camera is undone
+    raw_sha256: str = ""  # of the file that the raw comes from
 
 
 @dataclass(frozen=True)
@@ -86,23 +87,25 @@ def pairs(folder: Path, size: int) -> list[Photo]:
     """A user's pictures with their raw, laid out as above. Raises InputError that names what does not fit."""
     found = []
     hint = "see `lolblur-synth train-noise --help` for the layout"
-    for file in sorted(folder.iterdir()) if folder.is_dir() else []:
+    for file in listing.files(folder, (".png", ".jpg", ".jpeg")) if folder.is_dir() else []:
         array, dng = file.with_suffix(".npy"), file.with_suffix(".dng")
-        if file.suffix.lower() not in (".png", ".jpg", ".jpeg") or not (array.is_file() or dng.is_file()):
+        if not (array.is_file() or dng.is_file()):
             continue
-        raw = _planes(array) if array.is_file() else bayer.read_dng(dng)
+        stored = array if array.is_file() else dng
+        raw = _planes(array) if stored == array else bayer.read_dng(dng)
         display = images.read_image(file)
         if (4, display.shape[0] // 2, display.shape[1] // 2) != raw.shape or min(display.shape[:2]) < size:
             raise InputError(f"{file}: {display.shape[1]}x{display.shape[0]} px do not fit a raw of {raw.shape}, "
                              f"or are fewer than {size} a side", hint, "shape")  # fmt: skip
-        found.append(_photo(file.name, hashlib.sha256(file.read_bytes()).hexdigest(), display, raw))
+        shown, measured = (hashlib.sha256(path.read_bytes()).hexdigest() for path in (file, stored))
+        found.append(_photo(file.name, shown, display, raw, measured))
     if not found:
         raise InputError(f"{folder}: no picture with its raw beside it", hint, "no-input")
     return found
 
 
-def _photo(name: str, sha256: str, pixels: np.ndarray, raw: np.ndarray | None = None) -> Photo:
-    return Photo(name, sha256, np.rint(pixels.clip(0, 1) * 65535).astype(np.uint16), raw)
+def _photo(name: str, sha256: str, pixels: np.ndarray, raw: np.ndarray | None = None, raw_sha256: str = "") -> Photo:
+    return Photo(name, sha256, np.rint(pixels.clip(0, 1) * 65535).astype(np.uint16), raw, raw_sha256)
 
 
 def _planes(file: Path) -> np.ndarray:

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from lolblur_synth import listing
 from lolblur_synth.errors import UsageError
 
 EVENTS = "events.out.tfevents"  # how the names of its files begin
@@ -39,5 +40,5 @@ def scalars(folder: str | Path | None, first: int | None = None) -> Iterator[Wri
 
 def is_log(path: Path) -> bool:
     """Whether a folder is a tensorboard log, and nothing else is in it."""
-    files = [file for file in path.rglob("*") if not file.is_dir()] if path.is_dir() else []
-    return bool(files) and all(file.name.startswith(EVENTS) for file in files)
+    files = [entry for entry in listing.walk(path) if entry.kind != listing.FOLDER] if path.is_dir() else []
+    return bool(files) and all(entry.path.name.startswith(EVENTS) for entry in files)

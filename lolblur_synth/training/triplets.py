@@ -7,6 +7,7 @@ function of (seed, step, number).
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,7 +18,7 @@ import torch
 from scipy.ndimage import spline_filter
 from torch import Tensor
 
-from lolblur_synth import draw
+from lolblur_synth import draw, listing
 from lolblur_synth.errors import InputError
 from lolblur_synth.images import read_image
 from lolblur_synth.recipe import InputConfig, InterpolateConfig
@@ -32,6 +33,7 @@ TIMES = 2  # instants of each pair
 VIDEO_SHARE = 0.65  # of the items, where there are videos
 LIT_SHARE, LIT = 0.25, 0.7  # of the items change their light between the two frames, by so much at most (logarithm)
 ENLARGED = (1.0, 1.6)  # side of a crop of a video, in sides of an item: it is reduced so much
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,21 @@ class Batch:
         return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
-def gather(photos: Sequence[str | Path], videos: Sequence[str | Path], size: int) -> Footage:
-    """Read photographs and runs of frames of videos. Raises InputError for a file that cannot be read, or none."""
+def gather(photos: Sequence[str | Path], videos: Sequence[str | Path], size: int,
+           held_out: Sequence[str | Path] = ()) -> Footage:  # fmt: skip
+    """Read photographs and runs of frames of videos, but for videos that are held out, told by their sha256.
+
+    Raises InputError for a file that cannot be read, or none.
+    """
     runs, stills, files = [], [], []
+    unseen = {digest(source) for source in _sources(held_out)}
     for path in sorted(file for top in photos for file in _pictures(Path(top))):
         stills.append(_small(read_image(path), WIDTH, size))
         files.append((path.name, hashlib.sha256(path.read_bytes()).hexdigest()))
     for source in _sources(videos):
+        if digest(source) in unseen:
+            log.warning("%s is held out, and not trained on", source.name)
+            continue
         taken = _runs(source, WIDTH, size)
         runs += taken
         stills += [run[0] for run in taken]
@@ -97,7 +107,7 @@ def _sources(videos: Sequence[str | Path]) -> list[Input]:
 
 def _pictures(top: Path) -> list[Path]:
     if top.is_dir():
-        return [file for file in top.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
+        return listing.files(top, IMAGE_SUFFIXES, below=True)
     if not top.is_file():
         raise InputError(f"{top}: no such file or folder", "give images, or folders of images", "no-input")
     return [top]

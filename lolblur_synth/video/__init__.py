@@ -25,4 +25,5 @@ from lolblur_synth.video.survey import Survey, repeated, repeats_in_words, surve
 from lolblur_synth.video.writer import write_video
 
 __all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "Input", "Refusal", "Survey", "Video", "digest", "find", "find_clips",
-           "frames_of", "image_files", "probe", "read", "repeated", "repeats_in_words", "stamp", "survey", "write_video"]
+           "frames_of", "image_files", "probe", "read", "repeated", "repeats_in_words", "stamp", "survey",
+           "write_video"]

@@ -1,6 +1,7 @@
 """train-darken: the losses are their equations; a run is repeatable and resumable, and refuses what cannot be."""
 
 import importlib.util
+import logging
 import sys
 
 import cv2
@@ -12,6 +13,7 @@ from lolblur_synth import frames, weights
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.models import dce
 from lolblur_synth.training import darken
+from lolblur_synth.training import photos as training_photos
 from lolblur_synth.training.photos import batch, pictures
 from lolblur_synth.training.scalars import is_log, scalars
 
@@ -202,6 +204,26 @@ def test_a_named_folder_without_pictures_is_not_passed_over(photos, tmp_path):
     for name in ("empty", "links", "notes.txt"):
         with pytest.raises(InputError, match=name):
             pictures([photos, tmp_path / name], 16, 2)
+
+
+def test_what_is_held_out_is_not_trained_on(photos, tmp_path, caplog):
+    held_out = tmp_path / "copy of 2.png"
+    held_out.write_bytes((photos / "2.png").read_bytes())
+    with caplog.at_level(logging.WARNING):
+        result = darken.train_darken([photos], tmp_path / "a.safetensors", held_out=[held_out], steps=1, **SMALL)
+    assert result["pictures"] == 3 and "2.png is held out, and not trained on" in caplog.text
+    with pytest.raises(InputError, match="everything to train on is held out"):
+        darken.train_darken([photos / "2.png"], tmp_path / "b.safetensors", held_out=[held_out], steps=1, **SMALL)
+
+
+def test_folders_of_the_system_hold_no_pictures(photos, tmp_path):
+    for name in ("0.png", "a.txt/1.png", "@eaDir/0.png", ".thumbnails/0.png", "lost+found/0.png"):
+        (tmp_path / "album" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "album" / name).write_bytes((photos / "0.png").read_bytes())
+    (tmp_path / "album/._0.png").write_bytes(b"\0\5\26\7")
+    (tmp_path / "album/clip.mkv").touch()  # so that the pictures are no sequence
+    folders = [folder.relative_to(tmp_path).as_posix() for folder in training_photos._folders(tmp_path / "album")]
+    assert folders == ["album", "album/a.txt"]
 
 
 def test_dark_or_missing_pictures_are_refused(tmp_path):

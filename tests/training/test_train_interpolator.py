@@ -208,6 +208,17 @@ def test_a_held_out_video_may_be_too_short_for_figures(photo, clip, tmp_path, mo
     assert list(done["figures"]["made.mkv"]) == [2]
 
 
+def test_a_held_out_video_is_not_trained_on_and_system_files_are_no_photographs(photo, clip, tmp_path, caplog):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(photo.read_bytes())
+    (folder / "._a.png").write_bytes(b"\0\5\26\7")
+    with caplog.at_level("WARNING"):
+        footage = triplets.gather([folder], [clip], 64, held_out=[clip])
+    assert [name for name, _ in footage.files] == ["a.png"] and not footage.runs
+    assert f"{clip.name} is held out, and not trained on" in caplog.text
+
+
 def test_nothing_to_train_on_is_refused(tmp_path):
     with pytest.raises(InputError, match="nothing to train on"):
         interpolator.train_interpolator([], [], tmp_path / "a.safetensors", steps=1)

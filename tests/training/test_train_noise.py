@@ -110,6 +110,24 @@ def test_pairs_are_cropped_alike_and_balanced(paired):
     torch.testing.assert_close(made.raw, undone, atol=1e-3, rtol=0)
 
 
+def test_system_files_are_no_pairs_and_no_foreign_output(paired, tmp_path):
+    (paired / "._a.png").write_bytes(b"\0\5\26\7")
+    (paired / "._a.npy").write_bytes(b"\0\5\26\7")
+    (paired / "c.png").mkdir()
+    assert [photo.name for photo in raws.pairs(paired, 16)] == ["a.png", "b.png"]
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/Thumbs.db").touch()
+    noise.claim(tmp_path / "out")
+
+
+def test_a_training_does_not_go_on_with_another_raw_of_the_same_pictures(paired, tmp_path):
+    interrupted([], tmp_path / "out", 3, pairs=[paired], steps=5, **SMALL)
+    planes = np.load(paired / "b.npy")
+    np.save(paired / "b.npy", planes * np.float32(0.5))
+    with pytest.raises(UsageError, match="other options or inputs"):
+        noise.train_noise([], tmp_path / "out", pairs=[paired], steps=5, **SMALL)
+
+
 def test_pairs_that_do_not_fit_are_one_clear_line(paired, tmp_path):
     np.save(paired / "b.npy", np.zeros((4, 5, 5), np.float32))
     with pytest.raises(InputError, match="b.png"):

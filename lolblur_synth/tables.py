@@ -1,0 +1,64 @@
+"""Weights among the other things that a checkpoint of a trainer holds: in which of its tables, under which names.
+
+Nothing is opened and nothing is judged here: weights.py compares what is found with the network.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from torch import Tensor
+
+DEPTH = 8  # of tables in tables, and of words before names, that are looked into
+COMPILED = "_orig_mod."  # torch.compile puts it before what it compiled, also in the middle of a name
+Rename = Callable[[str], str | None]
+
+
+class Table(NamedTuple):
+    """Weights found in a file. keys: what leads to them, () at the top; tensors: under the module's names."""
+
+    keys: tuple[str, ...]
+    tensors: dict[str, Tensor]
+
+    @property
+    def averaged(self) -> bool:
+        """Whether its key says that it is a moving average: params_ema, state_dict_ema, model_ema, EMA."""
+        return any(re.search(r"(^|[^a-z])ema([^a-z]|$)|averag", key.lower()) or "EMA" in key for key in self.keys)
+
+
+def tables_in(content: dict) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
+    """The keys and the tensors of every dict in the content that has tensors under names, outer ones first.
+
+    What belongs to an optimiser is passed over: its averages may have the names and shapes of the weights.
+    """
+    seen, level = set(), [((), content)]
+    while level:
+        deeper = []
+        for keys, table in level:
+            if id(table) in seen:  # a hostile file may hold a dict that holds itself
+                continue
+            seen.add(id(table))
+            tensors = {name: value for name, value in table.items() if isinstance(name, str)
+                       and isinstance(value, Tensor)}  # fmt: skip
+            if tensors or not content:
+                yield keys, tensors
+            deeper += [((*keys, str(key)), value) for key, value in table.items() if isinstance(value, dict)
+                       and len(keys) < DEPTH and not str(key).startswith("optim")]  # fmt: skip
+        level = deeper
+
+
+def spellings(keys: tuple[str, ...], tensors: dict[str, Tensor], rename: Rename | None) -> Iterator[Table]:
+    """A table with the names of the file, and with fewer of the words that all of them begin with."""
+    names = {name: name for name in tensors}  # as the module may call it -> in the file
+    for _ in range(DEPTH):
+        yield Table(keys, {new: tensors[name] for spelled, name in names.items()
+                           if (new := rename(spelled) if rename else spelled) is not None})  # fmt: skip
+        plain = {spelled.replace(COMPILED, ""): name for spelled, name in names.items()}
+        words = {spelled.partition(".")[0] for spelled in names}
+        if plain.keys() == names.keys():
+            if len(words) != 1 or not all("." in spelled for spelled in names):
+                return
+            plain = {spelled.partition(".")[2]: name for spelled, name in names.items()}
+        if len(plain) < len(names):  # two names would become one
+            return
+        names = plain
