@@ -109,7 +109,8 @@ def test_one_bad_folder_of_everything(street_videos, tmp_path, run):
     before = sorted(p.name for p in tmp_path.iterdir())
     done = run("build", folder, tmp_path / "out", *OPTIONS)
     assert done.code == 3 and one_clear_error(done), done.err
-    for name in [*bad, "pipe.mp4", "link.mp4", "nothing.mp4", "folder.mp4"]:
+    assert "link.mp4: same content as good.mp4; used once" in done.err, "a link is followed to its file"
+    for name in [*bad, "pipe.mp4", "nothing.mp4", "folder.mp4"]:
         assert len([line for line in done.err.splitlines() if name in line and "failed" in line]) == 1, name
     assert "notes.txt" not in done.err
     lines = [json.loads(line) for line in (tmp_path / "out/manifest.jsonl").read_text().splitlines()]
