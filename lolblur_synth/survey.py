@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lolblur_synth import __version__, dataset, runner
+from lolblur_synth.errors import InputError
 from lolblur_synth.recipe import Recipe
 
 Listener = Callable[[str, dict], None]
@@ -55,7 +56,7 @@ def _kept(out: Path, item, recipe: Recipe) -> Any | None:
 
     try:
         stamp = video.stamp(item)
-    except OSError:
+    except (OSError, InputError):
         return None  # whoever reads it says why it cannot be read
     values = dataset.read_json(_cache_path(out, item, recipe, stamp))
     if values is None or values.keys() != Facts.__annotations__.keys() or values["stamp"] != stamp:
