@@ -6,14 +6,14 @@ used to make an output path.
 
 import hashlib
 import os
-import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".mxf", ".gif")
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+from lolblur_synth.video.names import VIDEO_SUFFIXES, safe_name
+from lolblur_synth.video.sequence import image_files
+
 SPECIAL = {stat.S_IFLNK: "symlink", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket", stat.S_IFDIR: "folder",
            stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 
@@ -83,29 +83,6 @@ def _walk_folder(folder: Path, top: Path) -> Iterator[Input | Refusal]:
         yield Input(folder, safe_name(folder, top), "images")
     for child in children:
         yield from _walk(child, top)
-
-
-def image_files(folder: Path) -> list[Path]:
-    """The regular image files directly in `folder`, hidden ones left out, in natural order: 2.png before 10.png."""
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
-    names = [name for name in names if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")]
-    return [folder / name for name in sorted(names, key=_natural)]
-
-
-def _natural(name: str) -> tuple:
-    parts = re.split(r"([0-9]+)", name)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], os.fsencode(name)
-
-
-def safe_name(path: Path, top: Path) -> str:
-    """`path` relative to `top` (its own last part where they are the same), fit for a terminal line and for JSON.
-
-    Bytes that are not UTF-8, and characters that do not print, become backslash escapes.
-    """
-    relative = Path(path.name) if path == top else path.relative_to(top)
-    text = os.fsencode(relative.as_posix()).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def digest(source: Input) -> str:

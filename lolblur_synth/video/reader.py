@@ -18,7 +18,9 @@ from lolblur_synth.errors import InputError
 from lolblur_synth.recipe import InputConfig
 from lolblur_synth.video import yuv
 from lolblur_synth.video.guard import AGAIN, check_count, check_gif, check_pixels, opened
-from lolblur_synth.video.inputs import Input, image_files, safe_name
+from lolblur_synth.video.inputs import Input
+from lolblur_synth.video.names import safe_name
+from lolblur_synth.video.sequence import frames_of
 from lolblur_synth.video.timing import check_rate, check_whole, collect, is_shown, time_of
 
 GAMMA = 2.2  # paper, Eq. 1: float TIFF frames hold linear light
@@ -58,7 +60,8 @@ def probe(source: Input, limits: InputConfig, fps: float | None = None) -> Video
 
     fps: the true capture rate in frames/s, for slow-motion files and image sequences; the container's own if None.
     Raises InputError, whose `reason` is one of not-regular, zero-byte, unreadable, no-video, format, hdr, too-large,
-    too-many-frames, vfr, truncated, corrupt, no-fps, size-changes.
+    too-many-frames, vfr, truncated, corrupt, no-fps, size-changes; and for a folder of frames those of
+    `sequence.frames_of`.
     """
     if fps is not None and not (math.isfinite(fps) and fps > 0):
         raise InputError(f"{source.name}: {fps} is not a frame rate", "pass --fps with a number above 0", "no-fps")
@@ -75,7 +78,11 @@ def read(video: Video, start: int = 0, stop: int | None = None) -> Iterator[np.n
     if not 0 <= start <= stop <= video.frames:
         raise InputError(f"{video.name}: frames {start} to {stop} of {video.frames}", "ask for frames it has", "range")
     if video.kind == "images":
-        for path in image_files(video.path)[start:stop]:
+        files = frames_of(video.path, video.name, math.inf)  # `probe` has checked the rate
+        if len(files) != video.frames:
+            raise InputError(f"{video.name}: {len(files)} images, there were {video.frames}", "leave the folder alone "
+                             "while it is read", "size-changes")  # fmt: skip
+        for path in files[start:stop]:
             yield _sequence_frame(path, video)
         return
     for index, frame in enumerate(decode(video, stop)):
@@ -204,7 +211,7 @@ def _probe_images(source: Input, limits: InputConfig, fps: float | None) -> Vide
     if fps is None:
         raise InputError(f"{source.name}: an image sequence has no frame rate of its own",
                          "pass the rate it was captured at, for example --fps 250", "no-fps")
-    files = image_files(source.path)
+    files = frames_of(source.path, source.name, limits.max_jitter)
     if not files:
         raise InputError(f"{source.name}: no images in this folder", "PNG, JPEG or TIFF", "no-video")
     check_count(len(files), limits.max_frames, source.name)
