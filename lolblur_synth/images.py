@@ -1,4 +1,4 @@
-"""Single images: PNG, JPEG and TIFF in, PNG and TIFF out.
+"""Single images: PNG, JPEG and TIFF, in and out.
 
 Files are read and written here; OpenCV only encodes and decodes in memory, because its own file writing does not tell a
 full disk from success.
@@ -16,6 +16,9 @@ from lolblur_synth.errors import InputError, UsageError
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # a damaged image is told once, by us
 MAX_PIXELS = 64_000_000  # as recipe.InputConfig.max_pixels; a decoded frame of this size is 768 MB of float32
+JPEG_QUALITY = [  # of 100, chroma at full resolution: about one code value of error, less than the noise of any sensor
+    cv2.IMWRITE_JPEG_QUALITY, 98, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+]  # fmt: skip
 JPEG_SIZES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}  # ITU T.81, SOF markers
 
 
@@ -122,5 +125,24 @@ def write_png(path: Path, frame: np.ndarray, bits: int = 8, level: int = 3) -> N
 
 def write_tiff(path: Path, frame: np.ndarray) -> None:
     """Write (H, W, 3) float32 RGB linear light as TIFF, value for value. Errors as `write_png`."""
+    whole.write(path, encode_linear(frame))
+
+
+def encode(suffix: str, frame: np.ndarray, bits: int = 8, alpha: np.ndarray | None = None) -> bytes:
+    """(H, W, 3) float32 RGB display values, clipped to 0..1, as the bytes of a PNG, JPEG or TIFF file.
+
+    alpha: (H, W) float32, 0..1, not for JPEG. bits: a channel, 8 or 16; JPEG has 8. UsageError where that cannot be.
+    """
+    is_jpeg = suffix.lower() in (".jpg", ".jpeg")
+    if bits not in (8, 16) or (is_jpeg and (bits != 8 or alpha is not None)):
+        raise UsageError(f"{suffix} cannot hold {bits} bits a channel{' and alpha' * (alpha is not None)}", "use .png")
+    planes = frame[:, :, ::-1] if alpha is None else np.dstack((frame[:, :, ::-1], alpha))
+    codes = np.rint(np.clip(planes, 0, 1) * np.float32(2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
+    _, data = cv2.imencode(suffix.lower(), codes, JPEG_QUALITY if is_jpeg else [])
+    return data.tobytes()
+
+
+def encode_linear(frame: np.ndarray) -> bytes:
+    """(H, W, 3) float32 RGB linear light as the bytes of a TIFF file, value for value."""
     _, data = cv2.imencode(".tiff", np.ascontiguousarray(frame[:, :, ::-1], np.float32))
-    whole.write(path, data.tobytes())
+    return data.tobytes()

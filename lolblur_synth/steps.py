@@ -16,7 +16,7 @@ from torch import Tensor
 from lolblur_synth import draw, frames, video
 from lolblur_synth.kernels import exposure
 from lolblur_synth.recipe import ClipReverseConfig, Recipe
-from lolblur_synth.stages import average, darken, defocus, denoise, interpolate, noise
+from lolblur_synth.stages import average, darken, defocus, denoise, interpolate, noise, resize
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,14 @@ def each(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
     """Frame by frame."""
     for frame in shown:
         yield stage.apply(frame, config, drawn)
+
+
+def _resize(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
+    first = next(shown)
+    width, height = first.shape[3], first.shape[2]
+    if resize.enlarges((width, height), config):
+        log.warning(f"{width}x{height} is enlarged to {config.width}x{config.height}; the result is soft")
+    return each(stage, itertools.chain([first], shown), config, drawn, recipe, linear)
 
 
 def _denoise(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
@@ -92,7 +100,7 @@ def _overlapping(shown: Iterator[Tensor]) -> Iterator[tuple[Tensor, int, int]]:
 
 
 def _average(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
-    """One exposure from each window of consecutive frames, taken as 2000 fps samples."""
+    """One exposure from each window of consecutive frames; recipe.interpolate.factor of them are a source frame."""
     mean = average.mean if linear else lambda window: light_and_mask(window)[0]
     return (light[None] for light in windows(shown, drawn.window * recipe.interpolate.factor, mean))
 
@@ -110,16 +118,14 @@ def light_and_mask(window: Iterator[Tensor], config: ClipReverseConfig | None = 
 def windows(shown: Iterator[Tensor], size: int, mean: Callable) -> Iterator:
     """`mean` of each window of `size` frames, (3, H, W) each, that come one at a time and are not held.
 
-    A last, short window is left out unless it is the only one.
+    A last, short window is left out.
     """
-    first_window = True
     while (first := next(shown, None)) is not None:
         counted = itertools.count()
         window = itertools.chain([first], itertools.islice(shown, size - 1))
         result = mean(frame[0] for frame, _ in zip(window, counted, strict=False))
-        if next(counted) == size or first_window:
+        if next(counted) == size:
             yield result
-        first_window = False
 
 
 def _defocus(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
@@ -139,6 +145,6 @@ def of_frame(drawn: noise.Draw, number: int, recipe: Recipe) -> noise.Draw:
 
 
 APPLY: dict[str, Step] = {
-    "denoise": _denoise, "darken": _darken, "interpolate": _interpolate, "average": _average, "defocus": _defocus,
-    "noise": _noise,
+    "resize": _resize, "denoise": _denoise, "darken": _darken, "interpolate": _interpolate, "average": _average,
+    "defocus": _defocus, "noise": _noise,
 }  # fmt: skip

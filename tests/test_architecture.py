@@ -11,13 +11,13 @@ PACKAGE = Path(__file__).parent.parent / "lolblur_synth"
 LEVELS = {
     "errors": 0, "recipe": 0, "draw": 0, "frames": 0, "__init__": 0,
     "recipes": 1, "cameras": 1, "images": 1, "video": 1, "dataset": 1, "manifest": 1, "weights": 1, "lock": 1,
-    "whole": 1, "bayer": 1, "listing": 1,
+    "whole": 1, "bayer": 1, "listing": 1, "sampling": 1,
     "kernels": 2, "models": 2, "stages": 2, "metrics": 2, "baselines": 2, "realism": 2, "lamps": 2,
     "pipeline": 3,
     "plan": 4, "runner": 4, "clusters": 4,
     "training": 5, "work": 5, "builder": 5, "identity": 5, "machine": 5, "verify": 5, "survey": 5, "estimate": 5,
     "single": 5, "report": 5, "steps": 5, "doctor": 5, "evaluate": 5, "restore": 5, "progress": 5, "preview": 5,
-    "export": 5, "likeness": 5,
+    "export": 5, "likeness": 5, "outputs": 5, "sources": 5, "extras": 5, "photographs": 5, "request": 5,
     "options": 6, "commands": 6, "cli": 6,
 }  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -21,8 +21,8 @@ BT709 = 1  # ITU-T H.273: primaries, transfer and matrix
 SCALER = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP | Interpolation.BITEXACT
 
 
-def write_video(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
-    """Write (H, W, 3) float32 RGB display frames, 0..1, of one size, at `fps` frames/s.
+def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, comment: str = "") -> None:
+    """Write (H, W, 3) float32 RGB display frames, 0..1, of one size, at `fps` frames/s. comment: kept in the container.
 
     4:2:0 video has even sizes: an odd last column or row is shown twice. The file appears whole or not at all.
     Raises UsageError for a suffix that is not one of SUFFIXES or a rate that is not above 0, InputError where `frames`
@@ -32,16 +32,18 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
         raise UsageError(f"{path.name}: cannot write a video of {fps} frames/s here",
                          f"give a name that ends in {', '.join(SUFFIXES)} and a rate above 0")
     with whole.replacing(path) as temporary:
-        _encode(str(temporary), frames, Fraction(fps).limit_denominator(1001), path.name)
+        _encode(str(temporary), frames, Fraction(fps).limit_denominator(1001), path.name, comment)
 
 
-def _encode(path: str, frames: Iterable[np.ndarray], rate: Fraction, name: str) -> None:
+def _encode(path: str, frames: Iterable[np.ndarray], rate: Fraction, name: str, comment: str) -> None:
     frames = iter(frames)
     first = next(frames, None)
     if first is None:
         raise InputError(f"{name}: there are no frames to write", "give at least one frame", "no-video")
     height, width = first.shape[:2]
     with av.open(path, "w", options={"fflags": "+bitexact"}) as container:
+        if comment:
+            container.metadata["comment"] = comment
         stream = container.add_stream("libx264", rate=rate, options=X264)
         stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
         context = stream.codec_context
