@@ -128,8 +128,11 @@ def write_frame(path: Path, frame: np.ndarray, linear: bool, bits: int = 8, samp
     whole.write(path, sampling.marked(data, samples))
 
 
-def earlier(default: Path) -> list[Path]:
-    """The files in a default folder that earlier runs wrote and nobody changed. UsageError where it holds others."""
+def earlier(default: Path, overwrite: bool) -> list[Path]:
+    """The files in a default folder that earlier runs wrote and nobody changed.
+
+    Raises UsageError where it holds others, unless `overwrite`.
+    """
     if not default.is_dir():
         return []
     try:
@@ -137,11 +140,12 @@ def earlier(default: Path) -> list[Path]:
     except (OSError, ValueError, KeyError):
         written = {}
     present = [entry.path for entry in listing.walk(default) if entry.kind != listing.FOLDER]
-    foreign = [path for path in present if not _is_of(path, written.get(path.relative_to(default).as_posix(), None))]
-    if foreign:
-        raise UsageError(f"{default} holds files that no stage run left there: {_few(foreign)}",
+    ours = [path for path in present if _is_of(path, written.get(path.relative_to(default).as_posix()))]
+    if len(ours) < len(present) and not overwrite:
+        foreign = [path for path in present if path not in ours]
+        raise UsageError(f"{default} holds files that are not as a stage run left them: {_few(foreign)}",
                          "name an OUTPUT, or add --overwrite to replace files of the same names")  # fmt: skip
-    return present
+    return ours
 
 
 def remember(default: Path, paths: Iterable[Path], finished: bool) -> None:

@@ -49,7 +49,7 @@ def _run_each(request: Request, files: list[Path]) -> Report:
     if form == "video":
         raise UsageError(f"{target}: photographs do not make a video", "name a folder")
     paths = [_photograph_path(request, file) if form == "folder" else target for file in files]
-    ours = outputs.earlier(target) if request.default_target and not request.overwrite else []
+    ours = outputs.earlier(target, request.overwrite) if request.default_target else []
     outputs.claim(paths, files, request.overwrite, ours)
     if form == "folder":
         outputs.make_folder(target)

@@ -11,7 +11,7 @@ LINEAR_OUT = ("clip_reverse", "average")
 DISPLAY_IN = ("resize", "denoise", "darken", "interpolate", "clip_reverse", "noise")
 FRAME_BY_FRAME = ("resize", "clip_reverse", "defocus", "noise")  # the others take frames together: one clip, one size
 NEED_NEIGHBOURS = ("interpolate", "average")  # one photograph means nothing to them
-NOT_APPLIED = {"darken": ("dim",)}  # what a draw holds for the pipeline alone
+NOT_APPLIED = {"darken": ("dim", "drawn")}  # what a draw holds for the pipeline alone
 
 
 @dataclass(frozen=True)

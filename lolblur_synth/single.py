@@ -60,7 +60,7 @@ def run(request: Request) -> Report:
     drawn, shown = _draw(request, source)
     count = _count(request, source, drawn)
     plan = _plan(request, source, count)
-    ours = outputs.earlier(request.target) if request.default_target and not request.overwrite else []
+    ours = outputs.earlier(request.target, request.overwrite) if request.default_target else []
     outputs.claim(plan.paths, source.files or [source.path], request.overwrite, ours)
     outputs.claim(plan.every(), [source.path], request.overwrite, ours)
     if plan.form == "folder" and not source.is_image:

@@ -66,9 +66,13 @@ class Source:
         if (pixels.dtype == np.float32) != self.linear:
             raise InputError(f"{file}: {'display values' if self.linear else 'linear light (float TIFF)'}, but the "
                              "first frame is not", "give frames of one kind", "mixed")  # fmt: skip
-        if pixels.ndim == 3 and pixels.shape[2] == 4 and file == self.files[0]:
-            log.warning(f"{file}: its alpha channel is left out; the picture is laid on black")
-        return pixels
+        if pixels.ndim < 3 or pixels.shape[2] < 4:
+            return pixels
+        is_used = pixels[:, :, 3].any()  # what is transparent everywhere is no picture: the channel means nothing
+        if file == self.files[0]:
+            how = "the picture is laid on black" if is_used else "it is 0 everywhere"
+            log.warning(f"{file}: its alpha channel is left out; {how}")
+        return pixels if is_used else np.ascontiguousarray(pixels[:, :, :3])
 
 
 def image(file: Path, recipe: Recipe) -> Source:

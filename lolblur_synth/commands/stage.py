@@ -24,7 +24,7 @@ SUMMARIES = {
 
 
 APPLIED = ("defocus", "noise")  # a probability of theirs is a share of a build's segments
-LEAVE_OUT = {"darken": ("dim",)}  # of the ground truth, which no stage makes
+LEAVE_OUT = {"darken": ("dim", "max_share")}  # of the ground truth, which no stage makes
 COMMON = [
     opt.recipe_option,
     opt.seed_option,

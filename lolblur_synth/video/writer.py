@@ -44,21 +44,28 @@ def _encode(path: str, frames: Iterable[np.ndarray], rate: Fraction, name: str, 
     with av.open(path, "w", options={"fflags": "+bitexact"}) as container:
         if comment:
             container.metadata["comment"] = comment
-        stream = container.add_stream("libx264", rate=rate, options=X264)
-        stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
-        context = stream.codec_context
-        context.thread_count = THREADS
-        context.colorspace = context.color_primaries = context.color_trc = BT709
-        context.color_range = ColorRange.MPEG
+        stream = add_video(container, rate, width, height)
         for index, frame in enumerate(itertools.chain([first], frames)):
             if frame.shape != (height, width, 3):
                 raise InputError(f"{name}: frame {index} is {frame.shape}, the first is {first.shape}",
                                  "give frames of one size", "size-changes")
-            container.mux(stream.encode(_to_yuv(frame, index, rate)))
+            container.mux(stream.encode(to_yuv(frame, index, rate)))
         container.mux(stream.encode())
 
 
-def _to_yuv(frame: np.ndarray, index: int, rate: Fraction) -> av.VideoFrame:
+def add_video(container: av.container.OutputContainer, rate: Fraction, width: int, height: int) -> av.VideoStream:
+    """A stream of `container` that encodes the frames of `to_yuv`."""
+    stream = container.add_stream("libx264", rate=rate, options=X264)
+    stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
+    context = stream.codec_context
+    context.thread_count = THREADS
+    context.colorspace = context.color_primaries = context.color_trc = BT709
+    context.color_range = ColorRange.MPEG
+    return stream
+
+
+def to_yuv(frame: np.ndarray, index: int, rate: Fraction) -> av.VideoFrame:
+    """(H, W, 3) float32 RGB display values, 0..1, as frame `index`: 8 bits, 4:2:0, BT.709 limited range."""
     codes = np.rint(np.clip(frame, 0, 1) * np.float32(65535)).astype(np.uint16)
     codes = np.pad(codes, ((0, codes.shape[0] % 2), (0, codes.shape[1] % 2), (0, 0)), mode="edge")
     picture = av.VideoFrame.from_ndarray(codes, format="rgb48le").reformat(
