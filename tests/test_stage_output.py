@@ -1,4 +1,4 @@
-"""What `stage` writes: the suffix says the format, no file of a user's is lost, a stage asked for by name is applied."""
+"""What `stage` writes: the suffix says the format, nothing of a user's is lost, a stage named is applied."""
 
 import json
 import os

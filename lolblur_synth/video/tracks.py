@@ -18,6 +18,7 @@ from lolblur_synth.video.timing import is_shown, time_of
 
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".m4v": "ipod", ".mkv": "matroska", ".avi": "avi"}  # of FFmpeg's muxers
 SYNC = 0.045  # seconds by which sound may be early before it is noticed (ITU-R BT.1359)
+PRIMING = 0.1  # seconds before the first sound that decoders need: 0.05 for AAC, 0.08 for Opus
 LEADING = 32  # packets: pictures that are shown before the first keyframe follow it at once
 
 
@@ -62,11 +63,16 @@ def first_time(tracks: Tracks) -> Fraction:
 
 
 def packets(container: av.container.InputContainer, tracks: Tracks) -> Iterator[av.Packet]:
-    """The packets of the sound, without those that an edit list cuts out."""
+    """The packets of the sound, without those that an edit list cuts out, but with the few that prime the decoder."""
     if tracks.sound:
         for packet in container.demux(*(container.streams[i] for i in tracks.sound)):
-            if packet.size and packet.dts is not None and not packet.is_discard:
+            if packet.size and packet.dts is not None and not (packet.is_discard and _is_cut(packet)):
                 yield packet
+
+
+def _is_cut(packet: av.Packet) -> bool:
+    stream = packet.stream
+    return float((packet.dts - (stream.start_time or 0)) * stream.time_base) < -PRIMING
 
 
 def fits(stream: av.stream.Stream, name: str) -> bool:
