@@ -30,7 +30,7 @@ from lolblur_synth.recipe import InputConfig
 from lolblur_synth.runner import signals
 from lolblur_synth.training import processes
 from lolblur_synth.training.config import RestoreConfig, checked
-from lolblur_synth.video.recorder import record
+from lolblur_synth.video.recorder import partials, record
 from lolblur_synth.video.tracks import Tracks, tracks_of
 
 BUNDLED = "lednet-small"
@@ -174,6 +174,8 @@ def _video(source: Path, target: Path, net: Restore, config: RestoreConfig, over
     outputs.claim(paths, [source], overwrite)
     if form == "folder":
         outputs.refuse_mixture(target, paths)
+    else:
+        _check_partials(source, target)
     tracks = tracks_of(clip.path, target.suffix.lower() if form == "video" else ".mkv", clip.max_pixels)
     left_out = [*tracks.left_out, *(["its sound"] if form != "video" and tracks.sound else [])]
     if left_out:
@@ -190,6 +192,15 @@ def _video(source: Path, target: Path, net: Restore, config: RestoreConfig, over
                     outputs.write_frame(path, frame, linear=False, bits=config.bits)
                     done += 1
     return clip.frames
+
+
+def _check_partials(source: Path, target: Path) -> None:
+    """What an interrupted run left beside the output is written again, unless it is the input."""
+    for partial in {*partials(target)}:
+        if partial.resolve() == source.resolve():
+            raise UsageError(f"{partial} is the input, and is written while {target.name} grows", "give another output")
+        if partial.exists():
+            log.warning(f"{partial}: left by an earlier run; it is replaced")
 
 
 def _record(target: Path, frames: Iterator[np.ndarray], clip: video.Video, tracks: Tracks) -> None:

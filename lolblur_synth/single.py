@@ -7,6 +7,7 @@ names. A folder of photographs is for photographs.py.
 import contextlib
 import dataclasses
 import itertools
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +31,10 @@ from lolblur_synth.request import (
     check,
 )
 from lolblur_synth.sources import Source
-from lolblur_synth.stages import denoise
+from lolblur_synth.stages import denoise, resize
 from lolblur_synth.video import IMAGE_SUFFIXES
 
+log = logging.getLogger(__name__)
 FIRST = 9  # frames from which the noise level is estimated
 
 
@@ -97,7 +99,7 @@ def _open(request: Request) -> Source:
 
 
 def _draw(request: Request, source: Source):
-    """The draw, and the frames, of which denoise has looked at the first ones."""
+    """The draw, and the frames, of which the first ones may have been looked at."""
     name, config = request.name, getattr(request.recipe, request.name)
     frames = source.frames() if name in FRAME_BY_FRAME else sources.of_one_size(source)
     shown = (frame.to(request.device) for frame in frames)
@@ -107,6 +109,12 @@ def _draw(request: Request, source: Source):
         shown = itertools.chain(head, shown)
         with _naming(source.path):
             drawn = denoise.estimate(torch.cat(head))
+    if name == "resize":
+        first = next(shown)
+        shown = itertools.chain([first], shown)
+        if resize.enlarges((first.shape[3], first.shape[2]), config):
+            log.warning(f"{source.path}: {first.shape[3]}x{first.shape[2]} is enlarged to {config.width}x"
+                        f"{config.height}; the result is soft")  # fmt: skip
     return drawn, shown
 
 

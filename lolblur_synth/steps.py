@@ -16,7 +16,7 @@ from torch import Tensor
 from lolblur_synth import draw, frames, video
 from lolblur_synth.kernels import exposure
 from lolblur_synth.recipe import ClipReverseConfig, Recipe
-from lolblur_synth.stages import average, darken, defocus, denoise, interpolate, noise, resize
+from lolblur_synth.stages import average, darken, defocus, denoise, interpolate, noise
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +31,6 @@ def each(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
     """Frame by frame."""
     for frame in shown:
         yield stage.apply(frame, config, drawn)
-
-
-def _resize(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
-    first = next(shown)
-    width, height = first.shape[3], first.shape[2]
-    if resize.enlarges((width, height), config):
-        log.warning(f"{width}x{height} is enlarged to {config.width}x{config.height}; the result is soft")
-    return each(stage, itertools.chain([first], shown), config, drawn, recipe, linear)
 
 
 def _denoise(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
@@ -145,6 +137,6 @@ def of_frame(drawn: noise.Draw, number: int, recipe: Recipe) -> noise.Draw:
 
 
 APPLY: dict[str, Step] = {
-    "resize": _resize, "denoise": _denoise, "darken": _darken, "interpolate": _interpolate, "average": _average,
-    "defocus": _defocus, "noise": _noise,
+    "denoise": _denoise, "darken": _darken, "interpolate": _interpolate, "average": _average, "defocus": _defocus,
+    "noise": _noise,
 }  # fmt: skip

@@ -197,6 +197,14 @@ def test_ctrl_c_leaves_the_frames_so_far(tmp_path, net, monkeypatch):
     assert len(list((tmp_path / "frames").iterdir())) == 10
 
 
+def test_a_partial_file_is_not_overwritten_while_it_is_read(tmp_path, net):
+    source = late(tmp_path / "out.partial.mkv", 5, 0, 0)
+    before = source.read_bytes()
+    with pytest.raises(UsageError, match="is the input"):
+        restore(source, tmp_path / "out.mp4", **net)
+    assert source.read_bytes() == before
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_a_process_that_is_killed_leaves_a_file_that_plays(tmp_path, suffix):
     source = late(tmp_path / "in.mkv", 200, 0, 0, count=128000)

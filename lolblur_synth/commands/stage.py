@@ -109,7 +109,7 @@ def _add_stage(name: str) -> None:
             device=resolve_device(device),
         ))  # fmt: skip
         if human and report.replaced:
-            click.echo(f"{target}: {report.replaced} files of an earlier run were replaced", err=True)
+            click.echo(opt.printable(f"{target}: {report.replaced} files of an earlier run were replaced"), err=True)
         if as_json:
             click.echo(json.dumps(_record(word, source, target, settings, report)))
         elif human:

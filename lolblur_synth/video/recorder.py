@@ -31,6 +31,12 @@ class Recording:
     error: BaseException | None
 
 
+def partials(path: Path) -> tuple[Path, Path]:
+    """The files beside `path` that hold a part of it: when it was stopped in good order, and while it grows."""
+    one, two = (path.with_name(f"{path.stem}.partial{suffix}") for suffix in (path.suffix, ".mkv"))
+    return one, one if path.suffix.lower() in PLAYS_WHILE_GROWING else two
+
+
 def record(path: Path, frames: Iterator[np.ndarray], fps: float, tracks: Tracks) -> Recording:
     """Write (H, W, 3) float32 RGB frames, 0..1, of one size, with the sound of `tracks`.
 
@@ -40,12 +46,12 @@ def record(path: Path, frames: Iterator[np.ndarray], fps: float, tracks: Tracks)
     """
     first = next(frames)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial, growing = (path.with_name(f"{path.stem}.partial{suffix}") for suffix in (path.suffix, ".mkv"))
-    alone = path.suffix.lower() in PLAYS_WHILE_GROWING
+    partial, growing = partials(path)
+    alone = growing == partial
     main = partial if alone else path.with_name(f".{path.stem}.writing{path.suffix}")
     error: BaseException | None = None
     count = 0
-    with contextlib.ExitStack() as stack:
+    with _without(main, alone), contextlib.ExitStack() as stack:
         sound = stack.enter_context(av.open(str(tracks.path)))
         output = _Output([main] if alone else [main, growing], first.shape, fps, tracks, sound, stack)
         stream = itertools.chain([first], frames)
@@ -64,6 +70,17 @@ def record(path: Path, frames: Iterator[np.ndarray], fps: float, tracks: Tracks)
     if not alone:
         growing.unlink(missing_ok=True)
     return Recording(count, path if error is None else partial, error)
+
+
+@contextlib.contextmanager
+def _without(main: Path, keep: bool) -> Iterator[None]:
+    """Remove a file that cannot be finished, on a full disk for example, unless it plays all the same."""
+    try:
+        yield
+    except BaseException:
+        if not keep:
+            main.unlink(missing_ok=True)
+        raise
 
 
 class _Output:

@@ -40,7 +40,8 @@ def tracks_of(path: Path, suffix: str, max_pixels: int) -> Tracks:
         sound, starts = [], []
         for track in container.streams.audio:
             if track.codec_context is None or not fits(track, FORMATS[suffix]):
-                left_out.append(f"sound ({track.name}, which does not fit into {suffix})")
+                codec = track.codec_context.name if track.codec_context else "an unknown codec"
+                left_out.append(f"sound ({codec}, which does not fit into {suffix})")
             else:
                 sound.append(track.index)
                 starts.append(Fraction((track.start_time or 0) * track.time_base))
