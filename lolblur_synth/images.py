@@ -1,10 +1,9 @@
-"""Single images: PNG, JPEG and TIFF in, PNG and TIFF out.
+"""Single images: PNG, JPEG and TIFF, in and out.
 
 Files are read and written here; OpenCV only encodes and decodes in memory, because its own file writing does not tell a
 full disk from success.
 """
 
-import logging
 import os
 import struct
 from pathlib import Path
@@ -16,11 +15,12 @@ from lolblur_synth import colour_profile, png, tiff, whole
 from lolblur_synth.errors import InputError, UsageError
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a damaged image is told once, by us
-log = logging.getLogger(__name__)
-WARNED: set[tuple[Path, str]] = set()  # folders and notes: thousands of frames have the same
 REPLACE = "replace it with a PNG, JPEG or TIFF image"
 MAX_PIXELS = 64_000_000  # as recipe.InputConfig.max_pixels; a decoded frame of this size is 768 MB of float32
 BASELINE = ((0xC0, 8), (0xC1, 8), (0xC2, 8))  # SOF marker and bits of what every decoder reads, progressive included
+JPEG_QUALITY = [  # of 100, chroma at full resolution: about one code value of error, less than the noise of any sensor
+    cv2.IMWRITE_JPEG_QUALITY, 98, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+]  # fmt: skip
 JPEG_SIZES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}  # ITU T.81, SOF markers
 
 
@@ -31,10 +31,7 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     Orientation (EXIF) is applied, grey becomes RGB, alpha is composited on black; where it is 0 everywhere it is not
     used. Errors as `load`.
     """
-    data, name = _content(path)
-    pixels = _decode(data, name, max_pixels)
-    for note in notes(data, pixels):
-        _warn_once(path.parent, note, name)
+    pixels = load(path, max_pixels)
     return to_rgb(pixels, alpha_is_unused(pixels))
 
 
@@ -110,20 +107,20 @@ def notes(data: bytes, pixels: np.ndarray) -> list[str]:
     found = png.about(png.chunks(data)) if data[:8] == png.SIGNATURE else []
     if alpha_is_unused(pixels):
         found.append("its alpha channel is 0 everywhere, so it is not used: the picture is taken as opaque")
+    elif pixels.ndim == 3 and pixels.shape[2] == 4 and not _is_opaque(pixels[:, :, 3]):
+        found.append("its transparent parts are shown on black")
     if profile := colour_profile.wide_gamut(data):
         found.append(f"its colour profile ({profile}) is not converted; colours come out paler than they are")
     return found
 
 
-def _warn_once(folder: Path, note: str, name: str) -> None:
-    if (folder, note) not in WARNED:
-        WARNED.add((folder, note))
-        log.warning("%s: %s", name, note)
-
-
 def alpha_is_unused(pixels: np.ndarray) -> bool:
     """Whether pixels from `load` have an alpha of 0 everywhere: what is transparent everywhere is no picture."""
     return pixels.ndim == 3 and pixels.shape[2] == 4 and not pixels[:, :, 3].any()
+
+
+def _is_opaque(alpha: np.ndarray) -> bool:
+    return bool((alpha >= (1 if alpha.dtype == np.float32 else np.iinfo(alpha.dtype).max)).all())
 
 
 def to_rgb(pixels: np.ndarray, opaque: bool = False) -> np.ndarray:
@@ -176,5 +173,24 @@ def write_png(path: Path, frame: np.ndarray, bits: int = 8, level: int = 3) -> N
 
 def write_tiff(path: Path, frame: np.ndarray) -> None:
     """Write (H, W, 3) float32 RGB linear light as TIFF, value for value. Errors as `write_png`."""
+    whole.write(path, encode_linear(frame))
+
+
+def encode(suffix: str, frame: np.ndarray, bits: int = 8, alpha: np.ndarray | None = None) -> bytes:
+    """(H, W, 3) float32 RGB display values, clipped to 0..1, as the bytes of a PNG, JPEG or TIFF file.
+
+    alpha: (H, W) float32, 0..1, not for JPEG. bits: a channel, 8 or 16; JPEG has 8. UsageError where that cannot be.
+    """
+    is_jpeg = suffix.lower() in (".jpg", ".jpeg")
+    if bits not in (8, 16) or (is_jpeg and (bits != 8 or alpha is not None)):
+        raise UsageError(f"{suffix} cannot hold {bits} bits a channel{' and alpha' * (alpha is not None)}", "use .png")
+    planes = frame[:, :, ::-1] if alpha is None else np.dstack((frame[:, :, ::-1], alpha))
+    codes = np.rint(np.clip(planes, 0, 1) * np.float32(2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
+    _, data = cv2.imencode(suffix.lower(), codes, JPEG_QUALITY if is_jpeg else [])
+    return data.tobytes()
+
+
+def encode_linear(frame: np.ndarray) -> bytes:
+    """(H, W, 3) float32 RGB linear light as the bytes of a TIFF file, value for value."""
     _, data = cv2.imencode(".tiff", np.ascontiguousarray(frame[:, :, ::-1], np.float32))
-    whole.write(path, data.tobytes())
+    return data.tobytes()

@@ -1,33 +1,37 @@
 """Run LEDNet on images and videos: dark blurred frames in, restored frames out, of any size.
 
 INPUT              OUTPUT
-an image           an image, or a folder
-a folder of images a folder with the same names, as PNG
+an image           an image (PNG, JPEG, TIFF, by its suffix), or a folder
+a folder of images a folder with the same names and sub-folders, as PNG
 a video            a video (its sound is kept) where OUTPUT has a video suffix, else a folder of PNG frames
 
+A video that is interrupted, or damaged further on, leaves the frames so far in NAME.partial.SUFFIX.
 One frame is in memory at a time; a whole 1280x720 frame needs about 1.1 GB on a CPU.
 """
 
-import heapq
+import contextlib
 import logging
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-import av
 import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from lolblur_synth import images, video
-from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth import images, listing, outputs, sources, video
+from lolblur_synth.errors import InputError, Interrupted, UsageError
 from lolblur_synth.models import lednet
 from lolblur_synth.recipe import InputConfig
+from lolblur_synth.runner import signals
 from lolblur_synth.training import processes
 from lolblur_synth.training.config import RestoreConfig, checked
+from lolblur_synth.video.recorder import partials, record
+from lolblur_synth.video.tracks import Tracks, tracks_of
 
 BUNDLED = "lednet-small"
 log = logging.getLogger(__name__)
@@ -44,14 +48,17 @@ def restore(source: str | Path, target: str | Path, quiet: bool = False, overwri
     if config.bits not in (8, 16):
         raise UsageError(f"--bits {config.bits}", "use 8 or 16")
     source, target = Path(source), Path(target)
-    if not source.exists():
-        raise InputError(f"{source}: no such file or folder", "give an image, a video or a folder of images", "missing")
+    if not source.is_file() and not source.is_dir():
+        reason = "no such file or folder"
+        if os.path.lexists(source):
+            reason = f"a {listing.kind_of(source)}"
+        raise InputError(f"{source}: {reason}", "give an image, a video or a folder of images", "missing")
     if target.resolve() == source.resolve():
         raise UsageError(f"{target} is the input", "give another output")
     net = _network(config)
     if source.is_dir() or source.suffix.lower() in video.IMAGE_SUFFIXES:
-        return _images(source, target, net, config.bits, overwrite, quiet)
-    return _video(source, target, net, config.bits, overwrite, quiet)
+        return _images(source, target, net, config, overwrite, quiet)
+    return _video(source, target, net, config, overwrite, quiet)
 
 
 def export_onnx(target: str | Path, width: int, height: int, **options) -> None:
@@ -109,29 +116,54 @@ def _network(config: RestoreConfig) -> Restore:
     return run
 
 
-def _images(source: Path, target: Path, net: Restore, bits: int, overwrite: bool, quiet: bool) -> int:
+def _images(source: Path, target: Path, net: Restore, config: RestoreConfig, overwrite: bool, quiet: bool) -> int:
+    files, paths = _image_jobs(source, target, config.bits)
+    outputs.claim(paths, files, overwrite)
+    done = 0
+    with _telling(target, "images", len(files), lambda: done), signals() as stop:
+        for file, path in tqdm(list(zip(files, paths, strict=True)), unit="image", disable=quiet):
+            _check_stop(stop)
+            _restore_image(file, path, net, config)
+            done += 1
+    return len(files)
+
+
+def _image_jobs(source: Path, target: Path, bits: int) -> tuple[list[Path], list[Path]]:
+    """The images to restore, and where each goes: a folder keeps the names and the sub-folders."""
     if source.is_file():
-        is_file = target.suffix and not target.is_dir()
-        jobs = [(source, target if is_file else target / f"{source.stem}.png")]
-    else:
-        files = sorted(file for file in source.rglob("*") if file.suffix.lower() in video.IMAGE_SUFFIXES)
-        jobs = [(file, target / file.relative_to(source).with_suffix(".png")) for file in files]
-    if not jobs:
+        is_file = outputs.form(target, 1, bits=bits, from_image=True) == "image"
+        return [source], [target if is_file else target / f"{source.stem}.png"]
+    outputs.refuse_inside(target, source)
+    files = listing.files(source, video.IMAGE_SUFFIXES, below=True)
+    if not files:
         raise InputError(f"{source}: no images in this folder", "give a folder of PNG, JPEG or TIFF images", "empty")
-    twins = len(jobs) - len({path for _, path in jobs})
-    if twins:
-        raise InputError(f"{source}: {twins} images differ in their suffix alone", "rename them", "names")
-    for _, path in jobs:
-        _check_target(path, (".png",), overwrite)
-    for file, path in tqdm(jobs, unit="frame", disable=quiet):
-        if images.load(file).dtype == np.float32:
-            raise InputError(f"{file}: linear light (float TIFF)", "give display images, 8 or 16 bit", "linear")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        images.write_png(path, net(images.read_image(file)), bits)
-    return len(jobs)
+    if (form := outputs.form(target, len(files), bits=bits)) == "video":
+        raise UsageError(f"{target}: a folder of images does not make a video", "name a folder")
+    sources.tell_passed_over(source, below=True)
+    paths = [target / file.relative_to(source).with_suffix(".png") for file in files]
+    return files, paths if form == "folder" else [target]
 
 
-def _video(source: Path, target: Path, net: Restore, bits: int, overwrite: bool, quiet: bool) -> int:
+def _restore_image(file: Path, path: Path, net: Restore, config: RestoreConfig) -> None:
+    """One image; an alpha channel is kept as it is, and the colours beneath it are restored."""
+    pixels = images.load(file)
+    if pixels.dtype == np.float32:
+        raise InputError(f"{file}: linear light (float TIFF)", "give display images, 8 or 16 bit", "linear")
+    alpha = None
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        if not pixels[:, :, 3].any():
+            log.warning(f"{file}: its alpha channel is 0 everywhere; it is left out")
+            pixels = np.ascontiguousarray(pixels[:, :, :3])
+        elif path.suffix.lower() in outputs.JPEG:
+            log.warning(f"{file}: JPEG holds no alpha channel; the picture is laid on black")
+        else:
+            alpha = pixels[:, :, 3].astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+            alpha = np.concatenate((alpha, alpha), 1) if config.compare else alpha
+            pixels = np.ascontiguousarray(pixels[:, :, :3])
+    outputs.write_frame(path, net(images.to_rgb(pixels)), linear=False, bits=config.bits, alpha=alpha)
+
+
+def _video(source: Path, target: Path, net: Restore, config: RestoreConfig, overwrite: bool, quiet: bool) -> int:
     found, refused = video.find([source])
     if not found:
         raise InputError(refused[0].message if refused else f"{source}: neither an image nor a video",
@@ -139,54 +171,69 @@ def _video(source: Path, target: Path, net: Restore, bits: int, overwrite: bool,
     clip = video.probe(found[0], InputConfig())
     for note in clip.notes:
         log.warning("%s: %s", clip.name, note)
-    frames = (net(frame) for frame in tqdm(video.read(clip), total=clip.frames, unit="frame", disable=quiet))
-    if target.suffix.lower() in video.VIDEO_SUFFIXES:
-        _check_target(target, video.VIDEO_SUFFIXES, overwrite)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _write_video(source, target, frames, clip.played)
-        return clip.frames
-    for index, frame in enumerate(frames):
-        path = target / f"{index:06d}.png"
-        _check_target(path, (".png",), overwrite)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        images.write_png(path, frame, bits)
+    form = outputs.form(target, clip.frames, bits=config.bits)
+    paths = [target / f"{i:06d}.png" for i in range(clip.frames)] if form == "folder" else [target]
+    outputs.claim(paths, [source], overwrite)
+    if form == "folder":
+        outputs.refuse_mixture(target, paths)
+    else:
+        _check_partials(source, target)
+    tracks = tracks_of(clip.path, target.suffix.lower() if form == "video" else ".mkv", clip.max_pixels)
+    left_out = [*tracks.left_out, *(["its sound"] if form != "video" and tracks.sound else [])]
+    if left_out:
+        log.warning(f"{source}: left out of {target}: {', '.join(left_out)}")
+    with signals() as stop:
+        shown = tqdm(video.read(clip), total=clip.frames, unit="frame", disable=quiet)
+        frames = (net(frame) for frame in shown if _check_stop(stop))
+        if form == "video":
+            _record(target, frames, clip, tracks)
+        else:
+            done = 0
+            with _telling(target, "frames", clip.frames, lambda: done):
+                for path, frame in zip(paths, frames, strict=True):
+                    outputs.write_frame(path, frame, linear=False, bits=config.bits)
+                    done += 1
     return clip.frames
 
 
-def _check_target(path: Path, suffixes: tuple[str, ...], overwrite: bool) -> None:
-    if path.suffix.lower() not in suffixes:
-        raise UsageError(f"{path}: cannot write this kind of file here", f"use {', '.join(suffixes)}")
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists", "use --overwrite, or another output")
+def _check_partials(source: Path, target: Path) -> None:
+    """What an interrupted run left beside the output is written again, unless it is the input."""
+    for partial in {*partials(target)}:
+        if partial.resolve() == source.resolve():
+            raise UsageError(f"{partial} is the input, and is written while {target.name} grows", "give another output")
+        if partial.exists():
+            log.warning(f"{partial}: left by an earlier run; it is replaced")
 
 
-def _write_video(source: Path, target: Path, frames: Iterator[np.ndarray], fps: float) -> None:
-    """The restored frames with the sound of the source, whole or not at all."""
-    with tempfile.TemporaryDirectory(prefix=".restoring-", dir=target.parent) as folder:
-        silent, loud = (Path(folder) / f"{name}{target.suffix}" for name in ("silent", "loud"))
-        video.write_video(silent, frames, fps)
-        os.replace(_with_sound(source, silent, loud), target)
+def _record(target: Path, frames: Iterator[np.ndarray], clip: video.Video, tracks: Tracks) -> None:
+    """A video with the sound of the source. Raises what ended it early, and tells where its frames are."""
+    recording = record(target, frames, clip.played, tracks)
+    if recording.error is not None:
+        with _telling(target, "frames", clip.frames, lambda: recording.frames, f"; they are in {recording.path}"):
+            raise recording.error
 
 
-def _with_sound(source: Path, silent: Path, loud: Path) -> Path:
-    """Copy both streams into `loud`, undecoded; `silent` again where there is no sound, or none that fits."""
-    with av.open(str(source)) as given, av.open(str(silent)) as pictures:
-        if not given.streams.audio:
-            return silent
-        sound = given.streams.audio[0]
-        with av.open(str(loud), "w") as container:
-            try:
-                tracks = {s: container.add_stream_from_template(s) for s in (pictures.streams.video[0], sound)}
-            except (ValueError, av.error.FFmpegError):
-                log.warning("%s: its sound (%s) does not fit into %s; left out", source.name, sound.name, loud.suffix)
-                return silent
-            packets = heapq.merge(_packets(pictures, pictures.streams.video[0]), _packets(given, sound),
-                                  key=lambda packet: packet.dts * packet.time_base)
-            for packet in packets:
-                packet.stream = tracks[packet.stream]
-                container.mux(packet)
-    return loud
+def _check_stop(stop: threading.Event) -> bool:
+    """Raise Interrupted after Ctrl-C or SIGTERM."""
+    if stop.is_set():
+        raise Interrupted("interrupted", "the same command begins again")
+    return True
 
 
-def _packets(container: av.container.InputContainer, stream: av.stream.Stream) -> Iterator[av.Packet]:
-    return (packet for packet in container.demux(stream) if packet.dts is not None)
+@contextlib.contextmanager
+def _telling(target: Path, what: str, total: int, done: Callable[[], int], where: str = "") -> Iterator[None]:
+    """An error gets the number of results that are there all the same."""
+    try:
+        yield
+    except (InputError, Interrupted) as error:
+        if not done():
+            raise
+        message = f"{target}: {done()} of {total} {what} restored{where}: {error}"
+        if isinstance(error, InputError):
+            raise InputError(message, error.hint, error.reason) from error
+        hint = "add --overwrite to begin again" if not where else error.hint
+        raise Interrupted(message, hint) from error
+    except BaseException:
+        if done():
+            log.warning(f"{target}: {done()} of {total} {what} restored{where}")
+        raise

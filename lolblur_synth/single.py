@@ -1,6 +1,7 @@
 """The tool behind `lolblur-synth stage`: one stage alone, on an image, a video or a folder of frames.
 
-Display frames are PNG (8 or 16 bit) or video; linear light is float32 TIFF, in and out. Frames keep their names.
+Display frames are PNG (8 or 16 bit), JPEG, TIFF or video; linear light is float32 TIFF, in and out. Frames keep their
+names. A folder of photographs is for photographs.py.
 """
 
 import contextlib
@@ -11,80 +12,213 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lolblur_synth import bayer, draw, images, steps, video
+from lolblur_synth import draw, extras, outputs, sampling, sources, steps, video
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.pipeline import STAGES
-from lolblur_synth.recipe import Recipe
-from lolblur_synth.stages import darken, denoise, noise
-from lolblur_synth.video.inputs import image_files
+from lolblur_synth.request import (
+    DISPLAY_IN,
+    FRAME_BY_FRAME,
+    LINEAR_OUT,
+    NEED_NEIGHBOURS,
+    NOT_APPLIED,
+    Report,
+    Request,
+    Result,
+    check,
+)
+from lolblur_synth.sources import Source
+from lolblur_synth.stages import denoise, resize
+from lolblur_synth.video import IMAGE_SUFFIXES
 
 log = logging.getLogger(__name__)
-LINEAR_OUT = ("clip_reverse", "average")
-FRAME_BY_FRAME = ("resize", "clip_reverse", "defocus", "noise")  # the others take frames together: one clip, one size
+FIRST = 9  # frames from which the noise level is estimated
 
 
 @dataclass(frozen=True)
-class Source:
-    """Frames to work on: named, in order, (1, 3, H, W) float32; linear light when `linear`."""
+class Plan:
+    """Where the results go: their paths, and for each frame the files that are written beside it."""
 
-    names: Iterator[str]
-    frames: Iterator[Tensor]
-    linear: bool
-    fps: float | None
-    is_image: bool
-    sha256: str
+    form: str
+    paths: list[Path]
+    curves: list[Path]
+    raws: list[tuple[Path, Path]]
+    masks: list[Path]
+
+    def every(self) -> list[Path]:
+        return [*self.paths, *self.curves, *itertools.chain.from_iterable(self.raws), *self.masks]
 
 
-def run(name: str, source: Path, target: Path, recipe: Recipe, bits: int = 8, limit: int | None = None,
-        overwrite: bool = False, curves: Path | None = None, raws: Path | None = None, keep_mask: bool = False,
-        progress: bool = False, device: str = "cpu") -> tuple[int, dict]:  # fmt: skip
-    """Apply stage `name` to `source`, write to `target`; returns the number of frames written and the draw.
+def run(request: Request) -> Report:
+    """Apply a stage to one image or clip.
 
-    limit: read at most this many frames. device: cpu or cuda[:N], where the stage runs.
-    curves: folder for darken's luminance adjustment maps, 16-bit PNG.
-    raws: folder for noise's synthetic raw, clean/NAME.dng and noisy/NAME.dng. progress: show a bar on a terminal.
-    keep_mask: average writes the mean of clip_reverse's mask as well, to target/mask, so that r can be drawn again:
-    mean light + (r / 255, or the gain of hdr) * mean mask.
     Raises InputError for input that cannot be used, UsageError for output that is in the way.
     """
-    given = _open(source, recipe, limit)
-    if given.linear and name in ("resize", "denoise", "darken", "interpolate", "clip_reverse", "noise"):
-        raise InputError(f"{source}: linear light (float TIFF), but {name} works on display frames",
+    check(request)
+    source = _open(request)
+    drawn, shown = _draw(request, source)
+    count = _count(request, source, drawn)
+    plan = _plan(request, source, count)
+    ours = outputs.earlier(request.target, request.overwrite) if request.default_target else []
+    outputs.claim(plan.paths, source.files or [source.path], request.overwrite, ours)
+    outputs.claim(plan.every(), [source.path], request.overwrite, ours)
+    if plan.form == "folder" and not source.is_image:
+        outputs.refuse_mixture(request.target, plan.paths, ours)
+    old = [path for path in ours if path in plan.every()] if source.is_image else ours
+    with _remembered(request, plan, [path for path in ours if path not in old]):
+        _apply(request, source, drawn, shown, plan, old)
+    return Report([Result(request.source, request.target, count, _plain(request.name, drawn))], len(old))
+
+
+def _open(request: Request) -> Source:
+    """An image, a clip or a video. Raises InputError where it is none, or its values are of the wrong kind."""
+    path, recipe = request.source, request.recipe
+    if path.is_dir():
+        in_time = request.name not in FRAME_BY_FRAME
+        try:
+            source = sources.folder(path, recipe, request.limit, in_time)
+        except InputError as error:
+            if not in_time or request.name in NEED_NEIGHBOURS or error.reason not in ("unnumbered", "mixed", "vfr"):
+                raise
+            hint = f"{error.hint}; or, where they are photographs, add --each"
+            raise InputError(str(error), hint, error.reason) from None
+    elif path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
+        source = sources.image(path, recipe)
+    else:
+        source = sources.movie(path, recipe, request.limit)
+    if source.linear and request.name in DISPLAY_IN:
+        raise InputError(f"{path}: linear light (float TIFF), but {request.name} works on display frames",
                          "give PNG, JPEG or video", "linear")  # fmt: skip
-    if recipe.interpolate.factor == "adaptive" and name in ("interpolate", "average"):
-        raise UsageError("--factor adaptive gives each frame pair another rate, which frames alone cannot tell",
-                         "give a number; adaptive is for build")  # fmt: skip
-    if curves is not None and name != "darken":
-        raise UsageError(f"--save-curves: {name} has no luminance adjustment maps", "only darken has them")
-    stage, config = STAGES[name], getattr(recipe, name)
-    shown = given.frames if name in FRAME_BY_FRAME else _of_one_size(given.frames, source)
-    shown = (frame.to(device) for frame in shown)
-    rng = draw.rng(recipe.dataset.seed, given.sha256, "segment-0", name)
-    drawn = stage.draw(config, rng)
+    if source.linear and request.keep_mask:
+        raise InputError(f"{path}: linear light (float TIFF) no longer shows what was saturated",
+                         "give the display frames, before clip-reverse", "linear")  # fmt: skip
+    return source
+
+
+def _draw(request: Request, source: Source):
+    """The draw, and the frames, of which the first ones may have been looked at."""
+    name, config = request.name, getattr(request.recipe, request.name)
+    frames = source.frames() if name in FRAME_BY_FRAME else sources.of_one_size(source)
+    shown = (frame.to(request.device) for frame in frames)
+    drawn = STAGES[name].draw(config, draw.rng(request.recipe.dataset.seed, source.sha256, "segment-0", name))
     if name == "denoise" and drawn.sigma is None:
-        head = list(itertools.islice(shown, 9))
+        head = list(itertools.islice(shown, FIRST))
         shown = itertools.chain(head, shown)
-        with _naming(source):
+        with _naming(source.path):
             drawn = denoise.estimate(torch.cat(head))
-    linear = name in LINEAR_OUT or (name == "defocus" and given.linear)
-    results = steps.APPLY.get(name, steps.each)(stage, shown, config, drawn, recipe, given.linear)
-    if keep_mask:
-        _check_mask(name, source, target, given.linear, recipe)
-        results = _average_and_mask(shown, drawn, recipe, target / "mask", overwrite)
-    if curves is not None:
-        results = _with_curves(results, _open(source, recipe, limit), config, drawn, curves, device)
-    if raws is not None:
-        results = _with_raws(results, _open(source, recipe, limit), config, drawn, recipe, raws, overwrite)
-    names = given.names if name not in ("interpolate", "average") else (f"{i:06d}" for i in itertools.count())
-    results = tqdm(results, unit="frame", disable=None if progress else True)
-    with _naming(source):
-        written = _write(results, names, target, given, linear, bits, overwrite, _rate(name, given.fps, recipe))
-    return written, dataclasses.asdict(drawn)
+    if name == "resize":
+        first = next(shown)
+        shown = itertools.chain([first], shown)
+        if resize.enlarges((first.shape[3], first.shape[2]), config):
+            log.warning(f"{source.path}: {first.shape[3]}x{first.shape[2]} is enlarged to {config.width}x"
+                        f"{config.height}; the result is soft")  # fmt: skip
+    return drawn, shown
+
+
+def _plain(name: str, drawn) -> dict:
+    """What was drawn and applied, as JSON-able values."""
+    return {key: value for key, value in dataclasses.asdict(drawn).items() if key not in NOT_APPLIED.get(name, ())}
+
+
+def _factor(request: Request, source: Source) -> int:
+    """Frames of the input that are one source frame."""
+    return request.samples or source.samples
+
+
+def _count(request: Request, source: Source, drawn) -> int:
+    """How many frames the stage makes of the source's. Raises InputError where they are too few."""
+    if request.name == "interpolate":
+        if source.count < 2:
+            raise InputError(f"{source.path}: interpolate needs at least 2 frames, this is 1", "give a video or a "
+                             "folder of frames", "too-short")  # fmt: skip
+        return (source.count - 1) * request.recipe.interpolate.factor + 1
+    if request.name != "average":
+        return source.count
+    factor = _factor(request, source)
+    size = drawn.window * factor
+    if source.count < size or source.is_image:
+        each = f" ({factor} samples a source frame)" if factor > 1 else ""
+        message = (f"{source.path}: average needs at least {max(size, 2)} frames for --window {drawn.window}{each}, "
+                   f"this is {source.count}")  # fmt: skip
+        raise InputError(message, "give more frames, or a smaller --window", "too-short")
+    return source.count // size
+
+
+def _plan(request: Request, source: Source, count: int) -> Plan:
+    """Every path that will be written. Raises UsageError where the suffix of the output does not fit."""
+    name, target = request.name, request.target
+    linear = name in LINEAR_OUT or source.linear
+    form = outputs.form(target, count, linear, request.bits, source.is_image)
+    names = source.names()
+    out = [f"{i:06d}" for i in range(count)] if name in NEED_NEIGHBOURS else names
+    suffix = ".tiff" if linear else ".png"
+    paths = [target / f"{stem}{suffix}" for stem in out] if form == "folder" else [target]
+    curves = [request.curves / f"{stem}.png" for stem in names] if request.curves else []
+    raws = [tuple(request.raws / kind / f"{stem}.dng" for kind in ("clean", "noisy")) for stem in names] if (
+        request.raws) else []  # fmt: skip
+    masks = [target / "mask" / f"{stem}.tiff" for stem in out] if request.keep_mask else []
+    if set(paths) & set(curves):
+        raise UsageError(f"--save-curves {request.curves}: the frames are written there", "name another folder")
+    return Plan(form, paths, curves, raws, masks)
+
+
+@contextlib.contextmanager
+def _remembered(request: Request, plan: Plan, others: list[Path]) -> Iterator[None]:
+    """Notes in a default output which files are ours."""
+    if not request.default_target:
+        yield
+        return
+    files = {path for path in plan.every() if path.is_relative_to(request.target)} | set(others)
+    outputs.make_folder(request.target)
+    yield
+    outputs.remember(request.target, files, finished=True)
+
+
+def _apply(request: Request, source: Source, drawn, shown: Iterator[Tensor], plan: Plan, old: Iterable[Path]) -> None:
+    """Run the stage over the frames and write what comes out. old: files to remove once the first result is there."""
+    name, factor = request.name, _factor(request, source)
+    recipe, config = request.recipe, getattr(request.recipe, request.name)
+    if name == "average":
+        config_of_input = dataclasses.replace(recipe.interpolate, factor=factor)
+        recipe = dataclasses.replace(recipe, interpolate=config_of_input)
+    if request.keep_mask:
+        results = extras.average_and_mask(shown, drawn, recipe, plan.masks)
+    else:
+        results = steps.APPLY.get(name, steps.each)(STAGES[name], shown, config, drawn, recipe, source.linear)
+    if plan.curves:
+        results = extras.with_curves(results, source, config, drawn, plan.curves, request.device)
+    if plan.raws:
+        results = extras.with_raws(results, source, config, drawn, recipe, plan.raws)
+    with _naming(source.path):
+        results = iter(results)
+        first = next(results)
+        outputs.remove(old)
+        if request.default_target:
+            outputs.remember(request.target, plan.every(), finished=False)
+        results = tqdm(itertools.chain([first], results), unit="frame", disable=None if request.progress else True,
+                       total=len(plan.paths) if plan.form != "video" else None)  # fmt: skip
+        _write(request, source, results, plan)
+
+
+def _write(request: Request, source: Source, results: Iterable[Tensor], plan: Plan) -> None:
+    """An image, a video or a folder, by what the user gave and named."""
+    name, recipe = request.name, request.recipe
+    linear = name in LINEAR_OUT or source.linear
+    samples = 1 if name == "average" else source.samples
+    if name == "interpolate":
+        samples *= recipe.interpolate.factor
+    pixels = (frame[0].cpu().permute(1, 2, 0).contiguous().numpy() for frame in results)
+    if plan.form == "video":
+        rate = (source.fps or 30.0) * (recipe.interpolate.factor if name == "interpolate" else 1)
+        video.write_video(request.target, pixels, rate, sampling.note(samples))
+        return
+    if plan.form == "folder":
+        outputs.make_folder(request.target)
+    for path, frame in zip(plan.paths, pixels, strict=True):
+        outputs.write_frame(path, frame, linear, request.bits, samples)
 
 
 @contextlib.contextmanager
@@ -96,145 +230,3 @@ def _naming(source: Path) -> Iterator[None]:
         if str(source) in str(error):
             raise
         raise InputError(f"{source}: {error}", error.hint, error.reason) from None
-
-
-def _open(source: Path, recipe: Recipe, limit: int | None) -> Source:
-    """Whatever the user named, as a stream of frames."""
-    if source.is_file() and source.suffix.lower() in video.IMAGE_SUFFIXES:
-        files = [source]
-    elif source.is_dir():
-        files = image_files(source)[:limit]
-        if not files:
-            raise InputError(f"{source}: no PNG, JPEG or TIFF images in this folder", "give a folder of frames", "none")
-    else:
-        return _open_video(source, recipe, limit)
-    item = video.Input(source, source.name, "images" if source.is_dir() else "video")
-    linear = images.load(files[0]).dtype == np.float32
-    loaded = (_tensor(images.read_image(file, recipe.input.max_pixels)) for file in files)
-    return Source(iter(file.stem for file in files), loaded, linear, recipe.input.fps or None, source.is_file(),
-                  video.digest(item))  # fmt: skip
-
-
-def _open_video(source: Path, recipe: Recipe, limit: int | None) -> Source:
-    found, refused = video.find_clips([source])
-    if not found:
-        raise InputError(
-            refused[0].message if refused else f"{source}: no such file", "give an image, a video or a folder"
-        )
-    given = recipe.input.fps or found[0].fps
-    clip = video.probe(found[0], recipe.input, given)
-    for note in clip.notes:
-        log.warning("%s: %s", clip.name, note)
-    stop = clip.frames if limit is None else min(limit, clip.frames)
-    stream = (_tensor(frame) for frame in video.read(clip, 0, stop))
-    return Source((f"{i:06d}" for i in itertools.count()), stream, False, clip.fps if given else clip.played, False,
-                  video.digest(found[0]))  # fmt: skip
-
-
-def _tensor(pixels: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].contiguous()
-
-
-def _of_one_size(stream: Iterator[Tensor], source: Path) -> Iterator[Tensor]:
-    size = None
-    for frame in stream:
-        size = size or frame.shape
-        if frame.shape != size:
-            hint = "give the frames of one clip, or one image at a time"
-            raise InputError(f"{source}: its images differ in size", hint, "size-changes")
-        yield frame
-
-
-def _average_and_mask(shown, drawn, recipe, folder: Path, overwrite: bool) -> Iterator[Tensor]:
-    """`_average` of display frames; the mean mask of each exposure is written to `folder`."""
-    _make_folder(folder)
-    size = drawn.window * recipe.interpolate.factor
-    means = steps.windows(shown, size, lambda window: steps.light_and_mask(window, recipe.clip_reverse))
-    for number, (light, mask) in enumerate(means):
-        path = folder / f"{number:06d}.tiff"
-        _refuse(path, overwrite)
-        images.write_tiff(path, mask.cpu().permute(1, 2, 0).contiguous().numpy())
-        yield light[None]
-
-
-def _check_mask(name: str, source: Path, target: Path, linear: bool, recipe: Recipe) -> None:
-    """Raise where a mask is asked for that cannot be, or would be of no use."""
-    if name != "average" or target.suffix:
-        raise UsageError("--keep-mask writes to a folder, with `stage average` alone", "name a folder as OUTPUT")
-    if linear:
-        raise InputError(f"{source}: linear light (float TIFF) no longer shows what was saturated",
-                         "give the display frames, before clip-reverse", "linear")  # fmt: skip
-    if recipe.clip_reverse.space == "code":
-        raise UsageError("--keep-mask: in clip_reverse.space=code r goes through the gamma and cannot be drawn again",
-                         "choose a recipe with space linear or hdr")  # fmt: skip
-
-
-def _with_curves(results: Iterable[Tensor], again: Source, config, drawn, folder: Path,
-                 device: str) -> Iterator[Tensor]:  # fmt: skip
-    """Pass `results` on, and write darken's map of each frame beside, under its name; `again`: the source once more."""
-    _make_folder(folder)
-    results = iter(results)
-    while stack := list(itertools.islice(again.frames, steps.STACK)):
-        curves = darken.maps(torch.cat(stack).to(device), config, drawn).cpu()
-        for curve, name, result in zip(curves, again.names, results, strict=False):
-            images.write_png(folder / f"{name}.png", curve.expand(3, -1, -1).permute(1, 2, 0).numpy(), 16)
-            yield result
-
-
-def _with_raws(results: Iterable[Tensor], given: Source, config, drawn: noise.Draw, recipe: Recipe, folder: Path,
-               overwrite: bool) -> Iterator[Tensor]:  # fmt: skip
-    """Pass `results` on, and write the raw of each source frame beside, without noise and with it."""
-    for number, (result, name, frame) in enumerate(zip(results, given.names, given.frames, strict=False)):
-        if drawn.applied:
-            both = noise.raw_pair(frame, config, steps.of_frame(drawn, number, recipe))
-            for kind, mosaic in zip(("clean", "noisy"), both, strict=True):
-                path = folder / kind / f"{name}.dng"
-                _refuse(path, overwrite)
-                bayer.write_dng(path, mosaic[0, 0].numpy(), noise.camera(config), drawn.gains, drawn.shot, drawn.read)
-        yield result
-
-
-def _rate(name: str, fps: float | None, recipe: Recipe) -> float:
-    rate = fps or 30.0
-    return rate * recipe.interpolate.factor if name == "interpolate" else rate
-
-
-def _write(results: Iterable[Tensor], names: Iterator[str], target: Path, given: Source, linear: bool, bits: int,
-           overwrite: bool, fps: float) -> int:  # fmt: skip
-    """An image, a video or a folder, by what the user gave and named."""
-    pixels = (frame[0].cpu().permute(1, 2, 0).contiguous().numpy() for frame in results)
-    suffix = target.suffix.lower()
-    if suffix in video.VIDEO_SUFFIXES and not target.is_dir():
-        _refuse(target, overwrite)
-        if linear:
-            raise UsageError(
-                f"{target}: linear light does not fit into a video", "name a folder; it gets float32 TIFF frames"
-            )
-        counted = itertools.count()
-        video.write_video(target, (frame for frame, _ in zip(pixels, counted, strict=False)), fps)
-        return next(counted)
-    single = given.is_image and suffix in video.IMAGE_SUFFIXES
-    if not single:
-        _make_folder(target)
-    written = 0
-    for name, frame in zip(names, pixels, strict=False):
-        path = target if single else target / f"{name}{'.tiff' if linear else '.png'}"
-        _refuse(path, overwrite)
-        if linear:
-            images.write_tiff(path, frame)
-        else:
-            images.write_png(path, frame, bits)
-        written += 1
-    return written
-
-
-def _make_folder(target: Path) -> None:
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{target}: {error.strerror}", "give another output folder") from None
-
-
-def _refuse(path: Path, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists", "add --overwrite, or name another output")

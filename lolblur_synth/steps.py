@@ -92,7 +92,7 @@ def _overlapping(shown: Iterator[Tensor]) -> Iterator[tuple[Tensor, int, int]]:
 
 
 def _average(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
-    """One exposure from each window of consecutive frames, taken as 2000 fps samples."""
+    """One exposure from each window of consecutive frames; recipe.interpolate.factor of them are a source frame."""
     mean = average.mean if linear else lambda window: light_and_mask(window)[0]
     return (light[None] for light in windows(shown, drawn.window * recipe.interpolate.factor, mean))
 
@@ -110,16 +110,14 @@ def light_and_mask(window: Iterator[Tensor], config: ClipReverseConfig | None = 
 def windows(shown: Iterator[Tensor], size: int, mean: Callable) -> Iterator:
     """`mean` of each window of `size` frames, (3, H, W) each, that come one at a time and are not held.
 
-    A last, short window is left out unless it is the only one.
+    A last, short window is left out.
     """
-    first_window = True
     while (first := next(shown, None)) is not None:
         counted = itertools.count()
         window = itertools.chain([first], itertools.islice(shown, size - 1))
         result = mean(frame[0] for frame, _ in zip(window, counted, strict=False))
-        if next(counted) == size or first_window:
+        if next(counted) == size:
             yield result
-        first_window = False
 
 
 def _defocus(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:

@@ -22,12 +22,17 @@ def replacing(path: str | Path) -> Iterator[Path]:
     os.close(handle)
     try:
         yield Path(name)
-        _force(name)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        publish(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def publish(temporary: str | Path, path: Path) -> None:
+    """A file that is written becomes `path`: forced to the disk, then renamed. Both lie in one folder."""
+    _force(temporary)
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, path)
     _force(path.parent)
 
 

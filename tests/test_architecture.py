@@ -12,12 +12,13 @@ LEVELS = {
     "errors": 0, "recipe": 0, "draw": 0, "frames": 0, "__init__": 0,
     "recipes": 1, "cameras": 1, "images": 1, "video": 1, "dataset": 1, "manifest": 1, "weights": 1, "lock": 1,
     "whole": 1, "bayer": 1, "listing": 1, "rates": 1, "png": 1, "tiff": 1, "colour_profile": 1, "tables": 1,
+    "sampling": 1,
     "kernels": 2, "models": 2, "stages": 2, "metrics": 2, "baselines": 2, "realism": 2, "lamps": 2, "calibration": 2,
     "pipeline": 3,
     "plan": 4, "runner": 4, "clusters": 4,
     "training": 5, "work": 5, "builder": 5, "identity": 5, "machine": 5, "verify": 5, "survey": 5, "estimate": 5,
     "single": 5, "report": 5, "steps": 5, "doctor": 5, "evaluate": 5, "restore": 5, "progress": 5, "preview": 5,
-    "export": 5, "likeness": 5, "stored": 5,
+    "export": 5, "likeness": 5, "stored": 5, "outputs": 5, "sources": 5, "extras": 5, "photographs": 5, "request": 5,
     "options": 6, "commands": 6, "cli": 6,
 }  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))

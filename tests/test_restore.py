@@ -1,15 +1,22 @@
 """restore: images, folders and videos, of any size, with the sound kept; refusals that name the file."""
 
+import itertools
 import logging
+import os
+import signal
+import subprocess
+import sys
+from fractions import Fraction
 
 import av
 import cv2
 import numpy as np
 import pytest
 import torch
+from media import encode_pictures
 
-from lolblur_synth import video, weights
-from lolblur_synth.errors import InputError, UsageError, WeightsError
+from lolblur_synth import images, video, weights
+from lolblur_synth.errors import InputError, Interrupted, UsageError, WeightsError
 from lolblur_synth.models.lednet import LEDNet, enhance
 from lolblur_synth.recipe import InputConfig
 from lolblur_synth.restore import export_onnx, restore
@@ -96,6 +103,184 @@ def test_a_video_without_sound_and_a_video_to_frames(tmp_path, net, clip):
     assert restore(tmp_path / "silent.mp4", tmp_path / "bright.mkv", **net) == 5
     assert restore(clip, tmp_path / "frames", **net) == 5
     assert sorted(file.name for file in (tmp_path / "frames").iterdir()) == [f"{i:06d}.png" for i in range(5)]
+
+
+def start_times(path):
+    with av.open(str(path)) as container:
+        return {stream.type: float(stream.start_time * stream.time_base) for stream in container.streams}
+
+
+def late(path, frames, video_start, sound_start, codec="aac", count=8000):
+    """A video of `frames` frames at 25 frames/s whose picture and sound begin at these seconds; 16 kHz, mono."""
+    with av.open(str(path), "w") as container:
+        picture = container.add_stream("libx264", rate=25)
+        picture.width, picture.height, picture.pix_fmt = 48, 32, "yuv420p"
+        sound = container.add_stream(codec, rate=16000)
+        for index in range(frames):
+            frame = av.VideoFrame.from_ndarray(np.full((32, 48, 3), 40 + index % 200, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = index + round(25 * video_start), Fraction(1, 25)
+            container.mux(picture.encode(frame))
+        container.mux(picture.encode())
+        tone = np.sin(np.arange(count) / 8).astype(np.float32)[None] / 4
+        tone = tone if codec == "aac" else (tone * 30000).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(tone, format="fltp" if codec == "aac" else "s16", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = 16000, round(16000 * sound_start), Fraction(1, 16000)
+        container.mux([*sound.encode(frame), *sound.encode()])
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+@pytest.mark.parametrize(("video_start", "sound_start"), [(1, 0), (0, 1), (0.2, 0), (3, 2)])
+def test_the_offset_of_the_sound_stays(tmp_path, net, suffix, video_start, sound_start):
+    source = late(tmp_path / f"in{suffix}", 30, video_start, sound_start)
+    assert restore(source, tmp_path / f"out{suffix}", **net) == 30
+    before, after = (start_times(tmp_path / f"{name}{suffix}") for name in ("in", "out"))
+    assert after["video"] - after["audio"] == pytest.approx(before["video"] - before["audio"], abs=0.002)
+    assert sound_of(tmp_path / f"out{suffix}") == sound_of(source)
+    (found,), _ = video.find([tmp_path / f"out{suffix}"])
+    assert video.probe(found, InputConfig()).frames == 30
+
+
+def test_sound_that_cannot_go_along_is_told(tmp_path, net, caplog):
+    """AVI has no times: sound that begins a second early would be late."""
+    source = late(tmp_path / "in.mkv", 5, 1, 0)
+    restore(source, tmp_path / "out.avi", **net)
+    assert "left out of" in caplog.text and "AVI cannot say" in caplog.text
+    restore(source, tmp_path / "frames", **net)
+    assert "its sound" in caplog.text
+
+
+def test_alpha_of_a_video_and_other_tracks_are_told(tmp_path, net, caplog):
+    frames = [av.VideoFrame.from_ndarray(np.full((32, 48, 4), 99, np.uint8), format="rgba") for _ in range(3)]
+    encode_pictures(tmp_path / "in.mkv", frames, 25, "ffv1", pix_fmt="bgra")
+    restore(tmp_path / "in.mkv", tmp_path / "out.mp4", **net)
+    assert "left out of" in caplog.text and "its alpha channel" in caplog.text
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".mov"])
+def test_a_damaged_frame_leaves_the_frames_before_it(tmp_path, net, suffix, monkeypatch):
+    source = late(tmp_path / "in.mkv", 60, 0, 0, count=38400)
+    read = video.read
+
+    def torn(clip):
+        yield from itertools.islice(read(clip), 40)
+        raise InputError("in.mkv: frame 40 of 60 is damaged or missing", "copy the file again", "corrupt")
+
+    monkeypatch.setattr(video, "read", torn)
+    target = tmp_path / f"out{suffix}"
+    with pytest.raises(InputError, match=rf"40 of 60 frames restored; they are in .*out\.partial\{suffix}: .*damaged"):
+        restore(source, target, **net)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name not in ("in.mkv", "net")) == [
+        f"out.partial{suffix}"]  # fmt: skip
+    (found,), _ = video.find([tmp_path / f"out.partial{suffix}"])
+    assert video.probe(found, InputConfig()).frames == 40
+    assert 0 < len(sound_of(found.path)) < len(sound_of(source))
+    monkeypatch.undo()
+    assert restore(source, target, **net) == 60, "the same command again"
+
+
+def test_ctrl_c_leaves_the_frames_so_far(tmp_path, net, monkeypatch):
+    source, read = late(tmp_path / "in.mkv", 20, 0, 0), video.read
+
+    def stopped(clip):
+        for index, frame in enumerate(read(clip)):
+            if index == 10:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield frame
+
+    monkeypatch.setattr(video, "read", stopped)
+    with pytest.raises(Interrupted, match=r"10 of 20 frames restored; they are in .*out\.partial\.mp4"):
+        restore(source, tmp_path / "out.mp4", **net)
+    assert not (tmp_path / "out.mp4").exists()
+    with pytest.raises(Interrupted, match="10 of 20 frames restored: interrupted"):
+        restore(source, tmp_path / "frames", **net)
+    assert len(list((tmp_path / "frames").iterdir())) == 10
+
+
+def test_a_partial_file_is_not_overwritten_while_it_is_read(tmp_path, net):
+    source = late(tmp_path / "out.partial.mkv", 5, 0, 0)
+    before = source.read_bytes()
+    with pytest.raises(UsageError, match="is the input"):
+        restore(source, tmp_path / "out.mp4", **net)
+    assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_process_that_is_killed_leaves_a_file_that_plays(tmp_path, suffix):
+    source = late(tmp_path / "in.mkv", 200, 0, 0, count=128000)
+    code = (
+        "import os, sys, numpy as np\n"
+        "from pathlib import Path\n"
+        "from lolblur_synth.video import recorder, tracks\n"
+        "def frames():\n"
+        "    for index in range(200):\n"
+        "        if index == 150: os.kill(os.getpid(), 9)\n"
+        "        yield np.full((32, 48, 3), index / 200, np.float32)\n"
+        "source, target = map(Path, sys.argv[1:])\n"
+        "found = tracks.tracks_of(source, target.suffix, 1 << 20)\n"
+        "recorder.record(target, frames(), 25, found)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(source), str(tmp_path / f"out{suffix}")])
+    assert done.returncode == -signal.SIGKILL and not (tmp_path / f"out{suffix}").exists()
+    with av.open(str(tmp_path / "out.partial.mkv")) as container:
+        assert sum(1 for _ in container.decode(video=0)) > 50
+
+
+@pytest.mark.parametrize(("suffix", "bits"), [(".png", 8), (".png", 16), (".tiff", 8)])
+def test_alpha_is_kept(tmp_path, net, suffix, bits):
+    kind = np.uint8 if bits == 8 else np.uint16
+    pixels = np.full((16, 24, 4), 2 ** (bits - 2), kind)
+    pixels[:, :, 3] = np.arange(24) * (2 ** (bits - 8)) * 10 + 1
+    cv2.imwrite(str(tmp_path / "in.png"), pixels)
+    restore(tmp_path / "in.png", tmp_path / f"out{suffix}", bits=bits, **net)
+    result = images.load(tmp_path / f"out{suffix}")
+    assert result.shape == (16, 24, 4) and np.array_equal(result[:, :, 3], pixels[:, :, 3])
+    assert abs(int(result[0, 0, 2]) - 2 ** (bits - 1)) <= 1, "the colour of the network, not darkened by alpha"
+
+
+def test_alpha_that_jpeg_cannot_hold_is_told(tmp_path, net, caplog):
+    cv2.imwrite(str(tmp_path / "in.png"), np.full((16, 24, 4), 128, np.uint8))
+    restore(tmp_path / "in.png", tmp_path / "out.jpg", **net)
+    assert "JPEG holds no alpha channel" in caplog.text
+    assert (tmp_path / "out.jpg").read_bytes()[:2] == b"\xff\xd8"
+
+
+def test_system_files_are_passed_over_and_folders_with_a_suffix_are_entered(tmp_path, net, caplog):
+    picture(tmp_path / "in/a.png")
+    picture(tmp_path / "in/shot.png/b.png")
+    for name in ("._a.png", "Thumbs.db", "@eaDir/a.png", "c.heic"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"\0\5\26\7")
+    assert restore(tmp_path / "in", tmp_path / "out", **net) == 2
+    assert (tmp_path / "out/shot.png/b.png").is_file()
+    assert "passed over: 1 .heic" in caplog.text
+
+
+def test_a_link_to_a_missing_file_is_named(tmp_path, net):
+    picture(tmp_path / "in/a.png")
+    (tmp_path / "in/b.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(InputError, match=r"b\.png: a link to a file that is not there"):
+        restore(tmp_path / "in", tmp_path / "out", **net)
+    with pytest.raises(InputError, match=r"b\.png: a link to a file that is not there"):
+        restore(tmp_path / "in/b.png", tmp_path / "out", **net)
+    assert not (tmp_path / "out").exists()
+
+
+def test_results_are_not_read_again(tmp_path, net):
+    picture(tmp_path / "in/a.png")
+    for target in (tmp_path / "in/out", tmp_path / "in/out.v2"):
+        with pytest.raises(UsageError, match="lies in the input folder"):
+            restore(tmp_path / "in", target, **net)
+    picture(tmp_path / "night/night/a.png")
+    picture(tmp_path / "night/a.png")
+    with pytest.raises(UsageError, match="is the input"):
+        restore(tmp_path / "night/night", tmp_path / "night/night/../night", overwrite=True, **net)
+
+
+def test_frames_of_a_longer_video_are_not_mixed_with_new_ones(tmp_path, net, clip):
+    picture(tmp_path / "frames/000007.png")
+    with pytest.raises(UsageError, match=r"no frames of this run: 000007\.png"):
+        restore(clip, tmp_path / "frames", overwrite=True, **net)
 
 
 def test_without_a_training_the_bundled_network_is_used_and_named(tmp_path, monkeypatch, caplog):

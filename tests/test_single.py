@@ -10,12 +10,11 @@ from media import scene
 from lolblur_synth import bayer, cameras, frames, images, recipes, single, video
 from lolblur_synth.kernels import mosaic
 from lolblur_synth.recipe import STAGE_NAMES, DarkenConfig, InputConfig
+from lolblur_synth.request import Request
 from lolblur_synth.stages import darken
 
 SMALL = {
     "resize": ["--width", "64", "--height", "48"],
-    "noise": ["--probability", "1"],
-    "defocus": ["--probability", "1"],
 }
 
 
@@ -146,16 +145,6 @@ def test_repeated_frames_are_said(tmp_path, run):
     assert done.code == 0 and "every frame is stored 3 times" in done.err
 
 
-def test_images_of_different_sizes_are_no_clip(folder, tmp_path, run):
-    mixed = tmp_path / "mixed"
-    mixed.mkdir()
-    for number, size in enumerate(((32, 48), (48, 32))):
-        images.write_png(mixed / f"{number}.png", np.full((*size, 3), 0.5, np.float32))
-    done = run("stage", "darken", mixed, tmp_path / "out")
-    assert done.code == 5 and "differ in size" in done.err
-    assert run("stage", "noise", mixed, tmp_path / "out").code == 0
-
-
 @pytest.mark.parametrize("sigma", ["auto", "5"])
 def test_frames_smaller_than_a_block_are_named(sigma, tmp_path, run):
     images.write_png(tmp_path / "tiny.png", np.zeros((5, 40, 3), np.float32))
@@ -167,7 +156,8 @@ def test_the_raw_behind_the_noise_is_saved_as_dng(folder, tmp_path):
     """The noisy one is the very raw of the frame that is written: developing the difference gives its noise."""
     words = ["noise.model=raw-pg", "noise.probability=1", "noise.white_balance=tungsten", "noise.iso=400"]
     recipe = recipes.override(recipes.load("lolblur"), words)
-    _, drawn = single.run("noise", folder, tmp_path / "out", recipe, 16, 2, raws=tmp_path / "raw")
+    raws = tmp_path / "raw"
+    report = single.run(Request("noise", folder, tmp_path / "out", recipe, bits=16, limit=2, raws=raws))
     assert sorted(file.relative_to(tmp_path / "raw").as_posix() for file in (tmp_path / "raw").rglob("*.dng")) == [
         f"{kind}/shot_00{number}.dng" for kind in ("clean", "noisy") for number in range(2)]  # fmt: skip
     clean, noisy = (bayer.read_dng(tmp_path / "raw" / kind / "shot_001.dng") for kind in ("clean", "noisy"))
@@ -178,14 +168,16 @@ def test_the_raw_behind_the_noise_is_saved_as_dng(folder, tmp_path):
     seen = (after > 0) & (after < 1) & (before < 1)
     difference = (frames.srgb_to_light(torch.from_numpy(x)).numpy() for x in (after, before))
     assert np.corrcoef(np.subtract(*difference)[seen], developed[seen])[0, 1] > 0.9
-    assert drawn["lamp"] == "tungsten"
+    assert report.results[0].draw["lamp"] == "tungsten"
 
 
 def test_without_input_and_output_the_sample_is_used_and_said(tmp_path, run):
-    for _ in range(2):  # the default folder may be written again
-        done = run("stage", "darken", "--exposure", "0.2", "--frames", "2", cwd=tmp_path)
+    for count in ("3", "2"):  # the default folder may be written again, and no frame of a longer run is left in it
+        done = run("stage", "darken", "--exposure", "0.2", "--frames", count, cwd=tmp_path)
         assert done.code == 0 and "bundled sample" in done.err and "darken-out" in done.err
+    assert "3 files of an earlier run were replaced" in done.err
     assert len(list((tmp_path / "darken-out").glob("*.png"))) == 2
+    assert "dim" not in done.out and "darken: exposure 0.200, 2 frames -> darken-out" in done.out
 
 
 @pytest.mark.parametrize(("words", "code", "expected"), [

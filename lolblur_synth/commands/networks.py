@@ -70,7 +70,11 @@ def evaluate(style, results, data, out, as_json, **values):
 @opt.config_options(RestoreConfig)
 @click.pass_obj
 def restore(style, source, target, overwrite, **values):
-    """Run LEDNet on INPUT, an image, a folder of images or a video, with the weights that train-lednet left."""
+    """Run LEDNet on INPUT, an image, a folder of images or a video, with the weights that train-lednet left.
+
+    The suffix of OUTPUT says its format: .png, .jpg, .tiff, .mp4, .mkv and their like; a name without one is a folder.
+    A video that is interrupted leaves what was done so far in a file that plays, NAME.partial.SUFFIX.
+    """
     from lolblur_synth import restore as tool
 
     written = tool.restore(source, target, quiet=style == "quiet", overwrite=overwrite, **opt.given(values))

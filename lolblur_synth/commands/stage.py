@@ -1,11 +1,14 @@
 """stage NAME: one stage alone. The options of each stage are made from the recipe's declaration."""
 
+import dataclasses
+import json
 from pathlib import Path
 
 import click
 
+from lolblur_synth import __version__, rates, recipes
 from lolblur_synth import options as opt
-from lolblur_synth import rates, recipes
+from lolblur_synth.errors import ClipsFailed
 from lolblur_synth.recipe import STAGE_NAMES, Recipe
 
 SUMMARIES = {
@@ -18,6 +21,32 @@ SUMMARIES = {
     "defocus": "Blur with a generalized Gaussian in linear light.",
     "noise": "Add sensor noise on a synthetic raw.",
 }
+APPLIED = ("defocus", "noise")  # a probability of theirs is a share of a build's segments
+LEAVE_OUT = {"darken": ("dim", "max_share")}  # of the ground truth, which no stage makes
+COMMON = [
+    opt.recipe_option,
+    opt.seed_option,
+    opt.device_option,
+    opt.jobs_option,
+    opt.json_option,
+    click.option("--bits", type=click.Choice(["8", "16"]), default="8", show_default=True,
+                 help="Depth of PNG and TIFF output."),
+    click.option("--fps", type=float, help="Capture rate of the input, where the file does not say."),
+    click.option("--frames", type=click.IntRange(min=1), help="Read at most this many frames."),
+    click.option("--each", is_flag=True,
+                 help="INPUT is a folder of photographs: a draw for each, whatever their sizes; on --jobs processes."),
+    click.option("--overwrite", is_flag=True, help="Replace files that exist."),
+]  # fmt: skip
+OWN = {
+    "save_curves": ("darken", {"type": click.Path(path_type=Path)},
+                    "Folder for the luminance adjustment maps, 16-bit PNG (darken only)."),
+    "keep_mask": ("average", {"is_flag": True},
+                  "Write the mean of clip-reverse's mask as well, to OUTPUT/mask, so that r can be drawn again "
+                  "(average only; of display frames)."),
+    "save_raw": ("noise", {"type": click.Path(path_type=Path)},
+                 "Folder for the synthetic raw, clean/ and noisy/, 16-bit Bayer DNG (noise only; not gaussian, "
+                 "poisson)."),
+}  # fmt: skip
 
 
 class Stages(click.Group):
@@ -31,73 +60,137 @@ class Stages(click.Group):
 def stage():
     """One stage alone, on an image, a video or a folder of frames.
 
-    A folder is taken as the frames of one clip.
-    Without INPUT the bundled sample is used; without OUTPUT the result goes to STAGE-out/.
+    A folder is taken as the frames of one clip, with one draw. Where its images differ in size, or with --each, they
+    are photographs: each has a draw of its own. The suffix of OUTPUT says its format: .png, .jpg, .tiff, .mp4, .mkv and
+    their like; a name without one is a folder.
+    Without INPUT the bundled sample is used; without OUTPUT the result goes to STAGE-out/, where the same command
+    replaces it.
     """
+
+
+def _decorated(command, name: str):
+    """`command` with the options of the stage, those that it shares with the others, and those that it alone has."""
+    if name == "average":
+        command = click.option("--factor", "samples", type=click.IntRange(1), metavar="N",
+                               help="Frames of INPUT in a source-frame interval. [default: as interpolate noted in its "
+                               "frames, else 1: INPUT holds source frames]")(command)  # fmt: skip
+    for word, (owner, kind, text) in reversed(OWN.items()):
+        command = click.option(f"--{word.replace('_', '-')}", help=text, hidden=name != owner, **kind)(command)
+    for option in reversed(COMMON):
+        command = option(command)
+    command = opt.config_options(type(getattr(Recipe, name)), LEAVE_OUT.get(name, ()))(command)
+    command = click.argument("output", required=False, type=click.Path(path_type=Path))(command)
+    return click.argument("input", required=False, type=click.Path(path_type=Path))(command)
 
 
 def _add_stage(name: str) -> None:
     """The command of one stage, its options made from the recipe's declaration."""
     word = name.replace("_", "-")
-    config = type(getattr(Recipe, name))
 
-    @stage.command(word, help=f"{SUMMARIES[name]}\n\nExample: lolblur-synth stage {word} INPUT OUTPUT")
-    @click.argument("input", required=False, type=click.Path(path_type=Path))
-    @click.argument("output", required=False, type=click.Path(path_type=Path))
-    @opt.config_options(config, leave_out=("max_share",))  # stage darken gives the exposure that was asked for
-    @opt.recipe_option
-    @opt.seed_option
-    @opt.device_option
-    @click.option("--bits", type=click.Choice(["8", "16"]), default="8", show_default=True, help="Depth of PNG output.")
-    @click.option("--fps", type=float, help="Capture rate of the input, where the file does not say.")
-    @click.option("--frames", type=int, default=None, help="Read at most this many frames.")
-    @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
-    @click.option(
-        "--save-curves",
-        hidden=name != "darken",
-        type=click.Path(path_type=Path),
-        help="Folder for the luminance adjustment maps, 16-bit PNG (darken only).",
-    )
-    @click.option(
-        "--keep-mask",
-        hidden=name != "average",
-        is_flag=True,
-        help="Write the mean of clip-reverse's mask as well, to OUTPUT/mask, so that r can be drawn again "
-        "(average only; of display frames).",
-    )
-    @click.option(
-        "--save-raw",
-        hidden=name != "noise",
-        type=click.Path(path_type=Path),
-        help="Folder for the synthetic raw, clean/ and noisy/, 16-bit Bayer DNG (noise only; not gaussian, poisson).",
-    )
     @click.pass_obj
     def command(
-        style, input, output, recipe, seed, device, bits, fps, frames, overwrite, save_curves, keep_mask, save_raw,
-        **values,
+        style, input, output, recipe, seed, device, jobs, as_json, bits, fps, frames, each, overwrite,
+        save_curves, keep_mask, save_raw, samples=None, **values,
     ):  # fmt: skip
         input, own_fps = (input, None) if input is None else rates.split(input)
         fps = own_fps or fps
+        if name in APPLIED:  # a stage asked for by name is applied
+            values = {**values, "probability": 1.0 if values["probability"] is None else values["probability"]}
         words = (
             opt.config_overrides(name, values)
             + ([f"input.fps={fps}"] if fps else [])
             + ([f"dataset.seed={seed}"] if seed is not None else [])
         )
         settings = recipes.override(recipes.load(recipe), words)
-        from lolblur_synth import single
+        from lolblur_synth import photographs
         from lolblur_synth.machine import resolve_device
+        from lolblur_synth.request import Request
 
         source, target = input or opt.sample_clip(), output or Path(f"{word}-out")
-        if style == "human" and (input is None or output is None):
-            click.echo(f"{'the bundled sample' if input is None else source} -> {target}", err=True)
-        replace = overwrite or output is None  # the default folder is ours to write again
-        written, draw = single.run(
-            name, source, target, settings, int(bits), frames, replace, save_curves, save_raw, keep_mask,
-            progress=style == "human", device=resolve_device(device),
-        )  # fmt: skip
-        if style == "human":
-            click.echo(f"{written} frames in {opt.printable(str(target))}" + (f"; {draw}" if draw else ""))
+        human = style == "human" and not as_json
+        if human and (input is None or output is None):
+            click.echo(opt.printable(f"{'the bundled sample' if input is None else source} -> {target}"), err=True)
+        report = photographs.run(Request(
+            name, source, target, settings, int(bits), frames, overwrite, default_target=output is None, each=each,
+            jobs=jobs, samples=samples, curves=save_curves, raws=save_raw, keep_mask=keep_mask, progress=human,
+            device=resolve_device(device),
+        ))  # fmt: skip
+        if human and report.replaced:
+            click.echo(opt.printable(f"{target}: {report.replaced} files of an earlier run were replaced"), err=True)
+        if as_json:
+            click.echo(json.dumps(_record(word, source, target, settings, report)))
+        elif human:
+            for result in report.results:
+                click.echo(opt.printable(_line(word, result, getattr(settings, name))))
+        _refuse_failed(report, target)
         return 0
+
+    text = f"{SUMMARIES[name]}\n\nExample: lolblur-synth stage {word} INPUT OUTPUT"
+    stage.command(word, help=text)(_decorated(command, name))
+
+
+def _line(word: str, result, config) -> str:
+    """`noise: ISO 176, tungsten -> coffee.png`, with the number of frames where the output is not one image."""
+    what = ", ".join(part for part in (_words(word, result.draw, config), _frames(result)) if part)
+    return f"{word}: {what} -> {result.output}" if what else f"{word} -> {result.output}"
+
+
+def _frames(result) -> str:
+    is_image = result.output.suffix.lower() in (".png", ".jpg", ".jpeg", ".tif", ".tiff") and not result.output.is_dir()
+    return "" if is_image else f"{result.frames} frame{'s' * (result.frames != 1)}"
+
+
+def _words(word: str, draw: dict, config) -> str:
+    """What was drawn and applied, in the units of the recipe."""
+    if not draw.get("applied", True):
+        return "not applied"
+    if word == "resize":
+        return f"{config.width}x{config.height}"
+    if word == "denoise":
+        return f"sigma {draw['sigma']:.2f} code values"
+    if word == "darken":
+        return f"exposure {draw['exposure']:.3f}"
+    if word == "interpolate":
+        return f"{config.factor} samples a source frame"
+    if word == "clip-reverse":
+        return f"gain {draw['gain']:.2f}" if config.space == "hdr" else f"r {draw['r']:.1f} code values"
+    if word == "average":
+        return f"window {draw['window']}"
+    return _defocus_words(draw) if word == "defocus" else _noise_words(draw)
+
+
+def _defocus_words(draw: dict) -> str:
+    radii = "x".join(f"{radius:.2f}" for radius in sorted(set(draw["radius"]), reverse=True))
+    return f"{draw['kernel']}, radius {radii} px"
+
+
+def _noise_words(draw: dict) -> str:
+    if draw["iso"]:
+        return f"ISO {draw['iso']:.0f}, {draw['lamp']}"
+    kind = f"sigma {draw['sigma']:.2f} code values" if draw["sigma"] else f"scale {draw['scale']:.2f}"
+    return kind + (", gray" if draw["gray"] else "")
+
+
+def _record(word: str, source: Path, target: Path, settings: Recipe, report) -> dict:
+    """Everything that was done, for machines."""
+    results = [{"input": str(result.input), "output": str(result.output), "frames": result.frames, "draw": result.draw}
+               for result in report.results]  # fmt: skip
+    record = {"stage": word, "input": str(source), "output": str(target), "version": __version__,
+              "frames": sum(result.frames for result in report.results), "replaced": report.replaced,
+              "seed": settings.dataset.seed,
+              "settings": dataclasses.asdict(getattr(settings, word.replace("-", "_")))}  # fmt: skip
+    if len(results) == 1 and results[0]["input"] == str(source):
+        return record | {"draw": results[0]["draw"]}
+    return record | {"photographs": results, "failed": [str(error) for error in report.failed]}
+
+
+def _refuse_failed(report, target: Path) -> None:
+    """Name the photographs that failed. Raises ClipsFailed where there are any."""
+    for error in report.failed:
+        click.echo(opt.printable(f"failed: {error}"), err=True)
+    if report.failed:
+        raise ClipsFailed(f"{len(report.failed)} of {len(report.failed) + len(report.results)} photographs failed",
+                          f"the others are in {target}")  # fmt: skip
 
 
 for _name in STAGE_NAMES:

@@ -91,7 +91,7 @@ class RestoreConfig:
     range: str = option("auto", "values the network sees; auto: as the weights say, or found out",
                         choices=("auto", "0..1", "-1..1"))
     compare: bool = option(False, "write each frame as before | after, side by side")
-    bits: int = option(8, "bits a channel of PNG output, 8 or 16", lo=8, hi=16)
+    bits: int = option(8, "bits a channel of PNG and TIFF output, 8 or 16", lo=8, hi=16)
     precision: str = option("auto", "auto: bfloat16 on a GPU, float32 on a CPU",
                             choices=("auto", "float32", "bfloat16"))
     device: str = option("auto", "auto, cpu or cuda[:N]")
