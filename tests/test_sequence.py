@@ -45,6 +45,25 @@ def test_one_number_that_counts_evenly_is_the_order(tmp_path, names):
     assert order(tmp_path, *names) == names
 
 
+@pytest.mark.parametrize("names", [
+    numbered(*range(-12, -2), pattern="{:05d}.tif"), numbered(*range(-12, -2), pattern="cine_{:04d}.tif"),
+    numbered(*range(-5, 6), pattern="Img{:06d}.tif")])  # fmt: skip
+def test_frames_before_a_trigger_have_negative_numbers(tmp_path, names):
+    assert order(tmp_path, *names) == names
+
+
+def test_a_hyphen_before_a_counter_is_no_sign(tmp_path):
+    names = numbered(*range(12), pattern="shot-{:04d}.png")
+    assert order(tmp_path, *names) == names
+    both = refusal(tmp_path, *numbered(*range(12), pattern="shot{:04d}.png"), reason="twins")
+    assert "shot-0000.png and shot0000.png" in both
+
+
+def test_a_gap_in_a_counter_behind_a_dot_is_no_twin(tmp_path):
+    names = [f"v2.{number}.png" for number in range(1, 15) if number != 7]
+    assert "frame 7 is missing between v2.6.png and v2.8.png" in refusal(tmp_path, *names, reason="vfr")
+
+
 def test_decimal_time_stamps_are_ordered_by_value(tmp_path):
     stamps = [f"{round(1305031102 + index / 250, 4)}.png" for index in range(300)]
     assert order(tmp_path, *stamps) == stamps
@@ -60,10 +79,16 @@ def test_time_stamps_may_be_rounded(tmp_path, names):
 
 
 @pytest.mark.parametrize("names", [
-    [f"{index / 30:.3f}.png" for index in range(40) if index != 20], ["0.00.png", "0.10.png", "0.24.png", "0.30.png"],
-    [f"{round(1000 * index / 240)}.png" for index in range(100) if index != 50]])  # fmt: skip
+    ["0.00.png", "0.10.png", "0.24.png", "0.30.png"], [f"{250 * i + i % 2 * 40}.png" for i in range(30)]])  # fmt: skip
 def test_time_stamps_that_are_not_even_are_refused_as_a_video_is(tmp_path, names):
     assert "frame rate is not constant (time stamps deviate by" in refusal(tmp_path, *names, reason="vfr")
+
+
+@pytest.mark.parametrize("names", [
+    [f"{index / 30:.3f}.png" for index in range(40) if index != 20],
+    [f"{round(1000 * index / 240)}.png" for index in range(100) if index != 20]])  # fmt: skip
+def test_a_frame_that_is_missing_among_rounded_time_stamps_is_said_to_be_dropped(tmp_path, names):
+    assert "1 frame was dropped by the recorder, after frame 19 (" in refusal(tmp_path, *names, reason="vfr")
 
 
 def test_a_jitter_of_time_stamps_is_admitted_when_asked_for(tmp_path):

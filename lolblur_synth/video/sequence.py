@@ -20,6 +20,7 @@ from lolblur_synth.video.timing import check_rate
 KNOWN = frozenset((*IMAGE_SUFFIXES, *OTHER_IMAGES))
 FIELD = re.compile(r"([0-9]+)")
 DECIMAL = re.compile(r"(.*?)([0-9]+)(?:\.([0-9]+))?([^0-9]*)", re.DOTALL)  # prefix, whole part, fraction, tail
+SIGNED = re.compile(r"(.*?)(-?)([0-9]+)([^0-9]*)", re.DOTALL)  # prefix, sign, number, tail
 TIME_STEP = 4  # units of the last digit: names that rise unevenly by less count frames, by more they are rounded times
 GAPS_NAMED = 3
 LARGEST_SPAN = 2**62  # of the numbers in a folder: int64 holds it
@@ -113,17 +114,21 @@ def _of_one_format(folder: Path, name: str) -> list[Path]:
 def _numbers(files: list[Path], name: str) -> tuple[list[int], bool]:
     """The number in each name, and whether it was a decimal fraction; then it is in units of its last digit.
 
-    Names in which one field counts evenly are counters. Else a decimal number is read as one value; else the field that
-    varies alone, or the one that counts evenly while the others never fall (a date beside a counter).
+    Names in which one field counts evenly are counters. Else a decimal number is read as one value, unless that makes
+    one of two numbers (2.1 and 2.10); else the field that varies alone, or the one that counts evenly while the others
+    never fall (a date beside a counter). Frames before a trigger have negative numbers.
     """
     stems = [file.stem.casefold() for file in files]
+    if (signed := _signed(stems)) is not None:
+        return signed, False
     parts = [FIELD.split(stem) for stem in stems]  # text, digits, text, digits, ..., text
     alike = len({tuple(part[::2]) for part in parts}) == 1
     columns = [list(map(int, column)) for column in zip(*(part[1::2] for part in parts), strict=True)] if alike else []
     varying = [column for column in columns if len(set(column)) > 1]
     if len(varying) == 1 and _is_even(varying[0]):
         return varying[0], False
-    if (stamps := _decimals(stems)) is not None:
+    stamps = _decimals(stems)
+    if stamps is not None and not (len(set(stamps)) < len(stamps) and len(varying) == 1 and _is_dense(varying[0])):
         return stamps, True
     if alike and not varying:  # 10.png and 0010.png, a.png and a.PNG
         return [0] * len(files), False
@@ -138,11 +143,27 @@ def _is_even(values: list[int]) -> bool:
     return ordered[1] > ordered[0] and len({b - a for a, b in zip(ordered, ordered[1:], strict=False)}) == 1
 
 
+def _is_dense(values: list[int]) -> bool:
+    """Whether more than half of the numbers from the first to the last are there, and each once: a counter with gaps."""
+    return len(set(values)) == len(values) and max(values) - min(values) < 2 * len(values)
+
+
 def _never_fall(counter: list[int], columns: list[list[int]]) -> bool:
     """Whether the other fields, read as date and time are, never fall from a frame to the next by `counter`."""
     others = zip(*(column for column in columns if column is not counter), strict=True)
     rows = [row for _, row in sorted(zip(counter, others, strict=True))]
     return all(before <= after for before, after in zip(rows, rows[1:], strict=False))
+
+
+def _signed(stems: list[str]) -> list[int] | None:
+    """The last number of each name, where some are negative; None where all `-` may be hyphens, as in shot-0001."""
+    found = [SIGNED.fullmatch(stem) for stem in stems]
+    if not all(found) or len({(match[1], match[4]) for match in found}) > 1:
+        return None
+    prefix, signs = found[0][1], {match[2] for match in found}
+    if "-" not in signs or signs == {"-"} and prefix and prefix[-1] not in "_.":
+        return None
+    return [-int(match[3]) if match[2] else int(match[3]) for match in found]
 
 
 def _decimals(stems: list[str]) -> list[int] | None:
@@ -197,7 +218,8 @@ def _check_steps(values: list[int], files: list[Path], name: str, is_decimal: bo
     try:
         check_rate(stamps, name, max_jitter)
     except InputError as error:
-        raise InputError(str(error), STAMP_HINT, error.reason) from None
+        hint = GAP_HINT if " dropped " in str(error).removeprefix(name) else STAMP_HINT
+        raise InputError(str(error), hint, error.reason) from None
 
 
 def _missing(values: list[int], files: list[Path], name: str, step: int, is_decimal: bool) -> InputError:
