@@ -1,8 +1,8 @@
 """What a folder holds, as every command sees it: one way to list files.
 
-Files of the operating system and hidden files are passed over. A symbolic link counts as the regular file that it ends
-at: data under DVC, git-annex or a Hugging Face cache, and cluster scratch, are links. A linked folder is not entered,
-since it may lead back to a folder above it. Nothing is opened here.
+Files of the operating system, thumbnails of cameras and hidden files are passed over. A symbolic link counts as the
+regular file that it ends at: data under DVC, git-annex or a Hugging Face cache, and cluster scratch, are links. A
+linked folder is not entered, since it may lead back to a folder above it. Nothing is opened here.
 """
 
 import os
@@ -17,6 +17,7 @@ SYSTEM_NAMES = frozenset({
     "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information",  # Windows
     "__macosx", "icon\r",  # macOS; its other files begin with a dot
     "lost+found", "@eadir", "@recycle", "#recycle", "#snapshot",  # ext4; Synology and QNAP disk stations
+    "thmbnl",  # a card of a Sony camera: M4ROOT/THMBNL has one small picture a clip
 })  # fmt: skip
 FILE, FOLDER, LINKED_FOLDER, DANGLING = "file", "folder", "link to a folder", "link to a file that is not there"
 FETCH = "fetch the file (dvc pull, git annex get), or remove the link"  # what to do about a dangling link

@@ -13,6 +13,7 @@ import math
 import os
 import re
 import tomllib
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -98,6 +99,7 @@ def _listed(item, named: Sequence[Named], tables: dict[Path, dict[str, float]]) 
 
 def _names(key: str, below: str) -> bool:
     """Whether a key of clips.toml, a name or a pattern, names the file at the path `below` it."""
+    key, below = (unicodedata.normalize("NFC", text) for text in (key, below))  # macOS writes an accent as a letter
     last = below.rpartition("/")[2]
     return key in (below, last) or fnmatchcase(below, key) or fnmatchcase(last, key)
 

@@ -1,6 +1,7 @@
 """The capture rate of a clip: as the user says it, of one clip or of all, and as the file tells it."""
 
 import struct
+import unicodedata
 from pathlib import Path
 
 import av
@@ -301,3 +302,9 @@ def test_what_is_written_plays_as_fast_as_the_file(tmp_path):
     for name, recipe, fps in (("b.mp4", PLAIN, 30), ("c.mp4", recipes.override(PLAIN, ["input.fps=240"]), 240)):
         single.run("resize", path, tmp_path / name, recipe)
         assert told(tmp_path / name).fps == fps
+
+
+def test_a_list_names_an_accented_clip_in_either_form_of_unicode(tmp_path):
+    clip(tmp_path / unicodedata.normalize("NFD", "café.mp4"))
+    (tmp_path / "clips.toml").write_text(f'["{unicodedata.normalize("NFC", "café.mp4")}"]\nfps = 960\n', "utf-8")
+    assert list(rate_by_name(tmp_path).values()) == [960]

@@ -227,7 +227,8 @@ def held(frames: np.ndarray, pattern: tuple[int, ...]) -> np.ndarray:
     return np.repeat(frames, [pattern[i % len(pattern)] for i in range(len(frames))], axis=0)
 
 
-@pytest.mark.parametrize("pattern", [(1,), (2,), (3,), (8,), (2, 3), (2, 3, 3, 2)])
+@pytest.mark.parametrize("pattern", [
+    (1,), (2,), (3,), (8,), (2, 3), (2, 3, 3, 2), (1, 2), (1, 1, 1, 1, 2), (1, 1, 2, 1, 2)])  # fmt: skip
 def test_repeated_frames_make_no_cuts_and_hide_none(tmp_path, pattern):
     shots = np.concatenate([pan(20, 1), pan(20, 2)])
     path = media.encode(tmp_path / "a.mp4", held(shots, pattern), 250, options={"crf": "20"})

@@ -86,6 +86,7 @@ def test_find_refuses_what_is_not_a_regular_file_without_opening_it(tmp_path, mo
         ("dangling.mp4", "dangling"), ("folder.mp4", "not-regular"), ("loop", "not-regular"),
         ("missing.mp4", "unreadable"), ("pipe.mp4", "not-regular"), ("socket.mp4", "not-regular")]
     assert all(r.hint for r in refused)
+    assert "give that folder a name" in next(r.hint for r in refused if r.name == "folder.mp4")
     for name in ("pipe.mp4", "socket.mp4", "folder.mp4"):
         with pytest.raises(InputError) as caught:
             video.probe(Input(tmp_path / name, name, "video"), LIMITS)
@@ -148,6 +149,18 @@ def test_frames_beside_a_video_are_not_hidden(tmp_path, film):
     ((name, reason, message, hint),) = map(dataclasses.astuple, refused)
     assert (name, reason) == ("seq", "mixed")
     assert "images" in message and film in message and ".png" in message and "folder" in hint
+
+
+def test_thumbnails_that_a_camera_writes_are_no_frames(tmp_path):
+    for name in ("CLIP/C0001.MP4", "CLIP/C0002.MP4", "THMBNL/C0001T01.JPG", "THMBNL/C0002T01.JPG", "all/C0001.MP4",
+                 "all/C0002.MP4", "all/C0001T01.JPG", "all/C0002.MP4.jpg"):  # fmt: skip
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    found, refused = video.find([tmp_path])
+    assert {item.name for item in found} == {"CLIP/C0001.MP4", "CLIP/C0002.MP4", "all/C0001.MP4", "all/C0002.MP4"}
+    assert refused == []
+    (tmp_path / "all/C0001T02.JPG").write_bytes(b"x")  # two of one video: frames that were taken from it?
+    assert [refusal.reason for refusal in video.find([tmp_path])[1]] == ["mixed"]
 
 
 def test_a_link_that_ends_nowhere_among_frames_is_one_refusal(tmp_path):
@@ -694,3 +707,12 @@ def test_a_failed_write_leaves_nothing(tmp_path):
         with pytest.raises(UsageError):
             video.write_video(tmp_path / name, [np.zeros((48, 64, 3))], fps)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuyv422", "uyvy422", "nv12"])
+def test_packed_video_is_not_said_to_be_of_full_range(tmp_path, pix_fmt):
+    path = media.encode(tmp_path / "a.avi", media.corners(), 250, "rawvideo", pix_fmt=pix_fmt)
+    found = probe(path)
+    assert found.colour == f"{pix_fmt} bt601 limited"
+    first = next(video.read(found))
+    assert np.allclose(first[4, 4], (1, 0, 0), atol=0.02) and np.allclose(first[-5, -5], 1, atol=0.02)

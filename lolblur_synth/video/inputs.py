@@ -6,6 +6,7 @@ used to make an output path.
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ REWRAP = "rewrap it without loss, for example: ffmpeg -i IN -c copy OUT.mkv"
 DEVELOP = "export it from the camera's software, as .mov or as 16-bit TIFF frames"
 CONVERT = "convert frames to PNG or TIFF, and move pictures that are none elsewhere"
 OWN_FOLDER = "put the frames into a folder of their own"
+UNLIKE_A_VIDEO = "give that folder a name that does not end like a video's, if it holds frames or videos"
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,9 @@ def _judge(path: Path, kind: str, top: Path, given: bool = False) -> Iterator[In
     elif kind == listing.DANGLING:
         yield Refusal(name, "dangling", f"{name}: a {kind}", FETCH)
     elif suffix in VIDEO_SUFFIXES:
+        folders = (listing.FOLDER, listing.LINKED_FOLDER)
         yield Refusal(name, "not-regular", f"{name}: a {kind}, not a regular file; it was not opened",
-                      "give the file itself")  # fmt: skip
+                      UNLIKE_A_VIDEO if kind in folders else "give the file itself")  # fmt: skip
     elif kind == listing.LINKED_FOLDER:
         yield Refusal(name, "not-regular", f"{name}: a link to a folder; it was not followed",
                       "name that folder among the inputs")  # fmt: skip
@@ -155,8 +158,7 @@ def _judge(path: Path, kind: str, top: Path, given: bool = False) -> Iterator[In
 
 def _beside_video(folder: Path, top: Path, images: list[Path], videos: list[Path]) -> Iterator[Refusal]:
     """Whether frames beside a video are meant is not guessed. Posters of videos, and a single picture, are no clip."""
-    posters = {path.stem.casefold() for path in videos}
-    images = [path for path in images if path.stem.casefold() not in posters]
+    images = _without_posters(images, videos)
     if len(images) > 1:
         name, first, video = safe_name(folder, top), images[0], videos[0]
         yield Refusal(name, "mixed", f"{name}: {len(images)} images ({safe_name(first, first)}, …) beside the video "
@@ -164,6 +166,16 @@ def _beside_video(folder: Path, top: Path, images: list[Path], videos: list[Path
     elif images and images[0].suffix.lower() not in IMAGE_SUFFIXES:
         name = safe_name(images[0], top)
         yield Refusal(name, "format", f"{name}: {images[0].suffix.lower()} images are not read", CONVERT)
+
+
+def _without_posters(images: list[Path], videos: list[Path]) -> list[Path]:
+    """The images but those that show what a video holds: of its very name, or the only one whose name begins with the
+    video's, such as C0001T01.JPG or C0001.MP4.jpg for C0001.MP4."""
+    stems = {path.stem.casefold() for path in videos}
+    longest = {path: max(filter(path.stem.casefold().startswith, stems), key=len, default=None) for path in images}
+    counts = Counter(longest.values())
+    return [path for path, stem in longest.items()
+            if path.stem.casefold() not in stems and (stem is None or counts[stem] > 1)]
 
 
 def digest(source: Input) -> str:

@@ -144,7 +144,7 @@ def _is_even(values: list[int]) -> bool:
 
 
 def _is_dense(values: list[int]) -> bool:
-    """Whether more than half of the numbers from the first to the last are there, and each once: a counter with gaps."""
+    """Whether more than half of the numbers from first to last are there, and each once: a counter with gaps."""
     return len(set(values)) == len(values) and max(values) - min(values) < 2 * len(values)
 
 

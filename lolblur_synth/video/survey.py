@@ -135,11 +135,11 @@ def _decorrelation(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def repeated(differences: np.ndarray) -> float:
-    """How often each picture is stored: 8 for 30 fps kept in 240, 2.5 for 24 in 60, 1 where pictures differ.
+    """How often a picture is stored: 8 for 30 fps kept in 240, 2.5 for 24 in 60, 1.2 for 25 in 30, 1 where all differ.
 
     differences: mean absolute difference of frames i and i + 1, 0..1.
     """
-    return _even_repeat(differences) or _uneven_repeat(differences) or 1
+    return _even_repeat(differences) or _uneven_repeat(differences) or _some_repeated(differences) or 1
 
 
 def repeats_in_words(repeats: float) -> str:
@@ -170,6 +170,17 @@ def _uneven_repeat(differences: np.ndarray) -> float:
     short = int(np.floor(holds.mean()))
     even = (holds == short) | (holds == short + 1)
     return round(float(holds[even].mean()), 2) if short >= 2 and even.mean() >= 0.9 else 0
+
+
+def _some_repeated(differences: np.ndarray) -> float:
+    """The mean of holds of one and two frames, if pictures are stored twice at even distances; or 0."""
+    holds = np.diff(np.flatnonzero(_changes(differences, reach=3)))
+    distances = np.diff(np.flatnonzero(holds == 2))  # in pictures
+    if len(distances) < 6:
+        return 0
+    usual = np.median(distances)
+    even = np.mean(np.abs(distances - usual) <= 1) >= 0.9 and np.mean(holds <= 2) >= 0.9
+    return round(float(holds[holds <= 2].mean()), 2) if even and usual <= LONGEST_REPEAT else 0
 
 
 def _changes(differences: np.ndarray, reach: int) -> np.ndarray:

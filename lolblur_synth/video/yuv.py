@@ -87,7 +87,7 @@ def is_full_range(frame: av.VideoFrame) -> bool:
     name = frame.format.name
     if frame.color_range in (FULL, LIMITED) and not name.startswith("yuvj"):
         return frame.color_range == FULL
-    return name.startswith(("yuvj", "gray", "ya")) or not _is_yuv(frame)
+    return name.startswith(("yuvj", "gray", "ya")) or not (_is_yuv(frame) or name in PLANAR)
 
 
 def describe(frame: av.VideoFrame, filled: bool = False) -> str:
