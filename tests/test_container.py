@@ -9,7 +9,7 @@ import media
 import numpy as np
 import pytest
 
-from lolblur_synth import plan, recipes, restore, single, video, work
+from lolblur_synth import plan, recipes, request, restore, single, video, work
 from lolblur_synth.errors import InputError
 from lolblur_synth.recipe import InputConfig
 from lolblur_synth.video.container_crop import Crop, container_crop
@@ -230,7 +230,7 @@ def test_notes_reach_the_plan_and_the_log(tmp_path, caplog):
     recipe = recipes.override(recipes.load("lolblur"), ["resize.width=32", "resize.height=24"])
     facts = work._facts(recipe, video.Input(path, "a.mkv", "video"))
     assert plan._warnings(facts, recipe, 60)[0].startswith("a.mkv: 2 video tracks; track 1 (64x48, default) is used")
-    single.run("resize", path, tmp_path / "out", recipe)
+    single.run(request.Request("resize", path, tmp_path / "out", recipe))
     assert "a.mkv: 2 video tracks" in caplog.text
     caplog.clear()
     restore.restore(path, tmp_path / "restored", quiet=True, weights="lednet-small")

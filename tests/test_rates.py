@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lolblur_synth import builder, estimate, images, plan, rates, recipes, single, video, work
+from lolblur_synth import builder, estimate, images, plan, rates, recipes, request, single, video, work
 from lolblur_synth.cli import main
 from lolblur_synth.errors import ForeignOutput, InputError, RecipeError, UsageError
 from lolblur_synth.recipe import InputConfig, Recipe
@@ -139,7 +139,7 @@ def test_the_rate_of_androids_tag_is_used_and_said(tmp_path):
     for path in (android(tmp_path / "a.mp4", "240.000000"), as_float32(android(tmp_path / "b.mp4", "0000"), 240.0)):
         found = told(path)
         assert (found.fps, found.played) == (240, 30)
-        assert found.notes == (f"{path.name}: captured at 240 fps, says the file (com.android.capture.fps)",)
+        assert found.notes == ("captured at 240 fps, says the file (com.android.capture.fps)",)
         assert told(path, 960).fps == 960 and not told(path, 960).notes  # what a user says goes first
 
 
@@ -153,13 +153,13 @@ def test_a_rate_at_which_the_file_plays_is_no_matter(tmp_path, text, rate):
 def test_a_rate_that_makes_no_sense_is_named_and_not_used(tmp_path, text):
     found = told(android(tmp_path / "a.mp4", text))
     assert found.fps == 30
-    assert len(found.notes) == 1 and found.notes[0].startswith("a.mp4: its capture rate is ")
+    assert len(found.notes) == 1 and found.notes[0].startswith("its capture rate is ")
     assert found.notes[0].isprintable() and len(found.notes[0]) < 200
 
 
 def test_a_time_lapse_is_named_and_its_rate_not_used(tmp_path):
     found = told(android(tmp_path / "a.mp4", "2.5"))
-    assert found.fps == 30 and "a.mp4: captured at 2.5 fps, says the file" in found.notes[0]
+    assert found.fps == 30 and "captured at 2.5 fps, says the file" in found.notes[0]
 
 
 SONY = """<?xml version="1.0" encoding="UTF-8"?>
@@ -185,7 +185,7 @@ def with_xml(path: Path, document: bytes) -> Path:
 def test_the_rate_of_sonys_xml_is_used_and_said(tmp_path, text, fps):
     found = told(with_xml(clip(tmp_path / "a.mp4", 24), SONY.format(text).encode()))
     assert found.fps == pytest.approx(fps, rel=1e-12) and found.played == 24
-    assert found.notes == (f"a.mp4: captured at {fps:g} fps, says the file (captureFps of Sony's XML metadata)",)
+    assert found.notes == (f"captured at {fps:g} fps, says the file (captureFps of Sony's XML metadata)",)
 
 
 def test_sonys_xml_beside_a_video_is_read(tmp_path):
@@ -218,7 +218,7 @@ def test_hostile_xml_is_passed_over_quickly(tmp_path, name):
 def test_boxes_that_lie_about_their_size_are_passed_over(tmp_path, tail):
     path = clip(tmp_path / "a.mp4", 24)
     path.write_bytes(path.read_bytes() + tail)
-    assert video.capture.rate(path, "a.mp4", {}, 24.0) == (None, ())
+    assert video.capture.rate(path, {}, 24.0) == (None, ())
 
 
 # ---- in a build ----------------------------------------------------------------------------------------------------
@@ -265,8 +265,8 @@ def test_the_survey_that_was_kept_knows_the_rate(tmp_path):
     for _ in range(2):  # read, then kept
         facts = planned(out, path)[0]
         assert facts.fps == pytest.approx(240000 / 1001)
-        assert facts.notes == ("C0001.MP4: captured at 239.76 fps, says the file (C0001M01.XML)",)
-        assert facts.notes[0] in plan.make([facts], [], PLAIN, {}).warnings
+        assert facts.notes == ("captured at 239.76 fps, says the file (C0001M01.XML)",)
+        assert f"C0001.MP4: {facts.notes[0]}" in plan.make([facts], [], PLAIN, {}).warnings
 
 
 def test_the_commands_take_a_rate_behind_an_at(tmp_path, monkeypatch):
@@ -300,7 +300,7 @@ def test_a_file_that_is_missing_is_named_without_its_rate(tmp_path):
 def test_what_is_written_plays_as_fast_as_the_file(tmp_path):
     path = android(tmp_path / "a.mp4", "240")
     for name, recipe, fps in (("b.mp4", PLAIN, 30), ("c.mp4", recipes.override(PLAIN, ["input.fps=240"]), 240)):
-        single.run("resize", path, tmp_path / name, recipe)
+        single.run(request.Request("resize", path, tmp_path / name, recipe))
         assert told(tmp_path / name).fps == fps
 
 
