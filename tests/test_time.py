@@ -214,6 +214,20 @@ def test_rates_that_a_clock_of_a_millisecond_rounds_are_no_jitter(tmp_path, rate
                               options={"bf": "0"})).frames == 200  # fmt: skip
 
 
+@pytest.mark.parametrize("rate", [60, 240, Fraction(60000, 1001)])
+def test_an_mp4_that_was_copied_from_matroska_keeps_its_milliseconds_and_is_used(tmp_path, rate):
+    clock = Fraction(1, 15360)
+
+    def copied(name: str, *frames: int, late: int = 0) -> Path:
+        ticks = [round(Fraction(round(1000 * frame / rate), 1000) / clock) for frame in frames]
+        ticks[-1] += late
+        return media.encode(tmp_path / name, media.scene(len(ticks)), 60, ticks=ticks, clock=clock, options={"bf": "0"})
+
+    assert probe(copied("a.mp4", *range(90))).fps == pytest.approx(float(rate), rel=2e-3)
+    assert refusal(copied("b.mp4", *range(20), *range(21, 60))).reason == "vfr"
+    assert refusal(copied("c.mp4", *range(60), late=round(16 * 1.5))).reason == "vfr"
+
+
 # ---- repeated frames -----------------------------------------------------------------------------------------------
 
 def pan(count: int, seed: int) -> np.ndarray:

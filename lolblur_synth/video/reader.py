@@ -24,7 +24,7 @@ from lolblur_synth.video.guard import AGAIN, check_count, check_gif, check_pixel
 from lolblur_synth.video.inputs import Input
 from lolblur_synth.video.names import safe_name
 from lolblur_synth.video.sequence import frames_of
-from lolblur_synth.video.timing import ROUNDING, check_rate, collect, is_shown, mean_rate, time_of
+from lolblur_synth.video.timing import check_rate, collect, is_shown, mean_rate, rounding_of, time_of
 
 GAMMA = 2.2  # paper, Eq. 1: float TIFF frames hold linear light
 DROP_ALPHA = "remove the alpha channel first, for example: ffmpeg -i IN -pix_fmt gbrp -c:v ffv1 OUT.mkv"
@@ -168,9 +168,10 @@ def _probe_video(source: Input, limits: InputConfig, fps: float | None) -> Video
         if fps is None:
             played = mean_rate(stamps.pts, stream.time_base)
             fps, about_rate = capture.rate(source.path, container.metadata, played)
-        rounding = 0 if container.format.name == "avi" else ROUNDING  # an AVI's clock counts its frames
+        is_avi = container.format.name == "avi"  # its clock counts its frames
+        rounding = 0 if is_avi else rounding_of(stamps.pts, stream.time_base)
         step = check_rate(stamps.pts, name, limits.max_jitter, rounding, fps is not None)
-        own_rate = _nominal_rate(stream, step, len(stamps.pts))
+        own_rate = _nominal_rate(stream, step, len(stamps.pts), max(1.0, 2 * rounding))
         aspect = float(stream.sample_aspect_ratio or 1)
     frame = _first_frame(source, limits.max_pixels)
     filled = yuv.fill(frame, header.colour)
@@ -217,11 +218,11 @@ def _first_frame(source: Input, max_pixels: int) -> av.VideoFrame:
     return frame
 
 
-def _nominal_rate(stream: av.VideoStream, step: float, frames: int) -> float:
-    """The container's own rate (30000/1001, say) if it drifts from the time stamps by less than a tick, else theirs."""
+def _nominal_rate(stream: av.VideoStream, step: float, frames: int, drift: float) -> float:
+    """The container's own rate (30000/1001, say) if it is off the stamps by less than `drift` ticks, else theirs."""
     rates = [rate for rate in (stream.average_rate, stream.guessed_rate) if rate]
     ticks = [float(1 / (rate * stream.time_base)) for rate in rates]
-    fits = (rate for rate, tick in zip(rates, ticks, strict=True) if frames == 1 or abs(tick - step) * frames < 1)
+    fits = (rate for rate, tick in zip(rates, ticks, strict=True) if frames == 1 or abs(tick - step) * frames < drift)
     return float(next(fits, 1 / (step * stream.time_base)))
 
 

@@ -12,6 +12,7 @@ from lolblur_synth.errors import InputError
 from lolblur_synth.video.guard import AGAIN, check_count
 
 ROUNDING = 0.5  # ticks: containers round a time stamp to the nearest tick of their clock
+FINE = 8  # ticks in a millisecond, from which on stamps do not fall on whole ones by chance
 HALF = 0.5  # frame intervals: a stamp that lies farther from its place is nearer to that of another frame
 CUT = "ffmpeg -ss START -t SECONDS -i IN -c:v libx264 -crf 12 OUT.mp4"
 
@@ -79,6 +80,16 @@ def check_rate(pts: np.ndarray, name: str, max_jitter: float, rounding: float = 
                          f"use a part in which none is missing, for example: {CUT}", "vfr")  # fmt: skip
     raise InputError(f"{name}: the frame rate is not constant ({measured})",
                      _hint(name, jitter, rate_given or not ordered), "vfr")  # fmt: skip
+
+
+def rounding_of(pts: np.ndarray, time_base: Fraction) -> float:
+    """By how many ticks sorted `pts` may be rounded: half of one, or half a millisecond where all lie whole
+    milliseconds apart, as in an MP4 that was copied from Matroska (OBS does so)."""
+    millisecond = float(Fraction(1, 1000) / time_base)  # in ticks
+    if millisecond < FINE:
+        return ROUNDING
+    off = pts - pts[0] - millisecond * np.rint((pts - pts[0]) / millisecond)
+    return millisecond / 2 + ROUNDING if np.abs(off).max() <= 2 * ROUNDING else ROUNDING
 
 
 def _hint(name: str, jitter: float, hopeless: bool) -> str:
