@@ -259,7 +259,7 @@ def _sequence_frame(path: Path, first: Path, video: Video) -> np.ndarray:
         raise InputError(f"{video.name}: its alpha is 0 in all of the first image, and is not in "
                          f"{safe_name(path, video.path)}", "remove the alpha channel of all frames", "alpha")
     if not video.opaque and images.alpha_is_unused(pixels) and not _has_alpha(images.load(first, video.max_pixels)):
-        raise InputError(f"{video.name}: the alpha of {safe_name(path, video.path)} is 0 everywhere, and the first image "
-                         "has none", "remove the alpha channel of all frames", "alpha")  # fmt: skip
+        raise InputError(f"{video.name}: the alpha of {safe_name(path, video.path)} is 0 everywhere, and the first "
+                         "image has none", "remove the alpha channel of all frames", "alpha")  # fmt: skip
     frame = images.to_rgb(pixels, video.opaque)
     return np.clip(frame, 0, 1) ** np.float32(1 / GAMMA) if bits == 32 else frame
