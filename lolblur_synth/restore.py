@@ -140,8 +140,7 @@ def _image_jobs(source: Path, target: Path, bits: int) -> tuple[list[Path], list
     files = listing.files(source, video.IMAGE_SUFFIXES, below=True)
     if not files:
         raise InputError(f"{source}: no images in this folder", "give a folder of PNG, JPEG or TIFF images", "empty")
-    if (form := outputs.form(target, len(files), bits=bits)) == "video":
-        raise UsageError(f"{target}: a folder of images does not make a video", "name a folder")
+    form = outputs.form(target, len(files), bits=bits, no_video="a folder of images does not make a video")
     sources.tell_passed_over(source, below=True)
     paths = [target / file.relative_to(source).with_suffix(".png") for file in files]
     return files, paths if form == "folder" else [target]
@@ -149,7 +148,10 @@ def _image_jobs(source: Path, target: Path, bits: int) -> tuple[list[Path], list
 
 def _restore_image(file: Path, path: Path, net: Restore, config: RestoreConfig) -> None:
     """One image; an alpha channel is kept as it is, and the colours beneath it are restored."""
-    pixels = images.load(file)
+    try:
+        pixels = images.load(file)
+    except InputError as error:  # names the file without its folder
+        raise InputError(f"{file.parent}/{error}", error.hint, error.reason) from error
     if pixels.dtype == np.float32:
         raise InputError(f"{file}: linear light (float TIFF)", "give display images, 8 or 16 bit", "linear")
     alpha = None

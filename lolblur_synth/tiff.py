@@ -136,6 +136,11 @@ def decode(data: bytes, name: str, opencv: Callable[[bytes], np.ndarray | None])
     return pixels
 
 
+def with_straight_alpha(data: bytes) -> bytes:
+    """A file whose fourth sample OpenCV wrote without saying what it is, saying it."""
+    return _directory(first_page(data), {EXTRA: (STRAIGHT,)})
+
+
 def _colours(planes: list[np.ndarray], extra: int) -> np.ndarray:
     """BGR or BGRA of planes in the order of the file."""
     return np.dstack(planes[:1] * 3 + planes[1:] if len(planes) - extra == 1 else planes[2::-1] + planes[3:])

@@ -45,7 +45,7 @@ def record(path: Path, frames: Iterator[np.ndarray], fps: float, tracks: Tracks)
     where there is not one frame.
     """
     first = next(frames)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    whole.make_folder_of(path)
     partial, growing = partials(path)
     alone = growing == partial
     main = partial if alone else path.with_name(f".{path.stem}.writing{path.suffix}")
