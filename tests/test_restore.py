@@ -1,5 +1,6 @@
 """restore: images, folders and videos, of any size, with the sound kept; refusals that name the file."""
 
+import errno
 import itertools
 import logging
 import os
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import cv2
@@ -352,3 +354,16 @@ def test_refusals(tmp_path, net, monkeypatch):
     with pytest.raises(InputError, match="notes.txt"):
         restore(tmp_path / "notes.txt", tmp_path / "x.png", **net)
     assert not (tmp_path / "x.png").exists()
+
+
+def test_a_video_that_cannot_be_written_is_named(tmp_path, net, clip, monkeypatch):
+    """As root may write everywhere, the disk says no by itself."""
+
+    def refuse(self):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(PermissionError) as caught:
+        restore(clip, tmp_path / "out.mp4", **net)
+    assert caught.value.filename == str(tmp_path / "out.mp4")
+    assert not list(tmp_path.glob("*.partial*"))
