@@ -136,11 +136,6 @@ def decode(data: bytes, name: str, opencv: Callable[[bytes], np.ndarray | None])
     return pixels
 
 
-def with_straight_alpha(data: bytes) -> bytes:
-    """A file whose fourth sample OpenCV wrote without saying what it is, saying it."""
-    return _directory(first_page(data), {EXTRA: (STRAIGHT,)})
-
-
 def _colours(planes: list[np.ndarray], extra: int) -> np.ndarray:
     """BGR or BGRA of planes in the order of the file."""
     return np.dstack(planes[:1] * 3 + planes[1:] if len(planes) - extra == 1 else planes[2::-1] + planes[3:])
@@ -163,6 +158,11 @@ def _check(page: Page, name: str) -> tuple[int, ...]:
         raise InputError(f"{name}: {samples} samples a pixel", "store grey or RGB, with one alpha channel at most",
                          "format")  # fmt: skip
     return page.values(EXTRA, (0,))[:1] if samples > colours else ()
+
+
+def with_straight_alpha(data: bytes) -> bytes:
+    """A TIFF of OpenCV, which leaves the meaning of a fourth sample open, that calls it straight alpha."""
+    return _directory(first_page(data), {EXTRA: (STRAIGHT,)})
 
 
 def _plane(page: Page, index: int) -> bytes:

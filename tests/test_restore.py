@@ -1,5 +1,6 @@
 """restore: images, folders and videos, of any size, with the sound kept; refusals that name the file."""
 
+import errno
 import itertools
 import logging
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import zlib
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import cv2
@@ -372,3 +374,16 @@ def test_a_damaged_image_is_named_with_its_folder(tmp_path, net):
     (tmp_path / "in/night/a.png").write_bytes(b"\x89PNG damaged")
     with pytest.raises(InputError, match="in/night/a.png"):
         restore(tmp_path / "in", tmp_path / "out", **net)
+
+
+def test_a_video_that_cannot_be_written_is_named(tmp_path, net, clip, monkeypatch):
+    """As root may write everywhere, the disk says no by itself."""
+
+    def refuse(self):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(PermissionError) as caught:
+        restore(clip, tmp_path / "out.mp4", **net)
+    assert caught.value.filename == str(tmp_path / "out.mp4")
+    assert not list(tmp_path.glob("*.partial*"))
