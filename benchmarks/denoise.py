@@ -35,7 +35,7 @@ import numpy as np
 import torch
 from skimage.metrics import structural_similarity
 
-from lolblur_synth.kernels.sigma import at
+from lolblur_synth.kernels.vbm4d.noise_level import at
 from lolblur_synth.recipe import DenoiseConfig, InputConfig
 from lolblur_synth.stages import denoise
 from lolblur_synth.video import find, probe, read

@@ -21,7 +21,8 @@ import skimage.data
 import torch
 from torch import Tensor
 
-from lolblur_synth.kernels import cuda, exposure, exposure_cuda
+from lolblur_synth.kernels import cuda, exposure
+from lolblur_synth.kernels.exposure import cuda as exposure_cuda
 from lolblur_synth.recipe import ClipReverseConfig, DenoiseConfig, InterpolateConfig
 from lolblur_synth.stages import average, denoise, interpolate
 

@@ -56,7 +56,8 @@ def _kernels() -> str:
     """Whether this machine has the CUDA kernels; what runs without them is the same, but slower."""
     import torch
 
-    from lolblur_synth.kernels import cuda, exposure_cuda
+    from lolblur_synth.kernels import cuda
+    from lolblur_synth.kernels.exposure import cuda as exposure_cuda
     from lolblur_synth.recipe import DenoiseConfig
     from lolblur_synth.stages import denoise
 

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from scipy.fft import dct, dctn, idct, idctn
 
-from lolblur_synth.kernels.motion import TILE
-from lolblur_synth.kernels.volumes import RAMP
+from lolblur_synth.kernels.vbm4d.block_matching import TILE
+from lolblur_synth.kernels.vbm4d.volumes import RAMP
 from lolblur_synth.stages import denoise
 
 

@@ -5,7 +5,7 @@
 feature (N, C, H, W), guide (N, G, H, W), weight (25 C, G, 1, 1) and bias (25 C,), index = channel * 25 + tap, taps row
 by row; the border of the feature is repeated. The 25 C filter maps (1.5 GB at 720p) never exist together: those of a
 tile of pixels are made by one matrix product, used while they are in the processor's cache, and dropped; the backward
-pass makes them again. On CUDA kernels use them (kernels/fasc_cuda.py).
+pass makes them again. On CUDA kernels use them (kernels/fasc/cuda.py).
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lolblur_synth.kernels import fasc_cuda
+from lolblur_synth.kernels.fasc import cuda as fasc_cuda
 
 TAPS = 5  # section 4.2: filters of 5x5
 SLOPE = 0.2  # of the LeakyReLU: not stated, as published

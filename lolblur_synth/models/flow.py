@@ -7,9 +7,9 @@ It starts from the DIS flows of the pair, and from a rule where not to believe t
                            flows both ways, the importance of each cell where motions collide (softmax splatting,
                            Niklaus 2020)
     fuse     once a t      levels at 1/4, 1/8 and 1/16: corrected motion v at t, and how far its path is off the
-                           straight one, q (kernels/bend.py); the share of the second frame (a thing that only one
-                           frame shows is fetched from it alone), and where to give up and cross-fade: by rule
-                           where the frames differ along the motion, D, as much as they do in place, C:
+                           straight one, q (kernels/exposure/acceleration.py); the share of the second frame (a thing
+                           that only one frame shows is fetched from it alone), and where to give up and cross-fade:
+                           by rule where the frames differ along the motion, D, as much as they do in place, C:
                            g = D^1.5 / (D^1.5 + 2 C^1.5) before training; D is of what both frames show
 
     sample(x) = (1 - g) [(1 - m) first(x - t v + q) + m second(x + (1 - t) v + q)] + g [(1 - t) first(x) + t second(x)]

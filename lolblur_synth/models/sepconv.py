@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from lolblur_synth import weights
 from lolblur_synth.errors import InputError, UsageError
-from lolblur_synth.kernels import cuda, separable_cuda
+from lolblur_synth.kernels import cuda
+from lolblur_synth.kernels.sepconv import cuda as separable_cuda
 from lolblur_synth.recipe import InterpolateConfig
 
 TAPS = 51

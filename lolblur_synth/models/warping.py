@@ -7,14 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lolblur_synth.kernels.splat import BASELINE, CELL
+from lolblur_synth.kernels.exposure.splat import BASELINE, CELL
 
 RADIUS = 4  # of the correlation volume, in cells of 8 pixels
 
 
 def carry(forward: Tensor, backward: Tensor, bend: Tensor, t: Tensor) -> Tensor:
     """(N, 4, h, w) motion and path off the straight one at the instants t (N, 1, 1, 1), of bend (N, 2, 2, h, w): the
-    splat of kernels/splat.py, with gradients."""
+    splat of kernels/exposure/splat.py, with gradients."""
     sums = _splat(forward, bend[:, 0], t, 1, 1 - t) + _splat(backward, bend[:, 1], 1 - t, -1, t)
     resting = (1 - t) * forward[:, :2] - t * backward[:, :2]
     total = sums[:, 2:3] + BASELINE

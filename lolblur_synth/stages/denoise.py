@@ -15,7 +15,7 @@ Profile `fast`: every block of a grid is a reference in one frame of STRIDE and 
 volume of an earlier frame has left an estimate. At the ends of a clip, where fewer volumes meet, the outermost FULL
 frames have all of them, and the first and the last a second grid in between. `np` and `vbm4d` collect similar volumes
 round each reference before the transform, with a Haar transform over the group; `vbm4d` also follows blocks as the
-paper does, and its numbers are those of the paper's Table I (kernels/denoise_groups.py). They are slow.
+paper does, and its numbers are those of the paper's Table I (kernels/vbm4d/groups_cpu.py). They are slow.
 
 Real noise depends on the level: where sigma is estimated, `fast` takes that of the level of each reference block. The
 other profiles and a sigma that was asked for know one number.
@@ -35,10 +35,14 @@ from torch import Tensor
 
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, RecipeError
-from lolblur_synth.kernels import cuda, denoise_cpu, denoise_cuda, denoise_groups, denoise_groups_cuda
-from lolblur_synth.kernels.denoise_groups import PROFILES
-from lolblur_synth.kernels.sigma import at, noise_curve
-from lolblur_synth.kernels.volumes import mix
+from lolblur_synth.kernels import cuda
+from lolblur_synth.kernels.vbm4d import cpu as denoise_cpu
+from lolblur_synth.kernels.vbm4d import cuda as denoise_cuda
+from lolblur_synth.kernels.vbm4d import groups_cpu as denoise_groups
+from lolblur_synth.kernels.vbm4d import groups_cuda as denoise_groups_cuda
+from lolblur_synth.kernels.vbm4d.groups_cpu import PROFILES
+from lolblur_synth.kernels.vbm4d.noise_level import at, noise_curve
+from lolblur_synth.kernels.vbm4d.volumes import mix
 from lolblur_synth.recipe import DenoiseConfig
 
 OPPONENT = np.array([[1 / 3, 1 / 3, 1 / 3], [1 / 2, 0, -1 / 2], [1 / 4, -1 / 2, 1 / 4]])  # V-BM4D, section VI.D
@@ -231,9 +235,9 @@ def estimate(frames: Tensor, pairs: int = 6) -> Draw:
     """The noise of a stack (T, 3, H, W), in 8-bit code values: its deviation, mean over R, G and B, and what that is by
     level.
 
-    From changes in time (kernels/sigma.py): of blocks in up to `pairs` neighbouring frames when the camera moves, of
-    blocks and of windows over 9 frames when it rests, which takes a stack of 9. One frame has no difference: the median
-    of its finest diagonal detail (MAD) serves instead. At most 100, as `apply` takes no more.
+    From changes in time (kernels/vbm4d/noise_level.py): of blocks in up to `pairs` neighbouring frames when the camera
+    moves, of blocks and of windows over 9 frames when it rests, which takes a stack of 9. One frame has no difference:
+    the median of its finest diagonal detail (MAD) serves instead. At most 100, as `apply` takes no more.
     """
     fr.check(frames, "estimate")
     frames = frames.cpu()

@@ -4,12 +4,12 @@ In   (T, 3, H, W) float32, display sRGB, 0..1, neighbouring frames of one shot
 Out  ((T - 1) * factor + 1, 3, H, W) float32, display sRGB, 0..1; every factor-th frame is a source frame
 Random: nothing.
 
-Motion is estimated once for each pair of frames, both ways (kernels/search.py, after Kroeger 2016, "Fast optical flow
-using dense inverse search"), and serves any number of instants. At the instant t of a pair both motions are carried
-along themselves to where things are at t ("splatted"), and each frame is fetched from there by a cubic spline:
+Motion is estimated once for each pair of frames, both ways (kernels/inverse_search, after Kroeger 2016, "Fast optical
+flow using dense inverse search"), and serves any number of instants. At the instant t of a pair both motions are
+carried along themselves to where things are at t ("splatted"), and each frame is fetched from there by a cubic spline:
 
     sample(x) = (1 - m) first(x - t v(x) + q(x)) + m second(x + (1 - t) v(x) + q(x)),
-    m = t, or the frame that sees x alone;    q = t (1 - t) b, b half the acceleration (kernels/bend.py)
+    m = t, or the frame that sees x alone;    q = t (1 - t) b, b half the acceleration (exposure/acceleration.py)
 
 Acceleration is known where there is a frame before the pair and one after it; elsewhere the path is straight. The
 method `net` lets a network correct all of it: both motions, v, q and m at each instant (models/flow.py). The method
@@ -32,9 +32,9 @@ from torch import Tensor
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.kernels import exposure as fused
-from lolblur_synth.kernels import search
-from lolblur_synth.kernels.bend import bends
-from lolblur_synth.kernels.splat import BASELINE, CELL
+from lolblur_synth.kernels import inverse_search as search
+from lolblur_synth.kernels.exposure.acceleration import bends
+from lolblur_synth.kernels.exposure.splat import BASELINE, CELL
 from lolblur_synth.models import flow, sepconv
 from lolblur_synth.recipe import InterpolateConfig
 
@@ -63,7 +63,8 @@ class Motion:
 
     forward, backward: (T-1, h, w, 3), where each cell goes from the first to the second frame, and back:
         (dx, dy) in pixels an interval, and trust, 0..1: how well the two frames agree along it.
-    bend: (T-1, 2, h, w, 2), half the acceleration of each cell of the first frame, and of the second (kernels/bend.py).
+    bend: (T-1, 2, h, w, 2), half the acceleration of each cell of the first frame, and of the second
+        (kernels/exposure/acceleration.py).
     confidence: (T-1,), mean trust; NaN where a method knows none.
     still: (T-1,) bool, nothing moves: cross-fade. cut: (T-1,) bool, hold.
     fuse: None, or (pair, n instants of its interval, v and q there (n, 4, h, w)) -> (n, 6, h, w): both corrected, the

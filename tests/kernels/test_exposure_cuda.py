@@ -7,7 +7,7 @@ import pytest
 import torch
 from cuda_shim import compile_for_device
 
-from lolblur_synth.kernels import exposure_cuda
+from lolblur_synth.kernels.exposure import cuda as exposure_cuda
 from lolblur_synth.recipe import ClipReverseConfig
 from lolblur_synth.stages import average, clip_reverse, interpolate
 from lolblur_synth.stages.clip_reverse import Draw
@@ -130,4 +130,4 @@ def test_twice_gives_the_same_bytes_and_changes_no_input(cuda_device):
 
 
 def test_the_source_compiles_for_a_device(tmp_path):
-    compile_for_device("exposure", tmp_path)
+    compile_for_device("exposure/exposure", tmp_path)

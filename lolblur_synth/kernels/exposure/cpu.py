@@ -1,0 +1,274 @@
+"""The exposure on the CPU in one streaming pass: warp, blend, linearise, threshold and accumulate, sample by sample.
+
+The fast twin of `interpolate.sample`, `clip_reverse.apply` and `average.mean`, which remain the specification; the same
+result to 1e-4. A sample never leaves a row buffer, so memory does not grow with their number: two prepared frames, the
+motion of CHUNK instants, and the accumulators. Rows are independent and samples are added in time order, so the result
+is the same, bit for bit, for any number of threads.
+
+The clip-reversed exposure is affine in its draw: mean(light) + amount * mean(mask). `integrate` returns both means, so
+that r can be drawn again without another pass (not in space "code", where r goes through the gamma).
+"""
+
+import itertools
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from numba import njit, prange
+from torch import Tensor
+
+from lolblur_synth.kernels import cuda
+from lolblur_synth.kernels.exposure import bspline
+from lolblur_synth.kernels.exposure.clip_reverse_rows import add_row
+from lolblur_synth.kernels.exposure.clip_reverse_rows import rule as light_rule
+from lolblur_synth.kernels.exposure.splat import fields, motion_row
+from lolblur_synth.recipe import ClipReverseConfig
+
+CHUNK = 8  # instants whose motion is held at once
+BATCH = 4  # given frames that are added in one pass
+F = np.float32
+
+
+def runs_on(device: torch.device) -> bool:
+    """Whether there is a kernel for the device: Numba's for the CPU, CuPy's for CUDA where it is installed."""
+    return device.type == "cpu" or (device.type == "cuda" and cuda.available())
+
+
+def expose(frames: Tensor, motion, instants: np.ndarray, config: ClipReverseConfig | None = None, draw=None) -> Tensor:
+    """The exposure: mean over `instants` of the interpolated, clip-reversed frames.
+
+    frames: (T, 3, H, W) float32 display, 0..1; motion: `interpolate.Motion` of those frames; instants: positions in
+    frames, 0..T-1, ascending; config, draw: of clip_reverse, or None to leave it out. -> (3, H, W) linear light.
+    """
+    return _reversed(lambda *rule: integrate(frames, motion, instants, *rule), config, draw)
+
+
+def expose_given(frames: Tensor, config: ClipReverseConfig | None = None, draw=None) -> Tensor:
+    """The same of frames (T, 3, H, W) display, each a sample as it is: (3, H, W) linear light."""
+    return _reversed(lambda *rule: average(frames, *rule), config, draw)
+
+
+def _reversed(means, config: ClipReverseConfig | None, draw) -> Tensor:
+    """mean(light) with the light that a draw of clip_reverse adds; means: (config, r) -> mean(light), mean(mask)."""
+    if draw is None:
+        return means()[0]
+    if config.space == "code":
+        return means(config, draw.r)[0]
+    light, mask = means(config)
+    return light.add_(mask, alpha=draw.gain if config.space == "hdr" else draw.r / 255)
+
+
+def integrate(
+    frames: Tensor, motion, instants: np.ndarray, config: ClipReverseConfig | None = None, r: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """mean(light) and mean(mask), each (3, H, W), of the samples at `instants`; r: code values, space "code" only."""
+    if frames.is_cuda:
+        from lolblur_synth.kernels.exposure import cuda as exposure_cuda
+
+        return exposure_cuda.integrate(frames, motion, instants, config, r)
+    stack = frames.numpy()
+    light, mask = np.zeros(stack.shape[1:], np.float32), np.zeros(stack.shape[1:], np.float32)
+    rule = light_rule(config, r)
+    prepared: dict[int, tuple[np.ndarray, int]] = {}
+    for pair, parts in by_pair(instants, len(stack)):
+        a, b = np.ascontiguousarray(stack[pair]), np.ascontiguousarray(stack[pair + 1])
+        if motion.still[pair] or motion.cut[pair]:
+            _add_faded(a, b, np.round(parts) if motion.cut[pair] else parts, light, mask, *rule)
+            continue
+        if motion.render:
+            for part in parts:
+                _add((motion.render(frames, pair, float(part)).numpy(),), light, mask, *rule)
+            continue
+        prepared = {i: prepared.get(i) or bspline.prepare(stack[i]) for i in (pair, pair + 1)}
+        (first, pitch), (second, _) = prepared[pair], prepared[pair + 1]
+        for start in range(0, len(parts), CHUNK):
+            chunk = parts[start : start + CHUNK]
+            field = _fused_fields(motion, pair, chunk)
+            _add_warped(a, b, first, second, pitch, field, chunk, light, mask, *rule)
+    return torch.from_numpy(light / F(len(instants))), torch.from_numpy(mask / F(len(instants)))
+
+
+def sample(frames: Tensor, motion, instant: float) -> Tensor:
+    """The twin of `interpolate.sample` where neither `still` nor `cut` holds: (3, H, W) display, 0..1."""
+    if frames.is_cuda:
+        from lolblur_synth.kernels.exposure import cuda as exposure_cuda
+
+        return exposure_cuda.sample(frames, motion, instant)
+    ((pair, parts),) = by_pair(np.array([instant]), len(frames))
+    (first, pitch), (second, _) = (bspline.prepare(frames[i].numpy()) for i in (pair, pair + 1))
+    out = np.empty(tuple(frames.shape[1:]), np.float32)
+    a, b = (np.ascontiguousarray(frames[i].numpy()) for i in (pair, pair + 1))
+    _render(a, b, first, second, pitch, _fused_fields(motion, pair, parts)[0], parts[0], out)
+    return torch.from_numpy(out)
+
+
+def average(
+    frames: Iterable[Tensor], config: ClipReverseConfig | None = None, r: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """mean(light) and mean(mask), each (3, H, W), of given frames (3, H, W) display, each a sample as it is.
+
+    They may come one at a time; BATCH of them are held. On CUDA they are one tensor, (T, 3, H, W).
+    r: code values, space "code" only.
+    """
+    if isinstance(frames, Tensor) and frames.is_cuda:
+        from lolblur_synth.kernels.exposure import cuda as exposure_cuda
+
+        return exposure_cuda.average(frames, config, r)
+    rule, light, mask, count = light_rule(config, r), None, None, 0
+    stream = (np.ascontiguousarray(frame.numpy()) for frame in frames)
+    while batch := tuple(itertools.islice(stream, BATCH)):
+        if light is None:
+            light, mask = np.zeros_like(batch[0]), np.zeros_like(batch[0])
+        for part in [batch] if len(batch) == BATCH else [(frame,) for frame in batch]:  # two sizes to compile for
+            _add(part, light, mask, *rule)
+        count += len(batch)
+    return torch.from_numpy(light / F(count)), torch.from_numpy(mask / F(count))
+
+
+def by_pair(instants: np.ndarray, count: int) -> list[tuple[int, np.ndarray]]:
+    """Instants grouped by source-frame pair: [(pair, fractions of its interval)], in time order."""
+    pairs = np.minimum(np.floor(instants).astype(int), count - 2)
+    return [(int(p), (instants[pairs == p] - p).astype(np.float32)) for p in np.unique(pairs)]
+
+
+def _fused_fields(motion, pair: int, parts: np.ndarray) -> np.ndarray:
+    """(n, 4, h, w) motion and bend at each of n instants of a pair; with a network (n, 6, h, w), see `Motion.fuse`."""
+    field = fields(motion.forward[pair], motion.backward[pair], motion.bend[pair], parts)
+    return motion.fuse(pair, parts, field) if motion.fuse else field
+
+
+@njit(cache=True)
+def _within(value, last):
+    return min(max(value, F(0)), last)
+
+
+@njit(cache=True)
+def _inside(overshoot):
+    """1 within the frame, falling to 0 one pixel outside of it."""
+    return max(F(0), F(1) - abs(overshoot))
+
+
+@njit(cache=True)
+def _places(velocity, y, t, height, pitch, index, over, corners, parts):
+    """Where row y of the sample at t is fetched from: `corners` and `parts` of `bspline.mix`.
+
+    Each frame counts by its distance in time, or as the field says, and not where the point lies outside of it. The
+    loops are small, so that LLVM finds their arrays to be distinct and vectorises them.
+    """
+    width = velocity.shape[1]
+    first, second = parts[4], parts[5]
+    for x in range(width):
+        second[x] = velocity[4, x] if len(velocity) == 6 else t
+    for x in range(width):
+        first[x] = F(1) - second[x]
+    for frame, step in enumerate((-t, F(1) - t)):
+        k = 2 * frame
+        _axis(F(0), F(1), step, velocity[0], velocity[2], F(width - 1), index[k], parts[k], over[k])
+        _axis(F(y), F(0), step, velocity[1], velocity[3], F(height - 1), index[k + 1], parts[k + 1], over[k + 1])
+        _corner(index[k], index[k + 1], pitch, corners[frame])
+        _seen(over[k], over[k + 1], parts[4 + frame])
+    for x in range(width):
+        total = F(1) / (first[x] + second[x])
+        first[x], second[x] = first[x] * total, second[x] * total
+
+
+@njit(cache=True)
+def _axis(start, pace, step, velocity, off, last, index, part, over):
+    """start + pace x + step velocity[x] + off[x], held in 0..last: whole pixels, fraction, how far it lay outside."""
+    for x in range(len(velocity)):
+        position = start + pace * F(x) + step * velocity[x] + off[x]
+        held = _within(position, last)
+        whole = np.int32(held)
+        index[x], part[x], over[x] = whole, held - F(whole), position - held
+
+
+@njit(cache=True)
+def _corner(column, row, pitch, corner):
+    for x in range(len(corner)):
+        corner[x] = (row[x] * pitch + column[x]) * 4
+
+
+@njit(cache=True)
+def _seen(over_x, over_y, share):
+    """Let the share fall to nearly nothing one pixel outside of the frame."""
+    for x in range(len(share)):
+        share[x] *= (_inside(over_x[x]) * _inside(over_y[x]) + F(1e-6))
+
+
+@njit(cache=True)
+def _warped_row(a, b, first, second, pitch, field, y, t, scratch, out):
+    """Row y of the sample at t, (3, W): both frames fetched along the motion and blended. a, b: as they were."""
+    row, velocity, index, over, corners, parts, quads = scratch
+    height, width = a.shape[1:]
+    motion_row(field, y, row, velocity)
+    _places(velocity, y, t, height, pitch, index, over, corners, parts)
+    for x in range(width):
+        bspline.mix(first, second, corners, pitch * 4, parts, x, quads)
+    if len(velocity) == 6:
+        _fade_row(a, b, y, t, velocity[5], quads)
+    for x in range(width):
+        for c in range(3):
+            out[c, x] = _within(quads[4 * x + c], F(1))
+
+
+@njit(cache=True)
+def _fade_row(a, b, y, t, give_up, quads):
+    """Turn the share `give_up` (W) of row y of a sample, RGB0, into a cross-fade of the frames a and b."""
+    for x in range(len(give_up)):
+        for c in range(3):
+            quads[4 * x + c] += give_up[x] * (a[c, y, x] + t * (b[c, y, x] - a[c, y, x]) - quads[4 * x + c])
+
+
+@njit(cache=True)
+def _scratch(field, width):
+    """Row buffers of `_warped_row`."""
+    channels, _, cells = field.shape
+    return (np.empty(cells, np.float32), np.empty((channels, width), np.float32), np.empty((4, width), np.int32),
+            np.empty((4, width), np.float32), np.empty((2, width), np.int32), np.empty((6, width), np.float32),
+            np.empty(4 * width, np.float32))
+
+
+@njit(cache=True, parallel=True)
+def _add_warped(a, b, first, second, pitch, fields, parts, light, mask, space, threshold, least, grey, r, low, slope):
+    _, height, width = light.shape
+    for y in prange(height):
+        scratch, shown = _scratch(fields[0], width), np.empty((3, width), np.float32)
+        for k in range(len(parts)):
+            _warped_row(a, b, first, second, pitch, fields[k], y, parts[k], scratch, shown)
+            add_row(shown, light, mask, y, space, threshold, least, grey, r, low, slope)
+
+
+@njit(cache=True, parallel=True)
+def _add_faded(a, b, parts, light, mask, space, threshold, least, grey, r, low, slope):
+    _, height, width = light.shape
+    for y in prange(height):
+        shown = np.empty((3, width), np.float32)
+        for k in range(len(parts)):
+            for c in range(3):
+                for x in range(width):
+                    shown[c, x] = a[c, y, x] + parts[k] * (b[c, y, x] - a[c, y, x])
+            add_row(shown, light, mask, y, space, threshold, least, grey, r, low, slope)
+
+
+@njit(cache=True, parallel=True)
+def _add(frames, light, mask, space, threshold, least, grey, r, low, slope):
+    """Add frames, a tuple of them, to the sums; row by row, so that the sums are read and written once."""
+    _, height, width = light.shape
+    for y in prange(height):
+        shown = np.empty((3, width), np.float32)
+        for frame in frames:
+            for c in range(3):
+                for x in range(width):
+                    shown[c, x] = frame[c, y, x]
+            add_row(shown, light, mask, y, space, threshold, least, grey, r, low, slope)
+
+
+@njit(cache=True, parallel=True)
+def _render(a, b, first, second, pitch, field, t, out):
+    _, height, width = out.shape
+    for y in prange(height):
+        scratch, shown = _scratch(field, width), np.empty((3, width), np.float32)
+        _warped_row(a, b, first, second, pitch, field, y, t, scratch, shown)
+        for c in range(3):
+            for x in range(width):
+                out[c, y, x] = shown[c, x]

@@ -1,0 +1,1 @@
+"""The adaptive convolution of LEDNet's skip connections."""

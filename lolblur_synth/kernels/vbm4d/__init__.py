@@ -1,0 +1,1 @@
+"""V-BM4D: video denoising by volumes of blocks along trajectories."""
