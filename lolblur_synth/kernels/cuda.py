@@ -14,14 +14,16 @@ import torch
 from torch import Tensor
 
 from lolblur_synth.errors import UsageError
+from lolblur_synth.kernels import switch
 
 BLOCK = (32, 4, 1)  # threads; one warp lies along x, where pixels are neighbours in memory
 
 
 @functools.cache
 def available() -> bool:
-    """Whether CuPy is installed. Without it the torch specification runs, on whatever device its tensors are."""
-    return importlib.util.find_spec("cupy") is not None
+    """Whether CuPy is installed and kernels are not switched off. Otherwise the references run, on whatever device
+    their tensors are."""
+    return switch.ON and importlib.util.find_spec("cupy") is not None
 
 
 def launch(source: str, name: str, threads: tuple[int, int, int], *arguments: Tensor | int | float | np.generic):

@@ -7,7 +7,7 @@ import torch
 from scipy.ndimage import spline_filter
 
 from lolblur_synth.kernels import exposure
-from lolblur_synth.kernels.exposure import bspline, clip_reverse_rows, cpu, splat
+from lolblur_synth.kernels.exposure import bspline, clip_reverse_rows, cpu, reference, splat
 from lolblur_synth.recipe import ClipReverseConfig
 from lolblur_synth.stages import average, clip_reverse, interpolate
 from lolblur_synth.stages.clip_reverse import Draw
@@ -39,11 +39,9 @@ def scene(height: int, width: int, count: int = 4, reach: float = 4.0) -> tuple[
 
 
 def readable(frames, motion, times, config=None, draw=None):
-    """The specification: interpolate, clip_reverse, average, one after the other."""
-    shown = interpolate.samples(frames, motion, times, kernel=False)
-    if draw is None:
-        return average.mean(frame**2.2 for frame in shown)
-    return average.mean(clip_reverse.apply(frame[None], config, draw)[0] for frame in shown)
+    """The specification."""
+    light, mask = reference.integrate(frames, motion, times, config, draw.r if draw else 0.0)
+    return light + mask * {"linear": draw.r / 255, "hdr": draw.gain}.get(config.space, 0) if draw else light
 
 
 @pytest.mark.parametrize("space,size", CASES)

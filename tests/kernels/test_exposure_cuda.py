@@ -8,8 +8,9 @@ import torch
 from cuda_shim import compile_for_device
 
 from lolblur_synth.kernels.exposure import cuda as exposure_cuda
+from lolblur_synth.kernels.exposure import reference
 from lolblur_synth.recipe import ClipReverseConfig
-from lolblur_synth.stages import average, clip_reverse, interpolate
+from lolblur_synth.stages import average, clip_reverse
 from lolblur_synth.stages.clip_reverse import Draw
 from lolblur_synth.stages.interpolate import Motion
 
@@ -59,7 +60,7 @@ CASES = [("none", (37, 53)), ("linear", (48, 51)), ("code", (33, 64)), ("hdr", (
 def test_equals_the_readable_stages(cuda_device, space, size):
     frames, motion = scene(*size)
     config = None if space == "none" else ClipReverseConfig(space=space)
-    expected = specified(interpolate.samples(frames, motion, TIMES, kernel=False), config)
+    expected = combined(reference.integrate(frames, motion, TIMES, config, R), config)
     got = combined(exposure_cuda.integrate(frames.to(cuda_device), motion, TIMES, config, R), config)
     assert (got - expected).abs().max() < 1e-4
     assert config is None or got.max() > 1.1, "nothing was saturated: the test shows nothing"
@@ -70,7 +71,7 @@ def test_pairs_without_motion(cuda_device, kind):
     frames, motion = scene(40, 50)
     getattr(motion, kind)[1] = True
     config = ClipReverseConfig()
-    expected = specified(interpolate.samples(frames, motion, TIMES, kernel=False), config)
+    expected = combined(reference.integrate(frames, motion, TIMES, config, R), config)
     got = combined(exposure_cuda.integrate(frames.to(cuda_device), motion, TIMES, config), config)
     assert (got - expected).abs().max() < 1e-4
 
@@ -100,7 +101,7 @@ def test_a_network_may_render_the_sample(cuda_device):
 @pytest.mark.parametrize("size", [(32, 33), (41, 38)])
 def test_one_sample(cuda_device, size):
     frames, motion = scene(*size)
-    expected = interpolate.sample(frames, motion, 1.3, kernel=False)
+    expected = reference.sample(frames, motion, 1.3)
     got = exposure_cuda.sample(frames.to(cuda_device), motion, 1.3).cpu()
     assert (got - expected).abs().max() < 1e-4
 

@@ -15,7 +15,7 @@ only one of them follows, grain, a repeated frame) the path stays straight.
 import numpy as np
 from numba import njit, prange
 
-from lolblur_synth.kernels.exposure.splat import CELL
+from lolblur_synth.kernels.exposure.reference import CELL
 
 REACH = 2  # cells on each side that are asked whether the two frames agree
 LEAST = np.float32(1e-6)  # pixels^2: below it nothing is known

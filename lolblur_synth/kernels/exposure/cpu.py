@@ -1,12 +1,8 @@
 """The exposure on the CPU in one streaming pass: warp, blend, linearise, threshold and accumulate, sample by sample.
 
-The fast twin of `interpolate.sample`, `clip_reverse.apply` and `average.mean`, which remain the specification; the same
-result to 1e-4. A sample never leaves a row buffer, so memory does not grow with their number: two prepared frames, the
-motion of CHUNK instants, and the accumulators. Rows are independent and samples are added in time order, so the result
-is the same, bit for bit, for any number of threads.
-
-The clip-reversed exposure is affine in its draw: mean(light) + amount * mean(mask). `integrate` returns both means, so
-that r can be drawn again without another pass (not in space "code", where r goes through the gamma).
+The fast twin of reference.py, with the same result to 1e-4. A sample never leaves a row buffer, so memory does not grow
+with their number: two prepared frames, the motion of CHUNK instants, and the accumulators. Rows are independent and
+samples are added in time order, so the result is the same, bit for bit, for any number of threads.
 """
 
 import itertools
@@ -17,55 +13,21 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
-from lolblur_synth.kernels import cuda
 from lolblur_synth.kernels.exposure import bspline
 from lolblur_synth.kernels.exposure.clip_reverse_rows import add_row
 from lolblur_synth.kernels.exposure.clip_reverse_rows import rule as light_rule
+from lolblur_synth.kernels.exposure.schedule import CHUNK, by_pair
 from lolblur_synth.kernels.exposure.splat import fields, motion_row
 from lolblur_synth.recipe import ClipReverseConfig
 
-CHUNK = 8  # instants whose motion is held at once
 BATCH = 4  # given frames that are added in one pass
 F = np.float32
-
-
-def runs_on(device: torch.device) -> bool:
-    """Whether there is a kernel for the device: Numba's for the CPU, CuPy's for CUDA where it is installed."""
-    return device.type == "cpu" or (device.type == "cuda" and cuda.available())
-
-
-def expose(frames: Tensor, motion, instants: np.ndarray, config: ClipReverseConfig | None = None, draw=None) -> Tensor:
-    """The exposure: mean over `instants` of the interpolated, clip-reversed frames.
-
-    frames: (T, 3, H, W) float32 display, 0..1; motion: `interpolate.Motion` of those frames; instants: positions in
-    frames, 0..T-1, ascending; config, draw: of clip_reverse, or None to leave it out. -> (3, H, W) linear light.
-    """
-    return _reversed(lambda *rule: integrate(frames, motion, instants, *rule), config, draw)
-
-
-def expose_given(frames: Tensor, config: ClipReverseConfig | None = None, draw=None) -> Tensor:
-    """The same of frames (T, 3, H, W) display, each a sample as it is: (3, H, W) linear light."""
-    return _reversed(lambda *rule: average(frames, *rule), config, draw)
-
-
-def _reversed(means, config: ClipReverseConfig | None, draw) -> Tensor:
-    """mean(light) with the light that a draw of clip_reverse adds; means: (config, r) -> mean(light), mean(mask)."""
-    if draw is None:
-        return means()[0]
-    if config.space == "code":
-        return means(config, draw.r)[0]
-    light, mask = means(config)
-    return light.add_(mask, alpha=draw.gain if config.space == "hdr" else draw.r / 255)
 
 
 def integrate(
     frames: Tensor, motion, instants: np.ndarray, config: ClipReverseConfig | None = None, r: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """mean(light) and mean(mask), each (3, H, W), of the samples at `instants`; r: code values, space "code" only."""
-    if frames.is_cuda:
-        from lolblur_synth.kernels.exposure import cuda as exposure_cuda
-
-        return exposure_cuda.integrate(frames, motion, instants, config, r)
     stack = frames.numpy()
     light, mask = np.zeros(stack.shape[1:], np.float32), np.zeros(stack.shape[1:], np.float32)
     rule = light_rule(config, r)
@@ -89,11 +51,7 @@ def integrate(
 
 
 def sample(frames: Tensor, motion, instant: float) -> Tensor:
-    """The twin of `interpolate.sample` where neither `still` nor `cut` holds: (3, H, W) display, 0..1."""
-    if frames.is_cuda:
-        from lolblur_synth.kernels.exposure import cuda as exposure_cuda
-
-        return exposure_cuda.sample(frames, motion, instant)
+    """The frame at the position `instant`, where neither `still` nor `cut` holds: (3, H, W) display, 0..1."""
     ((pair, parts),) = by_pair(np.array([instant]), len(frames))
     (first, pitch), (second, _) = (bspline.prepare(frames[i].numpy()) for i in (pair, pair + 1))
     out = np.empty(tuple(frames.shape[1:]), np.float32)
@@ -107,13 +65,9 @@ def average(
 ) -> tuple[Tensor, Tensor]:
     """mean(light) and mean(mask), each (3, H, W), of given frames (3, H, W) display, each a sample as it is.
 
-    They may come one at a time; BATCH of them are held. On CUDA they are one tensor, (T, 3, H, W).
+    They may come one at a time; BATCH of them are held.
     r: code values, space "code" only.
     """
-    if isinstance(frames, Tensor) and frames.is_cuda:
-        from lolblur_synth.kernels.exposure import cuda as exposure_cuda
-
-        return exposure_cuda.average(frames, config, r)
     rule, light, mask, count = light_rule(config, r), None, None, 0
     stream = (np.ascontiguousarray(frame.numpy()) for frame in frames)
     while batch := tuple(itertools.islice(stream, BATCH)):
@@ -123,12 +77,6 @@ def average(
             _add(part, light, mask, *rule)
         count += len(batch)
     return torch.from_numpy(light / F(count)), torch.from_numpy(mask / F(count))
-
-
-def by_pair(instants: np.ndarray, count: int) -> list[tuple[int, np.ndarray]]:
-    """Instants grouped by source-frame pair: [(pair, fractions of its interval)], in time order."""
-    pairs = np.minimum(np.floor(instants).astype(int), count - 2)
-    return [(int(p), (instants[pairs == p] - p).astype(np.float32)) for p in np.unique(pairs)]
 
 
 def _fused_fields(motion, pair: int, parts: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The exposure on CUDA, in one streaming pass: host side of exposure.cu, twin of kernels/exposure/cpu.py.
+"""The exposure on CUDA, in one streaming pass: host side of exposure.cu, twin of reference.py.
 
 Two prepared frames, the motion of CHUNK instants and the accumulators are all that is held: memory does not grow with
 the number of samples. Every sum has a fixed order, or is one of integers: the same device gives the same bytes.
@@ -11,8 +11,8 @@ from torch import Tensor
 from lolblur_synth.frames import GAMMA, LUMA
 from lolblur_synth.kernels import cuda
 from lolblur_synth.kernels.exposure.clip_reverse_rows import SPACES, display
-from lolblur_synth.kernels.exposure.cpu import CHUNK, by_pair
-from lolblur_synth.kernels.exposure.splat import BASELINE
+from lolblur_synth.kernels.exposure.reference import BASELINE
+from lolblur_synth.kernels.exposure.schedule import CHUNK, by_pair
 from lolblur_synth.recipe import ClipReverseConfig
 
 SOURCE = "exposure/exposure"  # .cu
@@ -25,7 +25,7 @@ UNIT = 2.0**30  # fixed point of the splatted motion: 1e-9 of a pixel
 def integrate(
     frames: Tensor, motion, instants: np.ndarray, config: ClipReverseConfig | None = None, r: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """mean(light) and mean(mask), each (3, H, W), as `kernels.exposure.integrate`; frames on the device."""
+    """mean(light) and mean(mask), each (3, H, W), as `reference.integrate`; frames on the device."""
     light, mask = torch.zeros_like(frames[0]), torch.zeros_like(frames[0])
     rule, (height, width) = _parameters(config, r), frames.shape[2:]
     threads, prepared = (width, height, 1), {}
@@ -54,7 +54,7 @@ def integrate(
 
 
 def sample(frames: Tensor, motion, instant: float) -> Tensor:
-    """One instant where neither `still` nor `cut` holds, as `kernels.exposure.sample`: (3, H, W) display, 0..1."""
+    """One instant where neither `still` nor `cut` holds, as `reference.sample`: (3, H, W) display, 0..1."""
     ((pair, parts),) = by_pair(np.array([instant]), len(frames))
     (field, off), out = _fields(motion, pair, _upload(parts, frames.device)), torch.empty_like(frames[0])
     height, width = frames.shape[2:]

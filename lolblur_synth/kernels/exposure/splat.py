@@ -1,7 +1,7 @@
 """Motion carried along itself: from the motion of a frame pair to the motion at the instants between, on the CPU.
 
-The fast twin of `_at` in stages/interpolate.py. Sums are vectors (dx, dy, 1, bend x, bend y, -, -, -), times trust, so
-that a cell is deposited with one vector addition for each of the four cells it lands on; LLVM finds that shape in no
+`fields` is the fast twin of that in reference.py. Sums are vectors (dx, dy, 1, bend x, bend y, -, -, -), times trust,
+so that a cell is deposited with one vector addition for each of the four cells it lands on; LLVM finds that shape in no
 loop that we could write, so `_deposit` writes it as vector IR. A margin of a cell on each side takes what leaves the
 frame.
 """
@@ -11,11 +11,10 @@ from llvmlite import ir
 from numba import njit, prange, types
 from numba.extending import intrinsic
 
+from lolblur_synth.kernels.exposure.reference import BASELINE, CELL
 from lolblur_synth.kernels.llvm import ROW, SIDE, arrays, load, multiply_add, pointer, spread
 
-CELL = 2  # pixels a cell of the motion grid
 LANES = SIDE  # of a vector; five are used
-BASELINE = 1e-3  # weight of the motion that is not carried: it fills what the splat leaves open
 F = np.float32
 
 
