@@ -1,6 +1,6 @@
 """How well and how fast does `denoise` work? Gaussian noise of known sigma on real clips; a Markdown table a question.
 
-    python benchmarks/denoise.py CLIP ... [--sigma 10 20 40] [--profile fast np vbm4d] [--exchange DIR [--peer PYTHON]]
+    python benchmarks/denoise.py CLIP ... [--sigma 10 20 40] [--profile fast vbm4d] [--exchange DIR [--peer PYTHON]]
     python benchmarks/denoise.py CLIP ... --cost-only | --estimate-only | --artefacts | --threads ROUNDS
     python benchmarks/denoise.py --hand CLIP FIRST Y X Y X ... [--hand ...]
 

@@ -7,9 +7,9 @@ one interval rounds to zero, and concatenated integer vectors drift away from th
 import numpy as np
 from numba import njit, prange
 
+from lolblur_synth.kernels.vbm4d.reference import TILE
 from lolblur_synth.kernels.vbm4d.transforms import MATH
 
-TILE = 16  # neighbouring reference blocks that share the centre of their search window
 SPAN = 8 * TILE + 8  # room for the columns of a tile, whose blocks are at most 8 apart
 
 

@@ -1,4 +1,5 @@
-"""Denoising on the CPU without grouping: host side of the Numba kernels block_matching, volumes and aggregation."""
+"""Denoising on the CPU, without grouping: host side of the Numba kernels block_matching, volumes and aggregation; a
+fast twin of reference.py."""
 
 import numpy as np
 
@@ -13,7 +14,7 @@ ROWS = 4  # grid rows filtered between two aggregations: bounds the memory for f
 class Volumes:
     """One pass over a clip: the planes of 2 h + 1 frames and the sums of blocks put back into them, in rings.
 
-    Arguments as for `denoise_cuda.Volumes`.
+    What `reference.Volumes` does, with its arguments.
     """
 
     def __init__(self, planes: np.ndarray, first_pass: bool, h: int, sigma, table, window, strength, radius,

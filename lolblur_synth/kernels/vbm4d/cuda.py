@@ -1,4 +1,4 @@
-"""Denoising on CUDA: host side of denoise.cu, twin of the Numba kernels block_matching, volumes and aggregation.
+"""Denoising on CUDA, without grouping: host side of denoise.cu; a fast twin of reference.py.
 
 The planes of 2 h + 1 frames and the sums of blocks put back into them stay on the device, in rings. Sums are integers
 in fixed point, so the same device gives the same bytes.
@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from lolblur_synth.kernels import cuda
-from lolblur_synth.kernels.vbm4d.block_matching import TILE
+from lolblur_synth.kernels.vbm4d.reference import RAMP, TILE
 from lolblur_synth.kernels.vbm4d.transforms import BLOCK, LONGEST, temporal_matrices
-from lolblur_synth.kernels.vbm4d.volumes import RAMP
 
 ROWS = 32  # grid rows filtered at once: bounds the memory for spectra, 62 MB a set at 1120x640
 UNIT = 2.0**30  # fixed point of a weight, in inverse noise variances
@@ -19,13 +18,7 @@ MOST = 2.0**40  # largest weight in that unit: 2000 of them at 512 code values s
 
 
 class Volumes:
-    """One pass over a clip: what `denoise_cpu.Volumes` does, on the device of its planes.
-
-    planes: (3, H, W) of a first frame; first_pass: hard threshold, or Wiener filter; h: frames each way;
-    sigma: of the noise in each plane; table: (256,) its variance at each level, in sigma^2, or None; window: (64,) of
-    the aggregation; strength, radius, penalty, close, limit: see `kernels.volumes` and `kernels.motion`; grids: places
-    of the reference blocks, (ys, xs) for even and odd frames.
-    """
+    """One pass over a clip: what `reference.Volumes` does, with its arguments, on the device of its planes."""
 
     def __init__(self, planes: Tensor, first_pass: bool, h: int, sigma, table, window, strength, radius,
                  penalty: float, close: float, limit: float, grids):  # fmt: skip

@@ -1,82 +1,22 @@
-"""Denoising with groups of similar volumes, on the CPU: host side of the Numba kernels paper_trajectories and
-grouping.
+"""V-BM4D as in its paper, with groups of similar volumes, on the CPU: host side of the Numba kernels paper_trajectories
+and grouping; the fast twin of grouped_reference.py.
 
 A trajectory starts at every pixel, since any volume may be a member of a group. All of it is slow: 16 or 32 volumes
 are transformed where the others transform one.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from lolblur_synth.kernels.vbm4d.aggregation import normalise
-from lolblur_synth.kernels.vbm4d.block_matching import trajectories
 from lolblur_synth.kernels.vbm4d.grouping import add_groups, filter_groups, group, pack
+from lolblur_synth.kernels.vbm4d.paper_profile import GP, GW, N_S, SW, Shape, limits_of, window_of
 from lolblur_synth.kernels.vbm4d.paper_trajectories import chains
 from lolblur_synth.kernels.vbm4d.transforms import BLOCK, LONGEST, spatial_matrices, temporal_matrices
 
 VOLUMES = 256  # volumes filtered between two aggregations: bounds the memory for filtered blocks
 STRIP = 16  # rows of pixels whose trajectories are found at once: bounds the memory for trajectories
-
-
-@dataclass(frozen=True)
-class Shape:
-    """One pass of a profile, in the letters of V-BM4D's Table I.
-
-    match: sigma of the luminance, L -> largest squared distance of two volumes of L blocks in one group.
-    motion: the same sigma -> (gd, tau_traj) of consecutive-block trajectories; None: those of `block_matching`.
-    """
-
-    block: int  # N
-    step: int  # Nstep
-    window: int  # N_G
-    most: int  # M
-    spatial: str
-    beta: float  # of the Kaiser window
-    match: Callable[[float, int], float]
-    motion: Callable[[float], tuple[float, float]] | None = None
-
-
-N_S, GP, GW, SW = 11, 0.3, 0.5, 1.0  # search window, prediction, narrowing: Table I
-
-
-def _like_noise(factor: float) -> Callable[[float, int], float]:
-    """A group is what differs by no more than `factor` of the squared distance of two noisy copies."""
-    return lambda sigma, length: factor * 2 * 64 * length * sigma**2
-
-
-def _tau_match(tau: Callable[[float], float]) -> Callable[[float, int], float]:
-    """||V - V'||_2 / L < tau. Only with norms that are not squared, on 0..255, do the numbers of Table I make sense."""
-    return lambda sigma, length: (tau(sigma) * length) ** 2
-
-
-# vbm4d is Table I, both columns. np is the normal profile of the V-BM4D software in shape, with the trajectories and
-# the DCT of `fast`.
-PROFILES = {
-    "np": (
-        Shape(8, 4, 13, 16, "dct", 2.0, _like_noise(0.7)),
-        Shape(8, 4, 11, 16, "dct", 1.3, _like_noise(0.07)),
-    ),
-    "vbm4d": (
-        Shape(8, 6, 19, 32, "bior1.5", 2.0, _tau_match(lambda s: 0.0171 * s**2 + 0.4520 * s + 47.9294),
-              lambda s: (0.0005 * s**2 - 0.0059 * s + 0.0400, 0.0047 * s**2 + 0.0676 * s + 0.4564)),
-        Shape(7, 4, 27, 8, "dct", 2.0, _tau_match(lambda s: 13.5), lambda s: (0.005, 1.0)),
-    ),
-}  # fmt: skip
-
-
-def limits_of(shape: Shape, luma: float) -> np.ndarray:
-    """(LONGEST + 1,) float32: the largest squared distance in a group of volumes of L blocks; luma: its sigma."""
-    return np.array([shape.match(luma, length) for length in range(LONGEST + 1)], np.float32)
-
-
-def window_of(shape: Shape) -> np.ndarray:
-    """(64,) float32: the Kaiser window of the aggregation, zero beyond the block."""
-    window, kaiser = np.zeros((8, 8), np.float32), np.kaiser(shape.block, shape.beta)
-    window[: shape.block, : shape.block] = np.outer(kaiser, kaiser)
-    return window.ravel()
 
 
 def in_ring(slots: np.ndarray, last: int, h: int, size: int) -> np.ndarray:
@@ -92,18 +32,15 @@ def rows_of_path(reach: int) -> int:
 class Groups:
     """One pass over a clip, as `denoise_cpu.Volumes`; each channel has its own weights.
 
-    shape: of this pass; radius, penalty, close, limit: of `trajectories`, where the profile takes those; rings: a list,
-    empty at first, that both passes of a clip are given. It holds the noisy planes and the sums of blocks put back: a
-    frame enters the second pass when it leaves the first, so that 4 h + 1 are under way at once, frame t at t modulo
-    that.
+    lam: the hard threshold in sigma; shape: of this pass; rings: a list, empty at first, that both passes of a clip are
+    given. It holds the noisy planes and the sums of blocks put back: a frame enters the second pass when it leaves the
+    first, so that 4 h + 1 are under way at once, frame t at t modulo that.
     """
 
-    def __init__(self, planes: np.ndarray, first_pass: bool, h: int, sigma, lam: float, shape: Shape, radius,
-                 penalty: float, close: float, limit: float, grids, rings: list):  # fmt: skip
+    def __init__(self, planes: np.ndarray, first_pass: bool, h: int, sigma, lam: float, shape: Shape, grids, rings):
         n, size = shape.block, planes.shape[1:]
         self.first_pass, self.shape, self.grids, self.size, self.h = first_pass, shape, grids, planes.shape, h
         self.lam, self.sigma, self.luma = np.float32(lam), np.asarray(sigma, np.float32), float(sigma[0])
-        self.follow = radius, np.float32(penalty), np.float32(close), np.float32(limit)
         self.limits = limits_of(shape, self.luma)
         self.window = window_of(shape)
         self.spatial, self.temporal = spatial_matrices(shape.spatial, n), temporal_matrices()
@@ -126,7 +63,7 @@ class Groups:
         """Filter the groups of all reference blocks of the frame in the middle of slots; slots, targets: see `_reach`
         of stages/denoise.py.
 
-        These profiles know only `everywhere`.
+        This profile knows only `everywhere`.
         """
         (ys, xs), n, most = self.grids[phase], self.shape.block, self.shape.most
         noisy, pilot, targets = (
@@ -157,14 +94,9 @@ class Groups:
     def _paths(self, slots: np.ndarray, rows: range, path: np.ndarray, extent: np.ndarray) -> None:
         """Trajectories of the blocks of every pixel of a strip, into their rows of path and extent."""
         here = slice(rows.start % len(path), rows.start % len(path) + len(rows))
-        if self.shape.motion is None:
-            ys, xs = np.arange(rows.start, rows.stop), np.arange(path.shape[1])
-            active = np.ones((len(ys), len(xs)), np.bool_)
-            trajectories(self.pilot, slots, ys, xs, *self.follow, active, path[here], extent[here])
-        else:
-            gd, limit = self.shape.motion(self.luma)
-            chains(self.pilot, slots, self.shape.block, N_S, (GP, GW, SW, gd), limit, rows.start, path[here],
-                   extent[here])  # fmt: skip
+        gd, limit = self.shape.motion(self.luma)
+        chains(self.pilot, slots, self.shape.block, N_S, (GP, GW, SW, gd), limit, rows.start, path[here],
+               extent[here])  # fmt: skip
 
     def finish(self, t: int) -> tuple[np.ndarray, np.ndarray]:
         """The noisy planes of frame t and its estimate; its place in the rings is free afterwards."""

@@ -8,10 +8,10 @@ import numpy as np
 from numba import njit, prange
 
 from lolblur_synth.kernels.vbm4d.blocks import copy_block
+from lolblur_synth.kernels.vbm4d.reference import RAMP
 from lolblur_synth.kernels.vbm4d.transforms import BLOCK, LONGEST, MATH, VOLUME, dct_blocks, idct_blocks, over_time
 
 RUN = 16  # reference blocks of one task
-RAMP = 0.02  # of the hard threshold: its width; PSNR does not see it
 
 
 @njit(parallel=True, cache=True)
