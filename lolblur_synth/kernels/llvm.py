@@ -1,14 +1,47 @@
-"""Pieces of vector IR for the kernels whose shape LLVM finds in no loop that we could write. It maps them to whatever
-vectors the machine has.
+"""Pieces of vector IR for the kernels whose shape LLVM finds in no loop that we could write: Numba tests each index for
+being negative, which keeps LLVM from seeing neighbours as one vector. LLVM maps the IR to whatever vectors the machine
+has.
 
 Arrays are flat and float32; a row is eight neighbours.
 """
 
+import inspect
+from collections.abc import Callable
+
 from llvmlite import ir
+from numba import types
 from numba.core import cgutils
+from numba.extending import intrinsic
 
 SIDE = 8
 ROW = ir.VectorType(ir.FloatType(), SIDE)
+
+
+def twin(plain: Callable, returns=types.void) -> Callable:
+    """Decorates the maker of the vector IR that stands in for `plain`, a Numba function of the same arguments: the
+    specification, kept in the attribute `plain`. The maker takes (context, builder, signature, arguments) and returns
+    the values of the tuple `returns`, or nothing.
+    """
+
+    def decorate(make: Callable):
+        def typed(typing, *arguments):
+            def generate(context, builder, signature, values):
+                results = make(context, builder, signature, values)
+                if returns is types.void:
+                    return context.get_dummy_value()
+                return context.make_tuple(builder, returns, results)
+
+            return returns(*arguments), generate
+
+        named = list(inspect.signature(plain.py_func).parameters.values())
+        context = inspect.Parameter("typing", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        typed.__signature__ = inspect.Signature([context, *named])
+        typed.__name__, typed.__doc__ = make.__name__, plain.__doc__
+        vectorised = intrinsic(typed)
+        vectorised.plain = plain
+        return vectorised
+
+    return decorate
 
 
 def arrays(context, builder, signature, arguments, which):

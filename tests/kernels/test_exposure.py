@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy.ndimage import spline_filter
 
-from lolblur_synth.kernels import exposure
-from lolblur_synth.kernels.exposure import bspline, clip_reverse_rows, cpu, reference, splat
+from lolblur_synth.kernels import exposure, powers
+from lolblur_synth.kernels.exposure import bspline, cpu, reference, splat
 from lolblur_synth.recipe import ClipReverseConfig
 from lolblur_synth.stages import average, clip_reverse, interpolate
 from lolblur_synth.stages.clip_reverse import Draw
@@ -180,9 +180,9 @@ def test_the_frames_are_not_changed():
 def test_the_power():
     values = np.linspace(0, 2, 20001).astype(np.float32)
     exact = values[1:].astype(float) ** 2.2
-    powers = np.array([clip_reverse_rows.power(value) for value in values])
+    powers = np.array([powers.power(value) for value in values])
     assert (np.abs(powers[1:] - exact) / exact).max() < 5e-6
-    assert powers[0] < 1e-37 and clip_reverse_rows.power(np.float32(1)) == 1
+    assert powers[0] < 1e-37 and powers.power(np.float32(1)) == 1
 
 
 @pytest.mark.parametrize("size", [(1, 9), (2, 3), (5, 7), (30, 25), (70, 131)])

@@ -1,8 +1,5 @@
 """Linearise, threshold and accumulate rows of display values on the CPU: what clip_reverse and average do to a sample.
 
-x^2.2 is a polynomial that vectorises, with a relative error below 2e-6: 2^y by its integer and fractional part, and y
-from exponent and mantissa of x.
-
 The saturation test is a dot product of linear values, Y > threshold, with a power in each. But Y grows with each
 channel: a pixel can only pass if each channel reaches the value that it would need beside two white ones. Rows without
 such a pixel are done with three comparisons a pixel.
@@ -12,17 +9,13 @@ import numpy as np
 from numba import njit
 
 from lolblur_synth import frames as fr
+from lolblur_synth.kernels.powers import power
 from lolblur_synth.recipe import ClipReverseConfig
 
 SPACES = {"none": 0, "linear": 1, "code": 2, "hdr": 3}
 F = np.float32
 SLACK = 1e-4  # display values within which a pixel is tested exactly
-SMALLEST = F(-126)  # exponent of the smallest normal number: what is below it is no light
-HALF_DOWN = 0x3F3504F3  # bits of sqrt(1/2): mantissas are taken from there to sqrt(2)
 LUMA = fr.LUMA
-# Chebyshev fits: log2(1 + z) / z for a mantissa 1 + z, and 2^f for f in -1/2..1/2
-LOG2 = tuple(F(c) for c in (1.4426966, -0.7213602, 0.4806131, -0.35952446, 0.29611957, -0.26796386, 0.16818659))
-EXP2 = tuple(F(c) for c in (1.0, 0.6931472, 0.24022107, 0.05550357, 0.009676032, 0.0013390863))
 
 
 def rule(config: ClipReverseConfig | None, r: float = 0.0) -> tuple:
@@ -39,36 +32,6 @@ def rule(config: ClipReverseConfig | None, r: float = 0.0) -> tuple:
 def display(light: float) -> float:
     """sRGB transfer function, 0 below 0."""
     return 1.055 * light ** (1 / 2.4) - 0.055 if light > 0.0031308 else 12.92 * max(light, 0.0)
-
-
-@njit(cache=True)
-def power(x):
-    """x^2.2 for x >= 0, float32."""
-    return exp2(log2(x) * F(fr.GAMMA))
-
-
-@njit(cache=True)
-def log2(x):
-    """Of a normal number x > 0; below it, and of 0, some number below -126."""
-    bits = F(x).view(np.int32)
-    exponent = np.int32((bits - np.int32(HALF_DOWN)) >> 23)
-    z = np.int32(bits - (exponent << 23)).view(np.float32) - F(1)
-    log = LOG2[6]
-    for k in range(5, -1, -1):
-        log = log * z + LOG2[k]
-    return F(exponent) + log * z
-
-
-@njit(cache=True)
-def exp2(y):
-    """2^y for y < 127; what would be below the smallest normal number is that."""
-    y = max(y, SMALLEST)
-    whole = np.int32(y + F(127.5))  # what is truncated is above 0: the nearest number
-    f = y - F(whole - 127)
-    value = EXP2[5]
-    for k in range(4, -1, -1):
-        value = value * f + EXP2[k]
-    return value * np.int32(whole << 23).view(np.float32)
 
 
 @njit(cache=True)

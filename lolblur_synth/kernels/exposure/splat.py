@@ -2,17 +2,16 @@
 
 `fields` is the fast twin of that in reference.py. Sums are vectors (dx, dy, 1, bend x, bend y, -, -, -), times trust,
 so that a cell is deposited with one vector addition for each of the four cells it lands on; LLVM finds that shape in no
-loop that we could write, so `_deposit` writes it as vector IR. A margin of a cell on each side takes what leaves the
+loop that we could write, so `deposit` writes it as vector IR. A margin of a cell on each side takes what leaves the
 frame.
 """
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, prange, types
-from numba.extending import intrinsic
+from numba import njit, prange
 
 from lolblur_synth.kernels.exposure.reference import BASELINE, CELL
-from lolblur_synth.kernels.llvm import ROW, SIDE, arrays, load, multiply_add, pointer, spread
+from lolblur_synth.kernels.llvm import ROW, SIDE, arrays, load, multiply_add, pointer, spread, twin
 
 LANES = SIDE  # of a vector; five are used
 F = np.float32
@@ -59,29 +58,35 @@ def _splat(flow, bend, t, sign, weight, sums):
             lower = trust * fy
             upper = trust - lower
             place = np.int64(top) * pitch + left * LANES
-            _deposit(sums, place, pitch, sign * dx, sign * dy, bend[y, x, 0], bend[y, x, 1], upper - upper * fx,
-                     upper * fx, lower - lower * fx, lower * fx)
+            deposit(sums, place, pitch, sign * dx, sign * dy, bend[y, x, 0], bend[y, x, 1], upper - upper * fx,
+                    upper * fx, lower - lower * fx, lower * fx)
 
 
-@intrinsic
-def _deposit(typing, sums, place, pitch, dx, dy, bx, by, a, b, c, d):
-    """Add (dx, dy, 1, bx, by, 0 ...) times a, b, c, d to the vectors at `place`, right of it, below, right of that."""
-    signature = types.void(sums, place, pitch, dx, dy, bx, by, a, b, c, d)
+@njit
+def deposit(sums, place, pitch, dx, dy, bx, by, a, b, c, d):
+    """Add (dx, dy, 1, bx, by, 0 ...) times a, b, c, d to the vectors at `place`, right of it, below, right of that. As
+    vectors 4 times as fast."""
+    below = place + pitch
+    for at, share in ((place, a), (place + LANES, b), (below, c), (below + LANES, d)):
+        sums[at] += share * dx
+        sums[at + 1] += share * dy
+        sums[at + 2] += share
+        sums[at + 3] += share * bx
+        sums[at + 4] += share * by
 
-    def generate(context, builder, signature, arguments):
-        _, place, pitch, dx, dy, bx, by, *shares = arguments
-        (data,) = arrays(context, builder, signature, arguments, (0,))
-        moved = ir.Constant(ROW, [0.0, 0.0, 1.0] + [0.0] * (LANES - 3))
-        for lane, value in ((0, dx), (1, dy), (3, bx), (4, by)):
-            moved = builder.insert_element(moved, value, ir.Constant(ir.IntType(32), lane))
-        below = builder.add(place, pitch)
-        for start, step, share in zip((place, place, below, below), (0, LANES, 0, LANES), shares, strict=True):
-            at = builder.add(start, ir.Constant(start.type, step))
-            total = multiply_add(builder, moved, spread(builder, share), load(builder, data, at))
-            builder.store(total, pointer(builder, data, at), align=4)
-        return context.get_dummy_value()
 
-    return signature, generate
+@twin(deposit)
+def deposit(context, builder, signature, arguments):
+    _, place, pitch, dx, dy, bx, by, *shares = arguments
+    (data,) = arrays(context, builder, signature, arguments, (0,))
+    moved = ir.Constant(ROW, [0.0, 0.0, 1.0] + [0.0] * (LANES - 3))
+    for lane, value in ((0, dx), (1, dy), (3, bx), (4, by)):
+        moved = builder.insert_element(moved, value, ir.Constant(ir.IntType(32), lane))
+    below = builder.add(place, pitch)
+    for start, step, share in zip((place, place, below, below), (0, LANES, 0, LANES), shares, strict=True):
+        at = builder.add(start, ir.Constant(start.type, step))
+        total = multiply_add(builder, moved, spread(builder, share), load(builder, data, at))
+        builder.store(total, pointer(builder, data, at), align=4)
 
 
 @njit(cache=True)

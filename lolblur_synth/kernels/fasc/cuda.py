@@ -1,4 +1,4 @@
-"""The adaptive convolution of LEDNet's skip connections on CUDA: host side of fasc.cu.
+"""The adaptive convolution of LEDNet's skip connections on CUDA: host side of fasc.cu, the fast twin of reference.py.
 
 Filters are made by a matrix product, for as many pixels at a time as fit into VALUES. The kernels then read each of
 them once; sums are float32. Images are channels-last.
@@ -23,11 +23,8 @@ def runs_on(feature: Tensor) -> bool:
 
 
 def mix(feature: Tensor, guide: Tensor, kernel: Tensor, offset: Tensor) -> Tensor:
-    """Sum over the taps of filter * feature: (N, H, W, C) float32.
-
-    feature (N, H, W, C), guide (N, H, W, G), contiguous; filters = guide kernel^T + offset, kernel (25 C, G), offset
-    (25 C,) by tap * C + channel. All of one type of NAMES.
-    """
+    """As `reference.mix`. All of one type of NAMES."""
+    feature, guide = feature.contiguous(), guide.contiguous()
     height, width, channels = feature.shape[1:]
     out = torch.empty(feature.shape, dtype=torch.float32, device=feature.device)
     pixels = guide.flatten(0, 2)
@@ -41,10 +38,8 @@ def mix(feature: Tensor, guide: Tensor, kernel: Tensor, offset: Tensor) -> Tenso
 
 
 def gradients(feature: Tensor, guide: Tensor, kernel: Tensor, offset: Tensor, grad: Tensor) -> tuple[Tensor, ...]:
-    """Of `mix`'s four arguments, in their shapes, those of kernel and offset in float32.
-
-    grad: (N, H, W, C), that of its result, in the type of the feature.
-    """
+    """As `reference.gradients`."""
+    feature, guide, grad = feature.contiguous(), guide.contiguous(), grad.contiguous()
     into_feature, into_guide = torch.empty_like(feature), torch.empty_like(guide)
     into_kernel, into_offset = (torch.zeros_like(x, dtype=torch.float32) for x in (kernel, offset))
     for images in _images(feature, len(kernel)):

@@ -1,4 +1,4 @@
-"""The operator of SepConv on CUDA: host side of separable.cu."""
+"""The operator of SepConv on CUDA: host side of separable.cu, the fast twin of reference.py."""
 
 import torch
 from torch import Tensor
@@ -7,10 +7,7 @@ from lolblur_synth.kernels import cuda
 
 
 def separable(frame: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
-    """(N, 3 k, H, W) float32, each pixel by kernels of its own, (N, taps, H, W) each, taps odd; all k follow the same.
-
-    out(y, x) = sum_i sum_j vertical(i; y, x) horizontal(j; y, x) frame(y + i - taps // 2, x + j - taps // 2)
-    """
+    """As `reference.separable`, in float32."""
     taps, height, width = vertical.shape[1:]
     kernels = vertical.contiguous(), horizontal.contiguous()
     parts = [part.contiguous() for part in frame.split(3, dim=1)]
