@@ -19,12 +19,12 @@ VOLUMES = 256  # volumes filtered between two aggregations: bounds the memory fo
 STRIP = 16  # rows of pixels whose trajectories are found at once: bounds the memory for trajectories
 
 
-def in_ring(slots: np.ndarray, last: int, h: int, size: int) -> np.ndarray:
+def _in_ring(slots: np.ndarray, last: int, h: int, size: int) -> np.ndarray:
     """Frames of which slots count modulo 2 h + 1, the last one having come, in a ring of `size`; -1 stays no frame."""
     return np.where(slots < 0, -1, (last - (last - slots) % (2 * h + 1)) % size)
 
 
-def rows_of_path(reach: int) -> int:
+def _rows_of_path(reach: int) -> int:
     """Rows of trajectories that are kept: those within `reach` of a reference, in whole strips."""
     return STRIP * math.ceil((2 * reach + STRIP) / STRIP)
 
@@ -67,13 +67,13 @@ class Groups:
         """
         (ys, xs), n, most = self.grids[phase], self.shape.block, self.shape.most
         noisy, pilot, targets = (
-            in_ring(slots, self.last, self.h, len(self.noisy)),
-            in_ring(slots, self.last, self.h, len(self.pilot)),
-            in_ring(targets, self.last, self.h, len(self.total)),
+            _in_ring(slots, self.last, self.h, len(self.noisy)),
+            _in_ring(slots, self.last, self.h, len(self.pilot)),
+            _in_ring(targets, self.last, self.h, len(self.total)),
         )
         reach, batch = self.shape.window // 2, max(1, VOLUMES // most)
         rows, columns = (size - n + 1 for size in self.size[1:])
-        path = np.zeros((rows_of_path(reach), columns, len(slots), 2), np.int16)
+        path = np.zeros((_rows_of_path(reach), columns, len(slots), 2), np.int16)
         extent = np.zeros((*path.shape[:2], 2), np.int16)
         blocks = np.empty((batch, most, LONGEST, 3, BLOCK), np.float32)
         weights, counts = np.empty((batch, 3), np.float32), np.empty(batch, np.int64)
