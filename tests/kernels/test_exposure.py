@@ -151,7 +151,7 @@ def test_memory_that_was_used_before_does_not_matter(monkeypatch):
     a, b = frames[0].numpy(), frames[1].numpy()
     (first, pitch), (second, _) = bspline.prepare(a), bspline.prepare(b)
     field = splat.fields(motion.forward[0], motion.backward[0], motion.bend[0], np.array([0.5], np.float32))[0]
-    cpu._render(a, b, first, second, pitch, field, np.float32(0.5), out)
+    cpu._render(cpu.Pair(a, b, first, second, pitch), field, np.float32(0.5), out)
     assert np.isfinite(out).all()
 
 

@@ -8,7 +8,7 @@ from scipy.fft import dct, dctn
 from slow_denoise import moving
 
 from lolblur_synth.kernels.vbm4d import grouped_reference
-from lolblur_synth.kernels.vbm4d.block_matching import trajectories
+from lolblur_synth.kernels.vbm4d.block_matching import Paths, Search, trajectories
 from lolblur_synth.kernels.vbm4d.transforms import (
     VOLUME,
     dct_blocks,
@@ -104,7 +104,8 @@ def test_trajectories_find_the_motion_and_stop_at_a_cut(dy, dx):
     path, extent = np.zeros((3, 7, 9, 2), np.int16), np.zeros((3, 7, 2), np.int16)
     slots = np.array([-1, -1, -1, 0, 1, 2, 3, 4, -1])
     radius, active = np.array([1, 4, 2]), np.ones((3, 7), bool)
-    trajectories(frames, slots, ys, xs, radius, np.float32(1), np.float32(10), np.float32(100), active, path, extent)
+    search = Search(radius, np.float32(1), np.float32(10), np.float32(100))
+    trajectories(frames, Paths(slots, ys, xs, active, path, extent), search)
     assert (extent == [1, 2]).all()
     for k in (-1, 0, 1, 2):
         assert (path[:, :, 4 + k] == [dy * k, dx * k]).all()

@@ -5,6 +5,8 @@ channel: a pixel can only pass if each channel reaches the value that it would n
 such a pixel are done with three comparisons a pixel.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -18,15 +20,36 @@ SLACK = 1e-4  # display values within which a pixel is tested exactly
 LUMA = fr.LUMA
 
 
-def rule(config: ClipReverseConfig | None, r: float = 0.0) -> tuple:
-    """What the functions below need of clip_reverse: space, Y at the threshold, least values of R, G, B and grey that
-    reach it, r, and the ramp. r: 8-bit code values, for space "code"."""
+class ClipRule(NamedTuple):
+    """What a row needs of clip_reverse. Values are display values, 0..1, unless another unit is told."""
+
+    space: int  # of SPACES
+    threshold: float  # CIE Y, 0..1, above which a pixel is saturated
+    least_red: np.float32  # the least value of each channel that can reach the threshold, beside two white ones
+    least_green: np.float32
+    least_blue: np.float32
+    grey: np.float32  # the value from which a grey pixel is saturated for certain
+    r: np.float32  # what space "code" adds to saturated pixels
+    ramp_low: np.float32  # where the ramp of space "hdr" begins
+    ramp_slope: np.float32  # by how much it rises for each unit of display value
+
+
+class Sums(NamedTuple):
+    """The two sums of an exposure, each (3, H, W) float32."""
+
+    light: np.ndarray  # linear
+    mask: np.ndarray  # how far a pixel is saturated, 0..1 for each sample
+
+
+def clip_rule(config: ClipReverseConfig | None, r: float = 0.0) -> ClipRule:
+    """r: 8-bit code values, for space "code". config None: no pixel is saturated."""
     if config is None:
-        return SPACES["none"], 0.0, (F(0), F(0), F(0)), F(0), F(0), F(0), F(1)
+        return ClipRule(SPACES["none"], 0.0, *[F(0)] * 6, F(1))
     y = ((config.threshold + 16) / 116) ** 3
-    least = tuple(F(display((y - (1 - luma)) / luma) - SLACK) for luma in LUMA)
+    least = (F(display((y - (1 - luma)) / luma) - SLACK) for luma in LUMA)
     low, high = config.ramp
-    return SPACES[config.space], y, least, F(display(y) + SLACK), F(r / 255), F(low / 255), F(255 / (high - low))
+    return ClipRule(SPACES[config.space], y, *least, F(display(y) + SLACK), F(r / 255), F(low / 255),
+                    F(255 / (high - low)))  # fmt: skip
 
 
 def display(light: float) -> float:
@@ -35,36 +58,39 @@ def display(light: float) -> float:
 
 
 @njit(cache=True)
-def add_row(shown, light, mask, y, space, threshold, least, grey, r, low, slope):
-    """Linearise one row of display values (3, W) and add it to row y of the two sums, (3, H, W). `shown` may change."""
-    width = shown.shape[1]
-    if space == 1 or space == 2:
+def add_row(display_row, sums, y, rule):
+    """Linearise a row of display values (3, W), which may change, and add it to row y of Sums; rule: ClipRule."""
+    light, mask = sums
+    width = display_row.shape[1]
+    if rule.space == 1 or rule.space == 2:
         bright = 0
+        red, green, blue = rule.least_red, rule.least_green, rule.least_blue
         for x in range(width):
-            bright += (shown[0, x] >= least[0]) & (shown[1, x] >= least[1]) & (shown[2, x] >= least[2])
+            bright += (display_row[0, x] >= red) & (display_row[1, x] >= green) & (display_row[2, x] >= blue)
         if bright:
-            _restore_row(shown, mask, y, space, threshold, least, grey, r)
+            _restore_row(display_row, mask, y, rule)
+    low, slope = rule.ramp_low, rule.ramp_slope
     for c in range(3):
-        if space == 3:
+        if rule.space == 3:
             for x in range(width):
-                mask[c, y, x] += min(max((shown[c, x] - low) * slope, F(0)), F(1))
+                mask[c, y, x] += min(max((display_row[c, x] - low) * slope, F(0)), F(1))
         for x in range(width):
-            light[c, y, x] += power(shown[c, x])
+            light[c, y, x] += power(display_row[c, x])
 
 
 @njit(cache=True)
-def _restore_row(shown, mask, y, space, threshold, least, grey, r):
+def _restore_row(display_row, mask, y, rule):
     """Count the saturated pixels of a row in its mask; in space "code" add r to them as well."""
-    for x in range(shown.shape[1]):
-        red, green, blue = shown[0, x], shown[1, x], shown[2, x]
-        if red < least[0] or green < least[1] or blue < least[2]:
+    for x in range(display_row.shape[1]):
+        red, green, blue = display_row[0, x], display_row[1, x], display_row[2, x]
+        if red < rule.least_red or green < rule.least_green or blue < rule.least_blue:
             continue
-        if min(red, green, blue) < grey and not _luminance(red, green, blue) > threshold:
+        if min(red, green, blue) < rule.grey and not _luminance(red, green, blue) > rule.threshold:
             continue
         for c in range(3):
             mask[c, y, x] += F(1)
-            if space == 2:
-                shown[c, x] += r
+            if rule.space == 2:
+                display_row[c, x] += rule.r
 
 
 @njit(cache=True)

@@ -7,6 +7,7 @@ samples are added in time order, so the result is the same, bit for bit, for any
 
 import itertools
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,8 +15,7 @@ from numba import njit, prange
 from torch import Tensor
 
 from lolblur_synth.kernels.exposure import bspline
-from lolblur_synth.kernels.exposure.clip_reverse_rows import add_row
-from lolblur_synth.kernels.exposure.clip_reverse_rows import rule as light_rule
+from lolblur_synth.kernels.exposure.clip_reverse_rows import Sums, add_row, clip_rule
 from lolblur_synth.kernels.exposure.schedule import CHUNK, by_pair
 from lolblur_synth.kernels.exposure.splat import fields, motion_row
 from lolblur_synth.recipe import ClipReverseConfig
@@ -24,30 +24,40 @@ BATCH = 4  # given frames that are added in one pass
 F = np.float32
 
 
+class Pair(NamedTuple):
+    """Two neighbouring frames, (3, H, W) display, and their prepared splines, see bspline.py."""
+
+    first: np.ndarray
+    second: np.ndarray
+    first_spline: np.ndarray
+    second_spline: np.ndarray
+    pitch: int  # of the splines, pixels from one row to the next
+
+
 def integrate(
     frames: Tensor, motion, instants: np.ndarray, config: ClipReverseConfig | None = None, r: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """mean(light) and mean(mask), each (3, H, W), of the samples at `instants`; r: code values, space "code" only."""
     stack = frames.numpy()
-    light, mask = np.zeros(stack.shape[1:], np.float32), np.zeros(stack.shape[1:], np.float32)
-    rule = light_rule(config, r)
+    sums, rule = Sums(*np.zeros((2, *stack.shape[1:]), np.float32)), clip_rule(config, r)
     prepared: dict[int, tuple[np.ndarray, int]] = {}
     for pair, parts in by_pair(instants, len(stack)):
         a, b = np.ascontiguousarray(stack[pair]), np.ascontiguousarray(stack[pair + 1])
         if motion.still[pair] or motion.cut[pair]:
-            _add_faded(a, b, np.round(parts) if motion.cut[pair] else parts, light, mask, *rule)
+            _add_faded(a, b, np.round(parts) if motion.cut[pair] else parts, sums, rule)
             continue
         if motion.render:
             for part in parts:
-                _add((motion.render(frames, pair, float(part)).numpy(),), light, mask, *rule)
+                _add((motion.render(frames, pair, float(part)).numpy(),), sums, rule)
             continue
         prepared = {i: prepared.get(i) or bspline.prepare(stack[i]) for i in (pair, pair + 1)}
         (first, pitch), (second, _) = prepared[pair], prepared[pair + 1]
+        frames_of_pair = Pair(a, b, first, second, pitch)
         for start in range(0, len(parts), CHUNK):
             chunk = parts[start : start + CHUNK]
             field = _fused_fields(motion, pair, chunk)
-            _add_warped(a, b, first, second, pitch, field, chunk, light, mask, *rule)
-    return torch.from_numpy(light / F(len(instants))), torch.from_numpy(mask / F(len(instants)))
+            _add_warped(frames_of_pair, field, chunk, sums, rule)
+    return tuple(torch.from_numpy(values / F(len(instants))) for values in sums)
 
 
 def sample(frames: Tensor, motion, instant: float) -> Tensor:
@@ -56,7 +66,7 @@ def sample(frames: Tensor, motion, instant: float) -> Tensor:
     (first, pitch), (second, _) = (bspline.prepare(frames[i].numpy()) for i in (pair, pair + 1))
     out = np.empty(tuple(frames.shape[1:]), np.float32)
     a, b = (np.ascontiguousarray(frames[i].numpy()) for i in (pair, pair + 1))
-    _render(a, b, first, second, pitch, _fused_fields(motion, pair, parts)[0], parts[0], out)
+    _render(Pair(a, b, first, second, pitch), _fused_fields(motion, pair, parts)[0], parts[0], out)
     return torch.from_numpy(out)
 
 
@@ -68,15 +78,14 @@ def average(
     They may come one at a time; BATCH of them are held.
     r: code values, space "code" only.
     """
-    rule, light, mask, count = light_rule(config, r), None, None, 0
+    rule, sums, count = clip_rule(config, r), None, 0
     stream = (np.ascontiguousarray(frame.numpy()) for frame in frames)
     while batch := tuple(itertools.islice(stream, BATCH)):
-        if light is None:
-            light, mask = np.zeros_like(batch[0]), np.zeros_like(batch[0])
+        sums = sums or Sums(*np.zeros((2, *batch[0].shape), np.float32))
         for part in [batch] if len(batch) == BATCH else [(frame,) for frame in batch]:  # two sizes to compile for
-            _add(part, light, mask, *rule)
+            _add(part, sums, rule)
         count += len(batch)
-    return torch.from_numpy(light / F(count)), torch.from_numpy(mask / F(count))
+    return tuple(torch.from_numpy(values / F(count)) for values in sums)
 
 
 def _fused_fields(motion, pair: int, parts: np.ndarray) -> np.ndarray:
@@ -144,8 +153,9 @@ def _seen(over_x, over_y, share):
 
 
 @njit(cache=True)
-def _warped_row(a, b, first, second, pitch, field, y, t, scratch, out):
-    """Row y of the sample at t, (3, W): both frames fetched along the motion and blended. a, b: as they were."""
+def _warped_row(pair, field, y, t, scratch, out):
+    """Row y of the sample at t, (3, W): both frames of a Pair fetched along the motion and blended."""
+    a, b, first, second, pitch = pair
     row, velocity, index, over, corners, parts, quads = scratch
     height, width = a.shape[1:]
     motion_row(field, y, row, velocity)
@@ -177,46 +187,46 @@ def _scratch(field, width):
 
 
 @njit(cache=True, parallel=True)
-def _add_warped(a, b, first, second, pitch, fields, parts, light, mask, space, threshold, least, grey, r, low, slope):
-    _, height, width = light.shape
+def _add_warped(pair, fields, parts, sums, rule):
+    _, height, width = sums.light.shape
     for y in prange(height):
         scratch, shown = _scratch(fields[0], width), np.empty((3, width), np.float32)
         for k in range(len(parts)):
-            _warped_row(a, b, first, second, pitch, fields[k], y, parts[k], scratch, shown)
-            add_row(shown, light, mask, y, space, threshold, least, grey, r, low, slope)
+            _warped_row(pair, fields[k], y, parts[k], scratch, shown)
+            add_row(shown, sums, y, rule)
 
 
 @njit(cache=True, parallel=True)
-def _add_faded(a, b, parts, light, mask, space, threshold, least, grey, r, low, slope):
-    _, height, width = light.shape
+def _add_faded(a, b, parts, sums, rule):
+    _, height, width = sums.light.shape
     for y in prange(height):
         shown = np.empty((3, width), np.float32)
         for k in range(len(parts)):
             for c in range(3):
                 for x in range(width):
                     shown[c, x] = a[c, y, x] + parts[k] * (b[c, y, x] - a[c, y, x])
-            add_row(shown, light, mask, y, space, threshold, least, grey, r, low, slope)
+            add_row(shown, sums, y, rule)
 
 
 @njit(cache=True, parallel=True)
-def _add(frames, light, mask, space, threshold, least, grey, r, low, slope):
+def _add(frames, sums, rule):
     """Add frames, a tuple of them, to the sums; row by row, so that the sums are read and written once."""
-    _, height, width = light.shape
+    _, height, width = sums.light.shape
     for y in prange(height):
         shown = np.empty((3, width), np.float32)
         for frame in frames:
             for c in range(3):
                 for x in range(width):
                     shown[c, x] = frame[c, y, x]
-            add_row(shown, light, mask, y, space, threshold, least, grey, r, low, slope)
+            add_row(shown, sums, y, rule)
 
 
 @njit(cache=True, parallel=True)
-def _render(a, b, first, second, pitch, field, t, out):
+def _render(pair, field, t, out):
     _, height, width = out.shape
     for y in prange(height):
         scratch, shown = _scratch(field, width), np.empty((3, width), np.float32)
-        _warped_row(a, b, first, second, pitch, field, y, t, scratch, shown)
+        _warped_row(pair, field, y, t, scratch, shown)
         for c in range(3):
             for x in range(width):
                 out[c, y, x] = shown[c, x]

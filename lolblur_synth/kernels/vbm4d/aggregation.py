@@ -12,21 +12,23 @@ from lolblur_synth.kernels.vbm4d.transforms import MATH
 
 
 @njit(parallel=True, cache=True, fastmath=MATH)
-def aggregate(blocks, weights, window, slots, ys, xs, rows, active, path, extent, total):
+def aggregate(blocks, weights, window, targets, paths, rows, total):
     """Add the filtered blocks of the grid rows `rows` = (first, last) to total (slots, 4, H, W).
 
     Planes 0..2 of total receive the blocks, which already hold their window and weight, plane 3 the window times the
-    weight. slots: the slot of each of the 2 reach + 1 frames round the reference, -1 for none.
+    weight. targets: the slot of each of the 2 reach + 1 frames round the reference, -1 for none; paths: Paths.
     """
-    reach = slots.size // 2
+    _, ys, xs, active, path, extent = paths
+    reach = targets.size // 2
     h = path.shape[2] // 2
     height, width = total.shape[2], total.shape[3]
     pixels, values = total.reshape(-1), blocks.reshape(-1)
     one = np.float32(1)
-    for task in prange(slots.size * 4):
-        k = task % slots.size - reach  # a thread takes a run of tasks, and at an end of the clip half of the k are none
-        c = (task // slots.size + 2 * (k % 2)) % 4  # plane 3 is quicker
-        slot = slots[k + reach]
+    for task in prange(targets.size * 4):
+        # A thread takes a run of tasks, and at an end of the clip half of the k are none.
+        k = task % targets.size - reach
+        c = (task // targets.size + 2 * (k % 2)) % 4  # plane 3 is quicker
+        slot = targets[k + reach]
         if slot < 0:
             continue
         for row in range(rows[0], rows[1]):
@@ -39,7 +41,7 @@ def aggregate(blocks, weights, window, slots, ys, xs, rows, active, path, extent
                 if c == 3:
                     add_block(pixels, at, width, window, 0, weights[row - rows[0], n])
                 else:
-                    first = (((row - rows[0]) * xs.size + n) * slots.size + k + reach) * 3 + c
+                    first = (((row - rows[0]) * xs.size + n) * targets.size + k + reach) * 3 + c
                     add_block(pixels, at, width, values, first * 64, one)
 
 

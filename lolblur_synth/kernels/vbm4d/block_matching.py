@@ -4,6 +4,8 @@ Every later frame is compared with the *reference* block, not with its neighbour
 one interval rounds to zero, and concatenated integer vectors drift away from the block.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit, prange
 
@@ -11,6 +13,26 @@ from lolblur_synth.kernels.vbm4d.reference import TILE
 from lolblur_synth.kernels.vbm4d.transforms import MATH
 
 SPAN = 8 * TILE + 8  # room for the columns of a tile, whose blocks are at most 8 apart
+
+
+class Paths(NamedTuple):
+    """The 8x8 blocks of a grid of one frame, and where they are found in the frames round it."""
+
+    slots: np.ndarray  # (2 h + 1,) where each frame lies, the one of the grid in the middle; -1: there is none
+    ys: np.ndarray  # (rows,) of the grid, pixels
+    xs: np.ndarray  # (columns,)
+    active: np.ndarray  # (rows, columns) bool: blocks that are asked for
+    path: np.ndarray  # (rows, columns, 2 h + 1, 2) int16: displacements (dy, dx)
+    extent: np.ndarray  # (rows, columns, 2) int16: frames before and after through which the block was followed
+
+
+class Search(NamedTuple):
+    """How blocks are looked for; squared distances are of 64 values."""
+
+    radius: np.ndarray  # px of a first search round the predicted place, and of that in the next frame, in later ones
+    penalty: np.float32  # what a pixel away from the predicted place costs, squared distance
+    close: np.float32  # squared distance up to which a match is good enough
+    limit: np.float32  # squared distance at which a trajectory stops (occlusion, scene cut)
 
 
 @njit(fastmath=MATH)
@@ -66,17 +88,14 @@ def _search(reference, frame, y, xs, centre, radius, penalty, sums, boxes, best,
 
 
 @njit(parallel=True, cache=True, fastmath=MATH)
-def trajectories(frames, slots, ys, xs, radius, penalty, close, limit, active, path, extent):
-    """Follow the 8x8 blocks of the grid ys x xs of frame slots[h] through frames slots[0 .. 2 h]; slot -1 is no frame.
+def trajectories(frames, paths, search):
+    """Follow the blocks of a grid: fill `path` and `extent` of paths (Paths), as search (Search) says.
 
-    frames (slots, 3, H, W) float32, searched in channel 0; radius: of a first search round the predicted place, and of
-    that which follows where the best match is not `close`, in the next frame and in later ones; penalty: what one pixel
-    away from the predicted place costs; close, limit: squared distance up to which a match is good enough, and at which
-    a trajectory stops (occlusion, scene cut). active (rows, columns): blocks that are asked for.
-    Fills path (rows, columns, 2 h + 1, 2) int16 with displacements (dy, dx), extent (rows, columns, 2) int16 with the
-    number of frames before and after through which each block was followed. Neighbours share the centre of the search:
-    their median displacement, continued at constant speed.
+    frames (slots, 3, H, W) float32, searched in channel 0. Neighbours share the centre of the search: their median
+    displacement, continued at constant speed.
     """
+    slots, ys, xs, active, path, extent = paths
+    radius, penalty, close, limit = search
     h = slots.size // 2
     tiles = (xs.size + TILE - 1) // TILE
     for task in prange(ys.size * tiles):

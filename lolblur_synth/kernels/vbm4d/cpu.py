@@ -4,9 +4,9 @@ fast twin of reference.py."""
 import numpy as np
 
 from lolblur_synth.kernels.vbm4d.aggregation import aggregate, normalise, uncovered
-from lolblur_synth.kernels.vbm4d.block_matching import trajectories
+from lolblur_synth.kernels.vbm4d.block_matching import Paths, Search, trajectories
 from lolblur_synth.kernels.vbm4d.transforms import temporal_matrices
-from lolblur_synth.kernels.vbm4d.volumes import hard_threshold, noise_at, wiener
+from lolblur_synth.kernels.vbm4d.volumes import Shrinkage, filter_volumes, noise_at
 
 ROWS = 4  # grid rows filtered between two aggregations: bounds the memory for filtered blocks
 
@@ -20,8 +20,8 @@ class Volumes:
     def __init__(self, planes: np.ndarray, first_pass: bool, h: int, sigma, table, window, strength, radius,
                  penalty: float, close: float, limit: float, grids):  # fmt: skip
         span = 2 * h + 1
-        self.first_pass, self.grids, self.shape, self.radius = first_pass, grids, planes.shape, radius
-        self.bounds = tuple(np.float32(bound) for bound in (penalty, close, limit))
+        self.first_pass, self.grids, self.shape = first_pass, grids, planes.shape
+        self.search = Search(radius, *(np.float32(bound) for bound in (penalty, close, limit)))
         self.sigma, self.strength, self.window = (np.asarray(v, np.float32) for v in (sigma, strength, window))
         self.table = None if table is None else np.asarray(table, np.float32)
         self.noisy = np.zeros((span, *planes.shape), np.float32)
@@ -47,19 +47,15 @@ class Volumes:
         if self.table is not None:
             noise_at(self.pilot[here, 0], ys, xs, self.table, noise)
         path = np.zeros((*active.shape, len(slots), 2), np.int16)
-        extent = np.zeros((*active.shape, 2), np.int16)
-        trajectories(self.pilot, slots, ys, xs, self.radius, *self.bounds, active, path, extent)
+        paths = Paths(slots, ys, xs, active, path, np.zeros((*active.shape, 2), np.int16))
+        trajectories(self.pilot, paths, self.search)
+        shrinkage = Shrinkage(self.sigma, noise, self.strength, self.window, self.matrices)
         blocks = np.empty((ROWS, len(xs), len(slots), 3, 64), np.float32)
         weights = np.empty((ROWS, len(xs)), np.float32)
         for row in range(0, len(ys), ROWS):
             rows = (row, min(row + ROWS, len(ys)))
-            where = (ys, xs, rows, active, path, extent)
-            shape = (self.strength, self.window, self.matrices, len(slots) // 2, blocks, weights)
-            if self.first_pass:
-                hard_threshold(self.noisy, slots, *where, self.sigma, noise, *shape)
-            else:
-                wiener(self.noisy, self.pilot, slots, *where, self.sigma, noise, *shape)
-            aggregate(blocks, weights, self.window, targets, *where, self.total)
+            filter_volumes(self.noisy, self.pilot, self.first_pass, paths, rows, shrinkage, blocks, weights)
+            aggregate(blocks, weights, self.window, targets, paths, rows, self.total)
 
     def finish(self, t: int) -> tuple[np.ndarray, np.ndarray]:
         """The noisy planes of frame t and its estimate; its ring slot is free afterwards."""

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lolblur_synth.kernels.vbm4d.block_matching import trajectories
+from lolblur_synth.kernels.vbm4d.block_matching import Paths, Search, trajectories
 
 LAGS = 8  # frames between the blocks compared, at most
 FLAT, BROAD = 0.15, 0.5  # share of the blocks, the flattest, that is used over the shortest lag and over the longest
@@ -192,7 +192,8 @@ def _follow(luma, t: int, lag: int, ys, xs) -> tuple[np.ndarray, np.ndarray]:
     slots = np.full(2 * h + 1, -1)
     slots[h::sign] = np.arange(t, t + lag + sign, sign)
     active = np.ones((len(ys), len(xs)), np.bool_)
-    trajectories(luma, slots, ys, xs, RADIUS, penalty, np.float32(0), np.float32(np.inf), active, path, extent)
+    search = Search(RADIUS, penalty, np.float32(0), np.float32(np.inf))
+    trajectories(luma, Paths(slots, ys, xs, active, path, extent), search)
     return path[:, :, h + lag], extent[..., int(lag > 0)] == h
 
 

@@ -1,8 +1,10 @@
 """Collaborative filtering of volumes: gather the blocks of a trajectory, transform, shrink, transform back.
 
-`hard_threshold` is the first stage of V-BM4D, `wiener` the second, with the first one's result as pilot. One task is a
-run of reference blocks; it writes only its own part of `blocks` and `weights`: threads do not change the result.
+The first pass of V-BM4D is a hard threshold, the second a Wiener filter with the first one's result as pilot. One task
+is a run of reference blocks; it writes only its own part of `blocks` and `weights`: threads do not change the result.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit, prange
@@ -112,57 +114,29 @@ def _attenuate(spectrum, pilot, values, variance):
     return norm
 
 
-@njit(parallel=True, cache=True, fastmath=MATH)
-def hard_threshold(
-    noisy, slots, ys, xs, rows, active, path, extent, sigma, noise, strength, window, matrices, reach, blocks, weights
-):
-    """Filter the active volumes of the grid rows `rows` = (first, last): zero what is below a threshold.
+class Shrinkage(NamedTuple):
+    """How volumes are shrunk in one pass, all float32."""
 
-    noisy (slots, 3, H, W) opponent planes; slots: the slot of each of the 2 h + 1 frames; path, extent: `trajectories`;
-    noise (rows, columns): variance of the noise at each reference block, in sigma^2; strength (3, 2): the threshold of
-    each channel in sigma, at the mean over time and at other temporal frequencies; matrices: `temporal_matrices`.
-    blocks (rows, columns, 2 reach + 1, 3, 64) receives the filtered blocks times window times weight, weights (rows,
-    columns) the weight 1 / (sigma^2 N_har), one for the three channels of a volume.
-    """
-    runs = (xs.size + RUN - 1) // RUN
-    height, width = noisy.shape[2], noisy.shape[3]
-    pixels = noisy.reshape(-1)
-    for task in prange((rows[1] - rows[0]) * runs):
-        row = rows[0] + task // runs
-        places = np.empty(LONGEST, np.int64)
-        v = np.zeros(VOLUME, np.float32)
-        spectra = np.zeros((3, VOLUME), np.float32)
-        scale = np.empty(BLOCK, np.float32)
-        for n in range((task % runs) * RUN, min((task % runs + 1) * RUN, xs.size)):
-            if not active[row, n]:
-                continue
-            before, after = extent[row, n]
-            length = before + after + 1
-            energy = np.float32(0)
-            for c in range(3):
-                _places(slots, c, height, width, ys[row], xs[n], path[row, n], before, length, places)
-                _forward(pixels, places, width, length, matrices[0, length], v, spectra[c])
-                deviation, values = sigma[c] * np.sqrt(noise[row, n]), length * BLOCK
-                mean, others = strength[c, 0] * deviation, strength[c, 1] * deviation
-                energy += sigma[c] * sigma[c] * noise[row, n] * _shrink(spectra[c], BLOCK, values, mean, others)
-            weights[row - rows[0], n] = 1 / energy
-            for i in range(BLOCK):
-                scale[i] = window[i] / energy
-            for c in range(3):
-                _inverse(spectra[c], v, before, length, matrices[1, length], scale, reach, c, blocks[row - rows[0], n])
+    sigma: np.ndarray  # (3,) deviation of the noise in each channel
+    noise: np.ndarray  # (rows, columns) its variance at each reference block, in sigma^2
+    strength: np.ndarray  # (3, 2) for each channel, at the mean over time and at other temporal frequencies: the hard
+    # threshold in sigma, or the noise power of the Wiener gain in sigma^2
+    window: np.ndarray  # (64,) of the aggregation
+    matrices: np.ndarray  # `temporal_matrices`
 
 
 @njit(parallel=True, cache=True, fastmath=MATH)
-def wiener(
-    noisy, pilot, slots, ys, xs, rows, active, path, extent, sigma, noise, strength, window, matrices, reach, blocks,
-    weights,
-):  # fmt: skip
-    """Filter the active volumes of the grid rows `rows` by the empirical Wiener gain of `pilot`, the basic estimate.
+def filter_volumes(noisy, pilot, first_pass, paths, rows, shrinkage, blocks, weights):
+    """Filter the active volumes of the grid rows `rows` = (first, last): in the first pass zero what is below a
+    threshold, in the second apply the empirical Wiener gain of `pilot`, the basic estimate.
 
-    Shapes as in `hard_threshold`; strength: the noise power in the gain, in sigma^2; the weight of a volume is 1 /
-    (sigma^2 ||W||^2).
+    noisy, pilot (slots, 3, H, W) opponent planes; paths: Paths of the reference blocks; shrinkage: Shrinkage. blocks
+    (rows, columns, 2 reach + 1, 3, 64) receives the filtered blocks times window times weight, weights (rows, columns)
+    the weight 1 / (sigma^2 N_har), or 1 / (sigma^2 ||W||^2), one for the three channels of a volume.
     """
-    runs = (xs.size + RUN - 1) // RUN
+    slots, ys, xs, active, path, extent = paths
+    sigma, noise, strength, window, matrices = shrinkage
+    runs, reach = (xs.size + RUN - 1) // RUN, blocks.shape[2] // 2
     height, width = noisy.shape[2], noisy.shape[3]
     pixels, pilots = noisy.reshape(-1), pilot.reshape(-1)
     for task in prange((rows[1] - rows[0]) * runs):
@@ -177,15 +151,20 @@ def wiener(
                 continue
             before, after = extent[row, n]
             length = before + after + 1
-            energy = np.float32(1e-6)
+            energy = np.float32(0) if first_pass else np.float32(1e-6)
             for c in range(3):
                 _places(slots, c, height, width, ys[row], xs[n], path[row, n], before, length, places)
                 _forward(pixels, places, width, length, matrices[0, length], v, spectra[c])
-                _forward(pilots, places, width, length, matrices[0, length], v, prior)
-                variance = np.float32(sigma[c] * sigma[c]) * noise[row, n]
-                energy += variance * _attenuate(spectra[c], prior, BLOCK, strength[c, 0] * variance)
-                others, power = (length - 1) * BLOCK, strength[c, 1] * variance
-                energy += variance * _attenuate(spectra[c, BLOCK:], prior[BLOCK:], others, power)
+                variance = sigma[c] * sigma[c] * noise[row, n]
+                if first_pass:
+                    deviation, values = sigma[c] * np.sqrt(noise[row, n]), length * BLOCK
+                    mean, others = strength[c, 0] * deviation, strength[c, 1] * deviation
+                    energy += variance * _shrink(spectra[c], BLOCK, values, mean, others)
+                else:
+                    _forward(pilots, places, width, length, matrices[0, length], v, prior)
+                    energy += variance * _attenuate(spectra[c], prior, BLOCK, strength[c, 0] * variance)
+                    values, power = (length - 1) * BLOCK, strength[c, 1] * variance
+                    energy += variance * _attenuate(spectra[c, BLOCK:], prior[BLOCK:], values, power)
             weights[row - rows[0], n] = 1 / energy
             for i in range(BLOCK):
                 scale[i] = window[i] / energy
