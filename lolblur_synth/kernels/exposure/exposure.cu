@@ -1,4 +1,4 @@
-// The exposure on CUDA: warp, blend, linearise, threshold and accumulate, as kernels/exposure/cpu.py does on the CPU.
+// The exposure on CUDA: warp, blend, linearise, threshold and accumulate, as reference.py specifies.
 //
 // Frames are planes (3, H, W); prepared frames are spline coefficients as RGB0 quadruples with a margin of 1 pixel
 // before and 2 after, so that a tap is one 16-byte load. Motion lives on cells of 2x2 pixels. One thread is one pixel
@@ -10,7 +10,7 @@
 
 enum { NONE = 0, LINEAR = 1, CODE = 2, HDR = 3 };  // spaces of clip_reverse
 
-typedef struct {  // of clip_reverse, see `_rule` in exposure_cuda.py
+typedef struct {  // of clip_reverse, see `_parameters` in cuda.py
     int space;
     double threshold;
     float grey, r, low, slope, gamma, luma_r, luma_g, luma_b;

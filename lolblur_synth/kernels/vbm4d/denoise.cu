@@ -1,4 +1,4 @@
-// V-BM4D style denoising on CUDA, without grouping: what kernels/vbm4d/block_matching.py, volumes.py and aggregation.py do on the CPU.
+// V-BM4D style denoising on CUDA, without grouping: block_matching.py, volumes.py and aggregation.py on the CPU.
 //
 // A reference block is at (ys[row], xs[n]) of the grid rows x columns; its trajectory passes through the frames
 // slots[0 .. 2 h] of a ring, itself in the middle, and has L <= 9 blocks of 8x8. The transform is separable, so time
@@ -43,7 +43,7 @@ extern "C" __global__ void noise_at(const float *__restrict__ luma, const int *_
 
 // ---- trajectories ----
 
-// Squared distance of 8x8 blocks. Order and rounding are those of kernels/vbm4d/block_matching.py, so that of two displacements that
+// Squared distance of 8x8 blocks. Order and rounding are those of block_matching.py, so that of two displacements that
 // are as good as each other both devices take the same one.
 __device__ __forceinline__ float distance(const float *reference, const float *__restrict__ block, int width) {
     float columns[SIDE];

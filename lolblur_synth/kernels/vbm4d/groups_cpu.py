@@ -30,7 +30,7 @@ def _rows_of_path(reach: int) -> int:
 
 
 class Groups:
-    """One pass over a clip, as `denoise_cpu.Volumes`; each channel has its own weights.
+    """One pass over a clip, as `reference.Volumes`; each channel has its own weights.
 
     lam: the hard threshold in sigma; shape: of this pass; rings: a list, empty at first, that both passes of a clip are
     given. It holds the noisy planes and the sums of blocks put back: a frame enters the second pass when it leaves the
