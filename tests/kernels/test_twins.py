@@ -252,7 +252,7 @@ TABLE = [
     *_of_fasc("gradients", 1e-3, ROUNDING + ", of up to 126 pixels", True),
     Twin("sepconv.cuda.separable", sepconv.reference.separable, sepconv.cuda.separable, convolved, 1e-5, ROUNDING),
 ]  # fmt: skip
-NO_TWINS = {"fasc.cuda.runs_on"}
+NO_TWINS = {"fasc.cuda.runs_on", "exposure.cpu.Pair"}  # a condition, a record
 
 
 def flat(values) -> list[np.ndarray]:

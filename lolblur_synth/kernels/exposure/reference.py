@@ -65,7 +65,8 @@ def average(
 
 
 def light_and_mask(display: Tensor, config: ClipReverseConfig | None, r: float = 0.0) -> tuple[Tensor, Tensor]:
-    """Linear light (T, 3, H, W) of display frames, and how far each pixel is saturated, 0..1: (T, 3 or 1, H, W).
+    """Linear light (T, 3, H, W) of display frames, and how far each pixel is saturated, 0..1 or a bool: (T, 3 or 1,
+    H, W).
 
     config: of clip_reverse, None to leave it out. r: code values that space "code" adds to saturated pixels; in the
     other spaces what is added is proportional to the mask, and left to the caller.
@@ -75,7 +76,7 @@ def light_and_mask(display: Tensor, config: ClipReverseConfig | None, r: float =
     if config.space == "hdr":
         low, high = config.ramp
         return fr.to_linear(display), ((display - low / 255) * (255 / (high - low))).clamp(0, 1)
-    mask = saturated(display, config.threshold).to(display.dtype)
+    mask = saturated(display, config.threshold)
     return fr.to_linear(display + mask * (r / 255) if config.space == "code" else display), mask
 
 
