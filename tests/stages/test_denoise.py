@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from lolblur_synth import draw as draws
+from lolblur_synth import recipes
 from lolblur_synth.errors import InputError, RecipeError
-from lolblur_synth.recipe import DenoiseConfig
+from lolblur_synth.recipe import DenoiseConfig, Recipe
 from lolblur_synth.stages import denoise
 
 CONFIG = DenoiseConfig()
@@ -256,3 +257,9 @@ def test_draw_takes_the_number_or_leaves_it_to_the_clip(clip):
     assert denoise.draw(CONFIG, rng) == denoise.Draw(None)
     estimated = denoise.estimate(clip[1])
     assert torch.equal(denoise.apply(clip[1], CONFIG, denoise.Draw(None)), denoise.apply(clip[1], CONFIG, estimated))
+
+
+def test_the_profile_that_was_removed_is_refused_with_those_that_there_are():
+    with pytest.raises(RecipeError, match="denoise.profile = 'np'") as caught:
+        recipes.override(Recipe(), ["denoise.profile=np"])
+    assert caught.value.hint == "one of fast, vbm4d"
