@@ -32,7 +32,7 @@ from layers import LARGE, MID, SMALL, WINDOW, Layers, psnr, shown
 from lolblur_synth import frames as fr
 from lolblur_synth import options as opt
 from lolblur_synth.kernels import exposure as fused
-from lolblur_synth.kernels.splat import fields
+from lolblur_synth.kernels.exposure.splat import fields
 from lolblur_synth.recipe import ClipReverseConfig, InterpolateConfig
 from lolblur_synth.stages import average, clip_reverse, interpolate
 

@@ -56,10 +56,13 @@ def _kernels() -> str:
     """Whether this machine has the CUDA kernels; what runs without them is the same, but slower."""
     import torch
 
-    from lolblur_synth.kernels import cuda, exposure_cuda
+    from lolblur_synth.kernels import cuda, switch
+    from lolblur_synth.kernels.exposure import cuda as exposure_cuda
     from lolblur_synth.recipe import DenoiseConfig
     from lolblur_synth.stages import denoise
 
+    if not switch.ON:
+        return f"switched off ({switch.NAME}=off): the slow references run"
     found = "CuPy" if cuda.available() else "no CuPy"
     if not torch.cuda.is_available():
         return f"on the CPU (Numba); {found}, no CUDA device"

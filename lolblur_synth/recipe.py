@@ -97,9 +97,8 @@ class DenoiseConfig:
     )
     profile: str = option(
         "fast",
-        "fast: no grouping of similar volumes; np: groups of up to 16, as in the normal profile of V-BM4D's software; "
-        "vbm4d: the paper's Table I. The last two are slow",
-        choices=("fast", "np", "vbm4d"),
+        "fast: no grouping of similar volumes; vbm4d: the paper's Table I, for comparison: slow, and on the CPU",
+        choices=("fast", "vbm4d"),
     )
 
 

@@ -22,7 +22,6 @@ RECIPES = {
     "default": ["denoise.sigma=4"],
     "hdr, raw-eld": ["denoise.sigma=4", "clip_reverse.space=hdr", "noise.model=raw-eld"],
     "no interpolation, poisson": ["skip=denoise,interpolate", "noise.model=poisson"],
-    "np": ["denoise.sigma=4", "denoise.profile=np"],
     "vbm4d": ["denoise.sigma=4", "denoise.profile=vbm4d"],
 }
 
@@ -80,8 +79,7 @@ def test_the_pretence_finds_what_cuda_would():
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ for CUDA C on the CPU")
 @pytest.mark.parametrize("kernels", [True, False], ids=["CuPy", "no CuPy"])
-@pytest.mark.parametrize("name,profile", [*((name, "fast") for name in STAGE_NAMES), ("denoise", "np"),
-                                          ("denoise", "vbm4d")])  # fmt: skip
+@pytest.mark.parametrize("name,profile", [*((name, "fast") for name in STAGE_NAMES), ("denoise", "vbm4d")])
 def test_each_stage_alone(tmp_path, monkeypatch, caplog, name, profile, kernels):
     """`stage NAME --device cuda` writes what it writes on the CPU."""
     recipe = recipes.override(Recipe(), ["denoise.sigma=4", f"denoise.profile={profile}", "interpolate.factor=2",

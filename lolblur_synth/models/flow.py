@@ -7,9 +7,9 @@ It starts from the DIS flows of the pair, and from a rule where not to believe t
                            flows both ways, the importance of each cell where motions collide (softmax splatting,
                            Niklaus 2020)
     fuse     once a t      levels at 1/4, 1/8 and 1/16: corrected motion v at t, and how far its path is off the
-                           straight one, q (kernels/bend.py); the share of the second frame (a thing that only one
-                           frame shows is fetched from it alone), and where to give up and cross-fade: by rule
-                           where the frames differ along the motion, D, as much as they do in place, C:
+                           straight one, q (kernels/exposure/acceleration.py); the share of the second frame (a thing
+                           that only one frame shows is fetched from it alone), and where to give up and cross-fade:
+                           by rule where the frames differ along the motion, D, as much as they do in place, C:
                            g = D^1.5 / (D^1.5 + 2 C^1.5) before training; D is of what both frames show
 
     sample(x) = (1 - g) [(1 - m) first(x - t v + q) + m second(x + (1 - t) v + q)] + g [(1 - t) first(x) + t second(x)]
@@ -33,7 +33,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lolblur_synth import weights
-from lolblur_synth.models.warping import CELL, RADIUS, correlation, fetch, inside, reduced, warp
+from lolblur_synth.kernels.exposure.reference import CELL, inside
+from lolblur_synth.models.warping import RADIUS, correlation, reduced, warp
 
 TOLERANCE = 0.05  # difference of display values at which a motion is trusted to 1/e
 MULTIPLE = 16  # cells: four halvings below them
@@ -163,18 +164,6 @@ def _difference(a: Tensor, b: Tensor, known: Tensor | None = None) -> Tensor:
 
 def _around(cells: Tensor) -> Tensor:
     return F.avg_pool2d(cells, 5, 1, 2, count_include_pad=False)
-
-
-def sample(first: Tensor, second: Tensor, splines: tuple[Tensor, Tensor], fused: Tensor, t: Tensor) -> Tensor:
-    """The equation above, (N, 3, H, W), with gradients. splines: of both, see `warping.fetch`; fused: of `fuse`."""
-    height, width = first.shape[2:]
-    cells = F.interpolate(fused, scale_factor=CELL, mode="bilinear")[:, :, :height, :width]
-    v, q, m, g = cells.split((2, 2, 1, 1), 1)
-    back, ahead = q - t * v, q + (1 - t) * v
-    a, b = fetch(splines[0], back), fetch(splines[1], ahead)
-    seen_a, seen_b = (1 - m) * (inside(back) + 1e-6), m * (inside(ahead) + 1e-6)
-    moved = a + seen_b / (seen_a + seen_b) * (b - a)
-    return moved + g * (first + t * (second - first) - moved)
 
 
 def agreement(first: Tensor, second: Tensor, forward: Tensor) -> Tensor:

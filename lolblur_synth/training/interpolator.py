@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from lolblur_synth import weights, whole
-from lolblur_synth.models import flow, warping
+from lolblur_synth.kernels.exposure import reference
+from lolblur_synth.models import flow
 from lolblur_synth.training import interpolator_card, triplets
 from lolblur_synth.training.cards import in_python, made_by
 from lolblur_synth.training.run import Report, Run, warmed_cosine
@@ -34,9 +35,9 @@ def loss(net: flow.FlowNet, batch: Batch) -> tuple[Tensor, dict[str, float]]:
     photometric, gradient, psnr = [], [], []
     for k in range(batch.times.shape[1]):
         t = batch.times[:, k, None, None, None]
-        fused = net.fuse(pair, warping.carry(forward, backward, batch.bend, t), t)
+        fused = net.fuse(pair, reference.carry(forward, backward, batch.bend, t), t)
         splines = batch.first_spline, batch.second_spline
-        error = flow.sample(batch.first, batch.second, splines, fused, t) - batch.targets[:, k]
+        error = reference.render(batch.first, batch.second, splines, fused, t) - batch.targets[:, k]
         squared = error.square().mean((1, 2, 3))
         photometric.append(0.5 * (squared + FLOOR**2).log())
         edges = 0.5 * (error.diff(dim=2).abs().mean((1, 2, 3)) + error.diff(dim=3).abs().mean((1, 2, 3)))

@@ -47,7 +47,7 @@ class Footage:
 
 @dataclass(frozen=True)
 class Batch:
-    """first, second (N, 3, S, S) display; first_spline, second_spline: coefficients of the same, see `warping.fetch`;
+    """first, second (N, 3, S, S) display; first_spline, second_spline: coefficients of the same, see `reference.fetch`;
     forward, backward (N, 3, S/2, S/2) and bend (N, 2, 2, S/2, S/2) of DIS, as interpolate.Motion; times (N, TIMES);
     targets (N, TIMES, 3, S, S); true_forward, true_backward (N, 2, S/2, S/2), and known (N,): 1 where they are."""
 

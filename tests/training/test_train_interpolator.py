@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from lolblur_synth import cli, draw, weights
 from lolblur_synth.errors import InputError, UsageError, WeightsError
+from lolblur_synth.kernels.exposure import reference
 from lolblur_synth.models import flow, warping
 from lolblur_synth.training import interpolator, interpolator_card, scenes, triplets
 
@@ -86,10 +87,11 @@ def test_filmed_items_are_true_whatever_way_they_are_turned(photo, clip, monkeyp
     assert not batch.known.any() and not batch.true_forward.any()
     for k in range(2):
         t = batch.times[:, k, None, None, None]
-        motion = warping.carry(batch.forward, batch.backward, batch.bend, t)
+        motion = reference.carry(batch.forward, batch.backward, batch.bend, t)
         cells = torch.cat((motion, t.expand_as(motion[:, :1]), torch.zeros_like(motion[:, :1])), 1)
         splines = batch.first_spline, batch.second_spline
-        error = (flow.sample(batch.first, batch.second, splines, cells, t) - batch.targets[:, k])[:, :, 20:-20, 20:-20]
+        shown = reference.render(batch.first, batch.second, splines, cells, t)
+        error = (shown - batch.targets[:, k])[:, :, 20:-20, 20:-20]
         assert error.abs().mean() < 0.3 * (batch.first - batch.second).abs().mean()
 
 
