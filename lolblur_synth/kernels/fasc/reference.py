@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-TAPS = 5  # section 4.2: filters of 5x5
+TAPS = 5  # section 4.3: filters of 5x5
 TILE = {"cpu": 1 << 19, "cuda": 1 << 26}  # filter values in a tile: 2 MiB stay in a CPU's cache; a GPU wants few calls
 
 
