@@ -115,10 +115,19 @@ def build(
 
 
 def check_inputs(paths: Sequence[Path], out: Path | None) -> None:
-    """Every input exists, and the output is not inside one (the next build would read its own frames)."""
+    """Every input exists, is no dataset, and does not hold the output (the next build would read its own frames)."""
     for path, _ in map(rates.split, paths):
         if not os.path.lexists(path):
-            raise InputError(f"{path}: no such file or folder", "check the path", "missing")
+            swapped = out is not None and os.path.isdir(out) and not os.path.isdir(out / dataset.STATE)
+            hint = "check the path; the output folder comes last" if swapped else "check the path"
+            raise InputError(f"{path}: no such file or folder", hint, "missing")
+        if out is not None and path.is_dir() and out.resolve() == path.resolve():
+            raise UsageError(f"{out} is the input and the output", "name another output folder, after the VIDEOS")
+        if os.path.isdir(path / dataset.STATE):
+            raise UsageError(
+                f"{path} is a dataset, not a folder of videos",
+                f"name the videos before it, or see how far it is: lolblur-synth status {path}",
+            )
         if out is not None and path.is_dir() and out.resolve().is_relative_to(path.resolve()):
             raise UsageError(f"the output {out} is inside the input {path}", "choose an output elsewhere")
 

@@ -4,6 +4,7 @@ The commands are in `commands/`. Tools are imported inside them, so that help an
 nor OpenCV.
 """
 
+import errno
 import json
 import logging
 import os
@@ -14,14 +15,15 @@ import click
 from lolblur_synth import __version__
 from lolblur_synth import options as opt
 from lolblur_synth.commands import datasets, interpolator, networks, noise, recipe, stage
-from lolblur_synth.errors import Interrupted, LolblurError, NoSpace, UsageError
+from lolblur_synth.errors import ForeignOutput, Interrupted, LolblurError, NoSpace, UsageError
 
 EXIT_CODES = """\b
 Exit codes: 0 done, 1 a bug, 2 usage, 3 finished with failures, 4 recipe,
-5 no usable input, 10 output is not ours or has another recipe, 11 locked,
-12 verify found damage, 13 no space, 130 interrupted."""
+5 no usable input, 10 output is not ours, cannot be written or has another
+recipe, 11 locked, 12 verify found damage, 13 no space, 130 interrupted."""
 
 
+DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)  # no permission, or a file system that is read only
 RESUMABLE = ("build", "train-lednet", "train-darken", "train-interpolator", "train-noise")
 
 
@@ -58,6 +60,12 @@ class Commands(click.Group):
                     f"no space left ({error.filename or 'on the disk'})",
                     "free some space, then run again",
                     NoSpace.exit_code,
+                )
+            if error.filename is not None and error.errno in DENIED:
+                fail(
+                    f"{error.filename}: {error.strerror}",
+                    "check its permissions, or name another place for what is written",
+                    ForeignOutput.exit_code,
                 )
             bug(error)
         except Exception as error:

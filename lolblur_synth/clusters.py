@@ -55,7 +55,7 @@ def _run(cluster_class: type, address: str, target: str, tasks: list, jobs: int,
                 for event in _events(cluster, handle, flying.pop(handle)):
                     report(*event)
         if stop.is_set():
-            raise Interrupted("stopped; the pairs in flight were finished", "the same command continues")
+            raise Interrupted("stopped; what was being worked on was finished first", "the same command continues")
 
 
 def _events(cluster: Any, handle: Any, task: runner.Task) -> list[tuple]:

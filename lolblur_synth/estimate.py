@@ -95,8 +95,10 @@ def to_text(found: dict) -> str:
     lines.append(f"{found['pairs']} pairs, {found['left']} to build, recipe {found['recipe']}{off}")
     if found["left"]:
         lines.append(
-            f"disk: about {found['bytes'] / 1e6:.0f} MB needed, {found['free'] / 1e6:.0f} MB free"
+            f"disk: about {max(1, found['bytes'] / 1e6):.0f} MB needed, {found['free'] / 1e6:.0f} MB free"
             + ("; NOT ENOUGH" if found["bytes"] > found["free"] else "")
         )
-        lines.append(f"time: about {found['seconds'] / 60:.1f} minutes with {found['jobs']} workers")
+        minutes = found["seconds"] / 60
+        about = f"about {minutes:.1f} minutes" if minutes >= 1 else "less than a minute"
+        lines.append(f"time: {about} with {found['jobs']} worker{'s' * (found['jobs'] != 1)}")
     return "\n".join(lines)

@@ -62,6 +62,8 @@ def export(
         shutil.rmtree(partial, ignore_errors=True)
         if isinstance(error, OSError):
             dataset.raise_no_space(error, target)
+            if error.filename == str(partial):
+                error.filename = str(target)  # the name that the user knows
         raise
     return len(records)
 

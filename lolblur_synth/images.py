@@ -136,7 +136,7 @@ def to_rgb(pixels: np.ndarray, opaque: bool = False) -> np.ndarray:
 
 def header_size(data: bytes) -> tuple[int, int]:
     """(width, height) that the header of a PNG, JPEG or TIFF file claims. Raises ValueError and kin where it cannot."""
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
+    if data[:8] == png.SIGNATURE:
         return struct.unpack(">II", data[16:24])
     if data[:2] == b"\xff\xd8":
         return _jpeg_frame(data)[2:]

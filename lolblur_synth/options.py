@@ -243,6 +243,11 @@ def config_overrides(section: str, values: dict[str, Any]) -> list[str]:
     return [f"{section}.{name}={value}" for name, value in given(values).items()]
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 failure`, `2 failures`."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def printable(text: str) -> str:
     """One line that any terminal can show, whatever a file name holds."""
     return (

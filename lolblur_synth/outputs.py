@@ -5,7 +5,6 @@ holds a list of what was written there, so that it can be written again without 
 """
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from lolblur_synth.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from lolblur_synth.video.names import CAMERA_RAW_VIDEO, OTHER_IMAGES, OTHER_VIDEO
 from lolblur_synth.video.writer import SUFFIXES as VIDEOS
 
-IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+IMAGES = IMAGE_SUFFIXES  # every format of an image that is read is written as well
 JPEG, TIFF = (".jpg", ".jpeg"), (".tif", ".tiff")
 # Formats that OUTPUT could mean and that are not written; any other suffix may be a part of a folder's name: `out.v2`
 NOT_WRITTEN = {*VIDEO_SUFFIXES, *IMAGE_SUFFIXES, *OTHER_IMAGES, *OTHER_VIDEO, *CAMERA_RAW_VIDEO, ".svg", ".pdf",
@@ -150,7 +149,7 @@ def earlier(default: Path, overwrite: bool) -> list[Path]:
 
 def remember(default: Path, paths: Iterable[Path], finished: bool) -> None:
     """List the files of a default folder that are ours: before the work by their names, after it with their sha256."""
-    files = {path.relative_to(default).as_posix(): _sha256(path) if finished else "" for path in sorted(paths)}
+    files = {path.relative_to(default).as_posix(): whole.sha256(path) if finished else "" for path in sorted(paths)}
     whole.write(default / MARKER, json.dumps({"files": files}, indent=1).encode())
 
 
@@ -161,12 +160,7 @@ def remove(paths: Iterable[Path]) -> None:
 
 
 def _is_of(path: Path, sha256: str | None) -> bool:
-    return sha256 == "" or (sha256 is not None and path.is_file() and sha256 == _sha256(path))
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256 == "" or (sha256 is not None and path.is_file() and sha256 == whole.sha256(path))
 
 
 def _few(paths: Sequence[Path]) -> str:

@@ -199,8 +199,8 @@ def _check_lightness(video: Facts, pairs: list[Pair], recipe: Recipe) -> list[st
     most = recipe.darken.max_share
     fate = f"above {most:g} of that and are lowered to it" if most < 1 else "above that and leave it as it is"
     return [
-        f"{video.name}: mean L* {truth:.0f} of its ground truth's unsaturated pixels; {100 * unmet:.0f} % of the "
-        f"exposures that may be drawn are {fate} (give a lower --exposure)"
+        f"{video.name}: its ground truth has a mean L* of {truth:.0f} (unsaturated pixels); {100 * unmet:.0f} % of the "
+        f"exposures that may be drawn are {fate}; a lower --exposure avoids that"
     ]
 
 

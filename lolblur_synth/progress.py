@@ -34,7 +34,7 @@ class Progress:
     def _survey(self, facts: dict) -> None:
         self.inputs = facts["todo"]
         if facts["todo"]:
-            self._say(f"reading {facts['todo']} of {facts['inputs']} inputs once, to plan")
+            self._say(f"reading {facts['todo']} of {facts['inputs']} inputs once, from end to end, to plan")
 
     def _surveyed(self, facts: dict) -> None:
         self.surveyed += 1

@@ -113,8 +113,8 @@ def _histogram(title: str, pairs: list[dict], value: Callable[[dict], float | No
 
 def _recipe(out: Path) -> str:
     text = (out / "recipe.toml").read_text()
-    changes = recipes.diff(recipes.load("lolblur"), recipes.parse(text, "recipe.toml"))
-    differs = "".join(f"<li>{html.escape(f'{key}: {old!r} -> {new!r}')}" for key, old, new in changes)
+    changes = recipes.changes(recipes.load("lolblur"), recipes.parse(text, "recipe.toml"))
+    differs = "".join(f"<li>{html.escape(change)}" for change in changes)
     return (
         f"<p>Departures from recipe lolblur:<ul>{differs or '<li>none'}</ul>"
         f"<details><summary>all values</summary><pre>{html.escape(text)}</pre></details>"

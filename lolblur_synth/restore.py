@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from lolblur_synth import images, listing, outputs, sources, video
-from lolblur_synth.errors import InputError, Interrupted, UsageError
+from lolblur_synth.errors import InputError, Interrupted, UsageError, WeightsError
 from lolblur_synth.models import lednet
 from lolblur_synth.recipe import InputConfig
 from lolblur_synth.runner import signals
@@ -95,6 +95,9 @@ def _load(config: RestoreConfig) -> tuple[lednet.LEDNet, str]:
     if config.weights == RestoreConfig.weights and not path.is_dir():
         log.warning("no %s/ here: using the bundled %s, a small network that few clips taught", path, BUNDLED)
         path = Path(BUNDLED)
+    if path.is_dir() and not (path / "lednet.safetensors").is_file():
+        raise WeightsError(f"{path}: its training has left no lednet.safetensors yet",
+                           f"let train-lednet go on, or use the bundled network: --weights {BUNDLED}")  # fmt: skip
     net, value_range = lednet.load(path / "lednet.safetensors" if path.is_dir() else path, config.range)
     log.info("%s: input and output in %s", path, value_range)
     return net, value_range

@@ -10,6 +10,7 @@ The others are handed out again. Pools that break as a whole when a worker dies 
 
 import collections
 import importlib
+import logging
 import os
 import pickle
 import signal
@@ -24,6 +25,7 @@ from typing import Any
 
 from lolblur_synth.errors import Interrupted, LolblurError
 
+log = logging.getLogger(__name__)
 Task = tuple[Any, tuple]  # payload, items
 # glibc would keep frames that are freed, up to 0.3 GB and differently in each run: above 8 MB it is told not to. To be
 # told that makes it return what is smaller, too, as soon as 128 kB are free, and a network asks for that again at once.
@@ -71,11 +73,12 @@ class _Runner:
                 if not busy:
                     break
                 if self.stop.is_set() and not self.told:
+                    log.warning("stopping: what is being worked on is finished first; Ctrl-C again stops at once")
                     self.told = [_tell_stop(worker) for worker in busy]
                 for pipe in wait([worker.pipe for worker in busy], timeout=0.2):
                     self._receive(next(worker for worker in busy if worker.pipe is pipe))
             if self.stop.is_set():
-                raise Interrupted("stopped; the pairs in flight were finished", "the same command continues")
+                raise Interrupted("stopped; what was being worked on was finished first", "the same command continues")
         finally:
             for worker in self.workers:
                 worker.pipe.close()

@@ -9,10 +9,12 @@ import re
 import struct
 import zlib
 
+from lolblur_synth import png, tiff
+
 KEYWORD = b"Comment"  # PNG specification, predefined keywords of tEXt
-IMAGE_DESCRIPTION, ASCII = 270, 2  # TIFF 6.0, tag and type
+ASCII = 2  # TIFF 6.0, type of a text
 NOTE = re.compile(r"lolblur-synth: (\d{1,6}) samples a source frame")
-PNG, TIFF = b"\x89PNG\r\n\x1a\n", b"II*\0"
+TIFF = b"II*\0"  # as OpenCV writes it
 IHDR_END = 33  # bytes: signature, and the first chunk of 13 bytes
 
 
@@ -30,7 +32,7 @@ def samples_in(text: str) -> int:
 def marked(data: bytes, samples: int) -> bytes:
     """An encoded PNG or little-endian TIFF with the note, for `samples` above 1; other files as they are."""
     text = note(samples).encode()
-    if text and data.startswith(PNG):
+    if text and data.startswith(png.SIGNATURE):
         body = b"tEXt" + KEYWORD + b"\0" + text
         return data[:IHDR_END] + struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)) + (
             data[IHDR_END:])  # fmt: skip
@@ -44,8 +46,8 @@ def _described(data: bytes, text: bytes) -> bytes:
     (at,) = struct.unpack("<I", data[4:8])
     (count,) = struct.unpack("<H", data[at : at + 2])
     entries = [data[at + 2 + 12 * i : at + 14 + 12 * i] for i in range(count)]
-    entries = [entry for entry in entries if struct.unpack("<H", entry[:2])[0] != IMAGE_DESCRIPTION]
-    entries.append(struct.pack("<HHII", IMAGE_DESCRIPTION, ASCII, len(text), len(data)))
+    entries = [entry for entry in entries if struct.unpack("<H", entry[:2])[0] != tiff.DESCRIPTION]
+    entries.append(struct.pack("<HHII", tiff.DESCRIPTION, ASCII, len(text), len(data)))
     entries.sort(key=lambda entry: struct.unpack("<H", entry[:2])[0])
     directory = struct.pack("<H", len(entries)) + b"".join(entries) + data[at + 2 + 12 * count : at + 6 + 12 * count]
     return data[:4] + struct.pack("<I", len(data) + len(text)) + data[8:] + text + directory
@@ -54,14 +56,15 @@ def _described(data: bytes, text: bytes) -> bytes:
 def samples_of(data: bytes) -> int:
     """The samples a source frame that an image file tells of; 1 where it tells nothing."""
     try:
-        text = _png_text(data) if data.startswith(PNG) else _tiff_text(data) if data.startswith(TIFF) else b""
-    except (struct.error, IndexError):
+        is_png = data.startswith(png.SIGNATURE)
+        text = _png_text(data) if is_png else _tiff_text(data) if tiff.is_tiff(data) else b""
+    except (struct.error, ValueError):
         return 1
     return samples_in(text.decode("latin-1"))
 
 
 def _png_text(data: bytes) -> bytes:
-    at, texts = len(PNG), []
+    at, texts = len(png.SIGNATURE), []
     while data[at + 4 : at + 8] not in (b"", b"IDAT"):
         (length,) = struct.unpack(">I", data[at : at + 4])
         if data[at + 4 : at + 8] == b"tEXt":
@@ -71,10 +74,5 @@ def _png_text(data: bytes) -> bytes:
 
 
 def _tiff_text(data: bytes) -> bytes:
-    (at,) = struct.unpack("<I", data[4:8])
-    (count,) = struct.unpack("<H", data[at : at + 2])
-    for number in range(count):
-        tag, _, length, place = struct.unpack("<HHII", data[at + 2 + 12 * number : at + 14 + 12 * number])
-        if tag == IMAGE_DESCRIPTION and length > 4:
-            return data[place : place + length]
-    return b""
+    _, length, at = tiff.first_page(data).entries.get(tiff.DESCRIPTION, (ASCII, 0, 0))
+    return data[at : at + length]

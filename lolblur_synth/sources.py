@@ -4,10 +4,8 @@ A folder is one clip. It holds photographs, each with a draw of its own, where t
 where the user says so.
 """
 
-import hashlib
 import itertools
 import logging
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lolblur_synth import images, listing, sampling, video
+from lolblur_synth import images, listing, sampling, video, whole
 from lolblur_synth.errors import InputError
 from lolblur_synth.recipe import Recipe
 from lolblur_synth.video.names import CAMERA_RAW_VIDEO, OTHER_IMAGES, OTHER_VIDEO
@@ -73,7 +71,7 @@ class Source:
 
 def image(file: Path, recipe: Recipe) -> Source:
     """One image file."""
-    return _of_files(file, [file], recipe, video.digest(video.Input(file, file.name, "video")))
+    return _of_files(file, [file], recipe, whole.sha256(file))
 
 
 def folder(path: Path, recipe: Recipe, limit: int | None, in_time: bool) -> Source:
@@ -82,7 +80,7 @@ def folder(path: Path, recipe: Recipe, limit: int | None, in_time: bool) -> Sour
     if not files:
         raise InputError(f"{path}: no PNG, JPEG or TIFF images in this folder", "give a folder of frames", "none")
     tell_passed_over(path)
-    return _of_files(path, files[:limit], recipe, _digest(files))
+    return _of_files(path, files[:limit], recipe, video.digest_of(files))
 
 
 def photographs(path: Path) -> list[Path]:
@@ -144,15 +142,6 @@ def _of_files(path: Path, files: list[Path], recipe: Recipe, sha256: str) -> Sou
     samples = sampling.samples_of(files[0].read_bytes())
     return Source(path, tuple(files), None, len(files), first.dtype == np.float32, recipe.input.fps or None, samples,
                   sha256, recipe.input.max_pixels, images.alpha_is_unused(first))  # fmt: skip
-
-
-def _digest(files: list[Path]) -> str:
-    """As video.digest of an image sequence, also for images that are none."""
-    lines = []
-    for file in files:
-        digest = video.digest(video.Input(file, file.name, "video"))
-        lines.append(os.fsencode(file.name) + b"\0" + digest.encode())
-    return hashlib.sha256(b"\n".join(sorted(lines))).hexdigest()
 
 
 def _samples_of_video(path: Path) -> int:

@@ -21,11 +21,10 @@ def recipe(out: Path) -> Recipe | None:
 def check_recipe(out: Path, asked: Recipe) -> None:
     """Raises ForeignOutput, with every difference, where `out` was built with another recipe than `asked`."""
     earlier = recipe(out)
-    changes = recipes.diff(earlier, asked) if earlier else []
+    changes = recipes.changes(earlier, asked) if earlier else []
     if changes:
-        told = "; ".join(f"{key}: {old!r} -> {new!r}" for key, old, new in changes)
         raise ForeignOutput(
-            f"{out} was built with another recipe ({told})",
+            f"{out} was built with another recipe ({'; '.join(changes)})",
             f"leave the recipe options out to continue with the recipe of {out}, or use another output folder",
         )
 

@@ -56,8 +56,7 @@ def resolve(name_or_path: str | Path) -> Path:
 
 def sha256(name_or_path: str | Path) -> str:
     """Of the whole file, as hex: the name by which a manifest knows a network."""
-    with resolve(name_or_path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return whole.sha256(resolve(name_or_path))
 
 
 def about(name_or_path: str | Path) -> dict:

@@ -1,9 +1,10 @@
-"""Files that appear whole or not at all: written beside their place, forced to the disk, renamed.
+"""Files that appear whole or not at all: written beside their place, forced to the disk, renamed. And their sha256.
 
 For everything but the pairs of a dataset, whose protocol in dataset.py also knows records.
 """
 
 import contextlib
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -18,7 +19,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".writing-", suffix=path.suffix, dir=path.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=".writing-", suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        error.filename = str(path)  # the name that the user knows
+        raise
     os.close(handle)
     try:
         yield Path(name)
@@ -40,6 +45,12 @@ def write(path: str | Path, data: bytes) -> None:
     """Replace `path` by `data`; a reader, or a crash, sees the old file or the new one, never a part."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def sha256(path: str | Path) -> str:
+    """Of the whole file, lower-case hex. Raises OSError where it cannot be read."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _force(path: str | Path) -> None:

@@ -3,6 +3,7 @@
 The device is a pretended one, whose kernels run through the shim, and a GPU where there is one.
 """
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -16,6 +17,7 @@ from lolblur_synth import frames as fr
 from lolblur_synth import images, pipeline, recipes, single
 from lolblur_synth.kernels import cuda
 from lolblur_synth.recipe import STAGE_NAMES, Recipe
+from lolblur_synth.request import Request
 from lolblur_synth.stages import average
 
 RECIPES = {
@@ -87,11 +89,13 @@ def test_each_stage_alone(tmp_path, monkeypatch, caplog, name, profile, kernels)
     (tmp_path / "in").mkdir()
     for number in range(3 if name == "noise" else 11):  # that is slow under the pretence, and looks at one at a time
         images.write_png(tmp_path / "in" / f"{number}.png", pan(2).frame(number)[:34, :46] / np.float32(255), 8)
-    count, _ = single.run(name, tmp_path / "in", tmp_path / "cpu", recipe, 16)
+    ask = Request(name, tmp_path / "in", tmp_path / "cpu", recipe, bits=16)
+    count = single.run(ask).results[0].frames
     monkeypatch.setattr(cuda, "available", lambda: kernels)
     monkeypatch.setattr(cuda, "run", run)
     with PretendCuda():
-        assert single.run(name, tmp_path / "in", tmp_path / "cuda", recipe, 16, device="cuda")[0] == count
+        again = dataclasses.replace(ask, target=tmp_path / "cuda", device="cuda")
+        assert single.run(again).results[0].frames == count
     assert not any("on the CPU" in record.message for record in caplog.records)
     for file in sorted((tmp_path / "cpu").iterdir()):
         expected, got = (images.read_image(tmp_path / where / file.name) for where in ("cpu", "cuda"))

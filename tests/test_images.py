@@ -238,3 +238,13 @@ def test_alpha_is_judged_once_for_a_sequence(tmp_path):
     with pytest.raises(InputError, match=r"its alpha is 0 in all of the first image, and is not in 1\.png") as caught:
         list(video.read(sequence("late", 0, 255)))
     assert caught.value.reason == "alpha"
+
+
+def test_a_frame_that_is_all_transparent_among_frames_without_alpha_is_refused(tmp_path):
+    first, second = media.scene(2)
+    transparent = np.dstack([second[:, :, ::-1], np.zeros(second.shape[:2], np.uint8)])
+    for name, pixels in (("0.png", first[:, :, ::-1]), ("1.png", transparent)):
+        (tmp_path / name).write_bytes(cv2.imencode(".png", np.ascontiguousarray(pixels))[1].tobytes())
+    clip = video.probe(video.Input(tmp_path, "s", "images"), InputConfig(), 250)
+    with pytest.raises(InputError, match=r"the alpha of 1\.png is 0 everywhere, and the first image has none"):
+        list(video.read(clip))

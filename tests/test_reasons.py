@@ -1,18 +1,21 @@
 """Reasons and remedies: what a command says, in its own process and without a build."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
+import tempfile
 
 import click
 import media
 import pytest
 from click.testing import CliRunner
 
-from lolblur_synth import builder, estimate, export, options, recipes
+from lolblur_synth import builder, estimate, export, options, recipes, whole
 from lolblur_synth.cli import main
 from lolblur_synth.commands.datasets import resolve
-from lolblur_synth.errors import Interrupted, RecipeError, UsageError
+from lolblur_synth.errors import Interrupted, RecipeError, UsageError, WeightsError
 from lolblur_synth.recipe import Recipe
 
 CONTINUES = "the same command continues"
@@ -226,3 +229,80 @@ def test_a_gpu_that_is_not_there_is_named(monkeypatch):
     assert machine.resolve_device("cuda:0") == "cuda:0"
     with pytest.raises(UsageError, match="--device cuda:3: torch sees 1 CUDA devices"):
         machine.resolve_device("cuda:3")
+
+
+def test_a_dataset_is_not_taken_for_videos(ours, tmp_path):
+    done = run("plan", ours)
+    assert done.exit_code == 2
+    assert f"Error: {ours} is a dataset, not a folder of videos\n" in done.stderr
+    assert f"lolblur-synth status {ours}" in done.stderr
+    assert run("build", ours, tmp_path / "more").exit_code == 2
+
+
+def test_an_output_before_the_videos_is_told_from_a_wrong_path(tmp_path):
+    (tmp_path / "videos").mkdir()
+    done = run("build", tmp_path / "out", tmp_path / "videos")
+    assert done.exit_code == 5
+    assert "the output folder comes last" in done.stderr
+    assert "comes last" not in run("build", tmp_path / "wrong", tmp_path / "new").stderr
+
+
+def test_one_folder_for_both_is_told(tmp_path):
+    done = run("build", tmp_path, tmp_path)
+    assert done.exit_code == 2
+    assert f"{tmp_path} is the input and the output" in done.stderr
+
+
+def test_another_recipe_is_told_in_the_words_of_the_options(ours, tmp_path):
+    (tmp_path / "videos").mkdir()
+    options = ("--recipe", "night", "--window", "9", "--exposure", "0.1", "--skip", "denoise", "--pairs", "3")
+    done = run("build", tmp_path / "videos", ours, *options)
+    assert done.exit_code == 10
+    assert "skip: none -> denoise" in done.stderr
+    assert "average.window: 7,9 -> 9" in done.stderr
+    assert "-> 0.1;" in done.stderr
+    assert "dataset.pairs: 2 -> 3" in done.stderr
+
+
+@pytest.mark.parametrize("style", ["human", "json"])
+def test_that_the_recipe_of_the_dataset_is_taken_is_told_to_people(ours, capsys, style):
+    resolve(None, (), ours, style, skip=())
+    assert ("with the recipe of" in capsys.readouterr().err) == (style == "human")
+
+
+def test_a_recipe_file_that_is_not_there_is_told():
+    with pytest.raises(RecipeError, match=r"^mine\.toml: no such file$"):
+        recipes.load("mine.toml")
+
+
+def test_a_section_that_is_misspelt_is_recognised():
+    with pytest.raises(RecipeError) as caught:
+        recipes.parse("[darke]\nexposure = 0.1\n", "mine.toml")
+    assert caught.value.hint == "did you mean 'darken'?"
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_place_that_cannot_be_written_is_no_bug(ours, monkeypatch, number):
+    """As root may write everywhere, the disk says no by itself."""
+
+    def refuse(*words, **options):
+        raise OSError(number, os.strerror(number), "/x/.writing-1.png")
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    with pytest.raises(OSError) as caught:
+        whole.write(ours / "preview.png", b"")
+    monkeypatch.setattr(estimate, "plan", lambda *words: whole.write(ours / "preview.png", b""))
+    done = run("plan", "videos")
+    assert caught.value.filename == str(ours / "preview.png"), "the name that the user knows"
+    assert f"Error: {ours / 'preview.png'}: {os.strerror(number)}\n" in done.stderr
+    assert done.exit_code == 10
+
+
+def test_a_training_without_weights_yet_is_named(tmp_path):
+    from lolblur_synth import restore
+
+    frame, folder = tmp_path / "a.png", tmp_path / "lednet-out"
+    frame.write_bytes(b"")
+    folder.mkdir()
+    with pytest.raises(WeightsError, match=r"its training has left no lednet\.safetensors yet"):
+        restore.restore(frame, tmp_path / "b.png", weights=str(folder))

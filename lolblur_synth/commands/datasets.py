@@ -13,13 +13,19 @@ from lolblur_synth.errors import ClipsFailed, Damaged, InputError, UsageError
 from lolblur_synth.recipe import Recipe
 
 
-def resolve(recipe: str | None, assignments, out: Path | None = None, **everyday) -> Recipe:
-    """The recipe with everyday options and `--set` words applied; without any the one that `out` was built with."""
+def resolve(recipe: str | None, assignments, out: Path | None = None, style: str = "", **everyday) -> Recipe:
+    """The recipe with everyday options and `--set` words applied; without any the one that `out` was built with.
+
+    style: "human" says so where the latter is not the default recipe.
+    """
     if out is not None and recipe is None and not assignments and all(v in (None, ()) for v in everyday.values()):
         from lolblur_synth import stored
 
         earlier = stored.recipe(out)
         if earlier is not None:
+            if style == "human" and recipes.diff(recipes.load("lolblur"), earlier):
+                click.echo(f"with the recipe of {opt.printable(str(out))}, {earlier.name}: see {out / 'recipe.toml'}",
+                           err=True)  # fmt: skip
             return earlier
     base = recipes.load(recipe or "lolblur")
     return recipes.override(base, opt.overrides(assignments, base_skip=base.skip, **everyday))
@@ -70,7 +76,7 @@ def build(
     lolblur-synth build videos/ out/ --fps 250 --pairs 8
     """
     videos, out = inputs_and_output(paths, sample, needs_output=True)
-    settings = resolve(recipe, assignments, out, **everyday)
+    settings = resolve(recipe, assignments, out, "json" if as_json else style, **everyday)
     if dry_run:
         return show_plan(videos, out, settings, jobs, device, "json" if as_json else style)
     from lolblur_synth import builder
@@ -102,7 +108,7 @@ def build(
     elif style == "human":
         click.echo(
             f"{summary.built + summary.already} of {summary.planned} pairs in {opt.printable(str(out))}"
-            + (f", {len(summary.failed)} failures (see above)" if summary.failed else "")
+            + (f", {opt.counted(len(summary.failed), 'failure')} (see above)" if summary.failed else "")
         )
     return code
 
@@ -128,7 +134,7 @@ def plan(style, paths, recipe, assignments, jobs, device, sample, as_json, **eve
         else ([opt.sample_clip()], None)
     )
     out = Path(last) if is_out else None
-    settings = resolve(recipe, assignments, out, **everyday)
+    settings = resolve(recipe, assignments, out, "json" if as_json else style, **everyday)
     return show_plan(videos, out, settings, jobs, device, "json" if as_json else style)
 
 
@@ -203,7 +209,7 @@ def verify(out, pixels, as_json):
         for damage in damages:
             click.echo(f"{damage.word}: {opt.printable(damage.path)}")
         repair = "`lolblur-synth build` of the same videos repairs all but extra files"
-        click.echo(f"{len(damages)} damages; {repair}" if damages else "whole")
+        click.echo(f"{opt.counted(len(damages), 'fault')}; {repair}" if damages else "whole")
     return Damaged.exit_code if damages else 0
 
 
@@ -265,7 +271,7 @@ def export(style, out, dest, form, folders):
     form = tool.form_called(form)
     dest = dest or out.with_name(f"{out.resolve().name}-{form}")
     chosen = tuple(folders.split(",")) if folders is not None else dataset.FOLDERS
-    with tqdm(unit="pair", disable=style == "quiet") as bar:
+    with tqdm(unit="pair", disable=style == "quiet", delay=0.1) as bar:  # nothing where it is refused at once
 
         def show(done: int, total: int) -> None:
             bar.total = total

@@ -55,7 +55,7 @@ def recipe_validate(file):
 @click.argument("new", default="lolblur")
 def recipe_diff(old, new):
     """Show the values in which two recipes differ. Exit code 0 when they are the same, 3 when not."""
-    changes = recipes.diff(recipes.load(old), recipes.load(new))
-    for key, before, after in changes:
-        click.echo(f"{key}: {before!r} -> {after!r}")
+    changes = recipes.changes(recipes.load(old), recipes.load(new))
+    for change in changes:
+        click.echo(change)
     return 3 if changes else 0

@@ -136,7 +136,9 @@ def _line(word: str, result, config) -> str:
 
 
 def _frames(result) -> str:
-    is_image = result.output.suffix.lower() in (".png", ".jpg", ".jpeg", ".tif", ".tiff") and not result.output.is_dir()
+    from lolblur_synth.outputs import IMAGES
+
+    is_image = result.output.suffix.lower() in IMAGES and not result.output.is_dir()
     return "" if is_image else f"{result.frames} frame{'s' * (result.frames != 1)}"
 
 

@@ -30,6 +30,8 @@ def load(name_or_file: str) -> Recipe:
         text = (resources.files("lolblur_synth.recipes") / f"{name_or_file}.toml").read_text()
         return parse(text, f"{name_or_file}.toml", default_name=name_or_file)
     path = Path(name_or_file)
+    if not path.is_file() and (path.suffix == ".toml" or path.name != name_or_file):
+        raise RecipeError(f"{path}: no such file", f"check the path, or give a built-in recipe: {', '.join(names())}")
     if not path.is_file():
         close = difflib.get_close_matches(name_or_file, names(), 1)
         raise RecipeError(
@@ -119,7 +121,7 @@ def _with(recipe: Recipe, key: str, value: Any, where: str) -> Recipe:
 
 
 def _suggest(key: str) -> str:
-    known = ["skip"] + [f"{s}.{f.name}" for s in SECTIONS for f in dataclasses.fields(getattr(Recipe, s))]
+    known = ["skip", *SECTIONS] + [f"{s}.{f.name}" for s in SECTIONS for f in dataclasses.fields(getattr(Recipe, s))]
     bare = {k.split(".")[-1]: k for k in known}
     close = difflib.get_close_matches(key, known, 1) or [
         bare[k] for k in difflib.get_close_matches(key.split(".")[-1], bare, 1)
@@ -246,3 +248,15 @@ def diff(old: Recipe, new: Recipe) -> list[tuple[str, Any, Any]]:
             if getattr(a, f.name) != getattr(b, f.name)
         ]
     return changes
+
+
+def changes(old: Recipe, new: Recipe) -> list[str]:
+    """`section.key: old -> new` of every value that differs, each value as `--set` takes it."""
+    return [f"{key}: {_in_words(before)} -> {_in_words(after)}" for key, before, after in diff(old, new)]
+
+
+def _in_words(value: Any) -> str:
+    if not isinstance(value, tuple):
+        return str(value)
+    is_range = len(value) == 2 and all(isinstance(end, float) for end in value)
+    return (":" if is_range else ",").join(map(str, dict.fromkeys(value))) or "none"

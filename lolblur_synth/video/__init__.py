@@ -14,9 +14,10 @@ yuv      decoded frames to RGB
 geometry crop, square pixels and orientation; container_crop reads the crop that MP4 and Matroska ask for
 survey   scene cuts and repeated frames
 writer   frames to a video file
+recorder frames to a video that plays while it grows, with the sound that tracks finds in another file
 """
 
-from lolblur_synth.video.inputs import Input, Refusal, digest, find, find_clips
+from lolblur_synth.video.inputs import Input, Refusal, digest, digest_of, find, find_clips
 from lolblur_synth.video.names import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from lolblur_synth.video.reader import Video, probe, read
 from lolblur_synth.video.sequence import frames_of, image_files
@@ -24,6 +25,6 @@ from lolblur_synth.video.stamp import stamp
 from lolblur_synth.video.survey import Survey, repeated, repeats_in_words, survey
 from lolblur_synth.video.writer import write_video
 
-__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "Input", "Refusal", "Survey", "Video", "digest", "find", "find_clips",
-           "frames_of", "image_files", "probe", "read", "repeated", "repeats_in_words", "stamp", "survey",
+__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "Input", "Refusal", "Survey", "Video", "digest", "digest_of", "find",
+           "find_clips", "frames_of", "image_files", "probe", "read", "repeated", "repeats_in_words", "stamp", "survey",
            "write_video"]

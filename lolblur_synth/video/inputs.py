@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lolblur_synth import listing, rates
+from lolblur_synth import listing, rates, whole
 from lolblur_synth.listing import FETCH
 from lolblur_synth.video import names
 from lolblur_synth.video.names import IMAGE_SUFFIXES, OTHER_IMAGES, VIDEO_SUFFIXES, safe_name
@@ -183,12 +183,10 @@ def digest(source: Input) -> str:
 
     Raises OSError where a file cannot be read.
     """
-    if source.kind == "video":
-        return _file_digest(source.path)
-    lines = sorted(os.fsencode(path.name) + b"\0" + _file_digest(path).encode() for path in image_files(source.path))
+    return whole.sha256(source.path) if source.kind == "video" else digest_of(image_files(source.path))
+
+
+def digest_of(files: Sequence[Path]) -> str:
+    """sha256 of the sorted (name, sha256) lines of the images of one folder; lower-case hex. Raises OSError."""
+    lines = sorted(os.fsencode(file.name) + b"\0" + whole.sha256(file).encode() for file in files)
     return hashlib.sha256(b"\n".join(lines)).hexdigest()
-
-
-def _file_digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

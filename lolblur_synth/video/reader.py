@@ -96,7 +96,7 @@ def read(video: Video, start: int = 0, stop: int | None = None) -> Iterator[np.n
             raise InputError(f"{video.name}: {len(files)} images, there were {video.frames}", "leave the folder alone "
                              "while it is read", "size-changes")  # fmt: skip
         for path in files[start:stop]:
-            yield _sequence_frame(path, video)
+            yield _sequence_frame(path, files[0], video)
         return
     for index, frame in enumerate(decode(video, stop)):
         if index >= start:
@@ -244,15 +244,22 @@ def _probe_images(source: Input, limits: InputConfig, fps: float | None) -> Vide
         opaque=images.alpha_is_unused(first), notes=tuple(notes))
 
 
-def _sequence_frame(path: Path, video: Video) -> np.ndarray:
+def _has_alpha(pixels: np.ndarray) -> bool:
+    return pixels.shape[2:] == (4,)
+
+
+def _sequence_frame(path: Path, first: Path, video: Video) -> np.ndarray:
     pixels = images.load(path, video.max_pixels)
     height, width, bits = *pixels.shape[:2], pixels.dtype.itemsize * 8
     if (width, height, bits) != (*video.coded, video.bits):
         raise InputError(f"{video.name}: {safe_name(path, video.path)} is {width}x{height} with {bits} bits, "
                          f"the first image is {video.width}x{video.height} with {video.bits}", "make all frames alike",
                          "size-changes")
-    if video.opaque and pixels.shape[2:] == (4,) and not images.alpha_is_unused(pixels):
+    if video.opaque and _has_alpha(pixels) and not images.alpha_is_unused(pixels):
         raise InputError(f"{video.name}: its alpha is 0 in all of the first image, and is not in "
                          f"{safe_name(path, video.path)}", "remove the alpha channel of all frames", "alpha")
+    if not video.opaque and images.alpha_is_unused(pixels) and not _has_alpha(images.load(first, video.max_pixels)):
+        raise InputError(f"{video.name}: the alpha of {safe_name(path, video.path)} is 0 everywhere, and the first "
+                         "image has none", "remove the alpha channel of all frames", "alpha")  # fmt: skip
     frame = images.to_rgb(pixels, video.opaque)
     return np.clip(frame, 0, 1) ** np.float32(1 / GAMMA) if bits == 32 else frame
