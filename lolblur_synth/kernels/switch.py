@@ -1,6 +1,6 @@
 """LOLBLUR_KERNELS=off in the environment turns every fast twin off, those on CUDA included; the references run instead.
 
-It is read once, at import. What differs then is speed, by one to three orders of magnitude, and the last bits.
+It is read once, at import. What differs then is speed, by up to three orders of magnitude, and the last bits.
 """
 
 import os

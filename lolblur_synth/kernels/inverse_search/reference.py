@@ -6,8 +6,8 @@ moves nothing. It starts from the motion of the level above, or from that of a n
 every pixel by which it strays from there: what shows no motion of its own goes with what is beside it. Then each pixel
 takes the mean of the patches over it, each by how well it agrees there.
 
-This is the specification of `flow`, in plain loops (compiled: interpreted, a pair of frames would take an hour); cpu.py
-is its fast twin. `pyramid` and `grey` are loops over whole rows, which need no other form.
+This is the specification of `flow`, in plain loops (compiled all the same: there are too many patches for
+interpreted ones); cpu.py is its fast twin. `pyramid` and `grey` are loops over whole rows, which need no other form.
 """
 
 import numpy as np

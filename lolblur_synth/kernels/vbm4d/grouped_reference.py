@@ -1,6 +1,6 @@
 """V-BM4D as in its paper, with groups of similar volumes, plainly. What groups_cpu.py is compared with.
 
-Distances are compiled, and the trajectories of all pixels; the rest is loops: a frame of 1120x640 takes minutes.
+The trajectories of all pixels are compiled; the rest is loops, for small frames.
 """
 
 import numpy as np
