@@ -25,18 +25,23 @@ recipe, 11 locked, 12 verify found damage, 13 no space, 130 interrupted."""
 
 DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)  # no permission, or a file system that is read only
 RESUMABLE = ("build", "train-lednet", "train-darken", "train-interpolator", "train-noise")
+NO_SUCH_PLACE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO,
+                 errno.ESTALE)  # fmt: skip
+TELL_WHAT_IS_LEFT = ("stage", "restore")  # when interrupted: results that are there stay
 
 
 class Commands(click.Group):
     """Turns foreseen errors into two lines and an exit code; shows a traceback only for bugs, and only with -v."""
 
     def invoke(self, context: click.Context):
-        """Run the command that was asked for. Only one that keeps its work says that it continues."""
+        """Run the command that was asked for. When interrupted, only one that keeps its work says that it continues."""
         try:
             return super().invoke(context)
         except (KeyboardInterrupt, Interrupted) as stop:
             if context.invoked_subcommand in RESUMABLE and not context.meta.get(opt.DRY_RUN):
                 raise Interrupted(str(stop) or "interrupted", "the same command continues") from None
+            if context.invoked_subcommand in TELL_WHAT_IS_LEFT and isinstance(stop, Interrupted):
+                raise
             raise Interrupted("interrupted", "nothing is kept to continue from; the same command begins anew") from None
 
     def main(self, *args, standalone_mode: bool = True, **kwargs):
@@ -66,6 +71,12 @@ class Commands(click.Group):
                     f"{error.filename}: {error.strerror}",
                     "check its permissions, or name another place for what is written",
                     ForeignOutput.exit_code,
+                )
+            if error.filename and error.errno in NO_SUCH_PLACE:  # of the user's disk, not of this program
+                fail(
+                    f"{os.fsdecode(error.filename)}: {error.strerror}",
+                    "check the path, its permissions and its disk, or name another",
+                    UsageError.exit_code,
                 )
             bug(error)
         except Exception as error:

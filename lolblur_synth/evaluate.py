@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lolblur_synth import baselines, listing, metrics, whole
+from lolblur_synth import baselines, listing, metrics, outputs, whole
 from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.frames import luminance
 from lolblur_synth.models import lednet, vgg
@@ -68,6 +68,8 @@ def evaluate(results: str | Path, data_dir: str | Path, out: str | Path | None =
     split, pairs = _pairs(config, Path(data_dir))
     restored = _source(results, pairs, config.range, device)
     rivals = _rivals(config, Path(data_dir))
+    if out is not None:
+        outputs.make_folder(Path(out))
     rows, rival_rows = [], {name: [] for name in rivals}
     for pair in tqdm(pairs, unit="frame", disable=quiet):
         low, high = (frame[None].to(device) for frame in data.read_pair(pair))

@@ -187,7 +187,8 @@ def encode(suffix: str, frame: np.ndarray, bits: int = 8, alpha: np.ndarray | No
     planes = frame[:, :, ::-1] if alpha is None else np.dstack((frame[:, :, ::-1], alpha))
     codes = np.rint(np.clip(planes, 0, 1) * np.float32(2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
     _, data = cv2.imencode(suffix.lower(), codes, JPEG_QUALITY if is_jpeg else [])
-    return data.tobytes()
+    data = data.tobytes()
+    return tiff.with_straight_alpha(data) if alpha is not None and tiff.is_tiff(data) else data
 
 
 def encode_linear(frame: np.ndarray) -> bytes:

@@ -64,11 +64,15 @@ def measure(folder: Path) -> dict:
 
 def frames_of(folder: Path) -> list[Path]:
     """At most MOST images at or below a folder; of a built dataset those that were made noisy. Raises InputError."""
+    if not folder.is_dir():
+        reason = "a file, not a folder" if folder.is_file() else "no such folder"
+        raise InputError(f"{folder}: no noisy frames: {reason}", "give a folder of PNG or JPEG frames, or a dataset",
+                         "missing")  # fmt: skip
     if (folder / "manifest.jsonl").is_file():
         noisy = [pair for pair in manifest.read(folder) if pair["draws"].get("noise", {}).get("applied")]
         files = [folder / pair["split"] / "low_blur_noise" / f"{pair['pair']}.png" for pair in noisy]
     else:
-        files = listing.files(folder, IMAGE_SUFFIXES, below=True) if folder.is_dir() else []
+        files = listing.files(folder, IMAGE_SUFFIXES, below=True)
     if not files:
         raise InputError(f"{folder}: no noisy frames", "give a folder of PNG or JPEG frames, or a dataset", "none")
     return files[:: -(-len(files) // MOST)]

@@ -27,19 +27,20 @@ MARKER = ".lolblur-stage.json"  # in a default folder: the files that the last r
 NAMED = 3  # files that a message names
 
 
-def form(target: Path, count: int, linear: bool = False, bits: int = 8, from_image: bool = False) -> str:
+def form(target: Path, count: int, linear: bool = False, bits: int = 8, from_image: bool = False,
+         no_video: str = "") -> str:  # fmt: skip
     """How `target` is written, "image", "video" or "folder", for `count` results; by its suffix, or it is refused.
 
     linear: the results are linear light, which float TIFF alone holds. from_image: the input is one image; then a
-    suffix that is not known is no folder either. Raises UsageError.
+    suffix that is not known is no folder either. no_video: why there can be no video. Raises UsageError.
     """
     suffix = target.suffix.lower()
     if not suffix or target.is_dir():
         return "folder"
     if suffix in IMAGES:
         if count != 1:
-            raise UsageError(f"{target}: one {suffix} file cannot hold {count} frames",
-                             f"name a folder{'' if linear else ', or a video such as out.mp4'}")  # fmt: skip
+            hint = "name a folder" if linear or no_video else "name a folder, or a video such as out.mp4"
+            raise UsageError(f"{target}: one {suffix} file cannot hold {count} frames", hint)
         if linear and suffix not in TIFF:
             raise UsageError(f"{target}: linear light does not fit into {suffix}",
                              f"name {target.with_suffix('.tiff').name}; it gets float32 values")  # fmt: skip
@@ -48,6 +49,8 @@ def form(target: Path, count: int, linear: bool = False, bits: int = 8, from_ima
                              "name a .png or .tiff file, or leave --bits out")  # fmt: skip
         return "image"
     if suffix in VIDEOS:
+        if no_video:
+            raise UsageError(f"{target}: {no_video}", "name a folder")
         if linear:
             raise UsageError(f"{target}: linear light does not fit into a video",
                              "name a folder; it gets float32 TIFF frames")  # fmt: skip
@@ -56,9 +59,9 @@ def form(target: Path, count: int, linear: bool = False, bits: int = 8, from_ima
                              "name a folder; it gets PNG frames")  # fmt: skip
         return "video"
     if from_image or suffix in NOT_WRITTEN:
-        kinds = IMAGES if from_image else VIDEOS
-        raise UsageError(f"{target}: cannot write {suffix} files",
-                         f"use {', '.join(kinds)}, or name a folder (a name without a suffix)")  # fmt: skip
+        kinds = [kind for kind in (IMAGES if from_image else () if no_video else VIDEOS) if not linear or kind in TIFF]
+        use = f"use {', '.join(kinds)}, or name" if kinds else "name"
+        raise UsageError(f"{target}: cannot write {suffix} files", f"{use} a folder (a name without a suffix)")
     return "folder"
 
 

@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from lolblur_synth import outputs, single, sources
-from lolblur_synth.errors import InputError, LolblurError, UsageError
+from lolblur_synth.errors import InputError, Interrupted, LolblurError, UsageError
 from lolblur_synth.machine import auto_jobs
 from lolblur_synth.request import LINEAR_OUT, NEED_NEIGHBOURS, Report, Request, Result, check
 
@@ -45,9 +45,7 @@ def _files(request: Request) -> list[Path] | None:
 def _run_each(request: Request, files: list[Path]) -> Report:
     """Each photograph as a run of its own, in worker processes; one that fails is listed and the others are written."""
     count, name, target = len(files), request.name, request.target
-    form = outputs.form(target, count, name in LINEAR_OUT, request.bits)
-    if form == "video":
-        raise UsageError(f"{target}: photographs do not make a video", "name a folder")
+    form = outputs.form(target, count, name in LINEAR_OUT, request.bits, no_video="photographs do not make a video")
     paths = [_photograph_path(request, file) if form == "folder" else target for file in files]
     ours = outputs.earlier(target, request.overwrite) if request.default_target else []
     outputs.claim(paths, files, request.overwrite, ours)
@@ -61,10 +59,14 @@ def _run_each(request: Request, files: list[Path]) -> Report:
             for file, path in zip(files, paths, strict=True))  # fmt: skip
     done = joblib.Parallel(jobs, return_as="generator")(joblib.delayed(_photograph)(one) for one in ones)
     results, failed = [], []
-    for outcome, warnings in tqdm(done, total=count, unit="photograph", disable=None if request.progress else True):
-        for warning in warnings:
-            log.warning(warning)
-        (failed if isinstance(outcome, LolblurError) else results).append(outcome)
+    bar = tqdm(done, total=count, unit="photograph", disable=None if request.progress else True)
+    try:
+        for outcome, warnings in bar:
+            for warning in warnings:
+                log.warning(warning)
+            (failed if isinstance(outcome, LolblurError) else results).append(outcome)
+    except (KeyboardInterrupt, Interrupted):  # here, or in a worker
+        raise single.interrupted(request, len(results), count, "photographs") from None
     if request.default_target:
         outputs.remember(target, {*(path for path in paths if path.exists()), *ours}, finished=True)
     if failed and not results:

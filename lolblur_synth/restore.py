@@ -122,11 +122,11 @@ def _network(config: RestoreConfig) -> Restore:
 def _images(source: Path, target: Path, net: Restore, config: RestoreConfig, overwrite: bool, quiet: bool) -> int:
     files, paths = _image_jobs(source, target, config.bits)
     outputs.claim(paths, files, overwrite)
-    done = 0
+    done, told = 0, set()
     with _telling(target, "images", len(files), lambda: done), signals() as stop:
         for file, path in tqdm(list(zip(files, paths, strict=True)), unit="image", disable=quiet):
             _check_stop(stop)
-            _restore_image(file, path, net, config)
+            _restore_image(file, path, net, config, told)
             done += 1
     return len(files)
 
@@ -140,18 +140,26 @@ def _image_jobs(source: Path, target: Path, bits: int) -> tuple[list[Path], list
     files = listing.files(source, video.IMAGE_SUFFIXES, below=True)
     if not files:
         raise InputError(f"{source}: no images in this folder", "give a folder of PNG, JPEG or TIFF images", "empty")
-    if (form := outputs.form(target, len(files), bits=bits)) == "video":
-        raise UsageError(f"{target}: a folder of images does not make a video", "name a folder")
+    form = outputs.form(target, len(files), bits=bits, no_video="a folder of images does not make a video")
     sources.tell_passed_over(source, below=True)
     paths = [target / file.relative_to(source).with_suffix(".png") for file in files]
     return files, paths if form == "folder" else [target]
 
 
-def _restore_image(file: Path, path: Path, net: Restore, config: RestoreConfig) -> None:
-    """One image; an alpha channel is kept as it is, and the colours beneath it are restored."""
-    pixels = images.load(file)
+def _restore_image(file: Path, path: Path, net: Restore, config: RestoreConfig, told: set[str]) -> None:
+    """One image; an alpha channel is kept as it is, and the colours beneath it are restored.
+
+    told: what was said of images before this one, and is not said again.
+    """
+    try:
+        pixels = images.load(file)
+    except InputError as error:  # names the file without its folder
+        raise InputError(f"{file.parent}/{error}", error.hint, error.reason) from error
     if pixels.dtype == np.float32:
         raise InputError(f"{file}: linear light (float TIFF)", "give display images, 8 or 16 bit", "linear")
+    for note in {*images.notes(file.read_bytes(), pixels[:, :, :3] if pixels.ndim == 3 else pixels)} - told:
+        told.add(note)
+        log.warning(f"{file}: {note}")
     alpha = None
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         if not pixels[:, :, 3].any():

@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lolblur_synth import draw, extras, outputs, sampling, sources, steps, video
-from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.errors import InputError, Interrupted, UsageError
 from lolblur_synth.pipeline import STAGES
 from lolblur_synth.request import (
     DISPLAY_IN,
@@ -90,7 +90,8 @@ def _open(request: Request) -> Source:
     else:
         source = sources.movie(path, recipe, request.limit)
     if source.linear and request.name in DISPLAY_IN:
-        raise InputError(f"{path}: linear light (float TIFF), but {request.name} works on display frames",
+        word = request.name.replace("_", "-")
+        raise InputError(f"{path}: linear light (float TIFF), but {word} works on display frames",
                          "give PNG, JPEG or video", "linear")  # fmt: skip
     if source.linear and request.keep_mask:
         raise InputError(f"{path}: linear light (float TIFF) no longer shows what was saturated",
@@ -217,8 +218,22 @@ def _write(request: Request, source: Source, results: Iterable[Tensor], plan: Pl
         return
     if plan.form == "folder":
         outputs.make_folder(request.target)
-    for path, frame in zip(plan.paths, pixels, strict=True):
-        outputs.write_frame(path, frame, linear, request.bits, samples)
+    done = 0
+    try:
+        for path, frame in zip(plan.paths, pixels, strict=True):
+            outputs.write_frame(path, frame, linear, request.bits, samples)
+            done += 1
+    except KeyboardInterrupt:
+        raise interrupted(request, done, len(plan.paths), "frames") from None
+
+
+def interrupted(request: Request, done: int, total: int, what: str) -> Interrupted:
+    """What Ctrl-C leaves: results that are written stay, and only in a default output are they replaced unasked."""
+    begin = "the same command begins again"
+    if not done:
+        return Interrupted("interrupted", begin)
+    return Interrupted(f"{request.target}: interrupted after {done} of {total} {what}; they are kept",
+                       begin if request.default_target or request.overwrite else "add --overwrite to begin again")
 
 
 @contextlib.contextmanager

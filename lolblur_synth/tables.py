@@ -10,6 +10,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 DEPTH = 8  # of tables in tables, and of words before names, that are looked into
+COUNTS = ("n_averaged", "num_updates")  # of torch.optim.swa_utils.AveragedModel and its like: they weigh nothing
 COMPILED = "_orig_mod."  # torch.compile puts it before what it compiled, also in the middle of a name
 Rename = Callable[[str], str | None]
 
@@ -39,7 +40,7 @@ def tables_in(content: dict) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor
                 continue
             seen.add(id(table))
             tensors = {name: value for name, value in table.items() if isinstance(name, str)
-                       and isinstance(value, Tensor)}  # fmt: skip
+                       and isinstance(value, Tensor) and name.rpartition(".")[2] not in COUNTS}  # fmt: skip
             if tensors or not content:
                 yield keys, tensors
             deeper += [((*keys, str(key)), value) for key, value in table.items() if isinstance(value, dict)

@@ -160,6 +160,11 @@ def _check(page: Page, name: str) -> tuple[int, ...]:
     return page.values(EXTRA, (0,))[:1] if samples > colours else ()
 
 
+def with_straight_alpha(data: bytes) -> bytes:
+    """A TIFF of OpenCV, which leaves the meaning of a fourth sample open, that calls it straight alpha."""
+    return _directory(first_page(data), {EXTRA: (STRAIGHT,)})
+
+
 def _plane(page: Page, index: int) -> bytes:
     """The file with one of its planes as a grey picture."""
     changes: dict[int, tuple[int, ...]] = {SAMPLES: (1,), PHOTOMETRIC: (BLACK_IS_ZERO,), PLANAR: (1,)}

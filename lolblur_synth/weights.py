@@ -62,7 +62,7 @@ def sha256(name_or_path: str | Path) -> str:
 def about(name_or_path: str | Path) -> dict:
     """What `save` was told about the weights; empty for other files. Raises WeightsError."""
     path = resolve(name_or_path)
-    if path.suffix != ".safetensors":
+    if not _is_safetensors(path):
         return {}
     try:
         with safe_open(path, "pt") as file:
@@ -88,7 +88,7 @@ def load(module: nn.Module, name_or_path: str | Path, rename: Rename | None = No
     if _unpacked(path) > limit:
         raise WeightsError(f"{path}: holds over {limit >> 20} MiB, too much for {type(module).__name__}", _HINT)
     digest = sha256(path)
-    content = _read(path) if path.suffix == ".safetensors" else _unpickle(path)
+    content = _read(path) if _is_safetensors(path) else _unpickle(path)
     table = _fitting(path, module, content, own, rename, optional)
     for name, tensor in table.items():
         _check(path, module, name, tensor, own)
@@ -123,6 +123,15 @@ def _unpacked(path: Path) -> int:
         return sum(entry.file_size for entry in archive.infolist())
 
 
+def _is_safetensors(path: Path) -> bool:
+    """Told by the content; a name decides where the content is of neither kind."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    if head[:4] == b"PK\3\4":  # a zip archive, as torch.save writes it
+        return False
+    return head[8:] == b"{" or path.suffix == ".safetensors"  # 8 bytes of length, then JSON
+
+
 def _read(path: Path) -> dict[str, Tensor]:
     try:
         with safe_open(path, "pt") as file:
@@ -136,10 +145,11 @@ def _unpickle(path: Path) -> dict[str, Tensor]:
     if tuple(int(part) for part in torch.__version__.split(".")[:2]) < SAFE_PICKLE:
         raise WeightsError(f"{path}: .pth files need torch 2.10 or newer", "update torch, or convert the file")
     try:
-        with warnings.catch_warnings(action="ignore"):  # about old pickles; they are read or refused below
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file, warnings.catch_warnings(action="ignore"):  # about old pickles: read, or refused
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a hostile pickle may raise anything
-        raise WeightsError(f"{path}: not a file of plain weights", "it may hold code, which is never run") from error
+        raise WeightsError(f"{path}: not a file of plain weights", "it is damaged, or holds objects beside tensors, "
+                           "whose code is never run; save the state_dict alone") from error
     if not isinstance(content, dict):
         raise WeightsError(f"{path}: holds no table of weights", _HINT)
     return content

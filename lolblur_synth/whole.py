@@ -4,6 +4,7 @@ For everything but the pairs of a dataset, whose protocol in dataset.py also kno
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import tempfile
@@ -18,12 +19,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
     Creates the folder. The temporary file has the suffix of `path`. Raises OSError where the file cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder_of(path)
     try:
         handle, name = tempfile.mkstemp(prefix=".writing-", suffix=path.suffix, dir=path.parent)
-    except OSError as error:
-        error.filename = str(path)  # the name that the user knows
-        raise
+    except OSError as error:  # names a file that nobody asked for
+        raise OSError(error.errno, error.strerror, str(path)) from error
     os.close(handle)
     try:
         yield Path(name)
@@ -31,6 +31,16 @@ def replacing(path: str | Path) -> Iterator[Path]:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def make_folder_of(path: Path) -> None:
+    """Create the folder of a file. Raises OSError: with the name of the file where that cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, f"{error.filename} is a file, not a folder", str(path)) from error
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def publish(temporary: str | Path, path: Path) -> None:

@@ -124,7 +124,7 @@ def test_a_clip_darker_than_the_exposures_is_named():
     def said(lightness, *words):
         return "\n".join(plan_of(lightness, "darken.dim=0.75", *words).warnings)
 
-    assert "mean L* 16" in said(0.2)  # 0.2 - 0.25 * 0.2 * 0.8
+    assert "a mean L* of 16 (unsaturated pixels)" in said(0.2)  # 0.2 - 0.25 * 0.2 * 0.8
     assert "are above 0.6 of that and are lowered to it" in said(0.2)
     assert not said(0.6)
     assert not said(0.2, "darken.exposure=0.03:0.1")

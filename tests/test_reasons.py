@@ -8,7 +8,9 @@ import sys
 import tempfile
 
 import click
+import cv2
 import media
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -306,3 +308,30 @@ def test_a_training_without_weights_yet_is_named(tmp_path):
     folder.mkdir()
     with pytest.raises(WeightsError, match=r"its training has left no lednet\.safetensors yet"):
         restore.restore(frame, tmp_path / "b.png", weights=str(folder))
+def test_a_restoration_that_is_interrupted_says_itself_what_is_left(tmp_path, monkeypatch):
+    def stop(*words, **options):
+        raise Interrupted("out: 3 of 9 images restored: interrupted", "add --overwrite to begin again")
+
+    monkeypatch.setattr("lolblur_synth.restore.restore", stop)
+    done = run("restore", tmp_path, tmp_path / "out")
+    assert done.exit_code == 130
+    assert done.stderr == "Error: out: 3 of 9 images restored: interrupted\n  add --overwrite to begin again\n"
+
+
+@pytest.mark.parametrize("words", [
+    ("stage", "noise", "{image}", "{image}/a.png"), ("stage", "noise", "{image}", "{image}/a.mp4"),
+    ("restore", "{image}", "{image}/a.png"), ("restore", "{video}", "{image}/a.mp4"),
+    ("restore", "{video}", "{image}/frames"), ("evaluate", "{data}/test/sharp", "{data}", "--pair", "blur:sharp",
+                                               "--metrics", "psnr_rgb", "-o", "{image}/a"),
+])  # fmt: skip
+def test_an_output_that_cannot_be_there_is_no_bug(tmp_path, words):
+    pixels = media.scene(3)
+    image = tmp_path / "a.png"
+    cv2.imwrite(str(image), np.zeros((16, 16, 3), np.uint8))
+    for folder in ("blur", "sharp"):
+        (tmp_path / "data/test" / folder / "c").mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "data/test" / folder / "c/0000.png"), np.zeros((16, 16, 3), np.uint8))
+    video = media.encode(tmp_path / "v.mp4", pixels) if "{video}" in words else ""
+    done = run(*(word.format(image=image, video=video, data=tmp_path / "data") for word in words))
+    assert done.exit_code == 2, done.stderr
+    assert "a.png" in done.stderr and "bug" not in done.stderr

@@ -1,12 +1,16 @@
 """restore: images, folders and videos, of any size, with the sound kept; refusals that name the file."""
 
+import errno
 import itertools
 import logging
 import os
 import signal
+import struct
 import subprocess
 import sys
+import zlib
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import cv2
@@ -352,3 +356,34 @@ def test_refusals(tmp_path, net, monkeypatch):
     with pytest.raises(InputError, match="notes.txt"):
         restore(tmp_path / "notes.txt", tmp_path / "x.png", **net)
     assert not (tmp_path / "x.png").exists()
+
+
+def test_what_is_not_converted_in_an_image_is_told_once(tmp_path, net, caplog):
+    (tmp_path / "in").mkdir()
+    data = cv2.imencode(".png", np.full((16, 24, 3), 90, np.uint8))[1].tobytes()
+    gamma = b"gAMA" + struct.pack(">I", 100_000)
+    chunk = struct.pack(">I", 4) + gamma + struct.pack(">I", zlib.crc32(gamma))
+    for name in ("a.png", "b.png"):
+        (tmp_path / "in" / name).write_bytes(data[:33] + chunk + data[33:])
+    restore(tmp_path / "in", tmp_path / "out", **net)
+    assert caplog.text.count("its gamma of 1 is not undone") == 1
+
+
+def test_a_damaged_image_is_named_with_its_folder(tmp_path, net):
+    (tmp_path / "in/night").mkdir(parents=True)
+    (tmp_path / "in/night/a.png").write_bytes(b"\x89PNG damaged")
+    with pytest.raises(InputError, match="in/night/a.png"):
+        restore(tmp_path / "in", tmp_path / "out", **net)
+
+
+def test_a_video_that_cannot_be_written_is_named(tmp_path, net, clip, monkeypatch):
+    """As root may write everywhere, the disk says no by itself."""
+
+    def refuse(self):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(PermissionError) as caught:
+        restore(clip, tmp_path / "out.mp4", **net)
+    assert caught.value.filename == str(tmp_path / "out.mp4")
+    assert not list(tmp_path.glob("*.partial*"))

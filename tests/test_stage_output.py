@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from lolblur_synth import images, outputs, photographs, recipes, sampling, single, sources, video
 from lolblur_synth.commands import stage
-from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.errors import InputError, Interrupted, UsageError
 from lolblur_synth.recipe import InputConfig
 from lolblur_synth.request import Request
 
@@ -314,3 +314,33 @@ def test_the_comment_of_a_video_is_kept(tmp_path):
         clip = video.probe(video.find([path])[0][0], InputConfig())
         assert clip.frames == 3
         assert sources.movie(path, recipes.load("lolblur"), None).samples == 8
+
+
+def test_a_remedy_for_photographs_is_one_that_works(photos, tmp_path):
+    for target in ("a.png", "a.exr", "a.mp4"):
+        with pytest.raises(UsageError) as caught:
+            ask("noise", photos, tmp_path / target)
+        assert ".mp4" not in caught.value.hint and "name a folder" in caught.value.hint
+
+
+@pytest.mark.parametrize(("each", "options", "remedy"), [
+    (False, {}, "add --overwrite to begin again"), (True, {"jobs": 1}, "add --overwrite to begin again"),
+    (False, {"default_target": True}, "the same command begins again"),
+])  # fmt: skip
+def test_ctrl_c_tells_what_is_kept_and_how_to_begin_again(frames, tmp_path, monkeypatch, each, options, remedy):
+    write, calls = outputs.write_frame, []
+
+    def interrupted(*words, **more):
+        calls.append(words)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        write(*words, **more)
+
+    monkeypatch.setattr(outputs, "write_frame", interrupted)
+    what = "photographs" if each else "frames"
+    with pytest.raises(Interrupted, match=f"out: interrupted after 3 of 10 {what}; they are kept") as caught:
+        ask("resize", frames, tmp_path / "out", "width=32", "height=24", each=each, **options)
+    assert caught.value.hint == remedy
+    monkeypatch.setattr(outputs, "write_frame", write)
+    ask("resize", frames, tmp_path / "out", "width=32", "height=24", each=each, **options, overwrite="--" in remedy)
+    assert len(list((tmp_path / "out").glob("*.png"))) == 10, "the remedy works"

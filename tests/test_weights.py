@@ -81,6 +81,7 @@ CHECKPOINTS = {
     "compile of a part": lambda state: {name.replace("0.", "0._orig_mod."): value for name, value in state.items()},
     "Lightning": lambda state: {"epoch": 1, "state_dict": under("net.", state), "loops": {}, "optimizer_states": [{}]},
     "Lightning of DDP": lambda state: {"state_dict": under("model.net.module.", state)},
+    "AveragedModel": lambda state: under("module.", state) | {"n_averaged": torch.tensor(3)},
     "a trainer's own word": lambda state: {"generator": under("netG.", state), "step": torch.tensor(3)},
     "three deep": lambda state: {"checkpoint": {"state": {"state_dict": state}}, "args": {"lr": 0.1}},
     "BasicSR": lambda state: {"params": average(state), "params_ema": state},
@@ -271,3 +272,12 @@ def test_pth_needs_a_safe_torch(tmp_path, state, monkeypatch):
     torch.save(state, tmp_path / "a.pth")
     monkeypatch.setattr(torch, "__version__", "2.9.1+cpu")
     refused(tmp_path / "a.pth", "torch 2.10")
+
+
+def test_the_content_says_the_format_whatever_the_name(tmp_path, state):
+    save_file(state, tmp_path / "a.safetensors")
+    torch.save(state, tmp_path / "b.pth")
+    for old, new in (("a.safetensors", "a.bin"), ("b.pth", "b.safetensors")):
+        module = net()
+        weights.load(module, (tmp_path / old).rename(tmp_path / new))
+        assert all(torch.equal(value, module.state_dict()[name]) for name, value in state.items())

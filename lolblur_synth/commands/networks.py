@@ -79,7 +79,7 @@ def restore(style, source, target, overwrite, **values):
 
     written = tool.restore(source, target, quiet=style == "quiet", overwrite=overwrite, **opt.given(values))
     if style == "human":
-        click.echo(f"{written} frames in {opt.printable(str(target))}")
+        click.echo(f"{written} frame{'s' * (written != 1)} in {opt.printable(str(target))}")
     return 0
 
 

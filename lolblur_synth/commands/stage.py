@@ -116,7 +116,8 @@ def _add_stage(name: str) -> None:
             device=resolve_device(device),
         ))  # fmt: skip
         if human and report.replaced:
-            click.echo(opt.printable(f"{target}: {report.replaced} files of an earlier run were replaced"), err=True)
+            was = "file of an earlier run was" if report.replaced == 1 else "files of an earlier run were"
+            click.echo(opt.printable(f"{target}: {report.replaced} {was} replaced"), err=True)
         if as_json:
             click.echo(json.dumps(_record(word, source, target, settings, report)))
         elif human:

@@ -24,6 +24,8 @@ CHANNELS = (32, 64, 128, 128)  # full resolution, 1/2, 1/4, 1/8
 BINS = (1, 2, 3, 6)  # section 4.1, PPM
 CURVE_ORDER = 3  # section 4.1, Eq. 3: n = 3
 MULTIPLE = 8  # three halvings
+RANGES = ("0..1", "-1..1")  # of the values that a network sees and gives
+LARGEST = 4  # times the size of its file: what weights of half precision become, and some room
 RESIDUAL = 0.1  # first weights of what a residual unit or an adaptive filter adds, relative to the usual
 
 
@@ -258,25 +260,44 @@ def load(name_or_path: str | Path, value_range: str = "auto") -> tuple[LEDNet, s
     about = weights.about(name_or_path)
     if about.get("network", "lednet") != "lednet":
         raise WeightsError(f"{name_or_path}: weights of {about['network']}, not of lednet", "give a LEDNet checkpoint")
-    try:
-        net = LEDNet(**about.get("options", {}))
-    except (TypeError, UsageError) as error:
-        raise WeightsError(f"{name_or_path}: asks for a LEDNet that there is not ({error})", "train it again") from None
+    net = _asked_for(name_or_path, about.get("options", {}))
     weights.load(net, name_or_path)
     net.eval()
-    if value_range == "auto":
-        value_range = about.get("range") or detect_range(net)
-    return net, value_range
+    detected, told = detect_range(net), about.get("range", "")
+    if not detected:
+        raise WeightsError(f"{name_or_path}: the network answers a black frame with NaN or infinite values",
+                           "the file is of no use; take another")
+    if told not in ("", *RANGES):
+        raise WeightsError(f"{name_or_path}: its header tells a range that there is not ({told!r:.40})",
+                           "train it again")
+    return net, (told or detected) if value_range == "auto" else value_range
+
+
+def _asked_for(name_or_path: str | Path, options: dict) -> LEDNet:
+    """The network that the header of a file describes, if the file is large enough to hold its weights."""
+    try:
+        with torch.device("meta"):
+            size = sum(tensor.nbytes for tensor in LEDNet(**options).state_dict().values())
+        if options and size > LARGEST * weights.resolve(name_or_path).stat().st_size:
+            raise ValueError(f"its weights are {size >> 20} MiB, more than the file holds")
+        return LEDNet(**options)
+    except (TypeError, ValueError, ArithmeticError, RuntimeError, UsageError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise WeightsError(f"{name_or_path}: asks for a LEDNet that there is not ({reason})",
+                           "train it again") from None
 
 
 @torch.no_grad()
 def detect_range(net: LEDNet) -> str:
     """"0..1" or "-1..1": what the weights were trained on, told by what they make of a black frame written as -1.
 
-    A network of -1..1 answers with something near -1; one of 0..1 has never learned to answer below 0.
+    A network of -1..1 answers with something near -1; one of 0..1 has never learned to answer below 0. "" where the
+    answer is not finite.
     """
-    black = torch.full((1, 3, 64, 64), -1.0)
-    return "-1..1" if net(black).mean() < -0.25 else "0..1"
+    mean = net(torch.full((1, 3, 64, 64), -1.0)).mean()
+    if not torch.isfinite(mean):
+        return ""
+    return RANGES[1] if mean < -0.25 else RANGES[0]
 
 
 def exposure_gain(frames: Tensor, mean: float) -> Tensor:

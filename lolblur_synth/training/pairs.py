@@ -11,6 +11,7 @@ Every frame of a modality is used, or the dataset is refused: nothing is read in
 
 import logging
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ PAIR = ("low_blur_noise", "high_sharp_scaled")  # LOL-Blur README: input, ground
 SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "eval": "eval", "val": "val",
           "valid": "val", "validation": "val"}  # fmt: skip
 BUILD = "build a dataset first: lolblur-synth build VIDEOS OUT"
+FLAT = re.compile(r"(.+)_(\d[^_]*)")  # my_clip_0001_0003: frame 0003 of my_clip_0001
 log = logging.getLogger(__name__)
 
 
@@ -107,7 +109,13 @@ def clip_names(folder: Folder) -> set[str]:
     """What the clips whose frames lie directly in a folder may be called, however it is nested."""
     if folder.clip or folder.scene:
         return {"/".join(folder.clip), "/".join(folder.scene + folder.clip)} - {""}
-    return {image.stem.split("_", 1)[0] for image in folder.images}
+    return {_flat(image.stem)[0] for image in folder.images}
+
+
+def _flat(stem: str) -> tuple[str, ...]:
+    """(clip, frame) of frames that lie together, by the last number in their names; one word where there is no clip."""
+    found = FLAT.fullmatch(stem)
+    return found.groups() if found else tuple(stem.split("_", 1))
 
 
 def _walk(folder: Path, parts: tuple[str, ...], above: tuple, skipped: set[str]) -> Iterator[tuple[Path, tuple]]:
@@ -151,9 +159,16 @@ def _folder(path: Path, parts: tuple[str, ...], names: Sequence[str], split: str
 
 
 def _own_split(root: Path, split: str) -> str:
-    """The split that the root itself is, by its name as given, or where it is a link, by that of its target."""
-    names = [Path(place).name for place in (os.path.abspath(root), os.path.realpath(root))]
-    return next((word for name in names if (word := split_name(name) or (split if name == split else ""))), "")
+    """The split that the root itself is, by its name as given, or where it is a link, by that of its target.
+
+    Raises InputError where one of the two names says train and the other says that it is held out.
+    """
+    places = [Path(os.path.abspath(root)), Path(os.path.realpath(root))]
+    words = [word for place in places if (word := split_name(place.name) or (split if place.name == split else ""))]
+    if "train" in words and set(words) != {"train"}:
+        raise InputError(f"{root} leads to {places[1]}: is it of the {words[0]} split, or of {words[1]}?",
+                         "give the folder itself, not the link", "layout")  # fmt: skip
+    return words[0] if words else ""
 
 
 def _check_nesting(folders: Sequence[Folder]) -> None:
@@ -191,7 +206,7 @@ def _frames(folders: Sequence[Folder], root: Path, split: str, modality: str) ->
     for folder in folders:
         names = folder.clip if wrapped else folder.scene + folder.clip  # one folder around all of them names no clip
         for image in folder.images:
-            key = ("/".join(names), image.stem) if names else tuple(image.stem.split("_", 1))
+            key = ("/".join(names), image.stem) if names else _flat(image.stem)
             if len(key) != 2:
                 raise InputError(f"{image}: frames that lie together are called <clip>_<frame>{image.suffix}",
                                  "put the frames of each clip into a folder of its own", "layout")  # fmt: skip

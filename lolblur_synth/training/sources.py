@@ -72,9 +72,11 @@ def gather(roots: Sequence[Path], split: str, pair: tuple[str, str] = PAIR, besi
     """
     sets = [_Dataset(root, pair, split) for root in roots]
     pairs = [(pair_of.clip, place, pair_of) for place, data in enumerate(sets) for pair_of in data.pairs(split)]
+    pairs = _each_once(sets, pairs)
     pairs.sort(key=lambda item: (*item[:2], item[2].frame))
     if split_name(split) != "train":
         return [pair_of for _, _, pair_of in pairs]
+    _refuse_twofold(sets)
     held_out = [clip for data in sets for clip in data.held_out()]
     held_out += [clip for root in beside for clip in _Dataset(root, pair, split).held_out() if clip.source]
     counts = Counter((place, clip) for clip, place, _ in pairs)
@@ -88,6 +90,30 @@ def gather(roots: Sequence[Path], split: str, pair: tuple[str, str] = PAIR, besi
                          "split", "train on other videos, or leave out the dataset that holds them in test",
                          "leak")  # fmt: skip
     return left
+
+
+def _each_once(sets: Sequence[_Dataset], pairs: list[tuple[str, int, Pair]]) -> list[tuple[str, int, Pair]]:
+    """Without the pairs of a root whose folders were read from a root before it: given twice, or once by a link."""
+    real = {folder: os.path.realpath(folder) for folder in {pair.low.parent for _, _, pair in pairs}}
+    first: dict[str, int] = {}  # folder -> the root that is read for it
+    kept = [item for item in pairs if first.setdefault(real[item[2].low.parent], item[1]) == item[1]]
+    for place, data in enumerate(sets):
+        again = sum(item[1] == place for item in pairs) - sum(item[1] == place for item in kept)
+        if again:
+            log.warning("%s: %d pairs are in a dataset given before it as well; they are used once", data.root, again)
+    return kept
+
+
+def _refuse_twofold(sets: Sequence[_Dataset]) -> None:
+    """Raise where one folder, by whatever links, is of the train split here and held out there."""
+    held_out = {os.path.realpath(folder.path): folder for data in sets for folder in data.folders
+                if folder.split not in ("", "train") and folder.images}  # fmt: skip
+    for data in sets:
+        for folder in data.folders:
+            other = held_out.get(os.path.realpath(folder.path)) if folder.split == "train" and folder.images else None
+            if other:
+                raise InputError(f"{folder.path} and {other.path} are one folder, once in the train split and once in "
+                                 f"{other.split}", "leave one of them out of the DATA", "leak")  # fmt: skip
 
 
 def _home(root: Path, folder: Folder) -> Path:

@@ -45,12 +45,17 @@ def record(path: Path, frames: Iterator[np.ndarray], fps: float, tracks: Tracks)
     where there is not one frame.
     """
     first = next(frames)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    whole.make_folder_of(path)
     partial, growing = partials(path)
     alone = growing == partial
     main = partial if alone else path.with_name(f".{path.stem}.writing{path.suffix}")
     error: BaseException | None = None
     count = 0
+    try:
+        main.touch()
+    except OSError as denied:
+        denied.filename = str(path)  # the name that the user knows; FFmpeg's own error has none
+        raise
     with _without(main, alone), contextlib.ExitStack() as stack:
         sound = stack.enter_context(av.open(str(tracks.path)))
         output = _Output([main] if alone else [main, growing], first.shape, fps, tracks, sound, stack)

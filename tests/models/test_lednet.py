@@ -1,6 +1,7 @@
 """LEDNet: the published layout, and the lean adaptive convolution against a plain one written here."""
 
 import hashlib
+import math
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.models import fasc
 from lolblur_synth.models.fasc import AdaptiveConv, adaptive_conv
 from lolblur_synth.models.lednet import GridMean, LEDNet, detect_range, enhance, exposure_gain, initialise, load
+from lolblur_synth.models.recognise import recognise
 
 SMALL = 0.125
 PUBLISHED = "eedf9007b3e253105d50a49fc1e91b40ff4161b414abfc7a8e63b90aa75c5d63"  # names and shapes of lednet.pth
@@ -192,3 +194,26 @@ def test_range_is_detected(value_range, black):
         net.D_block0[1].weight.zero_()
         net.D_block0[1].bias.fill_(black + 0.05)
     assert detect_range(net) == value_range
+
+
+@pytest.mark.parametrize(("about", "match"), [
+    ({"options": {"width": 1000}}, "more than the file holds"), ({"options": {"width": math.nan}}, "cannot convert"),
+    ({"options": {"width": math.inf}}, "cannot convert"), ({"range": "0..255"}, "a range that there is not"),
+    ({"range": None}, "a range that there is not"),
+])  # fmt: skip
+def test_a_header_that_asks_for_what_there_is_not_is_refused(tmp_path, about, match):
+    net = LEDNet(SMALL)
+    weights.save(net, tmp_path / "a.safetensors", {"network": "lednet", "options": net.options} | about)
+    for use in (load, recognise):
+        with pytest.raises(WeightsError, match=match):
+            use(str(tmp_path / "a.safetensors"))
+
+
+def test_weights_that_give_no_numbers_are_refused(tmp_path):
+    net = LEDNet(SMALL)
+    with torch.no_grad():
+        net.E_block1[0].weight.fill_(3e38)
+    weights.save(net, tmp_path / "a.safetensors", {"network": "lednet", "options": net.options, "range": "0..1"})
+    for use in (load, recognise):
+        with pytest.raises(WeightsError, match="answers a black frame with NaN"):
+            use(str(tmp_path / "a.safetensors"))

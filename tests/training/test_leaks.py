@@ -334,3 +334,36 @@ def test_a_checkpoint_of_an_earlier_version_goes_on_and_it_is_said(tmp_path, mon
         assert train_lednet(root, tmp_path / "run", **TINY | {"iterations": 2})["iteration"] == 2
     assert "whether they were rebuilt since is not known" in caplog.text
     assert lednet.log.name in {record.name for record in caplog.records}
+
+
+def test_a_dataset_that_is_given_twice_is_used_once(tmp_path, caplog):
+    root = built(tmp_path / "a", train={"0000": "x", "0001": "y"}, test={"0002": "z"})
+    (tmp_path / "link").symlink_to(root)
+    for again in (root, root / "train", tmp_path / "link", f"{root}/"):
+        caplog.clear()
+        assert data.gather([root, again], "train") == data.gather([root], "train")
+        assert "4 pairs are in a dataset given before it as well; they are used once" in caplog.text
+
+
+def test_one_folder_is_not_in_two_splits_by_links(tmp_path):
+    root = write_split(tmp_path / "data", "train", ("a0", "a1"))
+    (root / "test").symlink_to("train")
+    with pytest.raises(InputError, match="are one folder, once in the train split and once in test"):
+        data.gather([root], "train")
+    other = write_split(tmp_path / "other", "test", ("b0",))
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link/train").symlink_to(other / "test")
+    with pytest.raises(InputError, match="is it of the train split, or of test"):
+        data.gather([tmp_path / "link/train"], "train")
+
+
+def test_the_last_number_of_a_flat_name_is_the_frame(tmp_path, caplog):
+    pattern = "{split}/{folder}/{clip}_{frame}.png"
+    one = write_split(tmp_path / "one", "train", ("my_clip_0001", "my_clip_0002"), pattern)
+    two = write_split(tmp_path / "two", "test", ("my_clip_0002",), pattern)
+    write_split(two, "train", ("GOPR0384_11_00",), "{split}/{folder}/{clip}-{frame}.png")
+    pairs = data.gather([one, two], "train")
+    assert {(pair.clip, pair.frame) for pair in pairs} == {
+        ("my_clip_0001", "000047"), ("my_clip_0001", "000048"), ("GOPR0384_11", "00-000047"),
+        ("GOPR0384_11", "00-000048")}  # fmt: skip
+    assert "2 pairs of clip my_clip_0002 are left out" in caplog.text
