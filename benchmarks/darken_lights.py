@@ -51,7 +51,8 @@ def profiles(before: torch.Tensor, after: torch.Tensor, lit: np.ndarray) -> list
     """Of each light in the boolean mask `lit` (H, W); before, after: lightness (1, 1, H, W) of one frame."""
     old, new = before[0, 0].numpy(), after[0, 0].numpy()
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        cv2.dilate(lit.astype(np.uint8), np.ones((JOINED, JOINED), np.uint8)), connectivity=8)
+        cv2.dilate(lit.astype(np.uint8), np.ones((JOINED, JOINED), np.uint8)), connectivity=8
+    )
     labels = np.where(lit, labels, 0)
     sizes = np.bincount(labels.ravel(), minlength=count)
     sizes[0] = 0
@@ -149,8 +150,18 @@ def _mean(values: np.ndarray) -> float:
     return float(found.mean()) if found.size else np.nan
 
 
-HEADS = ("input", "saturated", "kept", "kept, of lamps", "lights", "dark ring: median / 90 % / worst",
-         "the same without a light", "3 to 8 px", "8 to 24 px", "24 to 48 px")
+HEADS = (
+    "input",
+    "saturated",
+    "kept",
+    "kept, of lamps",
+    "lights",
+    "dark ring: median / 90 % / worst",
+    "the same without a light",
+    "3 to 8 px",
+    "8 to 24 px",
+    "24 to 48 px",
+)
 
 
 def main() -> None:

@@ -47,8 +47,10 @@ def fit(pairs: Iterable[tuple[Tensor, Tensor]]) -> Fitted:
     """Learn the curves that need no ground truth from (low, high) pairs."""
     thin = [(_thin(low).clamp_min(BLACK), _thin(high)) for low, high in pairs]
     mean = sum(high.mean().item() for _, high in thin) / len(thin)
-    errors = [(sum((_exposed(low**gamma, mean) - high).square().mean().item() for low, high in thin), gamma)
-              for gamma in GAMMAS]
+    errors = [
+        (sum((_exposed(low**gamma, mean) - high).square().mean().item() for low, high in thin), gamma)
+        for gamma in GAMMAS
+    ]
     return Fitted(*_search(thin), auto_gamma=min(errors)[1], mean=mean)
 
 

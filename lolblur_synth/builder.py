@@ -203,8 +203,11 @@ def prepare(
     hashes = identity.weights_of(recipe)
     pairs = [(clip, pair) for clip in plan.clips for pair in clip.pairs]
     keys = [identity.key(recipe, *each, hashes, device) for each in pairs]
-    pending = [pair for (clip, pair), key in zip(pairs, keys, strict=True)
-               if not dataset.is_done(out, clip.split, pair.sequence, pair.name, key)]
+    pending = [
+        pair
+        for (clip, pair), key in zip(pairs, keys, strict=True)
+        if not dataset.is_done(out, clip.split, pair.sequence, pair.name, key)
+    ]
     return plan, pending
 
 

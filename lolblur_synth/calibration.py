@@ -60,8 +60,10 @@ class Samples:
 
     def mean_of_all(self, frames: Iterable[Tensor]) -> float:
         """Over all unsaturated pixels of the window, of planes (1, 1, H, W) that come one at a time."""
-        total = sum(float((frame[0] * lit).cpu().numpy().sum(dtype=np.float64))
-                    for frame, lit in zip(frames, self.lit, strict=True))
+        total = sum(
+            float((frame[0] * lit).cpu().numpy().sum(dtype=np.float64))
+            for frame, lit in zip(frames, self.lit, strict=True)
+        )
         return total / int(self.lit.sum())
 
 
@@ -96,8 +98,10 @@ class Calibration:
             return 0.0
         if excess(strongest) >= 0:
             if excess(strongest) > excess(weakest):
-                raise WeightsError(f"the darkening weights brighten the frame where {exposure} is asked for",
-                                   "they are no weights of EC-Zero-DCE, or damaged: take others")
+                raise WeightsError(
+                    f"the darkening weights brighten the frame where {exposure} is asked for",
+                    "they are no weights of EC-Zero-DCE, or damaged: take others",
+                )
             return STRENGTHS[1]
         solution = brentq(excess, weakest, strongest, xtol=1e-4)
         slope = (excess(solution + SLOPE_STEP) - excess(solution)) / SLOPE_STEP
@@ -117,7 +121,8 @@ class Calibration:
         now, kept = samples.lightness, samples.of(self.lamp)
         r, white = dce.follow_edges(self.model, now), lamps.white(self.lamp_model, now.shape[-2:])
         return lambda log_strength: samples.mean(
-            dce.curve(now, adjust(r, kept, np.exp(log_strength)), self.net.steps, white))
+            dce.curve(now, adjust(r, kept, np.exp(log_strength)), self.net.steps, white)
+        )
 
     def _exposure(self, strength: float) -> float:
         """Of all pixels."""

@@ -21,11 +21,11 @@ def _profile(data: bytes) -> bytes:
     try:
         if data[:2] == b"\xff\xd8":
             at = data.find(MARKER, 0, MAX_BYTES)
-            return data[at:at + 65_535] if at > 0 else b""  # the first part holds the name
+            return data[at : at + 65_535] if at > 0 else b""  # the first part holds the name
         if data[:8] == png.SIGNATURE:
             packed = png.chunks(data).get(b"iCCP", b"").partition(b"\0")[2][1:]
             return zlib.decompressobj().decompress(packed, MAX_BYTES) if packed else b""
         _, size, at = tiff.first_page(data).entries.get(ICC_TAG, (0, 0, 0))
-        return data[at:at + min(size, MAX_BYTES)]
+        return data[at : at + min(size, MAX_BYTES)]
     except (struct.error, ValueError, zlib.error):
         return b""

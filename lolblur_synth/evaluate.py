@@ -33,17 +33,29 @@ from lolblur_synth.video import IMAGE_SUFFIXES
 SATURATED = ((98 + 16) / 116) ** 3  # CIE Y of L* = 98 (paper, section 3.2)
 REFERENCE_FREE = ("niqe", "musiq", "nrqm")
 FUNCTIONS: dict[str, Callable] = {
-    "psnr_rgb": metrics.psnr_rgb, "psnr_y": metrics.psnr_y, "ssim_y": metrics.ssim_y, "ssim_rgb": metrics.ssim_rgb,
-    "lpips_alex": lambda a, b: metrics.lpips(a, b, "alex"), "lpips_vgg": lambda a, b: metrics.lpips(a, b, "vgg"),
-    "niqe": metrics.niqe}
+    "psnr_rgb": metrics.psnr_rgb,
+    "psnr_y": metrics.psnr_y,
+    "ssim_y": metrics.ssim_y,
+    "ssim_rgb": metrics.ssim_rgb,
+    "lpips_alex": lambda a, b: metrics.lpips(a, b, "alex"),
+    "lpips_vgg": lambda a, b: metrics.lpips(a, b, "vgg"),
+    "niqe": metrics.niqe,
+}
 LOWER_IS_BETTER = ("lpips_alex", "lpips_vgg", "niqe")
 CACHED = {"lpips_alex": "alexnet", "lpips_vgg": "vgg16", "niqe": "niqe"}
 PAPER = (  # Table 1: LOL-Blur test set, trained on LOL-Blur; psnr_rgb, ssim_y, lpips_vgg
-    ("Zero-DCE -> MIMO", 17.68, 0.542, 0.510), ("RUAS -> MIMO", 17.81, 0.569, 0.523),
-    ("Chen -> Zero-DCE", 17.02, 0.502, 0.516), ("DeblurGANv2 -> Zero-DCE", 18.33, 0.589, 0.476),
-    ("MIMO -> Zero-DCE", 17.52, 0.570, 0.498), ("KinD++", 21.26, 0.753, 0.359), ("DRBN", 21.78, 0.768, 0.325),
-    ("DeblurGAN-v2", 22.30, 0.745, 0.356), ("DMPHN", 22.20, 0.817, 0.301), ("MIMO-UNet", 22.41, 0.835, 0.262),
-    ("LEDNet", 25.74, 0.850, 0.224))
+    ("Zero-DCE -> MIMO", 17.68, 0.542, 0.510),
+    ("RUAS -> MIMO", 17.81, 0.569, 0.523),
+    ("Chen -> Zero-DCE", 17.02, 0.502, 0.516),
+    ("DeblurGANv2 -> Zero-DCE", 18.33, 0.589, 0.476),
+    ("MIMO -> Zero-DCE", 17.52, 0.570, 0.498),
+    ("KinD++", 21.26, 0.753, 0.359),
+    ("DRBN", 21.78, 0.768, 0.325),
+    ("DeblurGAN-v2", 22.30, 0.745, 0.356),
+    ("DMPHN", 22.20, 0.817, 0.301),
+    ("MIMO-UNet", 22.41, 0.835, 0.262),
+    ("LEDNet", 25.74, 0.850, 0.224),
+)
 COLUMN = 20  # characters of a figure in the table
 FIT_PAIRS = 100  # enough for two numbers
 HELD_OUT = ("test", "eval", "val")  # the first that is there is scored
@@ -52,8 +64,9 @@ Rival = Callable[[Tensor, Tensor], Tensor]
 log = logging.getLogger(__name__)
 
 
-def evaluate(results: str | Path, data_dir: str | Path, out: str | Path | None = None, quiet: bool = False,
-             **options) -> dict:
+def evaluate(
+    results: str | Path, data_dir: str | Path, out: str | Path | None = None, quiet: bool = False, **options
+) -> dict:
     """Score RESULTS against the ground truth of DATA. options: the fields of EvaluateConfig.
 
     Returns {"name", "split", "metrics", "better", "mean", "clips", "frames", "identical", "baselines", ...}: what is
@@ -78,12 +91,21 @@ def evaluate(results: str | Path, data_dir: str | Path, out: str | Path | None =
             rival_rows[name].append(_score(scores, rival(low, high), high))
     names = [name for name in rows[0] if name not in ("clip", "frame")]
     clips = [{"clip": clip} | _mean(list(group), names) for clip, group in groupby(rows, lambda row: row["clip"])]
-    report = {"results": str(results), "name": _name(results), "data": str(data_dir), "split": split,
-              "pair": config.pair, "metrics": names,
-              "better": {name: "lower" if name in LOWER_IS_BETTER else "higher" for name in names},
-              "mean_over": "frames whose figure is finite", "mean": _mean(rows, names), "clips": clips, "frames": rows,
-              "identical": {name: sum(row[name] == math.inf for row in rows) for name in names},
-              "baselines": {name: _mean(scored, names) for name, scored in rival_rows.items()}}
+    report = {
+        "results": str(results),
+        "name": _name(results),
+        "data": str(data_dir),
+        "split": split,
+        "pair": config.pair,
+        "metrics": names,
+        "better": {name: "lower" if name in LOWER_IS_BETTER else "higher" for name in names},
+        "mean_over": "frames whose figure is finite",
+        "mean": _mean(rows, names),
+        "clips": clips,
+        "frames": rows,
+        "identical": {name: sum(row[name] == math.inf for row in rows) for name in names},
+        "baselines": {name: _mean(scored, names) for name, scored in rival_rows.items()},
+    }
     if out is not None:
         _write(Path(out), report)
     return report
@@ -102,22 +124,36 @@ def table(report: dict) -> str:
     names, means = report["metrics"], {report["name"]: report["mean"]}
     means |= {f"({name})": mean for name, mean in report["baselines"].items()}
     wide = max(24, *(len(label) + 1 for label in (*means, *(row["clip"] for row in report["clips"]))))
-    lines = [f"{report['name']} on {report['data']}, split {report['split']}: "
-             f"{_count(report['clips'], 'clip')}, {_count(report['frames'], 'frame')}, "
-             f"{report['pair'].replace(':', ' -> ')}",
-             _heads("clip", names, wide)]
+    lines = [
+        f"{report['name']} on {report['data']}, split {report['split']}: "
+        f"{_count(report['clips'], 'clip')}, {_count(report['frames'], 'frame')}, "
+        f"{report['pair'].replace(':', ' -> ')}",
+        _heads("clip", names, wide),
+    ]
     lines += [_row(row["clip"], row, names, wide) for row in report["clips"]]
     lines += [_heads("mean over frames", names, wide)]
     lines += [_row(label, mean, names, wide) for label, mean in means.items()]
-    lines += [f"{name}: infinite for {count} of {len(report['frames'])} frames, which equal their ground truth there; "
-              "they are left out of the means" for name, count in report["identical"].items() if count]
-    lines += ["(in brackets: what needs no network, for comparison; gamma_gain sees the ground truth)"
-              ] if report["baselines"] else []
+    lines += [
+        f"{name}: infinite for {count} of {len(report['frames'])} frames, which equal their ground truth there; "
+        "they are left out of the means"
+        for name, count in report["identical"].items()
+        if count
+    ]
+    lines += (
+        ["(in brackets: what needs no network, for comparison; gamma_gain sees the ground truth)"]
+        if report["baselines"]
+        else []
+    )
     published = ("psnr_rgb", "ssim_y", "lpips_vgg")
-    lines += ["", "The paper's Table 1 (LOL-Blur test set: comparable only if DATA is that set)",
-              _heads("", published, wide)]
-    lines += [f"{name:{wide}}{psnr:{COLUMN}.2f}" + "".join(f"{figure:{COLUMN}.3f}" for figure in others)
-              for name, psnr, *others in PAPER]
+    lines += [
+        "",
+        "The paper's Table 1 (LOL-Blur test set: comparable only if DATA is that set)",
+        _heads("", published, wide),
+    ]
+    lines += [
+        f"{name:{wide}}{psnr:{COLUMN}.2f}" + "".join(f"{figure:{COLUMN}.3f}" for figure in others)
+        for name, psnr, *others in PAPER
+    ]
     return "\n".join(lines)
 
 
@@ -166,10 +202,12 @@ def _rivals(config: EvaluateConfig, root: Path) -> dict[str, Rival]:
         if config.fit:
             raise
         return found
-    some = pairs[::math.ceil(len(pairs) / FIT_PAIRS)]
+    some = pairs[:: math.ceil(len(pairs) / FIT_PAIRS)]
     learnt = baselines.fit(tuple(frame[None] for frame in data.read_pair(pair)) for pair in some)
-    return found | {"fitted_gamma_gain": lambda low, high: baselines.fitted(low, learnt),
-                    "auto_exposure": lambda low, high: baselines.auto_exposure(low, learnt)}
+    return found | {
+        "fitted_gamma_gain": lambda low, high: baselines.fitted(low, learnt),
+        "auto_exposure": lambda low, high: baselines.auto_exposure(low, learnt),
+    }
 
 
 def _source(results: str | Path, pairs: list[data.Pair], value_range: str, device: torch.device) -> Source:
@@ -195,21 +233,30 @@ def _result_files(folder: Path, pairs: list[data.Pair]) -> dict[tuple[str, str],
     wanted = [(pair.clip, pair.frame) for pair in pairs]
     missing = [key for key in wanted if key not in places]
     if missing:
-        raise InputError(f"{folder}: {len(missing)} of {len(pairs)} frames are missing, first {'/'.join(missing[0])}",
-                         "name results <clip>/<frame>.png or <clip>_<frame>.png", "missing")
+        raise InputError(
+            f"{folder}: {len(missing)} of {len(pairs)} frames are missing, first {'/'.join(missing[0])}",
+            "name results <clip>/<frame>.png or <clip>_<frame>.png",
+            "missing",
+        )
     for key in wanted:
         if len(places[key]) > 1:
             one, two = (file.relative_to(folder).as_posix() for file in places[key][:2])
-            raise InputError(f"{folder}: two results for frame {'/'.join(key)}: {one} and {two}",
-                             "name the folder that holds one result a frame", "ambiguous")
+            raise InputError(
+                f"{folder}: two results for frame {'/'.join(key)}: {one} and {two}",
+                "name the folder that holds one result a frame",
+                "ambiguous",
+            )
     return {key: places[key][0] for key in wanted}
 
 
 def _read(file: Path, low: Tensor) -> Tensor:
     frame = data.read_frame(file)[None].to(low.device)
     if frame.shape != low.shape:
-        raise InputError(f"{file}: {frame.shape[3]}x{frame.shape[2]}, the dataset has {low.shape[3]}x{low.shape[2]}",
-                         "restore frames at their own size", "size")
+        raise InputError(
+            f"{file}: {frame.shape[3]}x{frame.shape[2]}, the dataset has {low.shape[3]}x{low.shape[2]}",
+            "restore frames at their own size",
+            "size",
+        )
     return frame
 
 
@@ -236,8 +283,9 @@ def _pyiqa(name: str) -> Callable[[Tensor], Tensor]:
     try:
         import pyiqa
     except ImportError:
-        raise UsageError(f"{name} needs the package pyiqa (its licence is non-commercial)",
-                         "pip install pyiqa, if that suits you") from None
+        raise UsageError(
+            f"{name} needs the package pyiqa (its licence is non-commercial)", "pip install pyiqa, if that suits you"
+        ) from None
     return pyiqa.create_metric(name)
 
 

@@ -68,8 +68,11 @@ def _decode(data: bytes, name: str, max_pixels: int) -> np.ndarray:
     except (struct.error, ValueError, KeyError, IndexError) as error:
         raise InputError(f"{name}: not a readable PNG, JPEG or TIFF image", REPLACE) from error
     if not 0 < width * height <= max_pixels:
-        raise InputError(f"{name}: {width}x{height} pixels, the limit is {max_pixels} pixels",
-                         "scale it down, or raise input.max_pixels", "too-large")
+        raise InputError(
+            f"{name}: {width}x{height} pixels, the limit is {max_pixels} pixels",
+            "scale it down, or raise input.max_pixels",
+            "too-large",
+        )
     if tiff.is_tiff(data):
         pixels = _decode_tiff(data, name)
     elif data[:2] == b"\xff\xd8":
@@ -151,10 +154,10 @@ def _jpeg_frame(data: bytes) -> tuple[int, int, int, int]:
         if data[at + 1] == 0xFF:  # fill byte
             at += 1
         elif data[at + 1] in JPEG_SIZES:
-            bits, height, width = struct.unpack(">BHH", data[at + 4:at + 9])
+            bits, height, width = struct.unpack(">BHH", data[at + 4 : at + 9])
             return data[at + 1], bits, width, height
         else:
-            at += 2 + struct.unpack(">H", data[at + 2:at + 4])[0]
+            at += 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
     raise ValueError("no frame header")
 
 

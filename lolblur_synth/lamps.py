@@ -30,9 +30,7 @@ BRIGHT = 0.8  # lightness that joins saturated pixels to one region, a lamp or a
 SPARSE = (0.002, 0.01)  # share of saturated pixels in a bright region: white paint with specks, and with real lights
 
 
-def find(
-    lightness: Tensor, lamp_area: float, reduction: int = dce.CurveNet.reduction
-) -> tuple[Tensor, Tensor | float]:
+def find(lightness: Tensor, lamp_area: float, reduction: int = dce.CurveNet.reduction) -> tuple[Tensor, Tensor | float]:
     """Weight and white of frames that are looked at one by one. lamp_area: share of the frame, 0..1."""
     planes = model(lightness, lamp_area, reduction)
     return weight(planes, lightness), white(planes, lightness.shape[-2:])
@@ -67,8 +65,10 @@ def _filled(sums: Tensor, share: Tensor, last: Tensor) -> Tensor:
 def nearness(lamp: Tensor) -> Tensor:
     """Weights of lamps on the reduced frame, (T, 1, h, w) -> 1 in and around a lamp, 0 from about 90 px on, soft."""
     reach = np.ones((2 * HALO + 1,) * 2, np.uint8)
-    planes = [cv2.GaussianBlur(cv2.dilate(np.minimum(4 * plane, 1), reach), (0, 0), HALO / 2)
-              for plane in lamp[:, 0].cpu().numpy()]
+    planes = [
+        cv2.GaussianBlur(cv2.dilate(np.minimum(4 * plane, 1), reach), (0, 0), HALO / 2)
+        for plane in lamp[:, 0].cpu().numpy()
+    ]
     return lamp.new_tensor(np.stack(planes))[:, None]
 
 

@@ -56,8 +56,9 @@ def ssim_rgb(a: Tensor, b: Tensor) -> Tensor:
 
 def _same(a: Tensor, b: Tensor) -> None:
     if a.shape != b.shape:
-        raise InputError(f"frames of {tuple(a.shape)} and {tuple(b.shape)} cannot be compared",
-                         "compare frames of one size", "shape")
+        raise InputError(
+            f"frames of {tuple(a.shape)} and {tuple(b.shape)} cannot be compared", "compare frames of one size", "shape"
+        )
 
 
 def _luma(frames: Tensor) -> Tensor:
@@ -129,7 +130,7 @@ def _niqe(luma: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> float:
     rows, columns = (side // NIQE_BLOCK for side in luma.shape)
     if not rows * columns:
         return float("nan")
-    luma = luma[:rows * NIQE_BLOCK, :columns * NIQE_BLOCK]
+    luma = luma[: rows * NIQE_BLOCK, : columns * NIQE_BLOCK]
     features = []
     for side, image in ((NIQE_BLOCK, luma), (NIQE_BLOCK // 2, _half(luma))):
         blocks = _normalised(image).reshape(rows, side, columns, side).swapaxes(1, 2).reshape(-1, side, side)
@@ -145,7 +146,7 @@ def _niqe(luma: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> float:
 
 def _normalised(image: np.ndarray) -> np.ndarray:
     """Each pixel less its local mean, over its local deviation + 1 (Eq. 1): 7x7 Gaussian, sigma 7/6."""
-    row = np.exp(-np.arange(-3, 4) ** 2 / (2 * (7 / 6) ** 2))
+    row = np.exp(-(np.arange(-3, 4) ** 2) / (2 * (7 / 6) ** 2))
     row /= row.sum()
 
     def blur(x):

@@ -80,14 +80,18 @@ def build_options(command: Callable) -> Callable:
                 help=f"Leave a stage out; repeatable. [{' | '.join(STAGE_WORDS[1:])}]",
             ),
             click.option(
-                "--fps", type=float,
+                "--fps",
+                type=float,
                 help="True capture rate, for slow-motion files and image sequences; of one clip alone: NAME@RATE.",
             ),  # fmt: skip
             click.option("--size", metavar="WxH", help="Size of the frames; default 1120x640."),
             click.option("--pairs", type=int, help="Most pairs from one video, at most 60."),
             click.option("--window", metavar="7|9|7,9", help="Source frames in an exposure; one is drawn a segment."),
-            click.option("--exposure", metavar="LO:HI",
-                         help="Requested exposure, mean L*/100 of unsaturated pixels; one draw a segment."),
+            click.option(
+                "--exposure",
+                metavar="LO:HI",
+                help="Requested exposure, mean L*/100 of unsaturated pixels; one draw a segment.",
+            ),
             seed_option,
             click.option("--test-fraction", type=float, help="Share of the videos that goes to test."),
             jobs_option,

@@ -22,7 +22,7 @@ def chunks(data: bytes) -> dict[bytes, bytes]:
     while at + 12 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, at)
         if kind != b"IDAT":
-            found.setdefault(kind, data[at + 8:at + 8 + size])
+            found.setdefault(kind, data[at + 8 : at + 8 + size])
         at += 12 + size
     return found
 

@@ -46,8 +46,10 @@ def write(out: Path, target: Path | None = None) -> Path:
     if state["failed"] or state["refused"]:
         parts += [
             "<h2>Not built</h2><ul>",
-            *[f"<li>{html.escape('; '.join(filter(None, (f['message'], f.get('hint')))))}"
-              for f in state["failed"] + state["refused"]],  # fmt: skip
+            *[
+                f"<li>{html.escape('; '.join(filter(None, (f['message'], f.get('hint')))))}"
+                for f in state["failed"] + state["refused"]
+            ],  # fmt: skip
             "</ul>",
         ]
     path = target or out / "report.html"

@@ -74,8 +74,16 @@ def export_onnx(target: str | Path, width: int, height: int, **options) -> None:
     target = Path(target)
     with tempfile.TemporaryDirectory(prefix=".exporting-", dir=target.parent) as folder:
         file = Path(folder) / target.name
-        torch.onnx.export(model, (torch.zeros(1, 3, height, width),), file, dynamo=True, verbose=False,
-                          external_data=False, input_names=["dark"], output_names=["restored"])
+        torch.onnx.export(
+            model,
+            (torch.zeros(1, 3, height, width),),
+            file,
+            dynamo=True,
+            verbose=False,
+            external_data=False,
+            input_names=["dark"],
+            output_names=["restored"],
+        )
         os.replace(file, target)
 
 
@@ -177,8 +185,11 @@ def _restore_image(file: Path, path: Path, net: Restore, config: RestoreConfig, 
 def _video(source: Path, target: Path, net: Restore, config: RestoreConfig, overwrite: bool, quiet: bool) -> int:
     found, refused = video.find([source])
     if not found:
-        raise InputError(refused[0].message if refused else f"{source}: neither an image nor a video",
-                         "give an image, a video or a folder of images", "format")
+        raise InputError(
+            refused[0].message if refused else f"{source}: neither an image nor a video",
+            "give an image, a video or a folder of images",
+            "format",
+        )
     clip = video.probe(found[0], InputConfig())
     for note in clip.notes:
         log.warning("%s: %s", clip.name, note)

@@ -232,8 +232,10 @@ def interrupted(request: Request, done: int, total: int, what: str) -> Interrupt
     begin = "the same command begins again"
     if not done:
         return Interrupted("interrupted", begin)
-    return Interrupted(f"{request.target}: interrupted after {done} of {total} {what}; they are kept",
-                       begin if request.default_target or request.overwrite else "add --overwrite to begin again")
+    return Interrupted(
+        f"{request.target}: interrupted after {done} of {total} {what}; they are kept",
+        begin if request.default_target or request.overwrite else "add --overwrite to begin again",
+    )
 
 
 @contextlib.contextmanager

@@ -48,8 +48,10 @@ def _darken(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
                         f"than the exposure {drawn.exposure:.3f} and stay as they are")  # fmt: skip
         elif not told and (got := darken.exposure_of(result, window)) > drawn.exposure + UNMET:
             told = True
-            log.warning(f"the exposure is {got:.3f}, not {drawn.exposure:.3f}: too much of the frames is saturated and "
-                        "kept; --lamp-area 0.015 darkens large clipped areas")
+            log.warning(
+                f"the exposure is {got:.3f}, not {drawn.exposure:.3f}: too much of the frames is saturated and "
+                "kept; --lamp-area 0.015 darkens large clipped areas"
+            )
         yield from result.split(1)
 
 

@@ -95,7 +95,7 @@ def pages(first: Page) -> int:
             break
         count += not page.value(KIND, 0) & 5  # 1: reduced, 4: mask
     kind, length, at = first.entries.get(DESCRIPTION, (0, 0, 0))
-    text = first.data[at:at + min(length, 1000)]
+    text = first.data[at : at + min(length, 1000)]
     images = re.search(rb"^images=(\d{1,9})$", text, re.MULTILINE) if text.startswith(b"ImageJ=") else None
     return max(count, int(images[1]) if images else 1)  # ImageJ may keep a stack behind one directory
 
@@ -174,7 +174,7 @@ def _plane(page: Page, index: int) -> bytes:
     for tag in OFFSETS + COUNTS:
         if parts := page.values(tag):
             share = len(parts) // page.value(SAMPLES, 1)
-            changes[tag] = parts[index * share:(index + 1) * share]
+            changes[tag] = parts[index * share : (index + 1) * share]
     return _directory(page, changes, without=(EXTRA,))
 
 
@@ -201,7 +201,7 @@ def _directory(page: Page, changes: dict[int, tuple[int, ...]], without: tuple[i
         else:
             kind, count, at = page.entries[tag]
             size = count * SIZES.get(kind, 1)
-            raw = page.data[at:at + inline] if size <= inline else struct.pack(page.order + pointer, at)
+            raw = page.data[at : at + inline] if size <= inline else struct.pack(page.order + pointer, at)
         if len(raw) > inline:
             at = len(tail)
             tail += raw + b"\0" * (-len(raw) % 8)
@@ -210,5 +210,5 @@ def _directory(page: Page, changes: dict[int, tuple[int, ...]], without: tuple[i
     start = struct.pack(page.order + pointer, len(tail))
     tail += struct.pack(page.order + count_code, len(rows)) + b"".join(rows) + bytes(inline)
     at = 8 if page.big else 4
-    tail[at:at + inline] = start
+    tail[at : at + inline] = start
     return bytes(tail)

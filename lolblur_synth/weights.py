@@ -148,8 +148,10 @@ def _unpickle(path: Path) -> dict[str, Tensor]:
         with path.open("rb") as file, warnings.catch_warnings(action="ignore"):  # about old pickles: read, or refused
             content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a hostile pickle may raise anything
-        raise WeightsError(f"{path}: not a file of plain weights", "it is damaged, or holds objects beside tensors, "
-                           "whose code is never run; save the state_dict alone") from error
+        raise WeightsError(
+            f"{path}: not a file of plain weights",
+            "it is damaged, or holds objects beside tensors, whose code is never run; save the state_dict alone",
+        ) from error
     if not isinstance(content, dict):
         raise WeightsError(f"{path}: holds no table of weights", _HINT)
     return content

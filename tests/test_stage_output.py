@@ -227,8 +227,14 @@ def test_photographs_of_different_sizes_each_get_a_draw(name, words, photos, tmp
     draws = [json.dumps(result.draw) for result in report.results]
     if name in ("defocus", "noise", "clip_reverse"):
         assert len(set(draws)) == 3
-    alone = single.run(Request(name, photos / "tower.png", tmp_path / f"alone{suffix}",
-                               recipes.override(recipes.load("lolblur"), [f"{name}.{word}" for word in words])))
+    alone = single.run(
+        Request(
+            name,
+            photos / "tower.png",
+            tmp_path / f"alone{suffix}",
+            recipes.override(recipes.load("lolblur"), [f"{name}.{word}" for word in words]),
+        )
+    )
     assert alone.results[0].draw == report.results[2].draw
 
 

@@ -21,8 +21,9 @@ class FASC(nn.Sequential):
 
     def __init__(self, channels: int):
         spatial = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(3))
-        super().__init__(*(layer for conv in spatial for layer in (conv, nn.ReLU())),
-                         nn.Conv2d(channels, channels * TAPS**2, 1))
+        super().__init__(
+            *(layer for conv in spatial for layer in (conv, nn.ReLU())), nn.Conv2d(channels, channels * TAPS**2, 1)
+        )
 
     def forward(self, decoder: Tensor, encoder: Tensor) -> Tensor:
         *layers, filters = self

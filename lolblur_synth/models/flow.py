@@ -94,8 +94,14 @@ class FlowNet(nn.Module):
         flow, back = torch.cat(flows), torch.cat(flows[::-1])
         moved, _ = flow.split((2, 1), 1)
         returned = moved + warp(back[:, :2], moved / CELL)
-        inputs = (own - 0.5, other - 0.5, warp(other, moved / CELL) - own, moved / FLOW_UNIT, flow[:, 2:] - 0.5,
-                  returned.clamp(-FLOW_UNIT, FLOW_UNIT) / FLOW_UNIT)
+        inputs = (
+            own - 0.5,
+            other - 0.5,
+            warp(other, moved / CELL) - own,
+            moved / FLOW_UNIT,
+            flow[:, 2:] - 0.5,
+            returned.clamp(-FLOW_UNIT, FLOW_UNIT) / FLOW_UNIT,
+        )
         x1 = self.down1(F.pixel_unshuffle(torch.cat(inputs, 1), 2))
         seen = self.look(F.pixel_unshuffle(own - 0.5, 2))
         volume = correlation(seen, torch.cat(seen.chunk(2)[::-1]), F.avg_pool2d(moved, 4) / 8)
@@ -121,8 +127,10 @@ class FlowNet(nn.Module):
         both = inside(ways[0]) * inside(ways[1])  # what only one frame shows is no reason to doubt the motion
         doubt = (_difference(*fetched, both) + SAME).log() - (_difference(*pair.frames) + 2 * SAME).log()
         seen = [F.pixel_unshuffle(frame - 0.5, 2) for frame in fetched]
-        known = [warp(features, (share * quarter + quarter_off) / (2 * CELL))
-                 for features, share in zip(pair.features, (-t, 1 - t), strict=True)]
+        known = [
+            warp(features, (share * quarter + quarter_off) / (2 * CELL))
+            for features, share in zip(pair.features, (-t, 1 - t), strict=True)
+        ]
         speed, instant = quarter / FLOW_UNIT, (t - 0.5).expand_as(quarter[:, :1])
         off_speed = quarter_off / OFF_UNIT
         unsure = F.pixel_unshuffle(doubt, 2)
@@ -203,8 +211,10 @@ def correct(which: str, guide: Tensor, forward: np.ndarray, backward: np.ndarray
 
     @torch.inference_mode()
     def fuse(pair: int, instants: np.ndarray, motion: np.ndarray) -> np.ndarray:
-        fields = [net.fuse(known[pair], torch.from_numpy(cells)[None], torch.tensor(t).view(1, 1, 1, 1))
-                  for t, cells in zip(instants, motion, strict=True)]
+        fields = [
+            net.fuse(known[pair], torch.from_numpy(cells)[None], torch.tensor(t).view(1, 1, 1, 1))
+            for t, cells in zip(instants, motion, strict=True)
+        ]
         return torch.cat(fields).numpy()
 
     return fuse

@@ -22,8 +22,14 @@ def correlation(own: Tensor, other: Tensor, motion: Tensor) -> Tensor:
     """Cosine of features of `own` (N, C, H, W) with those around where `motion` points in `other`: (N, 81, H, W)."""
     height, width = own.shape[2:]
     own, other = F.normalize(own, dim=1), F.pad(F.normalize(warp(other, motion), dim=1), [RADIUS] * 4)
-    return torch.stack([(own * other[:, :, j : j + height, i : i + width]).sum(1)
-                        for j in range(2 * RADIUS + 1) for i in range(2 * RADIUS + 1)], 1)
+    return torch.stack(
+        [
+            (own * other[:, :, j : j + height, i : i + width]).sum(1)
+            for j in range(2 * RADIUS + 1)
+            for i in range(2 * RADIUS + 1)
+        ],
+        1,
+    )
 
 
 def reduced(frame: Tensor) -> Tensor:

@@ -147,7 +147,8 @@ def _darken(frames: Tensor, config: DarkenConfig, draw: Draw, want_maps=False) -
         lightness[t] = _lightness(light)[0]
         out[t] = light[0]
     lamp_model = _smooth_in_time(
-        [lamps.model(now, config.lamp_area, dce.CurveNet.reduction) for now in lightness.split(1)])
+        [lamps.model(now, config.lamp_area, dce.CurveNet.reduction) for now in lightness.split(1)]
+    )
     for t, planes in enumerate(lamp_model.split(1)):
         lamp[t] = lamps.weight(planes, lightness[t, None])[0]
     samples = Samples(lightness)

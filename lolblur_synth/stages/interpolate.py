@@ -85,9 +85,7 @@ def draw(config: InterpolateConfig, rng: np.random.Generator) -> Draw:
     return Draw()
 
 
-def apply(
-    frames: Tensor, config: InterpolateConfig, draw: Draw | None = None, guide: Tensor | None = None
-) -> Tensor:
+def apply(frames: Tensor, config: InterpolateConfig, draw: Draw | None = None, guide: Tensor | None = None) -> Tensor:
     """All samples of a stack. A cut is held, not refused: this is for a video as a whole."""
     fr.check(frames, "interpolate")
     found = motion(frames if guide is None else guide, config, refuse_cuts=False)

@@ -96,8 +96,11 @@ class Log:
         rows = []
         if path.is_file():
             with path.open(newline="") as file:
-                rows = [row for row in csv.DictReader(file) if (row["iteration"] or "0").isdigit()
-                        and int(row["iteration"]) <= iteration]
+                rows = [
+                    row
+                    for row in csv.DictReader(file)
+                    if (row["iteration"] or "0").isdigit() and int(row["iteration"]) <= iteration
+                ]
         with path.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.FIELDS, extrasaction="ignore")
             writer.writeheader()
@@ -107,4 +110,5 @@ class Log:
         values = {"iteration": iteration, "lr": lr, "val_psnr_rgb": psnr} | terms
         with self.path.open("a", newline="") as file:
             csv.DictWriter(file, self.FIELDS).writerow(
-                {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in values.items()})
+                {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in values.items()}
+            )

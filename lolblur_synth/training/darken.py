@@ -126,8 +126,15 @@ def train_darken(
     photos = well_exposed(inputs, size, frames_per_video)
     unseen = well_exposed(held_out, size, frames_per_video) if held_out else photos
     photos = not_held_out(photos, unseen) if held_out else photos
-    recipe = {"steps": steps, "seed": seed, "size": size, "batch_size": batch_size, "rate": rate,
-              "frames_per_video": frames_per_video, "pictures": sorted({picture.sha256 for picture in photos})}
+    recipe = {
+        "steps": steps,
+        "seed": seed,
+        "size": size,
+        "batch_size": batch_size,
+        "rate": rate,
+        "frames_per_video": frames_per_video,
+        "pictures": sorted({picture.sha256 for picture in photos}),
+    }
     state, checkpoint = _State(recipe, device), out.with_suffix(".checkpoint")
     with scalars(tensorboard) as write, one_thread():
 
@@ -137,8 +144,12 @@ def train_darken(
                 report(step, losses)
 
         state.train(steps, lambda step: batch(photos, seed, step, batch_size, size), checkpoint, checkpoint_every, told)
-    result = {"seconds": round(state.seconds, 1), "pictures": len(photos), "losses": state.recent(),
-              "obedience": obedience(state.net, unseen)}
+    result = {
+        "seconds": round(state.seconds, 1),
+        "pictures": len(photos),
+        "losses": state.recent(),
+        "obedience": obedience(state.net, unseen),
+    }
     result["sha256"] = weights.save(state.net, out, {"network": "CurveNet", **recipe})
     words = {"--held-out": held_out, "-o": out, "--steps": steps, "--seed": seed, "--device": device}
     command = made_by("train-darken", inputs, words, in_python(train_darken, recipe))
@@ -188,15 +199,26 @@ def card(
     files, others = sources(photos), sources(unseen)
     figures_of = f"{len(unseen)} pictures of {', '.join(file for file, _ in others)}" if others != files else "the same"
     lines = [
-        f"# {name}", "",
+        f"# {name}",
+        "",
         "Weights of `CurveNet`, which darkens a frame to a requested exposure (models/dce.py, stages/darken.py).",
-        "Made by `lolblur-synth train-darken` from random weights; no published weights were used.", "",
-        "| | |", "|---|---|", f"| options | {options} |", f"| pictures | {result['pictures']} |",
-        f"| training | {result['seconds']} CPU-seconds |", f"| losses, last 100 steps | {result['losses']} |",
-        f"| sha256 | {result['sha256']} |", "", *command,
-        "Exposure that the network alone achieves, before the stage solves for the rest; figures of " + figures_of, "",
-        "| asked | achieved, mean | deviation |", "|---|---|---|",
+        "Made by `lolblur-synth train-darken` from random weights; no published weights were used.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| options | {options} |",
+        f"| pictures | {result['pictures']} |",
+        f"| training | {result['seconds']} CPU-seconds |",
+        f"| losses, last 100 steps | {result['losses']} |",
+        f"| sha256 | {result['sha256']} |",
+        "",
+        *command,
+        "Exposure that the network alone achieves, before the stage solves for the rest; figures of " + figures_of,
+        "",
+        "| asked | achieved, mean | deviation |",
+        "|---|---|---|",
         *(f"| {asked} | {mean:.3f} | {deviation:.3f} |" for asked, (mean, deviation) in result["obedience"].items()),
-        "", *trained_on(files, note),
+        "",
+        *trained_on(files, note),
     ]
     return "\n".join(lines)

@@ -135,8 +135,16 @@ def train_noise(
         photos += raws.pairs(Path(folder), size)
     unseen = raws.photographs(held_out, size, HELD_OUT_FRAMES) if held_out else photos
     photos = not_held_out(photos, unseen) if held_out else photos
-    recipe = {"network": network, "steps": steps, "seed": seed, "size": size, "batch_size": batch_size, "rate": rate,
-              "frames_per_video": frames_per_video, "pictures": sorted({photo.sha256 for photo in photos})}
+    recipe = {
+        "network": network,
+        "steps": steps,
+        "seed": seed,
+        "size": size,
+        "batch_size": batch_size,
+        "rate": rate,
+        "frames_per_video": frames_per_video,
+        "pictures": sorted({photo.sha256 for photo in photos}),
+    }
     if pairs:
         recipe["raws"] = sorted({(photo.sha256, photo.raw_sha256) for photo in photos if photo.raw_sha256})
     corrects = None if pairs else cameras.PAPER_CAMERA  # the camera of a user's pairs is not known: all is learnt
@@ -152,8 +160,15 @@ def train_noise(
         for name, net, kind in zip(cycleisp.FILES, state.net, sizes(network, bool(corrects)), strict=True)
     }
     result["figures"], trips = figures(out, unseen)
-    words = {"--pairs": pairs, "--held-out": held_out, "-o": out, "--size": network, "--steps": steps, "--seed": seed,
-             "--device": device}
+    words = {
+        "--pairs": pairs,
+        "--held-out": held_out,
+        "-o": out,
+        "--size": network,
+        "--steps": steps,
+        "--seed": seed,
+        "--device": device,
+    }
     command = made_by("train-noise", inputs, words, in_python(train_noise, recipe))
     whole.write(out / "card.md", card(photos, unseen, recipe, result, trips, command, note).encode())
     checkpoint.unlink(missing_ok=True)

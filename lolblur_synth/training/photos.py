@@ -85,8 +85,11 @@ def well_exposed(inputs: Sequence[str | Path], size: int, frames_per_video: int)
     photos = pictures(inputs, 2 * size, frames_per_video)
     bright = [picture for picture in photos if picture.lightness.mean() >= WELL_EXPOSED]
     if not bright:
-        raise InputError(f"all {len(photos)} pictures are dark (mean L* below {100 * WELL_EXPOSED:.0f})",
-                         "darkening is learnt from well-exposed pictures", "too-dark")
+        raise InputError(
+            f"all {len(photos)} pictures are dark (mean L* below {100 * WELL_EXPOSED:.0f})",
+            "darkening is learnt from well-exposed pictures",
+            "too-dark",
+        )
     return bright
 
 

@@ -80,8 +80,14 @@ class Run:
 
     def content(self) -> dict:
         """What a checkpoint holds."""
-        return {"net": self.net.state_dict(), "optimiser": self.optimiser.state_dict(), "step": self.step,
-                "seconds": self.seconds, "losses": self.losses, "recipe": json.dumps(self.recipe)}
+        return {
+            "net": self.net.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "losses": self.losses,
+            "recipe": json.dumps(self.recipe),
+        }
 
     def restore(self, content: dict) -> None:
         self.net.load_state_dict(content["net"])

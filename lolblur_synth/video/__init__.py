@@ -25,6 +25,24 @@ from lolblur_synth.video.stamp import stamp
 from lolblur_synth.video.survey import Survey, repeated, repeats_in_words, survey
 from lolblur_synth.video.writer import write_video
 
-__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "Input", "Refusal", "Survey", "Video", "digest", "digest_of", "find",
-           "find_clips", "frames_of", "image_files", "probe", "read", "repeated", "repeats_in_words", "stamp", "survey",
-           "write_video"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "VIDEO_SUFFIXES",
+    "Input",
+    "Refusal",
+    "Survey",
+    "Video",
+    "digest",
+    "digest_of",
+    "find",
+    "find_clips",
+    "frames_of",
+    "image_files",
+    "probe",
+    "read",
+    "repeated",
+    "repeats_in_words",
+    "stamp",
+    "survey",
+    "write_video",
+]

@@ -89,7 +89,7 @@ def _segment_end(path: Path) -> int:
             if len(head) < 12:
                 return 0
             width = 9 - head[4].bit_length()  # the leading zero bits of a number say how many bytes follow
-            length = int.from_bytes(head[4:4 + width]) & (1 << 7 * width) - 1
+            length = int.from_bytes(head[4 : 4 + width]) & (1 << 7 * width) - 1
             start = file.tell() - 12 + 4 + width
             if head[:4] == SEGMENT:
                 return 0 if length == (1 << 7 * width) - 1 else start + length  # all ones: unknown

@@ -96,7 +96,7 @@ def _boxes(file: BinaryIO, at: int, end: int, name: bytes, steps: Iterator[int])
 
 def _clap(width: int, height: int, fields: tuple[int, ...]) -> Crop | None:
     """The clean aperture in whole pixels, as FFmpeg's mov demuxer rounds it; None where it does not fit the picture."""
-    wide, high, across, down = (Fraction(*fields[at:at + 2]) for at in (0, 2, 4, 6))
+    wide, high, across, down = (Fraction(*fields[at : at + 2]) for at in (0, 2, 4, 6))
     left, right = _edges(width, wide, across)
     top, bottom = _edges(height, high, down)
     sides = left, top, width - 1 - right, height - 1 - bottom
@@ -147,7 +147,7 @@ def _children(data: bytes) -> Iterator[tuple[int, bytes]]:
         identity, size, length = _element(data, at)
         if size is None or at + length + size > len(data):
             return
-        yield identity, data[at + length:at + length + size]
+        yield identity, data[at + length : at + length + size]
         at += length + size
 
 
@@ -158,6 +158,6 @@ def _element(data: bytes, at: int) -> tuple[int, int | None, int]:
     size_length = 9 - data[size_at].bit_length()
     if id_length > 4 or size_length > 8 or size_at + size_length > len(data):
         raise ValueError("not an EBML element")
-    size = int.from_bytes(data[size_at:size_at + size_length]) & (1 << 7 * size_length) - 1
+    size = int.from_bytes(data[size_at : size_at + size_length]) & (1 << 7 * size_length) - 1
     unknown = size == (1 << 7 * size_length) - 1
     return int.from_bytes(data[at:size_at]), None if unknown else size, id_length + size_length

@@ -24,6 +24,7 @@ def orientation(frame: av.VideoFrame, name: str) -> tuple[int, bool]:
         raise InputError(f"{name}: rotated by {-frame.rotation} degrees", "rotate it by a multiple of 90", "format")
     return turns[key], a * d - b * c < 0
 
+
 def fitting(crop: Crop, width: int, height: int) -> tuple[Crop, list[str]]:
     """The crop that is applied to pictures of this size, and what a user should know about it."""
     if not any(crop):
@@ -37,7 +38,7 @@ def fitting(crop: Crop, width: int, height: int) -> tuple[Crop, list[str]]:
 def cropped(pixels: np.ndarray, crop: Crop) -> np.ndarray:
     """A view of (H, W, ...) pixels without what the container cuts off."""
     height, width = pixels.shape[:2]
-    return pixels[crop.top:height - crop.bottom, crop.left:width - crop.right]
+    return pixels[crop.top : height - crop.bottom, crop.left : width - crop.right]
 
 
 def upright(pixels: np.ndarray, square: tuple[int, int], rotation: int, mirrored: bool) -> np.ndarray:

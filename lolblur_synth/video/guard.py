@@ -79,8 +79,10 @@ def _container(path: Path, name: str, options: dict[str, str]) -> av.container.I
     try:
         return av.open(os.path.abspath(path), options=options, metadata_errors="replace")
     except (av.FFmpegError, OSError) as error:
-        raise InputError(f"{name}: not a video that can be read ({error.strerror})",
-                         f"supported containers: {FORMATS.replace(',', ', ')}; is the file complete?") from error
+        raise InputError(
+            f"{name}: not a video that can be read ({error.strerror})",
+            f"supported containers: {FORMATS.replace(',', ', ')}; is the file complete?",
+        ) from error
 
 
 def _video_tracks(container: av.container.InputContainer, name: str) -> list[av.VideoStream]:
@@ -91,8 +93,11 @@ def _video_tracks(container: av.container.InputContainer, name: str) -> list[av.
 
 
 def _choose(tracks: list[av.VideoStream]) -> av.VideoStream:
-    for group in (lambda s: s.codec_context is not None, lambda s: not s.disposition & PREVIEW,
-                  lambda s: s.disposition & Disposition.default):
+    for group in (
+        lambda s: s.codec_context is not None,
+        lambda s: not s.disposition & PREVIEW,
+        lambda s: s.disposition & Disposition.default,
+    ):
         tracks = [track for track in tracks if group(track)] or tracks
     return max(tracks, key=_area)  # the first of several that are as large
 
@@ -106,8 +111,10 @@ def _about_tracks(tracks: list[av.VideoStream], chosen: av.VideoStream) -> tuple
     if len(tracks) == 1:
         return ()
     others = ", ".join(_describe(track) for track in tracks if track.index != chosen.index)
-    return (f"{len(tracks)} video tracks; track {_describe(chosen)} is used, not {others} "
-            f"(to use another: ffmpeg -i IN -map 0:TRACK -c copy OUT)",)
+    return (
+        f"{len(tracks)} video tracks; track {_describe(chosen)} is used, not {others} "
+        f"(to use another: ffmpeg -i IN -map 0:TRACK -c copy OUT)",
+    )
 
 
 def _describe(track: av.VideoStream) -> str:
@@ -139,15 +146,17 @@ def check_pixels(width: int, height: int, limit: int, name: str) -> None:
     """Raise InputError (too-large) unless 0 < width * height <= limit."""
     if not 0 < width * height <= limit:  # FFmpeg says 0x0 where the stream exceeds the max_pixels it was given
         size = f"{width}x{height} pixels" if width * height else "a frame size that is missing or too large"
-        raise InputError(f"{name}: {size}, the limit is {limit} pixels", "scale it down, or raise input.max_pixels",
-                         "too-large")
+        raise InputError(
+            f"{name}: {size}, the limit is {limit} pixels", "scale it down, or raise input.max_pixels", "too-large"
+        )
 
 
 def check_count(frames: int, limit: int, name: str) -> None:
     """Raise InputError (too-many-frames) above the limit."""
     if frames > limit:
-        raise InputError(f"{name}: more than {limit} frames", "cut it into parts, or raise input.max_frames",
-                         "too-many-frames")
+        raise InputError(
+            f"{name}: more than {limit} frames", "cut it into parts, or raise input.max_frames", "too-many-frames"
+        )
 
 
 def check_gif(path: Path, frames: int, name: str) -> None:
@@ -172,7 +181,7 @@ def _gif_images(data: bytes) -> int:
         while data[at]:  # sub-blocks, each behind its length
             at += 1 + data[at]
         at += 1
-    return -1 if data[at + 1:].strip(b"\0\r\n") else count
+    return -1 if data[at + 1 :].strip(b"\0\r\n") else count
 
 
 def _table(flags: int) -> int:

@@ -174,8 +174,11 @@ def _without_posters(images: list[Path], videos: list[Path]) -> list[Path]:
     stems = {path.stem.casefold() for path in videos}
     longest = {path: max(filter(path.stem.casefold().startswith, stems), key=len, default=None) for path in images}
     counts = Counter(longest.values())
-    return [path for path, stem in longest.items()
-            if path.stem.casefold() not in stems and (stem is None or counts[stem] > 1)]
+    return [
+        path
+        for path, stem in longest.items()
+        if path.stem.casefold() not in stems and (stem is None or counts[stem] > 1)
+    ]
 
 
 def digest(source: Input) -> str:

@@ -28,8 +28,10 @@ from lolblur_synth.video.timing import check_rate, collect, is_shown, mean_rate,
 
 GAMMA = 2.2  # paper, Eq. 1: float TIFF frames hold linear light
 DROP_ALPHA = "remove the alpha channel first, for example: ffmpeg -i IN -pix_fmt gbrp -c:v ffv1 OUT.mkv"
-INTERLACED = ["interlaced video: moving edges comb, which spoils motion and blur; deinterlace it first (ffmpeg -i IN "
-              "-vf bwdif=mode=send_field -c:v libx264 -crf 12 OUT.mp4), unless it was shot progressive"]
+INTERLACED = [
+    "interlaced video: moving edges comb, which spoils motion and blur; deinterlace it first (ffmpeg -i IN "
+    "-vf bwdif=mode=send_field -c:v libx264 -crf 12 OUT.mp4), unless it was shot progressive"
+]
 DECODER = f"PyAV {av.__version__} / FFmpeg lavc {'.'.join(map(str, av.library_versions['libavcodec']))}"
 
 
@@ -130,8 +132,9 @@ def decode(video: Video, stop: int) -> Iterator[av.VideoFrame]:
                     if count == stop:
                         return
         except av.FFmpegError as error:
-            raise InputError(f"{video.name}: frame {count} of {video.frames} cannot be decoded ({error.strerror})",
-                             AGAIN, "corrupt") from error
+            raise InputError(
+                f"{video.name}: frame {count} of {video.frames} cannot be decoded ({error.strerror})", AGAIN, "corrupt"
+            ) from error
     if count < stop:
         raise InputError(f"{video.name}: it ends after {count} of {video.frames} frames", AGAIN, "truncated")
 
@@ -146,8 +149,12 @@ def _check_frame(frame: av.VideoFrame, index: int, pending: set[int], unordered:
         raise InputError(f"{video.name}: frame {index} of {video.frames} is damaged or missing", AGAIN, "corrupt")
     pending.remove(expected)
     if (frame.width, frame.height) != video.coded:
-        raise InputError(f"{video.name}: frame {index} is {frame.width}x{frame.height}, the first is "
-                         f"{video.coded[0]}x{video.coded[1]}", "split it into videos of one size", "size-changes")
+        raise InputError(
+            f"{video.name}: frame {index} is {frame.width}x{frame.height}, the first is "
+            f"{video.coded[0]}x{video.coded[1]}",
+            "split it into videos of one size",
+            "size-changes",
+        )
     if video.opaque and yuv.alpha(frame).any():
         raise InputError(f"{video.name}: its alpha is 0 in all of frame 0, and is not in frame {index}", DROP_ALPHA,
                          "alpha")  # fmt: skip
@@ -184,12 +191,26 @@ def _probe_video(source: Input, limits: InputConfig, fps: float | None) -> Video
     opaque, about_alpha = _judge_alpha(frame, context.name)
     fields = INTERLACED if header.fields or frame.interlaced_frame else []
     return Video(
-        source.path, name, source.kind, *(square if rotation % 180 == 0 else square[::-1]), frames=len(stamps.pts),
-        fps=own_rate if fps is None else float(fps), rotation=rotation, mirrored=mirrored,
-        bits=max(component.bits for component in frame.format.components), colour=yuv.describe(frame, filled),
-        decoder=DECODER, codec=context.name, coded=(frame.width, frame.height), max_pixels=limits.max_pixels,
-        crop=crop, tags=header.colour, opaque=opaque, played=own_rate,
-        notes=(*header.notes, *about_rate, *about_crop, *about_colours, *about_alpha, *fields))
+        source.path,
+        name,
+        source.kind,
+        *(square if rotation % 180 == 0 else square[::-1]),
+        frames=len(stamps.pts),
+        fps=own_rate if fps is None else float(fps),
+        rotation=rotation,
+        mirrored=mirrored,
+        bits=max(component.bits for component in frame.format.components),
+        colour=yuv.describe(frame, filled),
+        decoder=DECODER,
+        codec=context.name,
+        coded=(frame.width, frame.height),
+        max_pixels=limits.max_pixels,
+        crop=crop,
+        tags=header.colour,
+        opaque=opaque,
+        played=own_rate,
+        notes=(*header.notes, *about_rate, *about_crop, *about_colours, *about_alpha, *fields),
+    )
 
 
 def _judge_alpha(frame: av.VideoFrame, codec: str) -> tuple[bool, list[str]]:
@@ -231,17 +252,34 @@ def _probe_images(source: Input, limits: InputConfig, fps: float | None) -> Vide
     if not files:
         raise InputError(f"{source.name}: no images in this folder", "PNG, JPEG or TIFF", "no-video")
     if fps is None:
-        raise InputError(f"{source.name}: an image sequence has no frame rate of its own",
-                         "pass the rate it was captured at, for example --fps 250", "no-fps")
+        raise InputError(
+            f"{source.name}: an image sequence has no frame rate of its own",
+            "pass the rate it was captured at, for example --fps 250",
+            "no-fps",
+        )
     check_count(len(files), limits.max_frames, source.name)
     first, notes = images.inspect(files[0], limits.max_pixels)
     height, width = first.shape[:2]
     bits = first.dtype.itemsize * 8
     return Video(
-        source.path, source.name, source.kind, width, height, len(files), float(fps), rotation=0, mirrored=False,
-        bits=bits, colour="rgb linear" if bits == 32 else "rgb full", decoder=f"OpenCV {cv2.__version__}",
-        codec=files[0].suffix[1:].lower(), coded=(width, height), max_pixels=limits.max_pixels,
-        opaque=images.alpha_is_unused(first), notes=tuple(notes))
+        source.path,
+        source.name,
+        source.kind,
+        width,
+        height,
+        len(files),
+        float(fps),
+        rotation=0,
+        mirrored=False,
+        bits=bits,
+        colour="rgb linear" if bits == 32 else "rgb full",
+        decoder=f"OpenCV {cv2.__version__}",
+        codec=files[0].suffix[1:].lower(),
+        coded=(width, height),
+        max_pixels=limits.max_pixels,
+        opaque=images.alpha_is_unused(first),
+        notes=tuple(notes),
+    )
 
 
 def _has_alpha(pixels: np.ndarray) -> bool:
@@ -252,12 +290,18 @@ def _sequence_frame(path: Path, first: Path, video: Video) -> np.ndarray:
     pixels = images.load(path, video.max_pixels)
     height, width, bits = *pixels.shape[:2], pixels.dtype.itemsize * 8
     if (width, height, bits) != (*video.coded, video.bits):
-        raise InputError(f"{video.name}: {safe_name(path, video.path)} is {width}x{height} with {bits} bits, "
-                         f"the first image is {video.width}x{video.height} with {video.bits}", "make all frames alike",
-                         "size-changes")
+        raise InputError(
+            f"{video.name}: {safe_name(path, video.path)} is {width}x{height} with {bits} bits, "
+            f"the first image is {video.width}x{video.height} with {video.bits}",
+            "make all frames alike",
+            "size-changes",
+        )
     if video.opaque and _has_alpha(pixels) and not images.alpha_is_unused(pixels):
-        raise InputError(f"{video.name}: its alpha is 0 in all of the first image, and is not in "
-                         f"{safe_name(path, video.path)}", "remove the alpha channel of all frames", "alpha")
+        raise InputError(
+            f"{video.name}: its alpha is 0 in all of the first image, and is not in {safe_name(path, video.path)}",
+            "remove the alpha channel of all frames",
+            "alpha",
+        )
     if not video.opaque and images.alpha_is_unused(pixels) and not _has_alpha(images.load(first, video.max_pixels)):
         raise InputError(f"{video.name}: the alpha of {safe_name(path, video.path)} is 0 everywhere, and the first "
                          "image has none", "remove the alpha channel of all frames", "alpha")  # fmt: skip

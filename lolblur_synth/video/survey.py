@@ -96,8 +96,12 @@ class _Jumps:
         one, two, three = self.lags
         found = []
         for i, here in enumerate(one):
-            across = [here, *two[max(i - 1, 0):i + 1], *three[max(i - 1, 0):i]]  # every pair of i-1, i with i+1, i+2
-            around = max([*one[max(i - 1, 0):i], *one[i + 1:i + 2]], default=0.0)
+            across = [
+                here,
+                *two[max(i - 1, 0) : i + 1],
+                *three[max(i - 1, 0) : i],
+            ]  # every pair of i-1, i with i+1, i+2
+            around = max([*one[max(i - 1, 0) : i], *one[i + 1 : i + 2]], default=0.0)
             if min(across) > max(cut, ratio * around):
                 found.append(i)
         return tuple(found)
@@ -153,7 +157,7 @@ def _even_repeat(differences: np.ndarray) -> int:
     """The longest period at which one difference is clear and those between are not, wherever something moves; or 0."""
     for period in range(LONGEST_REPEAT, 1, -1):
         for phase in range(period):
-            blocks = differences[phase:phase + (len(differences) - phase) // period * period].reshape(-1, period)
+            blocks = differences[phase : phase + (len(differences) - phase) // period * period].reshape(-1, period)
             moving = blocks[blocks.max(axis=1, initial=0) > STILL]
             if len(moving) >= 4 and np.mean(moving[:, 0] > 4 * moving[:, 1:].max(axis=1)) >= 0.9:
                 return period
@@ -190,7 +194,7 @@ def _changes(differences: np.ndarray, reach: int) -> np.ndarray:
     padded = np.pad(differences, reach, constant_values=np.nan)
     near = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
     before = np.fmax.reduce(near[:, :reach], axis=1)  # NaN at the first, where there is none
-    after = np.fmax.reduce(near[:, reach + 1:], axis=1)
+    after = np.fmax.reduce(near[:, reach + 1 :], axis=1)
     return differences > np.fmax(STILL, np.fmin(before, after) / 4)
 
 

@@ -52,8 +52,9 @@ def collect(container: av.container.InputContainer, stream: av.VideoStream, name
     return Stamps(np.sort(np.frombuffer(pts, np.int64)), packets, video_end, end)
 
 
-def check_rate(pts: np.ndarray, name: str, max_jitter: float, rounding: float = ROUNDING,
-               rate_given: bool = False) -> float:
+def check_rate(
+    pts: np.ndarray, name: str, max_jitter: float, rounding: float = ROUNDING, rate_given: bool = False
+) -> float:
     """The constant step between sorted `pts`, in ticks (1 for a single frame). Raises InputError (vfr).
 
     Jitter is the largest distance of a time stamp from the best straight line through all of them, less the part of a
@@ -96,8 +97,10 @@ def _hint(name: str, jitter: float, hopeless: bool) -> str:
     """What to do about an uneven rate. Conversion to a constant rate is no remedy: it stores frames several times."""
     if hopeless or jitter >= HALF:
         return f"use a part of constant rate, for example: {CUT}"
-    return (f"if the camera took its frames at a constant rate, say at which: --fps RATE, or {name}@RATE for this clip "
-            f"alone; or allow the jitter: --set input.max_jitter={math.ceil(100 * jitter) / 100:g}")
+    return (
+        f"if the camera took its frames at a constant rate, say at which: --fps RATE, or {name}@RATE for this clip "
+        f"alone; or allow the jitter: --set input.max_jitter={math.ceil(100 * jitter) / 100:g}"
+    )
 
 
 def _dropped(missing: np.ndarray) -> str:

@@ -14,9 +14,11 @@ from lolblur_synth.errors import InputError, UsageError
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".avi")
 THREADS = 4  # a constant: x264's bytes depend on it
-X264 = {"crf": "12",  # visually lossless
-        "preset": "medium",
-        "x264-params": "mbtree=0"}  # with it, frames below about 64 pixels encode differently from run to run
+X264 = {
+    "crf": "12",  # visually lossless
+    "preset": "medium",
+    "x264-params": "mbtree=0",
+}  # with it, frames below about 64 pixels encode differently from run to run
 BT709 = 1  # ITU-T H.273: primaries, transfer and matrix
 SCALER = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP | Interpolation.BITEXACT
 
@@ -29,8 +31,10 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, comment: s
     is empty or changes size, OSError where the file cannot be written.
     """
     if path.suffix.lower() not in SUFFIXES or not 0 < fps < float("inf"):
-        raise UsageError(f"{path.name}: cannot write a video of {fps} frames/s here",
-                         f"give a name that ends in {', '.join(SUFFIXES)} and a rate above 0")
+        raise UsageError(
+            f"{path.name}: cannot write a video of {fps} frames/s here",
+            f"give a name that ends in {', '.join(SUFFIXES)} and a rate above 0",
+        )
     with whole.replacing(path) as temporary:
         _encode(str(temporary), frames, Fraction(fps).limit_denominator(1001), path.name, comment)
 
@@ -47,8 +51,11 @@ def _encode(path: str, frames: Iterable[np.ndarray], rate: Fraction, name: str, 
         stream = add_video(container, rate, width, height)
         for index, frame in enumerate(itertools.chain([first], frames)):
             if frame.shape != (height, width, 3):
-                raise InputError(f"{name}: frame {index} is {frame.shape}, the first is {first.shape}",
-                                 "give frames of one size", "size-changes")
+                raise InputError(
+                    f"{name}: frame {index} is {frame.shape}, the first is {first.shape}",
+                    "give frames of one size",
+                    "size-changes",
+                )
             container.mux(stream.encode(to_yuv(frame, index, rate)))
         container.mux(stream.encode())
 
@@ -69,7 +76,12 @@ def to_yuv(frame: np.ndarray, index: int, rate: Fraction) -> av.VideoFrame:
     codes = np.rint(np.clip(frame, 0, 1) * np.float32(65535)).astype(np.uint16)
     codes = np.pad(codes, ((0, codes.shape[0] % 2), (0, codes.shape[1] % 2), (0, 0)), mode="edge")
     picture = av.VideoFrame.from_ndarray(codes, format="rgb48le").reformat(
-        format="yuv420p", dst_colorspace=Colorspace.ITU709, src_color_range=ColorRange.JPEG,
-        dst_color_range=ColorRange.MPEG, interpolation=SCALER, threads=1)
+        format="yuv420p",
+        dst_colorspace=Colorspace.ITU709,
+        src_color_range=ColorRange.JPEG,
+        dst_color_range=ColorRange.MPEG,
+        interpolation=SCALER,
+        threads=1,
+    )
     picture.pts, picture.time_base = index, 1 / rate
     return picture

@@ -14,19 +14,40 @@ from lolblur_synth.errors import InputError
 
 BT601, BT709, BT2020 = (0.299, 0.114), (0.2126, 0.0722), (0.2627, 0.0593)  # (Kr, Kb) of each recommendation
 FCC, SMPTE240M = (0.30, 0.11), (0.212, 0.087)  # 47 CFR 73.682, SMPTE 240M
-MATRICES = {1: ("bt709", BT709), 4: ("fcc", FCC), 5: ("bt601", BT601), 6: ("bt601", BT601),
-            7: ("smpte240m", SMPTE240M), 9: ("bt2020", BT2020)}  # keys: ITU-T H.273 MatrixCoefficients
-OTHER_MATRICES = {8: "YCgCo", 10: "BT.2020 constant luminance", 11: "SMPTE 2085", 12: "chromaticity-derived",
-                  13: "chromaticity-derived, constant luminance", 14: "ICtCp", 15: "IPT-C2", 16: "YCgCo-Re",
-                  17: "YCgCo-Ro"}  # H.273; of none of them do the equations below hold
+MATRICES = {
+    1: ("bt709", BT709),
+    4: ("fcc", FCC),
+    5: ("bt601", BT601),
+    6: ("bt601", BT601),
+    7: ("smpte240m", SMPTE240M),
+    9: ("bt2020", BT2020),
+}  # keys: ITU-T H.273 MatrixCoefficients
+OTHER_MATRICES = {
+    8: "YCgCo",
+    10: "BT.2020 constant luminance",
+    11: "SMPTE 2085",
+    12: "chromaticity-derived",
+    13: "chromaticity-derived, constant luminance",
+    14: "ICtCp",
+    15: "IPT-C2",
+    16: "YCgCo-Re",
+    17: "YCgCo-Ro",
+}  # H.273; of none of them do the equations below hold
 HDR = {16: "PQ", 18: "HLG"}  # H.273 TransferCharacteristics
 NOT_DISPLAY = {8: "linear light", 9: "logarithmic", 10: "logarithmic", 17: "SMPTE 428"}  # the same, not as BT.709
 WIDE = {8: "film", 9: "BT.2020", 10: "XYZ", 11: "DCI-P3", 12: "Display P3"}  # H.273 ColourPrimaries, unlike BT.709's
 UNSPECIFIED = 2  # H.273; a range that is not said is 0 for FFmpeg
 FULL = 2  # AVCOL_RANGE_JPEG
 LIMITED = 1  # AVCOL_RANGE_MPEG
-PLANAR = {"nv12": "yuv420p", "nv21": "yuv420p", "nv16": "yuv422p", "yuyv422": "yuv422p", "uyvy422": "yuv422p",
-          "p010le": "yuv420p10le", "uyyvyy411": "yuv411p"}  # the same samples, laid out in planes
+PLANAR = {
+    "nv12": "yuv420p",
+    "nv21": "yuv420p",
+    "nv16": "yuv422p",
+    "yuyv422": "yuv422p",
+    "uyvy422": "yuv422p",
+    "p010le": "yuv420p10le",
+    "uyyvyy411": "yuv411p",
+}  # the same samples, laid out in planes
 CENTRED = ("mjpeg", "mpeg1video")  # codecs whose chroma sits between the luma columns; in all others it is on the left
 TAPS = np.arange(-2, 3)
 
@@ -140,8 +161,11 @@ def _is_yuv(frame: av.VideoFrame) -> bool:
 
 def _planar(frame: av.VideoFrame) -> av.VideoFrame:
     target = PLANAR.get(frame.format.name)
-    return frame.reformat(format=target, src_color_range=frame.color_range, dst_color_range=frame.color_range,
-                          threads=1) if target else frame
+    return (
+        frame.reformat(format=target, src_color_range=frame.color_range, dst_color_range=frame.color_range, threads=1)
+        if target
+        else frame
+    )
 
 
 def _rgb_family(frame: av.VideoFrame, opaque: bool) -> np.ndarray:
@@ -166,7 +190,7 @@ def _plane(frame: av.VideoFrame, index: int) -> np.ndarray:
     plane = frame.planes[index]
     kind = np.dtype("u1" if _bits(frame) <= 8 else ">u2" if frame.format.is_big_endian else "<u2")
     rows = np.frombuffer(plane, kind).reshape(-1, plane.line_size // kind.itemsize)
-    return rows[:plane.height, :plane.width].astype(np.float32)
+    return rows[: plane.height, : plane.width].astype(np.float32)
 
 
 def _luma_range(frame: av.VideoFrame) -> tuple[float, float]:
@@ -209,7 +233,7 @@ def _upsample(plane: np.ndarray, shape: tuple[int, int], left: bool) -> np.ndarr
             kernel = _catmull_rom(phase / horizontal if left else (phase + 0.5) / horizontal - 0.5)
             wide[:, phase::horizontal] = cv2.filter2D(plane, -1, kernel[None], borderType=cv2.BORDER_REPLICATE)
         plane = wide
-    return plane[:shape[0], :shape[1]]
+    return plane[: shape[0], : shape[1]]
 
 
 def _catmull_rom(at: float) -> np.ndarray:

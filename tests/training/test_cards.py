@@ -11,8 +11,16 @@ from lolblur_synth.training import noise
 from lolblur_synth.training.cards import in_python, made_by
 from lolblur_synth.weights import BUNDLED
 
-OPTIONS = {"--pairs": (), "--held-out": ["it's.mp4", "b $x.mp4"], "-o": Path("-mine"), "--size": "lite", "--steps": 7,
-           "--seed": 3, "--device": "cpu", "--nothing": None}
+OPTIONS = {
+    "--pairs": (),
+    "--held-out": ["it's.mp4", "b $x.mp4"],
+    "-o": Path("-mine"),
+    "--size": "lite",
+    "--steps": 7,
+    "--seed": 3,
+    "--device": "cpu",
+    "--nothing": None,
+}
 
 
 def commands_of(markdown: str) -> list[list[str]]:

@@ -51,7 +51,8 @@ def test_contrast_loss_is_zero_for_pure_dimming_and_ignores_lamps():
     flat = torch.full_like(lightness, 0.1)
     steps = (dimmed.diff(dim=3)[0, 0, 0] * 0.4 / 0.1).tolist()  # in units of the contrast that E/mean leaves
     assert darken.contrast_loss(flat, lightness, exposure, everywhere).item() == pytest.approx(
-        (steps[0] ** 2 + steps[1] ** 2) / 2)
+        (steps[0] ** 2 + steps[1] ** 2) / 2
+    )
     assert darken.contrast_loss(flat, lightness, exposure, plane(0, 1, 1)).item() == pytest.approx(steps[1] ** 2 / 2)
 
 
@@ -100,8 +101,14 @@ def test_batches_depend_on_seed_and_step_only(photos):
 
 def test_training_lowers_the_exposure_loss(photos, tmp_path):
     losses = []
-    darken.train_darken([photos], tmp_path / "a.safetensors", steps=60, size=24, batch_size=4,
-                        report=lambda step, terms: losses.append(terms["exposure"]))
+    darken.train_darken(
+        [photos],
+        tmp_path / "a.safetensors",
+        steps=60,
+        size=24,
+        batch_size=4,
+        report=lambda step, terms: losses.append(terms["exposure"]),
+    )
     assert len(losses) == 60 and np.mean(losses[-15:]) < 0.4 * np.mean(losses[:15])
 
 
@@ -169,7 +176,8 @@ def test_a_checkpoint_of_another_run_or_damaged_is_not_continued(photos, tmp_pat
 def test_the_losses_can_be_written_for_tensorboard(photos, tmp_path, tensorboard):
     darken.train_darken([photos], tmp_path / "a.safetensors", steps=2, tensorboard=tmp_path / "logs", **SMALL)
     assert [(step, name) for step, name, _ in tensorboard[str(tmp_path / "logs")]] == [
-        (step, f"loss/{name}") for step in (1, 2) for name in ("exposure", "contrast", "lamp", "smoothness")]
+        (step, f"loss/{name}") for step in (1, 2) for name in ("exposure", "contrast", "lamp", "smoothness")
+    ]
 
 
 def test_without_tensorboard_one_line_says_what_to_install(photos, tmp_path, monkeypatch):

@@ -157,16 +157,45 @@ def test_repeated_and_interrupted_runs_give_the_same_weights(photo, clip, tmp_pa
 def test_the_command_writes_weights_and_a_card_with_figures(photo, clip, tmp_path, monkeypatch):
     monkeypatch.setitem(interpolator.train_interpolator.__kwdefaults__, "size", 64)
     out = tmp_path / "own.safetensors"
-    result = CliRunner().invoke(cli.main, ["train-interpolator", "--photos", str(photo), "--held-out", str(clip),
-                                           "--steps", "1", "--note", "All of it is ours.", "-o", str(out)])
+    result = CliRunner().invoke(
+        cli.main,
+        [
+            "train-interpolator",
+            "--photos",
+            str(photo),
+            "--held-out",
+            str(clip),
+            "--steps",
+            "1",
+            "--note",
+            "All of it is ours.",
+            "-o",
+            str(out),
+        ],
+    )
     assert result.exit_code == 0, result.output
     assert flow.load(str(out)) and weights.about(out)["network"] == "FlowNet"
     card = out.with_suffix(".md").read_text()
-    command = ["lolblur-synth", "train-interpolator", "--photos", str(photo), "--held-out", str(clip), "-o", str(out),
-               "--steps", "1", "--seed", "0", "--preset", "fine", "--device", "cpu"]
+    command = [
+        "lolblur-synth",
+        "train-interpolator",
+        "--photos",
+        str(photo),
+        "--held-out",
+        str(clip),
+        "-o",
+        str(out),
+        "--steps",
+        "1",
+        "--seed",
+        "0",
+        "--preset",
+        "fine",
+        "--device",
+        "cpu",
+    ]
     assert command in [shlex.split(line) for line in card.splitlines() if line.startswith("lolblur-synth")]
-    for word in ("steps=1", "CPU-seconds", "All of it is ours.",
-                 "| made.mkv | 4 |", "| mean | 2 |"):
+    for word in ("steps=1", "CPU-seconds", "All of it is ours.", "| made.mkv | 4 |", "| mean | 2 |"):
         assert word in card
     assert weights.sha256(out) in card
 

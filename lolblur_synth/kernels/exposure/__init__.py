@@ -68,9 +68,7 @@ def sample(frames: Tensor, motion, instant: float) -> Tensor:
     return _twin(frames.device).sample(frames, motion, instant)
 
 
-def average(
-    frames: Iterable[Tensor], config: ClipReverseConfig | None = None, r: float = 0.0
-) -> tuple[Tensor, Tensor]:
+def average(frames: Iterable[Tensor], config: ClipReverseConfig | None = None, r: float = 0.0) -> tuple[Tensor, Tensor]:
     """mean(light) and mean(mask), each (3, H, W), of given frames (3, H, W) display, each a sample as it is.
 
     They may come one at a time, and are then not held, but for the CUDA twin, which takes them together.

@@ -70,9 +70,7 @@ def sample(frames: Tensor, motion, instant: float) -> Tensor:
     return torch.from_numpy(out)
 
 
-def average(
-    frames: Iterable[Tensor], config: ClipReverseConfig | None = None, r: float = 0.0
-) -> tuple[Tensor, Tensor]:
+def average(frames: Iterable[Tensor], config: ClipReverseConfig | None = None, r: float = 0.0) -> tuple[Tensor, Tensor]:
     """mean(light) and mean(mask), each (3, H, W), of given frames (3, H, W) display, each a sample as it is.
 
     They may come one at a time; BATCH of them are held.
@@ -149,7 +147,7 @@ def _corner(column, row, pitch, corner):
 def _seen(over_x, over_y, share):
     """Let the share fall to nearly nothing one pixel outside of the frame."""
     for x in range(len(share)):
-        share[x] *= (_inside(over_x[x]) * _inside(over_y[x]) + F(1e-6))
+        share[x] *= _inside(over_x[x]) * _inside(over_y[x]) + F(1e-6)
 
 
 @njit(cache=True)
@@ -181,9 +179,15 @@ def _fade_row(a, b, y, t, give_up, quads):
 def _scratch(field, width):
     """Row buffers of `_warped_row`."""
     channels, _, cells = field.shape
-    return (np.empty(cells, np.float32), np.empty((channels, width), np.float32), np.empty((4, width), np.int32),
-            np.empty((4, width), np.float32), np.empty((2, width), np.int32), np.empty((6, width), np.float32),
-            np.empty(4 * width, np.float32))
+    return (
+        np.empty(cells, np.float32),
+        np.empty((channels, width), np.float32),
+        np.empty((4, width), np.int32),
+        np.empty((4, width), np.float32),
+        np.empty((2, width), np.int32),
+        np.empty((6, width), np.float32),
+        np.empty(4 * width, np.float32),
+    )
 
 
 @njit(cache=True, parallel=True)

@@ -52,9 +52,7 @@ def integrate(
     return average(samples(), config, r)
 
 
-def average(
-    frames: Iterable[Tensor], config: ClipReverseConfig | None = None, r: float = 0.0
-) -> tuple[Tensor, Tensor]:
+def average(frames: Iterable[Tensor], config: ClipReverseConfig | None = None, r: float = 0.0) -> tuple[Tensor, Tensor]:
     """mean(light) and mean(mask), each (3, H, W), of frames (3, H, W) display that may come one at a time."""
     total, count = [torch.zeros(()), torch.zeros(())], 0
     for frame in frames:

@@ -58,8 +58,19 @@ def _splat(flow, bend, t, sign, weight, sums):
             lower = trust * fy
             upper = trust - lower
             place = np.int64(top) * pitch + left * LANES
-            deposit(sums, place, pitch, sign * dx, sign * dy, bend[y, x, 0], bend[y, x, 1], upper - upper * fx,
-                    upper * fx, lower - lower * fx, lower * fx)
+            deposit(
+                sums,
+                place,
+                pitch,
+                sign * dx,
+                sign * dy,
+                bend[y, x, 0],
+                bend[y, x, 1],
+                upper - upper * fx,
+                upper * fx,
+                lower - lower * fx,
+                lower * fx,
+            )
 
 
 @njit

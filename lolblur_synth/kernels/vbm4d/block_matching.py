@@ -132,9 +132,21 @@ def trajectories(frames, paths, search):
                     if wanted[n]:
                         left, right = min(left, n), n + 1
                 if left < right:
-                    _search(reference[here[left] - here[0] :], there, y, here[left:right], centre,
-                            radius[min(k, 2)], penalty, sums, boxes, best[left:right], cost[left:right],
-                            found[left:right], wanted[left:right])
+                    _search(
+                        reference[here[left] - here[0] :],
+                        there,
+                        y,
+                        here[left:right],
+                        centre,
+                        radius[min(k, 2)],
+                        penalty,
+                        sums,
+                        boxes,
+                        best[left:right],
+                        cost[left:right],
+                        found[left:right],
+                        wanted[left:right],
+                    )
                 alive = False
                 for n in range(last - first):
                     if extent[row, first + n, side] == k - 1 and best[n] < np.inf and cost[n] <= limit:
