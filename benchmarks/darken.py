@@ -25,7 +25,7 @@ from skimage.color import rgb2lab
 from lolblur_synth import frames as fr
 from lolblur_synth import lamps, recipes, weights
 from lolblur_synth.images import read_image
-from lolblur_synth.recipe import DarkenConfig, InputConfig, ResizeConfig
+from lolblur_synth.recipe.schema import DarkenConfig, InputConfig, ResizeConfig
 from lolblur_synth.stages import darken, resize
 from lolblur_synth.video import IMAGE_SUFFIXES, find, probe, read, write_video
 from lolblur_synth.video.inputs import image_files

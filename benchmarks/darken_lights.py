@@ -19,7 +19,7 @@ import torch
 
 from lolblur_synth import frames as fr
 from lolblur_synth import lamps, recipes
-from lolblur_synth.recipe import DarkenConfig
+from lolblur_synth.recipe.schema import DarkenConfig
 from lolblur_synth.stages import darken
 
 EDGES = np.array((1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48))  # of the rings, in pixels from the light

@@ -37,7 +37,7 @@ from skimage.metrics import structural_similarity
 
 from lolblur_synth import options
 from lolblur_synth.kernels.vbm4d.noise_level import at
-from lolblur_synth.recipe import DenoiseConfig, InputConfig
+from lolblur_synth.recipe.schema import DenoiseConfig, InputConfig
 from lolblur_synth.stages import denoise
 from lolblur_synth.video import find, probe, read
 

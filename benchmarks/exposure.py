@@ -33,7 +33,7 @@ from lolblur_synth import frames as fr
 from lolblur_synth import options as opt
 from lolblur_synth.kernels import exposure as fused
 from lolblur_synth.kernels.exposure.splat import fields
-from lolblur_synth.recipe import ClipReverseConfig, InterpolateConfig
+from lolblur_synth.recipe.schema import ClipReverseConfig, InterpolateConfig
 from lolblur_synth.stages import average, clip_reverse, interpolate
 
 METHODS = {

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from lolblur_synth.kernels import cuda, exposure
 from lolblur_synth.kernels.exposure import cuda as exposure_cuda
-from lolblur_synth.recipe import ClipReverseConfig, DenoiseConfig, InterpolateConfig
+from lolblur_synth.recipe.schema import ClipReverseConfig, DenoiseConfig, InterpolateConfig
 from lolblur_synth.stages import average, denoise, interpolate
 
 WINDOW, FACTOR, SIGMA = 9, 8, 10.0

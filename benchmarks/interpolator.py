@@ -28,7 +28,7 @@ from torch import Tensor
 
 from lolblur_synth import frames as fr
 from lolblur_synth import options as opt
-from lolblur_synth.recipe import InterpolateConfig
+from lolblur_synth.recipe.schema import InterpolateConfig
 from lolblur_synth.stages import interpolate
 
 METHODS = {

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from lolblur_synth import draw, frames, realism
-from lolblur_synth.recipe import DefocusConfig, NoiseConfig
+from lolblur_synth.recipe.schema import DefocusConfig, NoiseConfig
 from lolblur_synth.stages import defocus, noise
 
 SIZE = (640, 1120)

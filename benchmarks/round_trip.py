@@ -21,7 +21,7 @@ import torch
 
 from lolblur_synth import bayer, cameras, frames
 from lolblur_synth.models import cycleisp
-from lolblur_synth.recipe import NoiseConfig
+from lolblur_synth.recipe.schema import NoiseConfig
 from lolblur_synth.training import noise_figures
 
 ALGORITHMS = ("AHD", "DHT")

@@ -6,7 +6,7 @@ import click
 from click.testing import CliRunner
 
 from lolblur_synth import cli, recipes
-from lolblur_synth.recipe import Recipe
+from lolblur_synth.recipe.schema import Recipe
 
 ROOT = Path(__file__).parent.parent
 

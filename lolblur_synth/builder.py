@@ -31,7 +31,7 @@ from lolblur_synth import (
 )
 from lolblur_synth.errors import ForeignOutput, InputError, UsageError
 from lolblur_synth.lock import hold
-from lolblur_synth.recipe import Recipe
+from lolblur_synth.recipe.schema import Recipe
 
 CHUNK = 4  # pairs a job: short enough to share out, long enough to decode a video few times; never derived from --jobs
 

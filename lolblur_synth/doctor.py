@@ -58,7 +58,7 @@ def _kernels() -> str:
 
     from lolblur_synth.kernels import cuda, switch
     from lolblur_synth.kernels.exposure import cuda as exposure_cuda
-    from lolblur_synth.recipe import DenoiseConfig
+    from lolblur_synth.recipe.schema import DenoiseConfig
     from lolblur_synth.stages import denoise
 
     if not switch.ON:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from lolblur_synth import builder, dataset, machine, recipes, stored
-from lolblur_synth.recipe import Recipe
+from lolblur_synth.recipe.schema import Recipe
 
 
 def plan(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lolblur_synth import bayer, outputs, steps
-from lolblur_synth.recipe import Recipe
+from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.sources import Source
 from lolblur_synth.stages import darken, noise
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 
 from lolblur_synth import __version__, recipes
-from lolblur_synth.recipe import Recipe
+from lolblur_synth.recipe.schema import Recipe
 
 
 def weights_of(recipe: Recipe) -> dict[str, str]:

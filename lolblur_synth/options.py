@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from lolblur_synth.errors import UsageError
-from lolblur_synth.recipe import STAGE_NAMES
+from lolblur_synth.recipe.schema import STAGE_NAMES
 from lolblur_synth.recipes import describe_range
 
 STAGE_WORDS = [name.replace("_", "-") for name in STAGE_NAMES]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lolblur_synth import draw, frames
 from lolblur_synth.kernels import exposure
-from lolblur_synth.recipe import STAGE_NAMES, Recipe
+from lolblur_synth.recipe.schema import STAGE_NAMES, Recipe
 from lolblur_synth.stages import average, clip_reverse, darken, defocus, denoise, interpolate, noise, resize
 
 STAGES = dict(

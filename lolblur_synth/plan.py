@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from lolblur_synth import draw
 from lolblur_synth.errors import InputError
-from lolblur_synth.recipe import AverageConfig, Recipe
+from lolblur_synth.recipe.schema import AverageConfig, Recipe
 from lolblur_synth.stages import average, darken, denoise, resize
 from lolblur_synth.video import Refusal, repeats_in_words
 

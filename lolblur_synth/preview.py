@@ -8,7 +8,7 @@ import numpy as np
 
 from lolblur_synth import builder, dataset, images, machine, manifest, video, whole
 from lolblur_synth.errors import Damaged, UsageError
-from lolblur_synth.recipe import Recipe
+from lolblur_synth.recipe.schema import Recipe
 
 THUMB = 360  # px wide
 GAP, LINE = 8, 22  # px between pictures; height of a line of text

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lolblur_synth import outputs
 from lolblur_synth.errors import LolblurError, UsageError
-from lolblur_synth.recipe import Recipe
+from lolblur_synth.recipe.schema import Recipe
 
 LINEAR_OUT = ("clip_reverse", "average")
 DISPLAY_IN = ("resize", "denoise", "darken", "interpolate", "clip_reverse", "noise")

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from lolblur_synth import images, listing, outputs, sources, video
 from lolblur_synth.errors import InputError, Interrupted, UsageError, WeightsError
 from lolblur_synth.models import lednet
-from lolblur_synth.recipe import InputConfig
+from lolblur_synth.recipe.schema import InputConfig
 from lolblur_synth.runner import signals
 from lolblur_synth.training import processes
 from lolblur_synth.training.config import RestoreConfig, checked

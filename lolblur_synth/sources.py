@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lolblur_synth import images, listing, sampling, video, whole
 from lolblur_synth.errors import InputError
-from lolblur_synth.recipe import Recipe
+from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.video.names import CAMERA_RAW_VIDEO, OTHER_IMAGES, OTHER_VIDEO
 
 log = logging.getLogger(__name__)

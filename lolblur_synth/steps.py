@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lolblur_synth import draw, frames, video
 from lolblur_synth.kernels import exposure
-from lolblur_synth.recipe import ClipReverseConfig, Recipe
+from lolblur_synth.recipe.schema import ClipReverseConfig, Recipe
 from lolblur_synth.stages import average, darken, defocus, denoise, interpolate, noise
 
 log = logging.getLogger(__name__)

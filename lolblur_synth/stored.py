@@ -7,7 +7,7 @@ from typing import Any
 
 from lolblur_synth import dataset, recipes
 from lolblur_synth.errors import ForeignOutput
-from lolblur_synth.recipe import Recipe
+from lolblur_synth.recipe.schema import Recipe
 
 
 def recipe(out: Path) -> Recipe | None:

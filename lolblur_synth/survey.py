@@ -9,7 +9,7 @@ from typing import Any
 
 from lolblur_synth import __version__, dataset, runner
 from lolblur_synth.errors import InputError
-from lolblur_synth.recipe import Recipe
+from lolblur_synth.recipe.schema import Recipe
 
 Listener = Callable[[str, dict], None]
 

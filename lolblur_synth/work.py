@@ -12,7 +12,7 @@ import torch
 from lolblur_synth import __version__, dataset, pipeline, video
 from lolblur_synth.errors import InputError
 from lolblur_synth.plan import Facts, Pair
-from lolblur_synth.recipe import Recipe
+from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.stages import average, denoise, resize
 
 # Thread counts change the order of sums in some operators: they are constants, never derived from --jobs.

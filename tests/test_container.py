@@ -11,7 +11,7 @@ import pytest
 
 from lolblur_synth import plan, recipes, request, restore, single, video, work
 from lolblur_synth.errors import InputError
-from lolblur_synth.recipe import InputConfig
+from lolblur_synth.recipe.schema import InputConfig
 from lolblur_synth.video.container_crop import Crop, container_crop
 from lolblur_synth.video.yuv import Tags
 

@@ -9,7 +9,7 @@ from conftest import moving_street
 
 from lolblur_synth import frames as fr
 from lolblur_synth import lamps, plan, recipes, video, work
-from lolblur_synth.recipe import Recipe
+from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.stages import darken
 from lolblur_synth.video import write_video
 

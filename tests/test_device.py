@@ -16,7 +16,7 @@ from scene import pan
 from lolblur_synth import frames as fr
 from lolblur_synth import images, pipeline, recipes, single
 from lolblur_synth.kernels import cuda
-from lolblur_synth.recipe import STAGE_NAMES, Recipe
+from lolblur_synth.recipe.schema import STAGE_NAMES, Recipe
 from lolblur_synth.request import Request
 from lolblur_synth.stages import average
 

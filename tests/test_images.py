@@ -12,7 +12,7 @@ import tifffile
 
 from lolblur_synth import images, tiff, video
 from lolblur_synth.errors import InputError
-from lolblur_synth.recipe import InputConfig
+from lolblur_synth.recipe.schema import InputConfig
 
 HEIGHT, WIDTH = 22, 30
 ROWS, COLUMNS = np.mgrid[:HEIGHT, :WIDTH]

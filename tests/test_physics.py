@@ -11,7 +11,7 @@ from skimage.registration import phase_cross_correlation
 
 from lolblur_synth import dataset, pipeline, recipes
 from lolblur_synth import frames as fr
-from lolblur_synth.recipe import Recipe
+from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.stages import average, interpolate
 
 BARE = recipes.override(Recipe(), ["skip=denoise,darken,clip_reverse,defocus,noise"])

@@ -9,7 +9,7 @@ import pytest
 from lolblur_synth import plan, recipes
 from lolblur_synth.errors import InputError
 from lolblur_synth.plan import Facts
-from lolblur_synth.recipe import Recipe
+from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.stages import average
 
 RECIPE = recipes.override(Recipe(), ["skip=denoise"])

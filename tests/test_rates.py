@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from lolblur_synth import builder, estimate, images, plan, rates, recipes, request, single, video, work
 from lolblur_synth.cli import main
 from lolblur_synth.errors import ForeignOutput, InputError, RecipeError, UsageError
-from lolblur_synth.recipe import InputConfig, Recipe
+from lolblur_synth.recipe.schema import InputConfig, Recipe
 
 PLAIN = recipes.override(Recipe(), ["skip=denoise,darken,interpolate,clip_reverse,defocus,noise", "resize.width=64",
                                     "resize.height=48", "dataset.pairs=2", "average.window=7"])  # fmt: skip

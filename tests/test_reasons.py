@@ -18,7 +18,7 @@ from lolblur_synth import builder, estimate, export, options, recipes, whole
 from lolblur_synth.cli import main
 from lolblur_synth.commands.datasets import resolve
 from lolblur_synth.errors import Interrupted, RecipeError, UsageError, WeightsError
-from lolblur_synth.recipe import Recipe
+from lolblur_synth.recipe.schema import Recipe
 
 CONTINUES = "the same command continues"
 

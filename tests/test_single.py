@@ -9,7 +9,7 @@ from media import scene
 
 from lolblur_synth import bayer, cameras, frames, images, recipes, single, video
 from lolblur_synth.kernels import mosaic
-from lolblur_synth.recipe import STAGE_NAMES, DarkenConfig, InputConfig
+from lolblur_synth.recipe.schema import STAGE_NAMES, DarkenConfig, InputConfig
 from lolblur_synth.request import Request
 from lolblur_synth.stages import darken
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from lolblur_synth import images, outputs, photographs, recipes, sampling, single, sources, video
 from lolblur_synth.commands import stage
 from lolblur_synth.errors import InputError, Interrupted, UsageError
-from lolblur_synth.recipe import InputConfig
+from lolblur_synth.recipe.schema import InputConfig
 from lolblur_synth.request import Request
 
 MAGIC = {".png": b"\x89PNG", ".jpg": b"\xff\xd8", ".jpeg": b"\xff\xd8", ".tif": b"II*\0", ".tiff": b"II*\0"}

@@ -14,7 +14,7 @@ import pytest
 
 from lolblur_synth import video
 from lolblur_synth.errors import InputError
-from lolblur_synth.recipe import InputConfig
+from lolblur_synth.recipe.schema import InputConfig
 
 LIMITS = InputConfig()
 

@@ -21,7 +21,7 @@ import pytest
 
 from lolblur_synth import images, video
 from lolblur_synth.errors import InputError, UsageError
-from lolblur_synth.recipe import InputConfig
+from lolblur_synth.recipe.schema import InputConfig
 from lolblur_synth.video import Input
 
 LIMITS = InputConfig()

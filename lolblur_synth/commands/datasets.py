@@ -10,7 +10,7 @@ import click
 from lolblur_synth import options as opt
 from lolblur_synth import rates, recipes
 from lolblur_synth.errors import ClipsFailed, Damaged, InputError, UsageError
-from lolblur_synth.recipe import Recipe
+from lolblur_synth.recipe.schema import Recipe
 
 
 def resolve(recipe: str | None, assignments, out: Path | None = None, style: str = "", **everyday) -> Recipe:

@@ -9,7 +9,7 @@ import click
 from lolblur_synth import __version__, rates, recipes
 from lolblur_synth import options as opt
 from lolblur_synth.errors import ClipsFailed
-from lolblur_synth.recipe import STAGE_NAMES, Recipe
+from lolblur_synth.recipe.schema import STAGE_NAMES, Recipe
 
 SUMMARIES = {
     "resize": "Scale to cover the size and crop the centre; area averaging.",

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from lolblur_synth import weights
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.kernels.sepconv import separable
-from lolblur_synth.recipe import InterpolateConfig
+from lolblur_synth.recipe.schema import InterpolateConfig
 
 TAPS = 51
 REACH = TAPS // 2  # pixels on each side: the largest motion that it can follow

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from lolblur_synth import frames as fr
 from lolblur_synth.kernels.exposure.reference import light_and_mask, saturated
-from lolblur_synth.recipe import ClipReverseConfig
+from lolblur_synth.recipe.schema import ClipReverseConfig
 
 __all__ = ["Draw", "apply", "draw", "saturated"]
 

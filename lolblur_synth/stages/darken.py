@@ -34,7 +34,7 @@ from lolblur_synth import lamps
 from lolblur_synth.calibration import Calibration, Samples
 from lolblur_synth.errors import UsageError
 from lolblur_synth.models import dce
-from lolblur_synth.recipe import DarkenConfig
+from lolblur_synth.recipe.schema import DarkenConfig
 
 GLOW_SHARE, GLOW_POWER = 0.3, 64.0  # of the exposure that glows and edges of lights take at most; how, at most
 SURROUNDINGS = 12  # of a light, in cells of the reduced frame

@@ -41,7 +41,7 @@ from lolblur_synth.kernels import cuda, vbm4d
 from lolblur_synth.kernels.vbm4d.noise_level import at, noise_curve
 from lolblur_synth.kernels.vbm4d.paper_profile import PASSES
 from lolblur_synth.kernels.vbm4d.volumes import mix
-from lolblur_synth.recipe import DenoiseConfig
+from lolblur_synth.recipe.schema import DenoiseConfig
 
 OPPONENT = np.array([[1 / 3, 1 / 3, 1 / 3], [1 / 2, 0, -1 / 2], [1 / 4, -1 / 2, 1 / 4]])  # V-BM4D, section VI.D
 GAIN = np.linalg.norm(OPPONENT, axis=1)  # standard deviation of each channel for noise of 1 in R, G and B

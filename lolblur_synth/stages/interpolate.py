@@ -35,7 +35,7 @@ from lolblur_synth.kernels import inverse_search as search
 from lolblur_synth.kernels.exposure.acceleration import bends
 from lolblur_synth.kernels.exposure.reference import CELL
 from lolblur_synth.models import flow, sepconv
-from lolblur_synth.recipe import InterpolateConfig
+from lolblur_synth.recipe.schema import InterpolateConfig
 
 TRUST = np.exp(-np.arange(256) / (255 * flow.TOLERANCE)).astype(np.float32)  # by difference of code values
 PRESETS = {  # px between patches, sweeps over them, down to the full resolution

@@ -38,7 +38,7 @@ from lolblur_synth.draw import field, seed_of
 from lolblur_synth.errors import RecipeError, UsageError
 from lolblur_synth.kernels import mosaic, sensor
 from lolblur_synth.models import cycleisp
-from lolblur_synth.recipe import NoiseConfig
+from lolblur_synth.recipe.schema import NoiseConfig
 
 NIGHT = ("tungsten", "3200K", "warm-fluorescent", "cool-fluorescent")  # 2500K leaves blue noisier than published
 DEFAULT_CAMERA = {"raw-pg": cameras.PAPER_CAMERA, "cycleisp": cameras.PAPER_CAMERA, "raw-eld": "sony-a7s2"}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from lolblur_synth import recipes
 from lolblur_synth.errors import RecipeError, UsageError
-from lolblur_synth.recipe import option
+from lolblur_synth.recipe.schema import option
 
 
 @dataclass(frozen=True)

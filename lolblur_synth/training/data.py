@@ -18,7 +18,7 @@ from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.frames import to_display, to_linear
 from lolblur_synth.images import read_image
 from lolblur_synth.models.lednet import exposure_gain
-from lolblur_synth.recipe import DefocusConfig, NoiseConfig
+from lolblur_synth.recipe.schema import DefocusConfig, NoiseConfig
 from lolblur_synth.stages import defocus, noise
 from lolblur_synth.training.pairs import PAIR, Pair, find_pairs, pair_names
 from lolblur_synth.training.sources import content_hash, gather, hold_out

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lolblur_synth.recipe import InterpolateConfig
+from lolblur_synth.recipe.schema import InterpolateConfig
 from lolblur_synth.stages import interpolate
 from lolblur_synth.training.run import trained_on
 from lolblur_synth.training.triplets import Footage, runs_of

@@ -12,7 +12,7 @@ from lolblur_synth import cameras, draw, realism
 from lolblur_synth import frames as fr
 from lolblur_synth.kernels import edges, mosaic
 from lolblur_synth.models import cycleisp
-from lolblur_synth.recipe import NoiseConfig
+from lolblur_synth.recipe.schema import NoiseConfig
 from lolblur_synth.stages import noise
 from lolblur_synth.training.raws import Photo
 from lolblur_synth.training.run import sources, trained_on

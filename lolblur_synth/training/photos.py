@@ -16,7 +16,7 @@ from lolblur_synth import draw, listing
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError
 from lolblur_synth.images import read_image
-from lolblur_synth.recipe import InputConfig
+from lolblur_synth.recipe.schema import InputConfig
 from lolblur_synth.video import IMAGE_SUFFIXES, Input, digest, find, probe, read
 from lolblur_synth.video.inputs import image_files
 

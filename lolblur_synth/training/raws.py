@@ -27,7 +27,7 @@ from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError
 from lolblur_synth.kernels import edges, mosaic, sensor
 from lolblur_synth.models import cycleisp
-from lolblur_synth.recipe import NoiseConfig
+from lolblur_synth.recipe.schema import NoiseConfig
 from lolblur_synth.stages import noise
 from lolblur_synth.training.photos import stills
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from lolblur_synth import draw, listing
 from lolblur_synth.errors import InputError
 from lolblur_synth.images import read_image
-from lolblur_synth.recipe import InputConfig, InterpolateConfig
+from lolblur_synth.recipe.schema import InputConfig, InterpolateConfig
 from lolblur_synth.stages import interpolate
 from lolblur_synth.training import scenes
 from lolblur_synth.video import IMAGE_SUFFIXES, Input, digest, find, probe, read, survey

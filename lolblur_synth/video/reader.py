@@ -15,7 +15,7 @@ import numpy as np
 
 from lolblur_synth import images
 from lolblur_synth.errors import InputError
-from lolblur_synth.recipe import InputConfig
+from lolblur_synth.recipe.schema import InputConfig
 from lolblur_synth.video import capture, yuv
 from lolblur_synth.video.complete import check_whole
 from lolblur_synth.video.container_crop import Crop

@@ -13,7 +13,7 @@ import numpy as np
 
 from lolblur_synth import listing
 from lolblur_synth.errors import InputError
-from lolblur_synth.recipe import InputConfig
+from lolblur_synth.recipe.schema import InputConfig
 from lolblur_synth.video.names import IMAGE_SUFFIXES, OTHER_IMAGES, image_format, safe_name
 from lolblur_synth.video.timing import check_rate
 

@@ -8,7 +8,7 @@ from scipy.ndimage import spline_filter
 
 from lolblur_synth.kernels import exposure, powers
 from lolblur_synth.kernels.exposure import bspline, cpu, splat
-from lolblur_synth.recipe import ClipReverseConfig
+from lolblur_synth.recipe.schema import ClipReverseConfig
 from lolblur_synth.stages import average, clip_reverse, interpolate
 from lolblur_synth.stages.clip_reverse import Draw
 from lolblur_synth.stages.interpolate import Motion

@@ -9,7 +9,7 @@ from cuda_shim import compile_for_device
 
 from lolblur_synth.kernels.exposure import cuda as exposure_cuda
 from lolblur_synth.kernels.exposure import reference
-from lolblur_synth.recipe import ClipReverseConfig
+from lolblur_synth.recipe.schema import ClipReverseConfig
 from lolblur_synth.stages import average, clip_reverse
 from lolblur_synth.stages.clip_reverse import Draw
 from lolblur_synth.stages.interpolate import Motion

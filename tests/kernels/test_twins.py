@@ -20,7 +20,7 @@ from lolblur_synth.kernels import exposure, fasc, inverse_search, sepconv, vbm4d
 from lolblur_synth.kernels.exposure import bspline, splat
 from lolblur_synth.kernels.inverse_search import patch
 from lolblur_synth.kernels.vbm4d import blocks, paper_profile
-from lolblur_synth.recipe import ClipReverseConfig
+from lolblur_synth.recipe.schema import ClipReverseConfig
 from lolblur_synth.stages.interpolate import Motion
 
 F = np.float32

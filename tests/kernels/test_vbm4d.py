@@ -17,7 +17,7 @@ from lolblur_synth.kernels.vbm4d.transforms import (
     temporal_matrices,
     wavelet_matrix,
 )
-from lolblur_synth.recipe import DenoiseConfig
+from lolblur_synth.recipe.schema import DenoiseConfig
 from lolblur_synth.stages import denoise
 
 

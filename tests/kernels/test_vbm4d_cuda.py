@@ -6,7 +6,7 @@ import slow_denoise
 import torch
 from cuda_shim import compile_for_device
 
-from lolblur_synth.recipe import DenoiseConfig
+from lolblur_synth.recipe.schema import DenoiseConfig
 from lolblur_synth.stages import denoise
 
 

@@ -10,7 +10,7 @@ from lolblur_synth import realism, weights
 from lolblur_synth.errors import InputError, WeightsError
 from lolblur_synth.kernels import edges, mosaic
 from lolblur_synth.models import cycleisp
-from lolblur_synth.recipe import NoiseConfig
+from lolblur_synth.recipe.schema import NoiseConfig
 from lolblur_synth.stages import noise
 
 TINY = {"features": 8, "groups": 1, "blocks": 1}

@@ -9,7 +9,7 @@ from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.kernels import exposure
 from lolblur_synth.models import sepconv
 from lolblur_synth.models.sepconv import TAPS, SepConv, separable
-from lolblur_synth.recipe import InterpolateConfig, Recipe
+from lolblur_synth.recipe.schema import InterpolateConfig, Recipe
 from lolblur_synth.stages import average, interpolate
 
 CONFIG = InterpolateConfig(method="sepconv")

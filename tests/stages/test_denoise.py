@@ -7,7 +7,7 @@ import torch
 from lolblur_synth import draw as draws
 from lolblur_synth import recipes
 from lolblur_synth.errors import InputError, RecipeError
-from lolblur_synth.recipe import DenoiseConfig, Recipe
+from lolblur_synth.recipe.schema import DenoiseConfig, Recipe
 from lolblur_synth.stages import denoise
 
 CONFIG = DenoiseConfig()

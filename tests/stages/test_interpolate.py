@@ -7,7 +7,7 @@ import torch
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.kernels import exposure as fused
 from lolblur_synth.kernels.exposure import reference
-from lolblur_synth.recipe import InterpolateConfig
+from lolblur_synth.recipe.schema import InterpolateConfig
 from lolblur_synth.stages import average, interpolate
 
 CONFIG, BLEND = InterpolateConfig(), InterpolateConfig(method="blend")

@@ -11,7 +11,7 @@ from lolblur_synth.errors import WeightsError
 from lolblur_synth.kernels import exposure
 from lolblur_synth.kernels.exposure import reference
 from lolblur_synth.models import flow
-from lolblur_synth.recipe import InterpolateConfig
+from lolblur_synth.recipe.schema import InterpolateConfig
 from lolblur_synth.stages import average, interpolate
 
 NET, DIS = InterpolateConfig(method="net"), InterpolateConfig(method="dis")

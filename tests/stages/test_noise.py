@@ -12,7 +12,7 @@ from lolblur_synth import draw as dr
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, RecipeError, UsageError
 from lolblur_synth.kernels import mosaic, sensor
-from lolblur_synth.recipe import NoiseConfig
+from lolblur_synth.recipe.schema import NoiseConfig
 from lolblur_synth.stages import noise
 
 RAW = ("raw-pg", "raw-eld")

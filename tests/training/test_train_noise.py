@@ -13,7 +13,7 @@ from lolblur_synth.cli import main
 from lolblur_synth.errors import ForeignOutput, InputError, UsageError
 from lolblur_synth.kernels import edges, mosaic
 from lolblur_synth.models import cycleisp
-from lolblur_synth.recipe import NoiseConfig
+from lolblur_synth.recipe.schema import NoiseConfig
 from lolblur_synth.stages import noise as stage
 from lolblur_synth.training import noise, noise_figures, raws
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from lolblur_synth.kernels import cuda as launcher
 from lolblur_synth.kernels import switch
 from lolblur_synth.kernels.exposure import cpu, cuda, reference
-from lolblur_synth.recipe import ClipReverseConfig
+from lolblur_synth.recipe.schema import ClipReverseConfig
 
 __all__ = ["average", "expose", "expose_given", "integrate", "runs_on", "sample"]
 

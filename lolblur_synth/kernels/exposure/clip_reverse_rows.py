@@ -12,7 +12,7 @@ from numba import njit
 
 from lolblur_synth import frames as fr
 from lolblur_synth.kernels.powers import power
-from lolblur_synth.recipe import ClipReverseConfig
+from lolblur_synth.recipe.schema import ClipReverseConfig
 
 SPACES = {"none": 0, "linear": 1, "code": 2, "hdr": 3}
 F = np.float32

@@ -18,7 +18,7 @@ from lolblur_synth.kernels.exposure import bspline
 from lolblur_synth.kernels.exposure.clip_reverse_rows import Sums, add_row, clip_rule
 from lolblur_synth.kernels.exposure.schedule import CHUNK, by_pair
 from lolblur_synth.kernels.exposure.splat import fields, motion_row
-from lolblur_synth.recipe import ClipReverseConfig
+from lolblur_synth.recipe.schema import ClipReverseConfig
 
 BATCH = 4  # given frames that are added in one pass
 F = np.float32

@@ -13,7 +13,7 @@ from lolblur_synth.kernels import cuda
 from lolblur_synth.kernels.exposure.clip_reverse_rows import SPACES, display
 from lolblur_synth.kernels.exposure.reference import BASELINE
 from lolblur_synth.kernels.exposure.schedule import CHUNK, by_pair
-from lolblur_synth.recipe import ClipReverseConfig
+from lolblur_synth.recipe.schema import ClipReverseConfig
 
 SOURCE = "exposure/exposure"  # .cu
 POLE = np.sqrt(3) - 2  # of the cubic B-spline filter (Unser 1999, Box 2)

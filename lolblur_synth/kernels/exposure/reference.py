@@ -22,7 +22,7 @@ from torch import Tensor
 
 from lolblur_synth import frames as fr
 from lolblur_synth.kernels.exposure.schedule import by_pair
-from lolblur_synth.recipe import ClipReverseConfig
+from lolblur_synth.recipe.schema import ClipReverseConfig
 
 CELL = 2  # pixels a cell of the motion grid
 BASELINE = 1e-3  # weight of the motion that is not carried: it fills what the splat leaves open

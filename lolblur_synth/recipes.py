@@ -16,18 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from lolblur_synth.errors import RecipeError
-from lolblur_synth.recipe import SECTIONS, STAGE_NAMES, Recipe
+from lolblur_synth.recipe.schema import SECTIONS, STAGE_NAMES, Recipe
 
 
 def names() -> list[str]:
     """The built-in recipes."""
-    return sorted(f.name[:-5] for f in resources.files("lolblur_synth.recipes").iterdir() if f.name.endswith(".toml"))
+    return sorted(
+        f.name[:-5] for f in resources.files("lolblur_synth.recipe.builtin").iterdir() if f.name.endswith(".toml")
+    )
 
 
 def load(name_or_file: str) -> Recipe:
     """A built-in recipe by name, or a TOML file. A file may name a built-in `base` and hold departures only."""
     if name_or_file in names():
-        text = (resources.files("lolblur_synth.recipes") / f"{name_or_file}.toml").read_text()
+        text = (resources.files("lolblur_synth.recipe.builtin") / f"{name_or_file}.toml").read_text()
         return parse(text, f"{name_or_file}.toml", default_name=name_or_file)
     path = Path(name_or_file)
     if not path.is_file() and (path.suffix == ".toml" or path.name != name_or_file):
