@@ -36,10 +36,10 @@ import torch
 from skimage.metrics import structural_similarity
 
 from lolblur_synth import options
+from lolblur_synth.files.video import find, probe, read
 from lolblur_synth.kernels.vbm4d.noise_level import at
 from lolblur_synth.recipe.schema import DenoiseConfig, InputConfig
 from lolblur_synth.stages import denoise
-from lolblur_synth.video import find, probe, read
 
 FRAMES, WIDTH, HEIGHT = 14, 384, 224
 LUMA = np.array([0.299, 0.587, 0.114])  # BT.601, as the peers' SSIM-Y

@@ -17,7 +17,8 @@ from pathlib import Path
 import cv2
 import torch
 
-from lolblur_synth import dataset, frames, metrics, options, pipeline, recipes, video
+from lolblur_synth import dataset, frames, metrics, options, pipeline, recipes
+from lolblur_synth.files import video
 from lolblur_synth.kernels import exposure
 from lolblur_synth.stages import average, darken, defocus, denoise, interpolate, noise
 

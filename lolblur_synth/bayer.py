@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from lolblur_synth import whole
 from lolblur_synth.cameras import Camera
 from lolblur_synth.errors import InputError
+from lolblur_synth.files import atomic
 
 FINER = 4
 RGGB = (0, 1, 1, 2)
@@ -48,7 +48,7 @@ def write_dng(path: Path, raw: np.ndarray, camera: Camera, gains: tuple, shot: t
     data = io.BytesIO()
     extra = [(*tag, True) for tag in tags]
     tifffile.imwrite(data, codes, photometric="cfa", software=False, metadata=None, extratags=extra)
-    whole.write(path, data.getvalue())
+    atomic.write(path, data.getvalue())
 
 
 def read_dng(path: Path) -> np.ndarray:

@@ -15,21 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lolblur_synth import (
-    __version__,
-    clusters,
-    dataset,
-    identity,
-    listing,
-    machine,
-    manifest,
-    rates,
-    recipes,
-    runner,
-    stored,
-    survey,
-)
+from lolblur_synth import __version__, clusters, dataset, identity, machine, manifest, recipes, runner, stored, survey
 from lolblur_synth.errors import ForeignOutput, InputError, UsageError
+from lolblur_synth.files import capture_rates, listing
 from lolblur_synth.lock import hold
 from lolblur_synth.recipe.schema import Recipe
 
@@ -116,7 +104,7 @@ def build(
 
 def check_inputs(paths: Sequence[Path], out: Path | None) -> None:
     """Every input exists, is no dataset, and does not hold the output (the next build would read its own frames)."""
-    for path, _ in map(rates.split, paths):
+    for path, _ in map(capture_rates.split, paths):
         if not os.path.lexists(path):
             swapped = out is not None and os.path.isdir(out) and not os.path.isdir(out / dataset.STATE)
             hint = "check the path; the output folder comes last" if swapped else "check the path"
@@ -177,7 +165,7 @@ def prepare(
 ) -> tuple[Any, list]:
     """The plan, and the pairs of it that are not built yet. out=None: nothing was built; write=False: only look."""
     from lolblur_synth import plan as planning
-    from lolblur_synth import video
+    from lolblur_synth.files import video
 
     found, refusals = video.find_clips(paths)
     jobs = jobs or machine.auto_jobs()

@@ -21,8 +21,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lolblur_synth import listing
 from lolblur_synth.errors import ForeignOutput, InputError, NoSpace
+from lolblur_synth.files import listing
 
 FOLDERS = ("low_blur_noise", "low_blur", "low_sharp", "high_sharp_scaled", "high_sharp_original")
 SPLITS = ("train", "test")

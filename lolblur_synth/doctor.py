@@ -8,8 +8,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from lolblur_synth import __version__, estimate, recipes, weights
+from lolblur_synth import __version__, estimate, recipes
 from lolblur_synth.errors import UsageError
+from lolblur_synth.files import weights
 
 PACKAGES = (
     "torch",

@@ -21,14 +21,15 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lolblur_synth import baselines, listing, metrics, outputs, whole
+from lolblur_synth import baselines, metrics, outputs
 from lolblur_synth.errors import InputError, UsageError, WeightsError
+from lolblur_synth.files import atomic, listing
+from lolblur_synth.files.video import IMAGE_SUFFIXES
 from lolblur_synth.frames import luminance
 from lolblur_synth.models import lednet, vgg
 from lolblur_synth.training import data, processes
 from lolblur_synth.training.config import EvaluateConfig, checked
 from lolblur_synth.training.pairs import pairs_in, scan
-from lolblur_synth.video import IMAGE_SUFFIXES
 
 SATURATED = ((98 + 16) / 116) ** 3  # CIE Y of L* = 98 (paper, section 3.2)
 REFERENCE_FREE = ("niqe", "musiq", "nrqm")
@@ -319,8 +320,8 @@ def _write(out: Path, report: dict) -> None:
     writer = csv.DictWriter(text, ["clip", "frame", *report["metrics"]])
     writer.writeheader()
     writer.writerows(report["frames"])
-    whole.write(out / "evaluation.csv", text.getvalue().encode())
-    whole.write(out / "evaluation.json", to_json(report).encode())
+    atomic.write(out / "evaluation.csv", text.getvalue().encode())
+    atomic.write(out / "evaluation.json", to_json(report).encode())
 
 
 def to_json(report: dict) -> str:

@@ -13,7 +13,8 @@ def weights_of(recipe: Recipe) -> dict[str, str]:
 
     Raises WeightsError, RecipeError.
     """
-    from lolblur_synth import cameras, weights
+    from lolblur_synth import cameras
+    from lolblur_synth.files import weights
     from lolblur_synth.models import cycleisp, flow, sepconv
 
     used = {} if "darken" in recipe.skip else {"darken": recipe.darken.weights}

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lolblur_synth import images, listing, manifest, realism
+from lolblur_synth import manifest, realism
 from lolblur_synth.errors import InputError
-from lolblur_synth.video import IMAGE_SUFFIXES
+from lolblur_synth.files import images, listing
+from lolblur_synth.files.video import IMAGE_SUFFIXES
 
 MOST = 100  # frames looked at, spread evenly
 

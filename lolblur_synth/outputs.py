@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lolblur_synth import images, listing, sampling, whole
 from lolblur_synth.errors import InputError, UsageError
-from lolblur_synth.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from lolblur_synth.video.names import CAMERA_RAW_VIDEO, OTHER_IMAGES, OTHER_VIDEO
-from lolblur_synth.video.writer import SUFFIXES as VIDEOS
+from lolblur_synth.files import atomic, images, listing, sample_count
+from lolblur_synth.files.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from lolblur_synth.files.video.names import CAMERA_RAW_VIDEO, OTHER_IMAGES, OTHER_VIDEO
+from lolblur_synth.files.video.writer import SUFFIXES as VIDEOS
 
 IMAGES = IMAGE_SUFFIXES  # every format of an image that is read is written as well
 JPEG, TIFF = (".jpg", ".jpeg"), (".tif", ".tiff")
@@ -127,7 +127,7 @@ def write_frame(path: Path, frame: np.ndarray, linear: bool, bits: int = 8, samp
                 alpha: np.ndarray | None = None) -> None:  # fmt: skip
     """Write (H, W, 3) float32 RGB in the format that `path` names; linear light is float TIFF. samples: noted."""
     data = images.encode_linear(frame) if linear else images.encode(path.suffix, frame, bits, alpha)
-    whole.write(path, sampling.marked(data, samples))
+    atomic.write(path, sample_count.marked(data, samples))
 
 
 def earlier(default: Path, overwrite: bool) -> list[Path]:
@@ -152,8 +152,8 @@ def earlier(default: Path, overwrite: bool) -> list[Path]:
 
 def remember(default: Path, paths: Iterable[Path], finished: bool) -> None:
     """List the files of a default folder that are ours: before the work by their names, after it with their sha256."""
-    files = {path.relative_to(default).as_posix(): whole.sha256(path) if finished else "" for path in sorted(paths)}
-    whole.write(default / MARKER, json.dumps({"files": files}, indent=1).encode())
+    files = {path.relative_to(default).as_posix(): atomic.sha256(path) if finished else "" for path in sorted(paths)}
+    atomic.write(default / MARKER, json.dumps({"files": files}, indent=1).encode())
 
 
 def remove(paths: Iterable[Path]) -> None:
@@ -163,7 +163,7 @@ def remove(paths: Iterable[Path]) -> None:
 
 
 def _is_of(path: Path, sha256: str | None) -> bool:
-    return sha256 == "" or (sha256 is not None and path.is_file() and sha256 == whole.sha256(path))
+    return sha256 == "" or (sha256 is not None and path.is_file() and sha256 == atomic.sha256(path))
 
 
 def _few(paths: Sequence[Path]) -> str:

@@ -13,9 +13,9 @@ from fractions import Fraction
 
 from lolblur_synth import draw
 from lolblur_synth.errors import InputError
+from lolblur_synth.files.video import Refusal, repeats_in_words
 from lolblur_synth.recipe.schema import AverageConfig, Recipe
 from lolblur_synth.stages import average, darken, denoise, resize
-from lolblur_synth.video import Refusal, repeats_in_words
 
 
 @dataclass(frozen=True)

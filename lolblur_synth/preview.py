@@ -6,8 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lolblur_synth import builder, dataset, images, machine, manifest, video, whole
+from lolblur_synth import builder, dataset, machine, manifest
 from lolblur_synth.errors import Damaged, UsageError
+from lolblur_synth.files import atomic, images, video
 from lolblur_synth.recipe.schema import Recipe
 
 THUMB = 360  # px wide
@@ -46,7 +47,7 @@ def write(
     ok, data = cv2.imencode(target.suffix.lower(), np.concatenate([_heading(sheet[0].shape[1]), *sheet])[..., ::-1])
     if not ok:
         raise UsageError(f"{target}: the sheet could not be encoded", "ask for fewer rows")
-    whole.write(target, data.tobytes())
+    atomic.write(target, data.tobytes())
     return len(sheet)
 
 

@@ -23,15 +23,16 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from lolblur_synth import images, listing, outputs, sources, video
+from lolblur_synth import outputs, sources
 from lolblur_synth.errors import InputError, Interrupted, UsageError, WeightsError
+from lolblur_synth.files import images, listing, video
+from lolblur_synth.files.video.recorder import partials, record
+from lolblur_synth.files.video.tracks import Tracks, tracks_of
 from lolblur_synth.models import lednet
 from lolblur_synth.recipe.schema import InputConfig
 from lolblur_synth.runner import signals
 from lolblur_synth.training import processes
 from lolblur_synth.training.config import RestoreConfig, checked
-from lolblur_synth.video.recorder import partials, record
-from lolblur_synth.video.tracks import Tracks, tracks_of
 
 BUNDLED = "lednet-small"
 log = logging.getLogger(__name__)

@@ -16,8 +16,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lolblur_synth import draw, extras, outputs, sampling, sources, steps, video
+from lolblur_synth import draw, extras, outputs, sources, steps
 from lolblur_synth.errors import InputError, Interrupted, UsageError
+from lolblur_synth.files import sample_count, video
+from lolblur_synth.files.video import IMAGE_SUFFIXES
 from lolblur_synth.pipeline import STAGES
 from lolblur_synth.request import (
     DISPLAY_IN,
@@ -32,7 +34,6 @@ from lolblur_synth.request import (
 )
 from lolblur_synth.sources import Source
 from lolblur_synth.stages import denoise, resize
-from lolblur_synth.video import IMAGE_SUFFIXES
 
 log = logging.getLogger(__name__)
 FIRST = 9  # frames from which the noise level is estimated
@@ -214,7 +215,7 @@ def _write(request: Request, source: Source, results: Iterable[Tensor], plan: Pl
     pixels = (frame[0].cpu().permute(1, 2, 0).contiguous().numpy() for frame in results)
     if plan.form == "video":
         rate = (source.fps or 30.0) * (recipe.interpolate.factor if name == "interpolate" else 1)
-        video.write_video(request.target, pixels, rate, sampling.note(samples))
+        video.write_video(request.target, pixels, rate, sample_count.note(samples))
         return
     if plan.form == "folder":
         outputs.make_folder(request.target)

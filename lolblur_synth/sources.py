@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lolblur_synth import images, listing, sampling, video, whole
 from lolblur_synth.errors import InputError
+from lolblur_synth.files import atomic, images, listing, sample_count, video
+from lolblur_synth.files.video.names import CAMERA_RAW_VIDEO, OTHER_IMAGES, OTHER_VIDEO
 from lolblur_synth.recipe.schema import Recipe
-from lolblur_synth.video.names import CAMERA_RAW_VIDEO, OTHER_IMAGES, OTHER_VIDEO
 
 log = logging.getLogger(__name__)
 EXIF = (b"Exif\0\0", b"eXIf")  # before the pixels of a JPEG, and of a PNG; may hold an orientation
@@ -32,7 +32,7 @@ class Source:
     """Frames to work on, in order, and what is known of them. Reading may begin again at any time.
 
     files: of images, else `clip`. linear: they hold linear light, else display values. fps: of the frames as they are.
-    samples: frames of this source in an interval between two source frames, see sampling.py. opaque: the alpha
+    samples: frames of this source in an interval between two source frames, see sample_count.py. opaque: the alpha
     channel of its images is not used.
     """
 
@@ -71,7 +71,7 @@ class Source:
 
 def image(file: Path, recipe: Recipe) -> Source:
     """One image file."""
-    return _of_files(file, [file], recipe, whole.sha256(file))
+    return _of_files(file, [file], recipe, atomic.sha256(file))
 
 
 def folder(path: Path, recipe: Recipe, limit: int | None, in_time: bool) -> Source:
@@ -139,14 +139,14 @@ def _of_files(path: Path, files: list[Path], recipe: Recipe, sha256: str) -> Sou
     first, notes = images.inspect(files[0], recipe.input.max_pixels)
     for note in notes:
         log.warning("%s: %s", files[0], note)
-    samples = sampling.samples_of(files[0].read_bytes())
+    samples = sample_count.samples_of(files[0].read_bytes())
     return Source(path, tuple(files), None, len(files), first.dtype == np.float32, recipe.input.fps or None, samples,
                   sha256, recipe.input.max_pixels, images.alpha_is_unused(first))  # fmt: skip
 
 
 def _samples_of_video(path: Path) -> int:
     with av.open(str(path)) as container:
-        return sampling.samples_in(" ".join(container.metadata.values()))
+        return sample_count.samples_in(" ".join(container.metadata.values()))
 
 
 def _shown_size(file: Path) -> tuple[int, int]:

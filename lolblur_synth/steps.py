@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lolblur_synth import draw, frames, video
+from lolblur_synth import draw, frames
+from lolblur_synth.files import video
 from lolblur_synth.kernels import exposure
 from lolblur_synth.recipe.schema import ClipReverseConfig, Recipe
 from lolblur_synth.stages import average, darken, defocus, denoise, interpolate, noise

@@ -23,7 +23,7 @@ def all_inputs(
     out: the dataset beside which facts are kept, or None; write=False: look there, but leave it as it is;
     run: `runner.run`, or one of `clusters`.
     """
-    from lolblur_synth.video import Refusal
+    from lolblur_synth.files.video import Refusal
 
     facts, refused, unread = [], [], []
     for item in found:
@@ -51,7 +51,7 @@ def all_inputs(
 
 def _kept(out: Path, item, recipe: Recipe) -> Any | None:
     """What an earlier build learnt about this very input: `plan.Facts`, or None."""
-    from lolblur_synth import video
+    from lolblur_synth.files import video
     from lolblur_synth.plan import Facts
 
     try:

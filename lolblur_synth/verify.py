@@ -8,8 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lolblur_synth import dataset, listing, manifest
+from lolblur_synth import dataset, manifest
 from lolblur_synth.errors import Damaged, ForeignOutput
+from lolblur_synth.files import listing
 
 NUMBER = re.compile(r"\d{4,}")  # the only names we give; anything else in a record is not ours to follow
 

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import torch
 
-from lolblur_synth import __version__, dataset, pipeline, video
+from lolblur_synth import __version__, dataset, pipeline
 from lolblur_synth.errors import InputError
+from lolblur_synth.files import video
 from lolblur_synth.plan import Facts, Pair
 from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.stages import average, denoise, resize

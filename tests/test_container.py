@@ -9,11 +9,12 @@ import media
 import numpy as np
 import pytest
 
-from lolblur_synth import plan, recipes, request, restore, single, video, work
+from lolblur_synth import plan, recipes, request, restore, single, work
 from lolblur_synth.errors import InputError
+from lolblur_synth.files import video
+from lolblur_synth.files.video.container_crop import Crop, container_crop
+from lolblur_synth.files.video.yuv import Tags
 from lolblur_synth.recipe.schema import InputConfig
-from lolblur_synth.video.container_crop import Crop, container_crop
-from lolblur_synth.video.yuv import Tags
 
 
 def probe(path: Path) -> video.Video:

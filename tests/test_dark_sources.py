@@ -8,10 +8,11 @@ import pytest
 from conftest import moving_street
 
 from lolblur_synth import frames as fr
-from lolblur_synth import lamps, plan, recipes, video, work
+from lolblur_synth import lamps, plan, recipes, work
+from lolblur_synth.files import video
+from lolblur_synth.files.video import write_video
 from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.stages import darken
-from lolblur_synth.video import write_video
 
 RECIPE = recipes.override(
     Recipe(), ["skip=denoise", "resize.width=96", "resize.height=64", "dataset.pairs=6", "darken.exposure=0.12:0.16"]

@@ -14,7 +14,8 @@ from pretend_cuda import PretendCuda
 from scene import pan
 
 from lolblur_synth import frames as fr
-from lolblur_synth import images, pipeline, recipes, single
+from lolblur_synth import pipeline, recipes, single
+from lolblur_synth.files import images
 from lolblur_synth.kernels import cuda
 from lolblur_synth.recipe.schema import STAGE_NAMES, Recipe
 from lolblur_synth.request import Request

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from lolblur_synth import metrics, weights
+from lolblur_synth import metrics
 from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.evaluate import PAPER, evaluate, table
+from lolblur_synth.files import weights
 from lolblur_synth.models.lednet import LEDNet
 
 FAST = {"metrics": "psnr_rgb,ssim_y", "quiet": True}

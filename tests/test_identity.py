@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from lolblur_synth import identity, recipes, weights
+from lolblur_synth import identity, recipes
 from lolblur_synth.errors import RecipeError, WeightsError
+from lolblur_synth.files import weights
 from lolblur_synth.models import cycleisp
 
 

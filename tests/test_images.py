@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from lolblur_synth import images, tiff, video
 from lolblur_synth.errors import InputError
+from lolblur_synth.files import images, tiff, video
 from lolblur_synth.recipe.schema import InputConfig
 
 HEIGHT, WIDTH = 22, 30

@@ -5,7 +5,7 @@ import sys
 
 from conftest import moving_street
 
-from lolblur_synth.video import write_video
+from lolblur_synth.files.video import write_video
 
 CEILING = 1.5e9  # bytes a worker
 MEASURE = """

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lolblur_synth import builder, estimate, images, plan, rates, recipes, request, single, video, work
+from lolblur_synth import builder, estimate, plan, recipes, request, single, work
 from lolblur_synth.cli import main
 from lolblur_synth.errors import ForeignOutput, InputError, RecipeError, UsageError
+from lolblur_synth.files import capture_rates, images, video
 from lolblur_synth.recipe.schema import InputConfig, Recipe
 
 PLAIN = recipes.override(Recipe(), ["skip=denoise,darken,interpolate,clip_reverse,defocus,noise", "resize.width=64",
@@ -40,22 +41,22 @@ def rate_by_name(*words: str | Path) -> dict[str, float | None]:
     ("videos/@250", 250)])  # fmt: skip
 def test_a_rate_stands_behind_the_last_at(word, fps, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert rates.split(word) == (Path(word.rpartition("@")[0]), fps)
+    assert capture_rates.split(word) == (Path(word.rpartition("@")[0]), fps)
 
 
 @pytest.mark.parametrize("tail", ["fast", "0", "1e9999", "-5", "nan", "inf", "9999999", "1/0", "", "240fps"])
 def test_what_is_no_rate_is_refused_where_the_file_exists(tail, tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"x")
     with pytest.raises(UsageError, match="is not a frame rate") as caught:
-        rates.split(tmp_path / f"a.mp4@{tail}")
+        capture_rates.split(tmp_path / f"a.mp4@{tail}")
     assert caught.value.hint
-    assert rates.split(f"missing@{tail}").fps is None
+    assert capture_rates.split(f"missing@{tail}").fps is None
 
 
 def test_a_file_that_is_itself_called_so_wins(tmp_path):
     path = clip(tmp_path / "a@960.mp4")
     odd = path.rename(tmp_path / "a.mp4@960")
-    assert rates.split(odd) == (odd, None)
+    assert capture_rates.split(odd) == (odd, None)
 
 
 def test_a_folder_gives_its_rate_to_each_clip_in_it_and_a_clip_goes_before_its_folder(tmp_path):

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lolblur_synth import builder, estimate, export, options, recipes, whole
+from lolblur_synth import builder, estimate, export, options, recipes
 from lolblur_synth.cli import main
 from lolblur_synth.commands.datasets import resolve
 from lolblur_synth.errors import Interrupted, RecipeError, UsageError, WeightsError
+from lolblur_synth.files import atomic
 from lolblur_synth.recipe.schema import Recipe
 
 CONTINUES = "the same command continues"
@@ -292,8 +293,8 @@ def test_a_place_that_cannot_be_written_is_no_bug(ours, monkeypatch, number):
 
     monkeypatch.setattr(tempfile, "mkstemp", refuse)
     with pytest.raises(OSError) as caught:
-        whole.write(ours / "preview.png", b"")
-    monkeypatch.setattr(estimate, "plan", lambda *words: whole.write(ours / "preview.png", b""))
+        atomic.write(ours / "preview.png", b"")
+    monkeypatch.setattr(estimate, "plan", lambda *words: atomic.write(ours / "preview.png", b""))
     done = run("plan", "videos")
     assert caught.value.filename == str(ours / "preview.png"), "the name that the user knows"
     assert f"Error: {ours / 'preview.png'}: {os.strerror(number)}\n" in done.stderr

@@ -19,8 +19,8 @@ import pytest
 import torch
 from media import encode_pictures
 
-from lolblur_synth import images, video, weights
 from lolblur_synth.errors import InputError, Interrupted, UsageError, WeightsError
+from lolblur_synth.files import images, video, weights
 from lolblur_synth.models.lednet import LEDNet, enhance
 from lolblur_synth.recipe.schema import InputConfig
 from lolblur_synth.restore import export_onnx, restore

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lolblur_synth.errors import InputError
-from lolblur_synth.video import frames_of, image_files
+from lolblur_synth.files.video import frames_of, image_files
 
 
 def fill(folder: Path, *names: str) -> Path:
@@ -198,7 +198,7 @@ def test_photographs_are_listed_whatever_their_names(tmp_path):
 
 
 def test_a_hundred_thousand_names_are_read_in_seconds(tmp_path, monkeypatch):
-    from lolblur_synth import listing
+    from lolblur_synth.files import listing
 
     entries = [listing.Entry(tmp_path / f"{index:06d}.png", listing.FILE) for index in range(100_000)]
     monkeypatch.setattr(listing, "entries", lambda folder: entries)

@@ -7,7 +7,8 @@ import torch
 from conftest import moving_street
 from media import scene
 
-from lolblur_synth import bayer, cameras, frames, images, recipes, single, video
+from lolblur_synth import bayer, cameras, frames, recipes, single
+from lolblur_synth.files import images, video
 from lolblur_synth.kernels import mosaic
 from lolblur_synth.recipe.schema import STAGE_NAMES, DarkenConfig, InputConfig
 from lolblur_synth.request import Request

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lolblur_synth import images, outputs, photographs, recipes, sampling, single, sources, video
+from lolblur_synth import outputs, photographs, recipes, single, sources
 from lolblur_synth.commands import stage
 from lolblur_synth.errors import InputError, Interrupted, UsageError
+from lolblur_synth.files import images, sample_count, video
 from lolblur_synth.recipe.schema import InputConfig
 from lolblur_synth.request import Request
 
@@ -182,12 +183,12 @@ def test_the_note_of_the_sampling_does_not_change_a_pixel():
     frame = texture()
     for suffix in (".png", ".tiff"):
         data = images.encode(suffix, frame / np.float32(255))
-        noted = sampling.marked(data, 8)
-        assert sampling.samples_of(noted) == 8 and sampling.samples_of(data) == 1
+        noted = sample_count.marked(data, 8)
+        assert sample_count.samples_of(noted) == 8 and sample_count.samples_of(data) == 1
         before, after = (cv2.imdecode(np.frombuffer(part, np.uint8), -1) for part in (data, noted))
         assert np.array_equal(before, after)
-    assert sampling.samples_of(sampling.marked(images.encode_linear(frame / np.float32(255)), 72)) == 72
-    assert sampling.samples_of(b"\x89PNG\r\n\x1a\nxx") == 1
+    assert sample_count.samples_of(sample_count.marked(images.encode_linear(frame / np.float32(255)), 72)) == 72
+    assert sample_count.samples_of(b"\x89PNG\r\n\x1a\nxx") == 1
 
 
 @pytest.mark.parametrize(("name", "words", "expected"), [
@@ -316,7 +317,7 @@ def test_the_form_of_an_output_follows_from_its_suffix(tmp_path):
 def test_the_comment_of_a_video_is_kept(tmp_path):
     for suffix in (".mp4", ".mkv", ".mov", ".m4v", ".avi"):
         path = tmp_path / f"a{suffix}"
-        video.write_video(path, (np.full((32, 48, 3), 0.5, np.float32) for _ in range(3)), 250, sampling.note(8))
+        video.write_video(path, (np.full((32, 48, 3), 0.5, np.float32) for _ in range(3)), 250, sample_count.note(8))
         clip = video.probe(video.find([path])[0][0], InputConfig())
         assert clip.frames == 3
         assert sources.movie(path, recipes.load("lolblur"), None).samples == 8

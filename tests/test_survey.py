@@ -10,8 +10,9 @@ import media
 import numpy as np
 import pytest
 
-from lolblur_synth import builder, clusters, dataset, recipes, stored, survey, video, work
+from lolblur_synth import builder, clusters, dataset, recipes, stored, survey, work
 from lolblur_synth.errors import ForeignOutput, InputError
+from lolblur_synth.files import video
 from lolblur_synth.plan import Facts
 
 PLAIN = recipes.override(

@@ -12,8 +12,8 @@ import media
 import numpy as np
 import pytest
 
-from lolblur_synth import video
 from lolblur_synth.errors import InputError
+from lolblur_synth.files import video
 from lolblur_synth.recipe.schema import InputConfig
 
 LIMITS = InputConfig()

@@ -19,10 +19,10 @@ import media
 import numpy as np
 import pytest
 
-from lolblur_synth import images, video
 from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.files import images, video
+from lolblur_synth.files.video import Input
 from lolblur_synth.recipe.schema import InputConfig
-from lolblur_synth.video import Input
 
 LIMITS = InputConfig()
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from lolblur_synth import options as opt
-from lolblur_synth import rates, recipes
+from lolblur_synth import recipes
 from lolblur_synth.errors import ClipsFailed, Damaged, InputError, UsageError
+from lolblur_synth.files import capture_rates
 from lolblur_synth.recipe.schema import Recipe
 
 
@@ -126,7 +127,7 @@ def plan(style, paths, recipe, assignments, jobs, device, sample, as_json, **eve
     is_out = (
         last
         and len(paths) > (0 if sample else 1)
-        and (not os.path.lexists(rates.split(last).path) or (Path(last) / ".lolblur").is_dir())
+        and (not os.path.lexists(capture_rates.split(last).path) or (Path(last) / ".lolblur").is_dir())
     )
     videos, _ = (
         inputs_and_output(tuple(head) if is_out else paths, sample and not is_out, needs_output=False)

@@ -125,7 +125,7 @@ def weights_group():
 @weights_group.command("ls")
 def weights_ls():
     """List the bundled weights: name, size, sha256."""
-    from lolblur_synth import weights
+    from lolblur_synth.files import weights
 
     for name, path in sorted(weights.bundled().items()):
         click.echo(f"{name:28} {path.stat().st_size / 1e3:7.0f} kB  {weights.sha256(name)}")

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from lolblur_synth import __version__, rates, recipes
+from lolblur_synth import __version__, recipes
 from lolblur_synth import options as opt
 from lolblur_synth.errors import ClipsFailed
+from lolblur_synth.files import capture_rates
 from lolblur_synth.recipe.schema import STAGE_NAMES, Recipe
 
 SUMMARIES = {
@@ -92,7 +93,7 @@ def _add_stage(name: str) -> None:
         style, input, output, recipe, seed, device, jobs, as_json, bits, fps, frames, each, overwrite,
         save_curves, keep_mask, save_raw, samples=None, **values,
     ):  # fmt: skip
-        input, own_fps = (input, None) if input is None else rates.split(input)
+        input, own_fps = (input, None) if input is None else capture_rates.split(input)
         fps = own_fps or fps
         if name in APPLIED:  # a stage asked for by name is applied
             values = {**values, "probability": 1.0 if values["probability"] is None else values["probability"]}

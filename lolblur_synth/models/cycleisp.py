@@ -26,9 +26,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lolblur_synth import cameras, weights
+from lolblur_synth import cameras
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, WeightsError
+from lolblur_synth.files import weights
 from lolblur_synth.kernels import edges, mosaic
 
 REDUCTION = 8  # of the channel gate

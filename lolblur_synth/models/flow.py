@@ -32,7 +32,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lolblur_synth import weights
+from lolblur_synth.files import weights
 from lolblur_synth.kernels.exposure.reference import CELL, inside
 from lolblur_synth.models.warping import RADIUS, correlation, reduced, warp
 

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lolblur_synth import weights
 from lolblur_synth.errors import InputError, UsageError, WeightsError
+from lolblur_synth.files import weights
 from lolblur_synth.models.fasc import FASC, TAPS
 
 CHANNELS = (32, 64, 128, 128)  # full resolution, 1/2, 1/4, 1/8

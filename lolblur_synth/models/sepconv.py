@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lolblur_synth import weights
 from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.files import weights
 from lolblur_synth.kernels.sepconv import separable
 from lolblur_synth.recipe.schema import InterpolateConfig
 

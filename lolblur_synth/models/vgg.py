@@ -20,8 +20,8 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from lolblur_synth import weights, whole
 from lolblur_synth.errors import WeightsError
+from lolblur_synth.files import atomic, weights
 
 MEAN = (0.485, 0.456, 0.406)  # ImageNet, torchvision
 STD = (0.229, 0.224, 0.225)
@@ -153,7 +153,7 @@ def convert(source: Path | None = None, target: Path | None = None) -> list[Path
     written = []
     for network in ("vgg16", "alexnet"):
         path = (target or cache()) / f"{network}.safetensors"
-        whole.write(path, save(_converted(network, folder / f"{network}.ckpt")))
+        atomic.write(path, save(_converted(network, folder / f"{network}.ckpt")))
         written.append(path)
     return written
 
@@ -169,7 +169,7 @@ def convert_niqe(archive: Path, target: Path | None = None) -> Path:
     except (OSError, tarfile.TarError, KeyError, ValueError) as error:
         raise WeightsError(f"{archive}: not the source archive of basicsr 1.4.2", HINT) from error
     path = (target or cache()) / "niqe.safetensors"
-    whole.write(path, save(model))
+    atomic.write(path, save(model))
     return path
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import torch
 
-from lolblur_synth import listing, whole
 from lolblur_synth.dataset import raise_no_space
 from lolblur_synth.errors import ForeignOutput, InputError
+from lolblur_synth.files import atomic, listing
 from lolblur_synth.training.scalars import is_log
 
 KEEP = 3
@@ -39,7 +39,7 @@ def save(folder: Path, iteration: int, state: dict) -> Path:
     torch.save(state, buffer)
     path = folder / f"{iteration:08d}.pt"
     with disk_full_told(path):
-        whole.write(path, buffer.getvalue())
+        atomic.write(path, buffer.getvalue())
     for old in _files(folder)[:-KEEP]:
         old.unlink(missing_ok=True)
     return path

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from lolblur_synth import frames as fr
-from lolblur_synth import lamps, weights, whole
+from lolblur_synth import lamps
+from lolblur_synth.files import atomic, weights
 from lolblur_synth.models import dce
 from lolblur_synth.stages import darken
 from lolblur_synth.training.cards import in_python, made_by
@@ -153,7 +154,7 @@ def train_darken(
     result["sha256"] = weights.save(state.net, out, {"network": "CurveNet", **recipe})
     words = {"--held-out": held_out, "-o": out, "--steps": steps, "--seed": seed, "--device": device}
     command = made_by("train-darken", inputs, words, in_python(train_darken, recipe))
-    whole.write(out.with_suffix(".md"), card(out.stem, photos, unseen, recipe, result, command, note).encode())
+    atomic.write(out.with_suffix(".md"), card(out.stem, photos, unseen, recipe, result, command, note).encode())
     checkpoint.unlink(missing_ok=True)
     return result
 

@@ -15,8 +15,8 @@ from torch.utils.data import Dataset
 
 from lolblur_synth.draw import rng
 from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.files.images import read_image
 from lolblur_synth.frames import to_display, to_linear
-from lolblur_synth.images import read_image
 from lolblur_synth.models.lednet import exposure_gain
 from lolblur_synth.recipe.schema import DefocusConfig, NoiseConfig
 from lolblur_synth.stages import defocus, noise

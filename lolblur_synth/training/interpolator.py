@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lolblur_synth import weights, whole
+from lolblur_synth.files import atomic, weights
 from lolblur_synth.kernels.exposure import reference
 from lolblur_synth.models import flow
 from lolblur_synth.training import interpolator_card, triplets
@@ -127,7 +127,7 @@ def train_interpolator(
     }
     command = made_by("train-interpolator", (), words, in_python(train_interpolator, recipe))
     card = interpolator_card.text(out.stem, footage, recipe, result, command, note)
-    whole.write(out.with_suffix(".md"), card.encode())
+    atomic.write(out.with_suffix(".md"), card.encode())
     checkpoint.unlink(missing_ok=True)
     return result
 

@@ -31,8 +31,9 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from lolblur_synth import lock, metrics, weights
+from lolblur_synth import lock, metrics
 from lolblur_synth.errors import Diverged, ForeignOutput, Interrupted, UsageError, WeightsError
+from lolblur_synth.files import weights
 from lolblur_synth.models import vgg
 from lolblur_synth.models.lednet import LEDNet, enhance, initialise
 from lolblur_synth.training import checkpoint, data, processes

@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lolblur_synth import cameras, listing, weights, whole
+from lolblur_synth import cameras
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import ForeignOutput, UsageError
+from lolblur_synth.files import atomic, listing, weights
 from lolblur_synth.models import cycleisp
 from lolblur_synth.training import raws
 from lolblur_synth.training.cards import in_python, made_by
@@ -170,7 +171,7 @@ def train_noise(
         "--device": device,
     }
     command = made_by("train-noise", inputs, words, in_python(train_noise, recipe))
-    whole.write(out / "card.md", card(photos, unseen, recipe, result, trips, command, note).encode())
+    atomic.write(out / "card.md", card(photos, unseen, recipe, result, trips, command, note).encode())
     checkpoint.unlink(missing_ok=True)
     return result
 

@@ -16,9 +16,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lolblur_synth import dataset, listing
+from lolblur_synth import dataset
 from lolblur_synth.errors import InputError, UsageError
-from lolblur_synth.video import IMAGE_SUFFIXES
+from lolblur_synth.files import listing
+from lolblur_synth.files.video import IMAGE_SUFFIXES
 
 PAIR = ("low_blur_noise", "high_sharp_scaled")  # LOL-Blur README: input, ground truth
 SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "eval": "eval", "val": "val",

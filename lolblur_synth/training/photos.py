@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lolblur_synth import draw, listing
+from lolblur_synth import draw
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError
-from lolblur_synth.images import read_image
+from lolblur_synth.files import listing
+from lolblur_synth.files.images import read_image
+from lolblur_synth.files.video import IMAGE_SUFFIXES, Input, digest, find, probe, read
+from lolblur_synth.files.video.inputs import image_files
 from lolblur_synth.recipe.schema import InputConfig
-from lolblur_synth.video import IMAGE_SUFFIXES, Input, digest, find, probe, read
-from lolblur_synth.video.inputs import image_files
 
 WELL_EXPOSED = 0.28  # mean lightness; a darker picture has nothing to darken
 EXPOSURES = (0.03, 0.5)  # requested of a crop, log-uniform; never above 95 % of what it has

@@ -22,9 +22,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lolblur_synth import bayer, cameras, draw, images, listing
+from lolblur_synth import bayer, cameras, draw
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError
+from lolblur_synth.files import images, listing
 from lolblur_synth.kernels import edges, mosaic, sensor
 from lolblur_synth.models import cycleisp
 from lolblur_synth.recipe.schema import NoiseConfig

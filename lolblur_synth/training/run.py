@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lolblur_synth import whole
 from lolblur_synth.errors import Diverged, UsageError
+from lolblur_synth.files import atomic
 
 CLIP = 1.0  # gradient norm
 RECENT = 100  # steps whose losses the card averages
@@ -97,7 +97,7 @@ class Run:
     def save(self, path: Path) -> None:
         buffer = io.BytesIO()
         torch.save(self.content(), buffer)
-        whole.write(path, buffer.getvalue())
+        atomic.write(path, buffer.getvalue())
 
     def resume(self, path: Path) -> None:
         """Raises UsageError: the checkpoint is damaged, or of another run."""

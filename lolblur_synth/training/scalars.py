@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lolblur_synth import listing
 from lolblur_synth.errors import UsageError
+from lolblur_synth.files import listing
 
 EVENTS = "events.out.tfevents"  # how the names of its files begin
 Write = Callable[[int, dict[str, float]], None]

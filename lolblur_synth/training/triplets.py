@@ -18,13 +18,14 @@ import torch
 from scipy.ndimage import spline_filter
 from torch import Tensor
 
-from lolblur_synth import draw, listing
+from lolblur_synth import draw
 from lolblur_synth.errors import InputError
-from lolblur_synth.images import read_image
+from lolblur_synth.files import listing
+from lolblur_synth.files.images import read_image
+from lolblur_synth.files.video import IMAGE_SUFFIXES, Input, digest, find, probe, read, survey
 from lolblur_synth.recipe.schema import InputConfig, InterpolateConfig
 from lolblur_synth.stages import interpolate
 from lolblur_synth.training import scenes
-from lolblur_synth.video import IMAGE_SUFFIXES, Input, digest, find, probe, read, survey
 
 WIDTH = 576  # px: stored frames are reduced to it
 RUN, RUNS = 19, 18  # frames in a row, and how many such rows of a video

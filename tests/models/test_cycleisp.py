@@ -6,8 +6,9 @@ import torch
 
 from lolblur_synth import draw as dr
 from lolblur_synth import frames as fr
-from lolblur_synth import realism, weights
+from lolblur_synth import realism
 from lolblur_synth.errors import InputError, WeightsError
+from lolblur_synth.files import weights
 from lolblur_synth.kernels import edges, mosaic
 from lolblur_synth.models import cycleisp
 from lolblur_synth.recipe.schema import NoiseConfig

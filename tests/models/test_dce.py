@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from lolblur_synth import weights
 from lolblur_synth.errors import InputError, WeightsError
+from lolblur_synth.files import weights
 from lolblur_synth.models import dce
 
 WIDE = dict.fromkeys(("conv2", "conv3", "conv4", "conv_e2", "conv_e3", "conv_e4"), (256, 256, 3, 3))

@@ -5,8 +5,9 @@ import pytest
 import torch
 from scipy.ndimage import map_coordinates, spline_filter
 
-from lolblur_synth import draw, weights
+from lolblur_synth import draw
 from lolblur_synth.errors import WeightsError
+from lolblur_synth.files import weights
 from lolblur_synth.kernels.exposure import reference
 from lolblur_synth.models import flow, warping
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from lolblur_synth import identity, recipes, weights
+from lolblur_synth import identity, recipes
 from lolblur_synth.errors import InputError, UsageError, WeightsError
+from lolblur_synth.files import weights
 from lolblur_synth.kernels import exposure
 from lolblur_synth.models import sepconv
 from lolblur_synth.models.sepconv import TAPS, SepConv, separable

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from lolblur_synth import draw, weights
+from lolblur_synth import draw
 from lolblur_synth.errors import WeightsError
+from lolblur_synth.files import weights
 from lolblur_synth.kernels import exposure
 from lolblur_synth.kernels.exposure import reference
 from lolblur_synth.models import flow

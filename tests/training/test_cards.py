@@ -7,9 +7,9 @@ import click
 import pytest
 
 from lolblur_synth import cli
+from lolblur_synth.files.weights import BUNDLED
 from lolblur_synth.training import noise
 from lolblur_synth.training.cards import in_python, made_by
-from lolblur_synth.weights import BUNDLED
 
 OPTIONS = {
     "--pairs": (),

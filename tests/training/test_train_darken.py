@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from lolblur_synth import frames, weights
+from lolblur_synth import frames
 from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.files import weights
 from lolblur_synth.models import dce
 from lolblur_synth.training import darken
 from lolblur_synth.training import photos as training_photos

@@ -10,8 +10,9 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
 
-from lolblur_synth import cli, draw, weights
+from lolblur_synth import cli, draw
 from lolblur_synth.errors import InputError, UsageError, WeightsError
+from lolblur_synth.files import weights
 from lolblur_synth.kernels.exposure import reference
 from lolblur_synth.models import flow, warping
 from lolblur_synth.training import interpolator, interpolator_card, scenes, triplets

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from lolblur_synth import metrics, weights
+from lolblur_synth import metrics
 from lolblur_synth.errors import Diverged, ForeignOutput, InputError, Interrupted, NoSpace, UsageError, WeightsError
+from lolblur_synth.files import weights
 from lolblur_synth.models import vgg
 from lolblur_synth.models.lednet import enhance, exposure_gain, load
 from lolblur_synth.training import checkpoint, data, lednet

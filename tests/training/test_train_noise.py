@@ -6,11 +6,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from lolblur_synth import bayer, cameras, realism, weights
+from lolblur_synth import bayer, cameras, realism
 from lolblur_synth import draw as dr
 from lolblur_synth import frames as fr
 from lolblur_synth.cli import main
 from lolblur_synth.errors import ForeignOutput, InputError, UsageError
+from lolblur_synth.files import weights
 from lolblur_synth.kernels import edges, mosaic
 from lolblur_synth.models import cycleisp
 from lolblur_synth.recipe.schema import NoiseConfig

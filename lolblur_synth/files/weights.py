@@ -19,9 +19,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from lolblur_synth import whole
 from lolblur_synth.errors import WeightsError
-from lolblur_synth.tables import Rename, Table, spellings, tables_in
+from lolblur_synth.files import atomic
+from lolblur_synth.files.weight_tables import Rename, Table, spellings, tables_in
 
 SAFE_PICKLE = (2, 10)  # first torch whose weights_only unpickler has no known hole
 CONVERTED = (torch.float16, torch.bfloat16, torch.float64)  # taken for float32 where their values fit
@@ -56,7 +56,7 @@ def resolve(name_or_path: str | Path) -> Path:
 
 def sha256(name_or_path: str | Path) -> str:
     """Of the whole file, as hex: the name by which a manifest knows a network."""
-    return whole.sha256(resolve(name_or_path))
+    return atomic.sha256(resolve(name_or_path))
 
 
 def about(name_or_path: str | Path) -> dict:
@@ -108,7 +108,7 @@ def save(module: nn.Module, path: str | Path, about: dict) -> str:
     """
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in module.state_dict().items()}
     data = to_bytes(tensors, {"about": json.dumps(about, sort_keys=True)})
-    whole.write(path, data)
+    atomic.write(path, data)
     return hashlib.sha256(data).hexdigest()
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from lolblur_synth import frames
-from lolblur_synth.video.reader import Video, luma
+from lolblur_synth.files.video.reader import Video, luma
 
 COLUMNS = 160
 MOMENTS = 1024  # parts of a video whose lightness is told apart

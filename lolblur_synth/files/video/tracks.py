@@ -13,8 +13,8 @@ from pathlib import Path
 
 import av
 
-from lolblur_synth.video.guard import opened
-from lolblur_synth.video.timing import is_shown, time_of
+from lolblur_synth.files.video.guard import opened
+from lolblur_synth.files.video.timing import is_shown, time_of
 
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".m4v": "ipod", ".mkv": "matroska", ".avi": "avi"}  # of FFmpeg's muxers
 SYNC = 0.045  # seconds by which sound may be early before it is noticed (ITU-R BT.1359)

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from lolblur_synth import listing
-from lolblur_synth.video.boxes import boxes
-from lolblur_synth.video.names import safe_name
+from lolblur_synth.files import listing
+from lolblur_synth.files.video.boxes import boxes
+from lolblur_synth.files.video.names import safe_name
 
 ANDROID = "com.android.capture.fps"
 SONY = "captureFps of Sony's XML metadata"

@@ -4,9 +4,9 @@ import hashlib
 import os
 from pathlib import Path
 
-from lolblur_synth.video.capture import sidecar
-from lolblur_synth.video.inputs import Input
-from lolblur_synth.video.sequence import image_files
+from lolblur_synth.files.video.capture import sidecar
+from lolblur_synth.files.video.inputs import Input
+from lolblur_synth.files.video.sequence import image_files
 
 SAMPLE = 65536  # bytes read at the start, in the middle and at the end of a file
 

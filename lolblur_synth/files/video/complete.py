@@ -15,9 +15,9 @@ import av
 import numpy as np
 
 from lolblur_synth.errors import InputError
-from lolblur_synth.video.boxes import top_level
-from lolblur_synth.video.guard import AGAIN
-from lolblur_synth.video.timing import Stamps
+from lolblur_synth.files.video.boxes import top_level
+from lolblur_synth.files.video.guard import AGAIN
+from lolblur_synth.files.video.timing import Stamps
 
 SLACK = 0.75  # frame intervals: less than one, so that a single missing frame shows
 AUDIO_SLACK = 0.05  # seconds: sound is padded to whole codec blocks, at most 46 ms for AAC at 22 kHz

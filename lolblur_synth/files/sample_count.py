@@ -9,7 +9,7 @@ import re
 import struct
 import zlib
 
-from lolblur_synth import png, tiff
+from lolblur_synth.files import png, tiff
 
 KEYWORD = b"Comment"  # PNG specification, predefined keywords of tEXt
 ASCII = 2  # TIFF 6.0, type of a text

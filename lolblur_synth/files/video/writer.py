@@ -9,8 +9,8 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
-from lolblur_synth import whole
 from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.files import atomic
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".avi")
 THREADS = 4  # a constant: x264's bytes depend on it
@@ -35,7 +35,7 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, comment: s
             f"{path.name}: cannot write a video of {fps} frames/s here",
             f"give a name that ends in {', '.join(SUFFIXES)} and a rate above 0",
         )
-    with whole.replacing(path) as temporary:
+    with atomic.replacing(path) as temporary:
         _encode(str(temporary), frames, Fraction(fps).limit_denominator(1001), path.name, comment)
 
 

@@ -7,8 +7,8 @@ import struct
 
 import numpy as np
 
-from lolblur_synth import tiff
 from lolblur_synth.errors import InputError
+from lolblur_synth.files import tiff
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY = 0  # colour type

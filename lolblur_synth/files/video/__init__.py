@@ -17,13 +17,13 @@ writer   frames to a video file
 recorder frames to a video that plays while it grows, with the sound that tracks finds in another file
 """
 
-from lolblur_synth.video.inputs import Input, Refusal, digest, digest_of, find, find_clips
-from lolblur_synth.video.names import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from lolblur_synth.video.reader import Video, probe, read
-from lolblur_synth.video.sequence import frames_of, image_files
-from lolblur_synth.video.stamp import stamp
-from lolblur_synth.video.survey import Survey, repeated, repeats_in_words, survey
-from lolblur_synth.video.writer import write_video
+from lolblur_synth.files.video.inputs import Input, Refusal, digest, digest_of, find, find_clips
+from lolblur_synth.files.video.names import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from lolblur_synth.files.video.reader import Video, probe, read
+from lolblur_synth.files.video.scan import Survey, repeated, repeats_in_words, survey
+from lolblur_synth.files.video.sequence import frames_of, image_files
+from lolblur_synth.files.video.stamp import stamp
+from lolblur_synth.files.video.writer import write_video
 
 __all__ = [
     "IMAGE_SUFFIXES",

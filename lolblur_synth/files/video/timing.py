@@ -9,7 +9,7 @@ import av
 import numpy as np
 
 from lolblur_synth.errors import InputError
-from lolblur_synth.video.guard import AGAIN, check_count
+from lolblur_synth.files.video.guard import AGAIN, check_count
 
 ROUNDING = 0.5  # ticks: containers round a time stamp to the nearest tick of their clock
 FINE = 8  # ticks in a millisecond, from which on stamps do not fall on whole ones by chance

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lolblur_synth import listing
 from lolblur_synth.errors import InputError
+from lolblur_synth.files import listing
+from lolblur_synth.files.video.names import IMAGE_SUFFIXES, OTHER_IMAGES, image_format, safe_name
+from lolblur_synth.files.video.timing import check_rate
 from lolblur_synth.recipe.schema import InputConfig
-from lolblur_synth.video.names import IMAGE_SUFFIXES, OTHER_IMAGES, image_format, safe_name
-from lolblur_synth.video.timing import check_rate
 
 KNOWN = frozenset((*IMAGE_SUFFIXES, *OTHER_IMAGES))
 FIELD = re.compile(r"([0-9]+)")

@@ -13,18 +13,18 @@ import av
 import cv2
 import numpy as np
 
-from lolblur_synth import images
 from lolblur_synth.errors import InputError
+from lolblur_synth.files import images
+from lolblur_synth.files.video import capture, yuv
+from lolblur_synth.files.video.complete import check_whole
+from lolblur_synth.files.video.container_crop import Crop
+from lolblur_synth.files.video.geometry import cropped, fitting, orientation, upright
+from lolblur_synth.files.video.guard import AGAIN, check_count, check_gif, check_pixels, look, opened
+from lolblur_synth.files.video.inputs import Input
+from lolblur_synth.files.video.names import safe_name
+from lolblur_synth.files.video.sequence import frames_of
+from lolblur_synth.files.video.timing import check_rate, collect, is_shown, mean_rate, rounding_of, time_of
 from lolblur_synth.recipe.schema import InputConfig
-from lolblur_synth.video import capture, yuv
-from lolblur_synth.video.complete import check_whole
-from lolblur_synth.video.container_crop import Crop
-from lolblur_synth.video.geometry import cropped, fitting, orientation, upright
-from lolblur_synth.video.guard import AGAIN, check_count, check_gif, check_pixels, look, opened
-from lolblur_synth.video.inputs import Input
-from lolblur_synth.video.names import safe_name
-from lolblur_synth.video.sequence import frames_of
-from lolblur_synth.video.timing import check_rate, collect, is_shown, mean_rate, rounding_of, time_of
 
 GAMMA = 2.2  # paper, Eq. 1: float TIFF frames hold linear light
 DROP_ALPHA = "remove the alpha channel first, for example: ffmpeg -i IN -pix_fmt gbrp -c:v ffv1 OUT.mkv"

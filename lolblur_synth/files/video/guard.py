@@ -13,10 +13,10 @@ from pathlib import Path
 import av
 from av.stream import Disposition
 
-from lolblur_synth import listing
 from lolblur_synth.errors import InputError
-from lolblur_synth.video.container_crop import Crop, container_crop
-from lolblur_synth.video.yuv import Tags
+from lolblur_synth.files import listing
+from lolblur_synth.files.video.container_crop import Crop, container_crop
+from lolblur_synth.files.video.yuv import Tags
 
 FORMATS = "mov,mp4,matroska,webm,avi,mxf,gif"  # no playlists and no image demuxers: those open other files
 THREADS = 1  # a constant; builds run one process a core

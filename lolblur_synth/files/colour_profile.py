@@ -3,7 +3,7 @@
 import struct
 import zlib
 
-from lolblur_synth import png, tiff
+from lolblur_synth.files import png, tiff
 
 MAX_BYTES = 1 << 20  # of a profile that is looked at; real ones have 500 bytes to 600 kB
 MARKER = b"ICC_PROFILE\0"  # ICC.1:2022, annex B.4: JPEG

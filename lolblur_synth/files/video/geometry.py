@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 
 from lolblur_synth.errors import InputError
-from lolblur_synth.video.container_crop import Crop
+from lolblur_synth.files.video.container_crop import Crop
 
 
 def orientation(frame: av.VideoFrame, name: str) -> tuple[int, bool]:

@@ -20,8 +20,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
-from lolblur_synth import listing
 from lolblur_synth.errors import RecipeError, UsageError
+from lolblur_synth.files import listing
 
 FILE = "clips.toml"
 KEYS = ("fps",)

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lolblur_synth import listing, rates, whole
-from lolblur_synth.listing import FETCH
-from lolblur_synth.video import names
-from lolblur_synth.video.names import IMAGE_SUFFIXES, OTHER_IMAGES, VIDEO_SUFFIXES, safe_name
-from lolblur_synth.video.sequence import image_files
+from lolblur_synth.files import atomic, capture_rates, listing
+from lolblur_synth.files.listing import FETCH
+from lolblur_synth.files.video import names
+from lolblur_synth.files.video.names import IMAGE_SUFFIXES, OTHER_IMAGES, VIDEO_SUFFIXES, safe_name
+from lolblur_synth.files.video.sequence import image_files
 
 REWRAP = "rewrap it without loss, for example: ffmpeg -i IN -c copy OUT.mkv"
 DEVELOP = "export it from the camera's software, as .mov or as 16-bit TIFF frames"
@@ -91,9 +91,9 @@ def find_clips(words: Sequence[str | Path]) -> tuple[list[Input], list[Refusal]]
 
     Raises UsageError, RecipeError.
     """
-    named = [rates.split(word) for word in words]
+    named = [capture_rates.split(word) for word in words]
     inputs, refused = find([each.path for each in named])
-    return rates.assign(inputs, named), refused
+    return capture_rates.assign(inputs, named), refused
 
 
 def _walk(path: Path, top: Path, given: bool = False) -> Iterator[Input | Refusal]:
@@ -186,10 +186,10 @@ def digest(source: Input) -> str:
 
     Raises OSError where a file cannot be read.
     """
-    return whole.sha256(source.path) if source.kind == "video" else digest_of(image_files(source.path))
+    return atomic.sha256(source.path) if source.kind == "video" else digest_of(image_files(source.path))
 
 
 def digest_of(files: Sequence[Path]) -> str:
     """sha256 of the sorted (name, sha256) lines of the images of one folder; lower-case hex. Raises OSError."""
-    lines = sorted(os.fsencode(file.name) + b"\0" + whole.sha256(file).encode() for file in files)
+    lines = sorted(os.fsencode(file.name) + b"\0" + atomic.sha256(file).encode() for file in files)
     return hashlib.sha256(b"\n".join(lines)).hexdigest()

@@ -14,9 +14,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from lolblur_synth import whole
-from lolblur_synth.video.tracks import FORMATS, Tracks, first_time, fits, packets
-from lolblur_synth.video.writer import add_video, to_yuv
+from lolblur_synth.files import atomic
+from lolblur_synth.files.video.tracks import FORMATS, Tracks, first_time, fits, packets
+from lolblur_synth.files.video.writer import add_video, to_yuv
 
 PLAYS_WHILE_GROWING = (".mkv", ".avi")  # the others have their index at the end
 GROWING = {"cluster_time_limit": "1000", "flush_packets": "1"}  # a kill may cost 1000 ms; to the disk at once
@@ -45,7 +45,7 @@ def record(path: Path, frames: Iterator[np.ndarray], fps: float, tracks: Tracks)
     where there is not one frame.
     """
     first = next(frames)
-    whole.make_folder_of(path)
+    atomic.make_folder_of(path)
     partial, growing = partials(path)
     alone = growing == partial
     main = partial if alone else path.with_name(f".{path.stem}.writing{path.suffix}")
@@ -71,7 +71,7 @@ def record(path: Path, frames: Iterator[np.ndarray], fps: float, tracks: Tracks)
             output.add(frame, count)
             count += 1
         output.finish(None if error is None else count)
-    whole.publish(main, path if error is None else partial)
+    atomic.publish(main, path if error is None else partial)
     if not alone:
         growing.unlink(missing_ok=True)
     return Recording(count, path if error is None else partial, error)

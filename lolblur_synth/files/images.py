@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lolblur_synth import colour_profile, png, tiff, whole
 from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.files import atomic, colour_profile, png, tiff
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a damaged image is told once, by us
 REPLACE = "replace it with a PNG, JPEG or TIFF image"
@@ -171,12 +171,12 @@ def write_png(path: Path, frame: np.ndarray, bits: int = 8, level: int = 3) -> N
     peak = np.float32(2**bits - 1)
     codes = np.rint(np.clip(frame, 0, 1) * peak).astype(np.uint8 if bits == 8 else np.uint16)
     _, data = cv2.imencode(".png", codes[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, level])
-    whole.write(path, data.tobytes())
+    atomic.write(path, data.tobytes())
 
 
 def write_tiff(path: Path, frame: np.ndarray) -> None:
     """Write (H, W, 3) float32 RGB linear light as TIFF, value for value. Errors as `write_png`."""
-    whole.write(path, encode_linear(frame))
+    atomic.write(path, encode_linear(frame))
 
 
 def encode(suffix: str, frame: np.ndarray, bits: int = 8, alpha: np.ndarray | None = None) -> bytes:
