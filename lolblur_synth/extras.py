@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lolblur_synth import bayer, outputs, steps
+from lolblur_synth import outputs, steps
+from lolblur_synth.camera import dng
 from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.sources import Source
 from lolblur_synth.stages import darken, noise
@@ -45,5 +46,5 @@ def with_raws(results: Iterable[Tensor], source: Source, config, drawn: noise.Dr
         if drawn.applied:
             both = noise.raw_pair(frame, config, steps.of_frame(drawn, number, recipe))
             for path, mosaic in zip(places, both, strict=True):
-                bayer.write_dng(path, mosaic[0, 0].numpy(), noise.camera(config), drawn.gains, drawn.shot, drawn.read)
+                dng.write_dng(path, mosaic[0, 0].numpy(), noise.camera(config), drawn.gains, drawn.shot, drawn.read)
         yield result

@@ -13,7 +13,7 @@ def weights_of(recipe: Recipe) -> dict[str, str]:
 
     Raises WeightsError, RecipeError.
     """
-    from lolblur_synth import cameras
+    from lolblur_synth.camera import tables
     from lolblur_synth.files import weights
     from lolblur_synth.models import cycleisp, flow, sepconv
 
@@ -27,7 +27,7 @@ def weights_of(recipe: Recipe) -> dict[str, str]:
         return hashes
     if recipe.noise.model == "cycleisp":
         hashes |= {f"noise.{file.stem}": weights.sha256(file) for file in cycleisp.files(recipe.noise.weights)}
-    own = None if recipe.noise.camera == "auto" else cameras.sha256(recipe.noise.camera)
+    own = None if recipe.noise.camera == "auto" else tables.sha256(recipe.noise.camera)
     return hashes | ({"noise.camera": own} if own else {})
 
 

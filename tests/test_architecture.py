@@ -23,7 +23,7 @@ LEVELS = {
     "commands": 10,
     "cli": 11,
     # modules at the root that have a room to move to
-    "cameras": 2, "bayer": 2,
+
 
     "runner": 2, "clusters": 2, "machine": 2,
     "baselines": 4, "realism": 4,

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from lolblur_synth import bayer, cameras
+from lolblur_synth.camera import dng as bayer
+from lolblur_synth.camera import tables
 from lolblur_synth.errors import InputError
 
-CAMERA = cameras.load("sony-rx10m4")
+CAMERA = tables.load("sony-rx10m4")
 GAINS = CAMERA.white_balance["tungsten"]
 
 

@@ -7,9 +7,9 @@ import torch
 from conftest import moving_street
 from media import scene
 
-from lolblur_synth import bayer, cameras, frames, recipes, single
+from lolblur_synth import frames, recipes, single
+from lolblur_synth.camera import dng, mosaic, tables
 from lolblur_synth.files import images, video
-from lolblur_synth.kernels import mosaic
 from lolblur_synth.recipe.schema import STAGE_NAMES, DarkenConfig, InputConfig
 from lolblur_synth.request import Request
 from lolblur_synth.stages import darken
@@ -161,9 +161,9 @@ def test_the_raw_behind_the_noise_is_saved_as_dng(folder, tmp_path):
     report = single.run(Request("noise", folder, tmp_path / "out", recipe, bits=16, limit=2, raws=raws))
     assert sorted(file.relative_to(tmp_path / "raw").as_posix() for file in (tmp_path / "raw").rglob("*.dng")) == [
         f"{kind}/shot_00{number}.dng" for kind in ("clean", "noisy") for number in range(2)]  # fmt: skip
-    clean, noisy = (bayer.read_dng(tmp_path / "raw" / kind / "shot_001.dng") for kind in ("clean", "noisy"))
+    clean, noisy = (dng.read_dng(tmp_path / "raw" / kind / "shot_001.dng") for kind in ("clean", "noisy"))
     grain = torch.from_numpy(noisy - clean)[None]
-    colours = mosaic.rgb_to_camera(cameras.load(cameras.PAPER_CAMERA).xyz_to_camera)
+    colours = mosaic.rgb_to_camera(tables.load(tables.PAPER_CAMERA).xyz_to_camera)
     developed = mosaic.develop(grain, colours, (1.0, 1.0, 1.0))[0].permute(1, 2, 0).numpy()
     before, after = (images.read_image(path / "shot_001.png") for path in (folder, tmp_path / "out"))
     seen = (after > 0) & (after < 1) & (before < 1)

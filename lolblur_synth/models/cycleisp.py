@@ -26,11 +26,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lolblur_synth import cameras
 from lolblur_synth import frames as fr
+from lolblur_synth.camera import demosaic, mosaic, tables
 from lolblur_synth.errors import InputError, WeightsError
 from lolblur_synth.files import weights
-from lolblur_synth.kernels import edges, mosaic
 
 REDUCTION = 8  # of the channel gate
 BLUR_SIGMA, BLUR_SIZE = 12, 21  # px; the colour branch sees no detail
@@ -207,7 +206,7 @@ class Networks(NamedTuple):
             if self.rgb2raw.inputs > display.shape[1]:
                 if done:
                     sampled = fr.srgb_to_light(planes.clamp(0, 1))
-                seen = torch.cat((display, display - edges.develop(sampled, self.colours)), 1)
+                seen = torch.cat((display, display - demosaic.develop(sampled, self.colours)), 1)
             planes = _detail(self.rgb2raw(seen), FLAT // 2) + planes
         return planes
 
@@ -221,7 +220,7 @@ class Networks(NamedTuple):
         seen = fr.light_to_srgb(raw) if self.ours else raw
         if self.colours is None:
             return self.raw2rgb(seen, gate)
-        start = edges.develop(raw, self.colours)
+        start = demosaic.develop(raw, self.colours)
         if self.raw2rgb.inputs > raw.shape[1]:
             seen = torch.cat((seen, F.pixel_unshuffle(start, 2)), 1)
         return _detail(self.raw2rgb(seen, gate), FLAT) + start
@@ -255,7 +254,7 @@ def load(folder: str) -> Networks:
         about = weights.about(file)
         kinds.append((about.get("raw") == OUR_RAW, about.get("corrects")))
     ours, camera = kinds[0]
-    if any(kind != kinds[0] for kind in kinds) or camera not in (None, *cameras.names()):
+    if any(kind != kinds[0] for kind in kinds) or camera not in (None, *tables.names()):
         raise WeightsError(f"{folder}: its files do not belong together, or correct {camera!r:.40}", "train them again")
     return Networks(*networks, ours, camera_colours(camera) if camera else None)
 
@@ -275,7 +274,7 @@ def load_one(number: int, file: str | Path) -> nn.Module:
 
 def camera_colours(camera: str) -> np.ndarray:
     """(3, 3): linear sRGB to a camera's colours. RecipeError: no such camera."""
-    return mosaic.rgb_to_camera(cameras.load(camera).xyz_to_camera)
+    return mosaic.rgb_to_camera(tables.load(camera).xyz_to_camera)
 
 
 def _detail(correction: Tensor, size: int) -> Tensor:

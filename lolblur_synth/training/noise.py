@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lolblur_synth import cameras
 from lolblur_synth import frames as fr
+from lolblur_synth.camera import tables
 from lolblur_synth.errors import ForeignOutput, UsageError
 from lolblur_synth.files import atomic, listing, weights
 from lolblur_synth.models import cycleisp
@@ -148,7 +148,7 @@ def train_noise(
     }
     if pairs:
         recipe["raws"] = sorted({(photo.sha256, photo.raw_sha256) for photo in photos if photo.raw_sha256})
-    corrects = None if pairs else cameras.PAPER_CAMERA  # the camera of a user's pairs is not known: all is learnt
+    corrects = None if pairs else tables.PAPER_CAMERA  # the camera of a user's pairs is not known: all is learnt
     state, checkpoint = _State(recipe, device, corrects), out / "training.checkpoint"
     state.train(
         steps, lambda step: raws.batch(photos, seed, step, batch_size, size), checkpoint, checkpoint_every, report
@@ -207,7 +207,7 @@ def phase_of(step: int, steps: int) -> tuple[str, float, int]:
 
 
 class _State(Run):
-    def __init__(self, recipe: dict, device: str, corrects: str | None = cameras.PAPER_CAMERA):
+    def __init__(self, recipe: dict, device: str, corrects: str | None = tables.PAPER_CAMERA):
         kinds = (cycleisp.Rgb2Raw, cycleisp.ColorBranch, cycleisp.Raw2Rgb)
         sized = sizes(recipe["network"], bool(corrects))
         made = [(kind, size.get("size", {})) for kind, size in zip(kinds, sized, strict=True)]

@@ -22,11 +22,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lolblur_synth import bayer, cameras, draw
+from lolblur_synth import draw
 from lolblur_synth import frames as fr
+from lolblur_synth.camera import demosaic, mosaic, sensor, tables
+from lolblur_synth.camera import dng as bayer
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import images, listing
-from lolblur_synth.kernels import edges, mosaic, sensor
 from lolblur_synth.models import cycleisp
 from lolblur_synth.recipe.schema import NoiseConfig
 from lolblur_synth.stages import noise
@@ -122,7 +123,7 @@ def _planes(file: Path) -> np.ndarray:
 def batch(photos: list[Photo], seed: int, step: int, count: int, size: int) -> Batch:
     """A function of seed and step, so that a run can resume."""
     rng = draw.rng(seed, "train-noise", f"step-{step}", "noise")
-    colours = cycleisp.camera_colours(cameras.PAPER_CAMERA)
+    colours = cycleisp.camera_colours(tables.PAPER_CAMERA)
     files = by_file(photos)
     some = -(-count // NOISY)
     crops = [_crop(_one_of(_one_of(files, rng), rng), size, colours, rng, number < some) for number in range(count)]
@@ -137,8 +138,8 @@ def _noisy(display: Tensor, raw: Tensor, noise: Tensor, colours: np.ndarray) -> 
     An edge that is to be found in a noisy raw is found by its grain, too; that of flat regions shall stay as it is.
     """
     evenly = fr.light_to_srgb(fr.srgb_to_light(display) + mosaic.develop(noise, colours, cycleisp.WHITE))
-    along = display + edges.develop(raw + noise, colours) - edges.develop(raw, colours)
-    return torch.lerp(evenly, along, edges.share(fr.light_to_srgb(raw)))
+    along = display + demosaic.develop(raw + noise, colours) - demosaic.develop(raw, colours)
+    return torch.lerp(evenly, along, demosaic.share(fr.light_to_srgb(raw)))
 
 
 def by_file(photos: list[Photo]) -> list[list[Photo]]:

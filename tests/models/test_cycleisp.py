@@ -7,9 +7,9 @@ import torch
 from lolblur_synth import draw as dr
 from lolblur_synth import frames as fr
 from lolblur_synth import realism
+from lolblur_synth.camera import demosaic, mosaic
 from lolblur_synth.errors import InputError, WeightsError
 from lolblur_synth.files import weights
-from lolblur_synth.kernels import edges, mosaic
 from lolblur_synth.models import cycleisp
 from lolblur_synth.recipe.schema import NoiseConfig
 from lolblur_synth.stages import noise
@@ -141,7 +141,7 @@ def test_the_second_pass_sees_what_the_first_one_left():
     once = after_one.planes(display)
     for given, raw in zip(seen, (analytic, fr.srgb_to_light(once.clamp(0, 1))), strict=False):
         assert torch.equal(given[:, :3], display)
-        torch.testing.assert_close(given[:, 3:], display - edges.develop(raw, colours))
+        torch.testing.assert_close(given[:, 3:], display - demosaic.develop(raw, colours))
     assert len(seen) == 3 and not torch.equal(planes, once)
 
 

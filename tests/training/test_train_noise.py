@@ -6,20 +6,20 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from lolblur_synth import bayer, cameras, realism
 from lolblur_synth import draw as dr
 from lolblur_synth import frames as fr
+from lolblur_synth import realism
+from lolblur_synth.camera import demosaic, dng, mosaic, tables
 from lolblur_synth.cli import main
 from lolblur_synth.errors import ForeignOutput, InputError, UsageError
 from lolblur_synth.files import weights
-from lolblur_synth.kernels import edges, mosaic
 from lolblur_synth.models import cycleisp
 from lolblur_synth.recipe.schema import NoiseConfig
 from lolblur_synth.stages import noise as stage
 from lolblur_synth.training import noise, noise_figures, raws
 
 SMALL = {"size": 16, "batch_size": 2, "checkpoint_every": 2}
-COLOURS = cycleisp.camera_colours(cameras.PAPER_CAMERA)
+COLOURS = cycleisp.camera_colours(tables.PAPER_CAMERA)
 
 
 def picture(seed, height, width):
@@ -58,7 +58,7 @@ def test_the_raw_of_a_photograph_is_its_camera_undone(photos):
 
 
 def test_noise_is_developed_as_raw_pg_does_but_along_edges():
-    """Flat on the left: Malvar's filters, in light. A step on the right: what edges.develop makes of it."""
+    """Flat on the left: Malvar's filters, in light. A step on the right: what demosaic.develop makes of it."""
     display = torch.full((1, 3, 48, 64), 0.3)
     display[..., 40:] = 0.9
     raw = mosaic.mosaic(fr.srgb_to_light(display), COLOURS, cycleisp.WHITE)
@@ -66,7 +66,7 @@ def test_noise_is_developed_as_raw_pg_does_but_along_edges():
     noisy = raws._noisy(display, raw, noise_of_raw, COLOURS)
     light = fr.srgb_to_light(display) + mosaic.develop(noise_of_raw, COLOURS, cycleisp.WHITE)
     torch.testing.assert_close(noisy[..., :32], fr.light_to_srgb(light)[..., :32], atol=1e-6, rtol=0)
-    along = display + edges.develop(raw + noise_of_raw, COLOURS) - edges.develop(raw, COLOURS)
+    along = display + demosaic.develop(raw + noise_of_raw, COLOURS) - demosaic.develop(raw, COLOURS)
     torch.testing.assert_close(noisy[..., 39:41], along[..., 39:41], atol=1e-3, rtol=0)
     assert not torch.allclose(noisy[..., 39:41], fr.light_to_srgb(light)[..., 39:41], atol=2e-3)
 
@@ -96,8 +96,8 @@ def paired(tmp_path):
         cv2.imwrite(str(folder / f"{name}.png"), picture(3, 32, 48))
     light = fr.srgb_to_light(fr.from_uint8(picture(3, 32, 48)[..., ::-1]))
     planes = mosaic.mosaic(light, COLOURS, (2.0, 1.0, 1.5))
-    camera = cameras.load(cameras.PAPER_CAMERA)
-    bayer.write_dng(folder / "a.dng", torch.pixel_shuffle(planes, 2)[0, 0].numpy(), camera, (2.0, 1.0, 1.5))
+    camera = tables.load(tables.PAPER_CAMERA)
+    dng.write_dng(folder / "a.dng", torch.pixel_shuffle(planes, 2)[0, 0].numpy(), camera, (2.0, 1.0, 1.5))
     np.save(folder / "b.npy", (planes * mosaic.balance((2.0, 1.0, 1.5), planes))[0].numpy())
     return folder
 
@@ -264,7 +264,7 @@ def test_training_begins_at_the_analytic_camera(photos):
     with torch.inference_mode():
         torch.testing.assert_close(networks.raw(made.display), made.raw, atol=1e-5, rtol=0)
         back = networks.develop(made.raw + made.noise, networks.colour(made.display))
-    expected = edges.develop(made.raw + made.noise, COLOURS)
+    expected = demosaic.develop(made.raw + made.noise, COLOURS)
     torch.testing.assert_close(back, expected, atol=1e-5, rtol=0)
 
 
@@ -286,7 +286,7 @@ def test_the_published_size_corrects_the_camera_with_its_own_inputs():
         analytic = mosaic.mosaic(fr.srgb_to_light(frames), COLOURS, cycleisp.WHITE)
         given = networks.planes(frames) - fr.light_to_srgb(analytic)
         torch.testing.assert_close(given, cycleisp._detail(nets[0](frames), 8), atol=1e-6, rtol=0)
-        back = networks.develop(analytic, networks.colour(frames)) - edges.develop(analytic, COLOURS)
+        back = networks.develop(analytic, networks.colour(frames)) - demosaic.develop(analytic, COLOURS)
         own = nets[2](fr.light_to_srgb(analytic), networks.colour(frames))
         torch.testing.assert_close(back, cycleisp._detail(own, 16), atol=1e-5, rtol=0)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from lolblur_synth.cameras import Camera
+from lolblur_synth.camera.tables import Camera
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import atomic
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lolblur_synth.cameras import Camera
+from lolblur_synth.camera.tables import Camera
 from lolblur_synth.errors import RecipeError
 
 

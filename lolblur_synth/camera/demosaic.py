@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lolblur_synth import frames as fr
-from lolblur_synth.kernels import mosaic
+from lolblur_synth.camera import mosaic
 
 GRAIN = 3 / 255  # companded; below it, differences are taken for noise
 STEADY = 0.1  # 25 changes of one code value
