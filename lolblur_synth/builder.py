@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lolblur_synth import __version__, clusters, dataset, identity, machine, manifest, recipes, runner, stored, survey
+from lolblur_synth import __version__, dataset, identity, manifest, recipes, stored, survey
 from lolblur_synth.errors import ForeignOutput, InputError, UsageError
 from lolblur_synth.files import capture_rates, listing
 from lolblur_synth.lock import hold
+from lolblur_synth.parallel import clusters, machine, pool
 from lolblur_synth.recipe.schema import Recipe
 
 CHUNK = 4  # pairs a job: short enough to share out, long enough to decode a video few times; never derived from --jobs
@@ -161,7 +162,7 @@ def prepare(
     device: str,
     listener: Listener,
     write: bool = True,
-    run: clusters.Run = runner.run,
+    run: clusters.Run = pool.run,
 ) -> tuple[Any, list]:
     """The plan, and the pairs of it that are not built yet. out=None: nothing was built; write=False: only look."""
     from lolblur_synth import plan as planning
@@ -232,7 +233,7 @@ def _plan_json(plan, recipe: Recipe) -> dict:
     }
 
 
-def _tasks(plan, pending: list, out: Path, recipe: Recipe, device: str, shard: tuple[int, int]) -> list[runner.Task]:
+def _tasks(plan, pending: list, out: Path, recipe: Recipe, device: str, shard: tuple[int, int]) -> list[pool.Task]:
     """Runs of at most CHUNK pairs of one clip; the I-th of N shards takes every N-th run."""
     wanted, hashes, tasks, number = {(p.sequence, p.name) for p in pending}, identity.weights_of(recipe), [], 0
     for clip in plan.clips:
@@ -253,7 +254,7 @@ def _tasks(plan, pending: list, out: Path, recipe: Recipe, device: str, shard: t
     return tasks
 
 
-def _run(tasks: list[runner.Task], out: Path, jobs: int, listener: Listener, run: clusters.Run) -> tuple[int, list]:
+def _run(tasks: list[pool.Task], out: Path, jobs: int, listener: Listener, run: clusters.Run) -> tuple[int, list]:
     """Hand the tasks to workers; count, log and note failures."""
     built, failed, log = 0, [], out / dataset.STATE / "log.jsonl"
 

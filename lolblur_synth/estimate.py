@@ -6,7 +6,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from lolblur_synth import builder, dataset, machine, recipes, stored
+from lolblur_synth import builder, dataset, recipes, stored
+from lolblur_synth.parallel import machine
 from lolblur_synth.recipe.schema import Recipe
 
 

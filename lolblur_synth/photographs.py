@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from lolblur_synth import outputs, single, sources
 from lolblur_synth.errors import InputError, Interrupted, LolblurError, UsageError
-from lolblur_synth.machine import auto_jobs
+from lolblur_synth.parallel.machine import auto_jobs
 from lolblur_synth.request import LINEAR_OUT, NEED_NEIGHBOURS, Report, Request, Result, check
 
 log = logging.getLogger(__name__)

@@ -6,9 +6,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lolblur_synth import builder, dataset, machine, manifest
+from lolblur_synth import builder, dataset, manifest
 from lolblur_synth.errors import Damaged, UsageError
 from lolblur_synth.files import atomic, images, video
+from lolblur_synth.parallel import machine
 from lolblur_synth.recipe.schema import Recipe
 
 THUMB = 360  # px wide

@@ -29,8 +29,8 @@ from lolblur_synth.files import images, listing, video
 from lolblur_synth.files.video.recorder import partials, record
 from lolblur_synth.files.video.tracks import Tracks, tracks_of
 from lolblur_synth.models import lednet
+from lolblur_synth.parallel.pool import signals
 from lolblur_synth.recipe.schema import InputConfig
-from lolblur_synth.runner import signals
 from lolblur_synth.training import processes
 from lolblur_synth.training.config import RestoreConfig, checked
 

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lolblur_synth import __version__, dataset, runner
+from lolblur_synth import __version__, dataset
 from lolblur_synth.errors import InputError
+from lolblur_synth.parallel import pool
 from lolblur_synth.recipe.schema import Recipe
 
 Listener = Callable[[str, dict], None]
 
 
 def all_inputs(
-    found: list, out: Path | None, recipe: Recipe, jobs: int, listener: Listener, run: Callable = runner.run,
+    found: list, out: Path | None, recipe: Recipe, jobs: int, listener: Listener, run: Callable = pool.run,
     write: bool = True,
 ) -> tuple[list, list]:  # fmt: skip
     """Read every input once: its facts, or why it is refused. What an earlier build learnt is not read again.

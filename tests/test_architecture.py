@@ -25,7 +25,7 @@ LEVELS = {
     # modules at the root that have a room to move to
 
 
-    "runner": 2, "clusters": 2, "machine": 2,
+
     "baselines": 4, "realism": 4,
     "lamps": 5, "calibration": 5,
     "steps": 6,
@@ -206,7 +206,7 @@ def test_no_network_at_run_time():
         "lolblur_synth.dataset.lock",
         "lolblur_synth.parallel.clusters",
         "lolblur_synth.lock",
-        "lolblur_synth.clusters",
+        "lolblur_synth.parallel.clusters",
     )  # host name; a user's address
     for path in FILES:
         for name in imported(path):

@@ -225,7 +225,7 @@ def test_a_form_that_is_none_is_named_with_those_that_are(tmp_path):
 def test_a_gpu_that_is_not_there_is_named(monkeypatch):
     import torch
 
-    from lolblur_synth import machine
+    from lolblur_synth.parallel import machine
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)

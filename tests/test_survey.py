@@ -10,9 +10,10 @@ import media
 import numpy as np
 import pytest
 
-from lolblur_synth import builder, clusters, dataset, recipes, stored, survey, work
+from lolblur_synth import builder, dataset, recipes, stored, survey, work
 from lolblur_synth.errors import ForeignOutput, InputError
 from lolblur_synth.files import video
+from lolblur_synth.parallel import clusters
 from lolblur_synth.plan import Facts
 
 PLAIN = recipes.override(

@@ -104,7 +104,7 @@ def _add_stage(name: str) -> None:
         )
         settings = recipes.override(recipes.load(recipe), words)
         from lolblur_synth import photographs
-        from lolblur_synth.machine import resolve_device
+        from lolblur_synth.parallel.machine import resolve_device
         from lolblur_synth.request import Request
 
         source, target = input or opt.sample_clip(), output or Path(f"{word}-out")

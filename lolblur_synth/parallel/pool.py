@@ -89,7 +89,7 @@ class _Runner:
 
     def _start(self) -> _Worker:
         ours, theirs = Pipe()
-        command = [sys.executable, "-m", "lolblur_synth.runner", str(theirs.fileno()), self.target]
+        command = [sys.executable, "-m", "lolblur_synth.parallel.pool", str(theirs.fileno()), self.target]
         process = subprocess.Popen(
             command,
             pass_fds=[theirs.fileno()],

@@ -11,13 +11,13 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from lolblur_synth import runner
 from lolblur_synth.errors import Interrupted, LolblurError, UsageError
+from lolblur_synth.parallel import pool
 
 PATIENCE = 20.0  # s until a scheduler that does not answer is given up
 POLL = 0.5  # s between looks at the stop signal
 
-Run = Callable[[str, list[runner.Task], int, Callable[[str, Any, Any], None]], None]
+Run = Callable[[str, list[pool.Task], int, Callable[[str, Any, Any], None]], None]
 
 
 def choose(backend: str, address: str = "") -> Run:
@@ -28,16 +28,16 @@ def choose(backend: str, address: str = "") -> Run:
     if backend == "local":
         if address:
             raise UsageError("--address is for --backend dask or ray", "add --backend, or leave --address out")
-        return runner.run
+        return pool.run
     if backend not in CLUSTERS:
         raise UsageError(f"--backend {backend}: not known", f"use local, {' or '.join(CLUSTERS)}")
     return functools.partial(_run, CLUSTERS[backend], address)
 
 
-def perform(target: str, task: runner.Task) -> list[tuple]:
+def perform(target: str, task: pool.Task) -> list[tuple]:
     """On a machine of the cluster: run one task in a worker process of its own; all its events."""
     events: list[tuple] = []
-    runner.run(target, [task], 1, lambda *event: events.append(event))
+    pool.run(target, [task], 1, lambda *event: events.append(event))
     return events
 
 
@@ -46,7 +46,7 @@ def _run(cluster_class: type, address: str, target: str, tasks: list, jobs: int,
     if not tasks:
         return
     waiting, flying = list(reversed(tasks)), {}
-    with cluster_class(address, jobs) as cluster, runner.signals() as stop:  # Ray installs handlers of its own first
+    with cluster_class(address, jobs) as cluster, pool.signals() as stop:  # Ray installs handlers of its own first
         while flying or (waiting and not stop.is_set()):
             while waiting and not stop.is_set() and len(flying) < cluster.room():
                 task = waiting.pop()
@@ -58,7 +58,7 @@ def _run(cluster_class: type, address: str, target: str, tasks: list, jobs: int,
             raise Interrupted("stopped; what was being worked on was finished first", "the same command continues")
 
 
-def _events(cluster: Any, handle: Any, task: runner.Task) -> list[tuple]:
+def _events(cluster: Any, handle: Any, task: pool.Task) -> list[tuple]:
     """What became of a task. A machine that was lost costs the items of its task; the next build tries them again."""
     try:
         return cluster.result(handle)
@@ -113,7 +113,7 @@ class _Dask:
     def room(self) -> int:
         return max(1, sum(self.client.nthreads().values()))
 
-    def submit(self, target: str, task: runner.Task):
+    def submit(self, target: str, task: pool.Task):
         return self.client.submit(perform, target, task, pure=False, retries=1)
 
     def finished(self, handles: list) -> list:
@@ -152,7 +152,7 @@ class _Ray:
     def room(self) -> int:
         return max(1, int(self.library.cluster_resources().get("CPU", 1)))
 
-    def submit(self, target: str, task: runner.Task):
+    def submit(self, target: str, task: pool.Task):
         return self.remote.remote(target, task)
 
     def finished(self, handles: list) -> list:
