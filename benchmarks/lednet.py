@@ -23,8 +23,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lolblur_synth import metrics
 from lolblur_synth.evaluate import evaluate
+from lolblur_synth.metrics import image_quality
 from lolblur_synth.models import fasc, lednet
 from lolblur_synth.training.lednet import ADAM_BETAS, WithSide, recorded, train_lednet
 from lolblur_synth.training.losses import lednet_loss
@@ -125,7 +125,7 @@ def overfit(size: int = 32, steps: int = 3000, rate: float = 2e-3) -> dict:
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         adam.step()
         if number % 100 == 99:
-            psnr = metrics.psnr_rgb(out.detach().clamp(0, 1), high).mean().item()
+            psnr = image_quality.psnr_rgb(out.detach().clamp(0, 1), high).mean().item()
             print(f"step {number + 1}: {psnr:.2f} dB, {time.process_time():.0f} CPU-s", flush=True)
             if psnr > 35:
                 break

@@ -17,9 +17,10 @@ from pathlib import Path
 import cv2
 import torch
 
-from lolblur_synth import dataset, frames, metrics, options, pipeline, recipes
+from lolblur_synth import dataset, frames, options, pipeline, recipes
 from lolblur_synth.files import video
 from lolblur_synth.kernels import exposure
+from lolblur_synth.metrics import image_quality
 from lolblur_synth.stages import average, darken, defocus, denoise, interpolate, noise
 
 WINDOW, CONTEXT = 7, 4  # source frames of the exposure; more of them on each side, which denoising looks at
@@ -78,7 +79,7 @@ def main(path: Path, device: str, name: str) -> None:
         times = reach + average.times(WINDOW, interpolate.factor(motion, usual))
         light = exposure.expose(dark, motion, times, *reverse)[None]
         other = frames.to_display(defocus.apply(light, recipe.defocus, draws["defocus"]))
-        print(f"low_blur against lolblur's interpolation: {metrics.psnr_rgb(blur, other).item():.1f} dB")
+        print(f"low_blur against lolblur's interpolation: {image_quality.psnr_rgb(blur, other).item():.1f} dB")
 
 
 if __name__ == "__main__":

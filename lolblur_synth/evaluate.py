@@ -21,11 +21,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lolblur_synth import baselines, metrics, outputs
+from lolblur_synth import outputs
 from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.files import atomic, listing
 from lolblur_synth.files.video import IMAGE_SUFFIXES
 from lolblur_synth.frames import luminance
+from lolblur_synth.metrics import image_quality, tone_curves
 from lolblur_synth.models import lednet, vgg
 from lolblur_synth.training import data, processes
 from lolblur_synth.training.config import EvaluateConfig, checked
@@ -34,13 +35,13 @@ from lolblur_synth.training.pairs import pairs_in, scan
 SATURATED = ((98 + 16) / 116) ** 3  # CIE Y of L* = 98 (paper, section 3.2)
 REFERENCE_FREE = ("niqe", "musiq", "nrqm")
 FUNCTIONS: dict[str, Callable] = {
-    "psnr_rgb": metrics.psnr_rgb,
-    "psnr_y": metrics.psnr_y,
-    "ssim_y": metrics.ssim_y,
-    "ssim_rgb": metrics.ssim_rgb,
-    "lpips_alex": lambda a, b: metrics.lpips(a, b, "alex"),
-    "lpips_vgg": lambda a, b: metrics.lpips(a, b, "vgg"),
-    "niqe": metrics.niqe,
+    "psnr_rgb": image_quality.psnr_rgb,
+    "psnr_y": image_quality.psnr_y,
+    "ssim_y": image_quality.ssim_y,
+    "ssim_rgb": image_quality.ssim_rgb,
+    "lpips_alex": lambda a, b: image_quality.lpips(a, b, "alex"),
+    "lpips_vgg": lambda a, b: image_quality.lpips(a, b, "vgg"),
+    "niqe": image_quality.niqe,
 }
 LOWER_IS_BETTER = ("lpips_alex", "lpips_vgg", "niqe")
 CACHED = {"lpips_alex": "alexnet", "lpips_vgg": "vgg16", "niqe": "niqe"}
@@ -196,7 +197,7 @@ def _rivals(config: EvaluateConfig, root: Path) -> dict[str, Rival]:
     """name -> what is made of (low, high): the input, the best curve, and the learnt ones where there are pairs."""
     if not config.baselines:
         return {}
-    found = {"input": lambda low, high: low, "gamma_gain": baselines.gamma_gain}
+    found = {"input": lambda low, high: low, "gamma_gain": tone_curves.gamma_gain}
     try:
         pairs = data.gather([Path(config.fit or root)], "train", data.pair_names(config.pair), beside=[root])
     except InputError:
@@ -204,10 +205,10 @@ def _rivals(config: EvaluateConfig, root: Path) -> dict[str, Rival]:
             raise
         return found
     some = pairs[:: math.ceil(len(pairs) / FIT_PAIRS)]
-    learnt = baselines.fit(tuple(frame[None] for frame in data.read_pair(pair)) for pair in some)
+    learnt = tone_curves.fit(tuple(frame[None] for frame in data.read_pair(pair)) for pair in some)
     return found | {
-        "fitted_gamma_gain": lambda low, high: baselines.fitted(low, learnt),
-        "auto_exposure": lambda low, high: baselines.auto_exposure(low, learnt),
+        "fitted_gamma_gain": lambda low, high: tone_curves.fitted(low, learnt),
+        "auto_exposure": lambda low, high: tone_curves.auto_exposure(low, learnt),
     }
 
 
@@ -220,7 +221,7 @@ def _source(results: str | Path, pairs: list[data.Pair], value_range: str, devic
     net, value_range = lednet.load(path / "lednet.safetensors" if path.is_dir() else results, value_range)
     log.info("%s: input and output in %s", results, value_range)
     net.to(device)
-    return lambda pair, low: baselines.rounded(lednet.enhance(net, low, value_range))
+    return lambda pair, low: tone_curves.rounded(lednet.enhance(net, low, value_range))
 
 
 def _result_files(folder: Path, pairs: list[data.Pair]) -> dict[tuple[str, str], Path]:
@@ -298,8 +299,8 @@ def _score(scores: dict[str, Callable], frame: Tensor, high: Tensor) -> dict[str
         values[name] = (function(frame) if name in REFERENCE_FREE else function(frame, high)).item()
         if name == "psnr_rgb":
             mask = luminance(high) > SATURATED
-            values["psnr_saturated"] = metrics.psnr_rgb(frame, high, mask).item()
-            values["psnr_unsaturated"] = metrics.psnr_rgb(frame, high, ~mask).item()
+            values["psnr_saturated"] = image_quality.psnr_rgb(frame, high, mask).item()
+            values["psnr_unsaturated"] = image_quality.psnr_rgb(frame, high, ~mask).item()
     return values
 
 

@@ -1,6 +1,6 @@
 """The tool behind `lolblur-synth realism`: the noise of a folder of frames, beside a reference or the published bands.
 
-Frames are display images. Every figure is of the flattest patches of each (realism.py), the mean over frames.
+Frames are display images. Every figure is of the flattest patches of each (fingerprint.py), the mean over frames.
 """
 
 import dataclasses
@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lolblur_synth import manifest, realism
+from lolblur_synth import manifest
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import images, listing
 from lolblur_synth.files.video import IMAGE_SUFFIXES
+from lolblur_synth.metrics import fingerprint
 
 MOST = 100  # frames looked at, spread evenly
 
@@ -24,18 +25,18 @@ def compare(folder: Path, reference: Path | None = None) -> dict:
     """
     ours = measure(folder)
     report = {"folder": str(folder), "frames": ours["frames"], "figures": ours["figures"],
-              "noise_level_function": ours["levels"].round(3).tolist(), "bands": realism.BANDS,
-              "outside": sorted(realism.misses(realism.Fingerprint(**ours["figures"])))}  # fmt: skip
+              "noise_level_function": ours["levels"].round(3).tolist(), "bands": fingerprint.BANDS,
+              "outside": sorted(fingerprint.misses(fingerprint.Fingerprint(**ours["figures"])))}  # fmt: skip
     if reference is None:
         return report
     theirs = measure(reference)
-    distance = realism.level_function_distance(ours["levels"], theirs["levels"])
+    distance = fingerprint.level_function_distance(ours["levels"], theirs["levels"])
     return report | {
         "reference": str(reference),
         "reference_frames": theirs["frames"],
         "reference_figures": theirs["figures"],
         "reference_noise_level_function": theirs["levels"].round(3).tolist(),
-        "divergence": round(realism.divergence(ours["noise"], theirs["noise"]), 4),
+        "divergence": round(fingerprint.divergence(ours["noise"], theirs["noise"]), 4),
         "noise_level_distance": None if distance is None else round(distance, 4),
     }
 
@@ -49,17 +50,17 @@ def measure(folder: Path) -> dict:
             raise InputError(f"{file}: linear light (float TIFF)", "give display frames, PNG or JPEG", "linear")
         frame = images.to_rgb(pixels) * 255
         try:
-            found.append(dataclasses.asdict(realism.fingerprint(frame)))
+            found.append(dataclasses.asdict(fingerprint.fingerprint(frame)))
         except ValueError:  # clipped everywhere, or too small
             continue
-        patches.append(realism.flat_patches(frame).astype(np.float32))
+        patches.append(fingerprint.flat_patches(frame).astype(np.float32))
     if not found:
         raise InputError(f"{folder}: no frame has a flat patch without black or white pixels", "give others", "none")
     return {
         "frames": len(found),
         "figures": {name: round(float(np.mean([f[name] for f in found])), 4) for name in found[0]},
-        "noise": np.concatenate([realism.without_surface(p).ravel() for p in patches]),
-        "levels": realism.blind_level_function(np.concatenate(patches)),
+        "noise": np.concatenate([fingerprint.without_surface(p).ravel() for p in patches]),
+        "levels": fingerprint.blind_level_function(np.concatenate(patches)),
     }
 
 

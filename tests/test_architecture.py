@@ -26,7 +26,7 @@ LEVELS = {
 
 
 
-    "baselines": 4, "realism": 4,
+
     "lamps": 5, "calibration": 5,
     "steps": 6,
     "builder": 7, "estimate": 7, "export": 7, "identity": 7, "lock": 7, "manifest": 7,

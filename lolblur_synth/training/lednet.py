@@ -31,9 +31,10 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from lolblur_synth import lock, metrics
+from lolblur_synth import lock
 from lolblur_synth.errors import Diverged, ForeignOutput, Interrupted, UsageError, WeightsError
 from lolblur_synth.files import weights
+from lolblur_synth.metrics import image_quality
 from lolblur_synth.models import vgg
 from lolblur_synth.models.lednet import LEDNet, enhance, initialise
 from lolblur_synth.training import checkpoint, data, processes
@@ -229,7 +230,7 @@ class _Run:
         scores = []
         for pair in self.val:
             low, high = (frame[None].to(self.device) for frame in data.read_pair(pair))
-            scores.append(metrics.psnr_rgb(enhance(self.average, low, self.config.range), high).item())
+            scores.append(image_quality.psnr_rgb(enhance(self.average, low, self.config.range), high).item())
         return sum(scores) / len(scores)
 
     def loader(self, stop: int) -> DataLoader:

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lolblur_synth import draw, realism
+from lolblur_synth import draw
 from lolblur_synth import frames as fr
 from lolblur_synth.camera import demosaic, mosaic, tables
+from lolblur_synth.metrics import fingerprint
 from lolblur_synth.models import cycleisp
 from lolblur_synth.recipe.schema import NoiseConfig
 from lolblur_synth.stages import noise
@@ -133,7 +134,7 @@ def noise_deviation(frames: list[Tensor], folder: Path, iso: float) -> dict[str,
         for config, found in zip(models, seen, strict=True):
             noisy = noise.apply(frame, config, drawn)
             grain = ((noisy - frame) * 255).permute(0, 2, 3, 1).double().numpy()
-            found.append(dataclasses.asdict(realism.describe(grain, 255 * float(frame.mean()))))
+            found.append(dataclasses.asdict(fingerprint.describe(grain, 255 * float(frame.mean()))))
             if config.model == "cycleisp":
                 free = ((noisy > 0) & (noisy < 1)).permute(0, 2, 3, 1).numpy()
                 shift += [grain[..., c][free[..., c]].mean() / len(frames) for c in range(3)]

@@ -6,10 +6,10 @@ import torch
 
 from lolblur_synth import draw as dr
 from lolblur_synth import frames as fr
-from lolblur_synth import realism
 from lolblur_synth.camera import demosaic, mosaic
 from lolblur_synth.errors import InputError, WeightsError
 from lolblur_synth.files import weights
+from lolblur_synth.metrics import fingerprint
 from lolblur_synth.models import cycleisp
 from lolblur_synth.recipe.schema import NoiseConfig
 from lolblur_synth.stages import noise
@@ -227,7 +227,7 @@ def test_the_bundled_networks_have_the_published_fingerprint(lite, level):
         drawn = noise.draw(lite, dr.rng(0, "video", f"segment-{segment}", "noise"))
         clean = torch.full((1, 3, 384, 512), level / 255)
         noisy = noise.apply(clean, lite, drawn)
-        assert not realism.misses(realism.fingerprint(fr.to_uint8(noisy[0])))
+        assert not fingerprint.misses(fingerprint.fingerprint(fr.to_uint8(noisy[0])))
         free = (noisy > 0) & (noisy < 1)
         for channel in range(3):
             assert abs((noisy - clean)[:, channel][free[:, channel]].mean().item()) * 255 < 0.2

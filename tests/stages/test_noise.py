@@ -9,9 +9,9 @@ import torch
 
 from lolblur_synth import draw as dr
 from lolblur_synth import frames as fr
-from lolblur_synth import realism
 from lolblur_synth.camera import mosaic, sensor, tables
 from lolblur_synth.errors import InputError, RecipeError, UsageError
+from lolblur_synth.metrics import fingerprint
 from lolblur_synth.recipe.schema import NoiseConfig
 from lolblur_synth.stages import noise
 
@@ -103,12 +103,12 @@ def test_the_fingerprint_is_that_of_the_published_frames(model, level):
     for segment in range(3):
         config = config_of(model)
         out = noise.apply(flat(level, 640, 800), config, draw_of(config, f"segment-{segment}"))
-        assert not realism.misses(realism.fingerprint(fr.to_uint8(out[0])))
+        assert not fingerprint.misses(fingerprint.fingerprint(fr.to_uint8(out[0])))
 
 
 def test_independent_noise_fails_the_fingerprint():
     config = config_of("gaussian", sigma=(1.0, 1.0), gray=0.0)
-    missed = realism.misses(realism.fingerprint(fr.to_uint8(noise.apply(flat(), config, draw_of(config))[0])))
+    missed = fingerprint.misses(fingerprint.fingerprint(fr.to_uint8(noise.apply(flat(), config, draw_of(config))[0])))
     assert {"luma_lag1", "chroma_lag1", "blue_to_green"} <= set(missed)
 
 
@@ -174,7 +174,7 @@ def test_bilinear_demosaicing_is_bilinear_and_leaves_the_published_bands():
     assert rgb[0, 2, 4, 7].item() == pytest.approx(at((1, 1), (-1, 1)), abs=1e-6)
     config = config_of(demosaic="bilinear")
     out = noise.apply(flat(30, 640, 800), config, draw_of(config))
-    assert "luma_lag1" in realism.misses(realism.fingerprint(fr.to_uint8(out[0])))
+    assert "luma_lag1" in fingerprint.misses(fingerprint.fingerprint(fr.to_uint8(out[0])))
 
 
 def test_bands_of_rows_change_nothing(monkeypatch):

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from lolblur_synth import metrics
 from lolblur_synth.errors import Diverged, ForeignOutput, InputError, Interrupted, NoSpace, UsageError, WeightsError
 from lolblur_synth.files import weights
+from lolblur_synth.metrics import image_quality
 from lolblur_synth.models import vgg
 from lolblur_synth.models.lednet import enhance, exposure_gain, load
 from lolblur_synth.training import checkpoint, data, lednet
@@ -80,7 +80,7 @@ def test_it_learns(tmp_path, dataset):
     for pair in data.hold_out(data.find_pairs(dataset, "train"))[0]:
         low, high = (frame[None] for frame in data.read_pair(pair))
         mean = high.mean((2, 3), keepdim=True).expand_as(high)
-        scores.append([metrics.psnr_rgb(x, high).item() for x in (enhance(net, low), low, mean)])
+        scores.append([image_quality.psnr_rgb(x, high).item() for x in (enhance(net, low), low, mean)])
     ours, identity, mean = np.mean(scores, 0)
     assert ours > identity + 5 and ours > mean + 0.5
 

@@ -8,11 +8,11 @@ from click.testing import CliRunner
 
 from lolblur_synth import draw as dr
 from lolblur_synth import frames as fr
-from lolblur_synth import realism
 from lolblur_synth.camera import demosaic, dng, mosaic, tables
 from lolblur_synth.cli import main
 from lolblur_synth.errors import ForeignOutput, InputError, UsageError
 from lolblur_synth.files import weights
+from lolblur_synth.metrics import fingerprint
 from lolblur_synth.models import cycleisp
 from lolblur_synth.recipe.schema import NoiseConfig
 from lolblur_synth.stages import noise as stage
@@ -322,4 +322,4 @@ def test_deviations_are_those_of_the_noise(monkeypatch):
     monkeypatch.setattr(noise_figures.noise, "apply", imitation)
     found = noise_figures.noise_deviation([torch.full((1, 3, 64, 64), 0.12)], None, 400.0)
     assert found["sigma_blue"] == pytest.approx(-0.5, abs=1e-3) and found["luma_lag1"] == pytest.approx(0, abs=1e-2)
-    assert found["shift"] < 0.1 and set(realism.BANDS) & set(found)
+    assert found["shift"] < 0.1 and set(fingerprint.BANDS) & set(found)
