@@ -17,7 +17,8 @@ from pathlib import Path
 import cv2
 import torch
 
-from lolblur_synth import dataset, frames, options, pipeline, recipes
+from lolblur_synth import frames, options, pipeline, recipes
+from lolblur_synth.dataset import layout
 from lolblur_synth.files import video
 from lolblur_synth.kernels import exposure
 from lolblur_synth.metrics import image_quality
@@ -71,7 +72,7 @@ def main(path: Path, device: str, name: str) -> None:
     blur = timed("to display", lambda: frames.to_display(light), device)
     noisy = timed("noise", lambda: noise.apply(blur, recipe.noise, draws["noise"]), device)
     five = [frames.to_uint8(image) for image in (noisy[0], blur[0], dark[reach], scaled[reach], sharp[reach])]
-    timed("five PNGs", lambda: [dataset.encode_png(image, recipe.dataset.png_level) for image in five])
+    timed("five PNGs", lambda: [layout.encode_png(image, recipe.dataset.png_level) for image in five])
     timed("all of it, but files", lambda: pipeline.synthesise(source, reach + CONTEXT, recipe, draws, device), device)
     usual = recipes.load("lolblur").interpolate
     if recipe.interpolate != usual:

@@ -8,7 +8,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from lolblur_synth import __version__, estimate, recipes
+from lolblur_synth import __version__, recipes
+from lolblur_synth.dataset import estimate
 from lolblur_synth.errors import UsageError
 from lolblur_synth.files import weights
 

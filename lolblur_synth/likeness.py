@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lolblur_synth import manifest
+from lolblur_synth.dataset import manifest
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import images, listing
 from lolblur_synth.files.video import IMAGE_SUFFIXES

@@ -29,9 +29,9 @@ LEVELS = {
 
     "lamps": 5, "calibration": 5,
     "steps": 6,
-    "builder": 7, "estimate": 7, "export": 7, "identity": 7, "lock": 7, "manifest": 7,
-    "plan": 7, "preview": 7, "report": 7, "survey": 7, "verify": 7, "stored": 7,
-    "work": 7,
+
+
+
     "single": 9, "restore": 9, "evaluate": 9, "likeness": 9, "doctor": 9, "outputs": 9,
     "sources": 9, "request": 9, "photographs": 9, "extras": 9,
     "options": 10, "progress": 10,
@@ -203,9 +203,9 @@ def test_help_imports_neither_torch_nor_opencv():
 
 def test_no_network_at_run_time():
     may_use_sockets = (
-        "lolblur_synth.dataset.lock",
+        "lolblur_synth.dataset.layout.lock",
         "lolblur_synth.parallel.clusters",
-        "lolblur_synth.lock",
+        "lolblur_synth.dataset.lock",
         "lolblur_synth.parallel.clusters",
     )  # host name; a user's address
     for path in FILES:

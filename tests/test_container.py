@@ -9,7 +9,8 @@ import media
 import numpy as np
 import pytest
 
-from lolblur_synth import plan, recipes, request, restore, single, work
+from lolblur_synth import recipes, request, restore, single
+from lolblur_synth.dataset import plan, worker
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import video
 from lolblur_synth.files.video.container_crop import Crop, container_crop
@@ -246,7 +247,7 @@ def test_interlaced_video_is_named_with_the_remedy(tmp_path, name, codec, option
 def test_notes_reach_the_plan_and_the_log(tmp_path, caplog):
     path = media.two_tracks(tmp_path / "a.mkv", [(32, 32), (64, 48)], [1])
     recipe = recipes.override(recipes.load("lolblur"), ["resize.width=32", "resize.height=24"])
-    facts = work._facts(recipe, video.Input(path, "a.mkv", "video"))
+    facts = worker._facts(recipe, video.Input(path, "a.mkv", "video"))
     assert plan._warnings(facts, recipe, 60)[0].startswith("a.mkv: 2 video tracks; track 1 (64x48, default) is used")
     single.run(request.Request("resize", path, tmp_path / "out", recipe))
     assert "a.mkv: 2 video tracks" in caplog.text

@@ -8,7 +8,8 @@ import pytest
 from conftest import moving_street
 
 from lolblur_synth import frames as fr
-from lolblur_synth import lamps, plan, recipes, work
+from lolblur_synth import lamps, recipes
+from lolblur_synth.dataset import plan, worker
 from lolblur_synth.files import video
 from lolblur_synth.files.video import write_video
 from lolblur_synth.recipe.schema import Recipe
@@ -21,7 +22,7 @@ RECIPE = recipes.override(
 
 def clip_of(path, recipe=RECIPE) -> plan.Plan:
     item = video.Input(path, path.name, "video")
-    facts = [event[2] for event in work.survey(recipe, (item,)) if event[0] == "done"]
+    facts = [event[2] for event in worker.survey(recipe, (item,)) if event[0] == "done"]
     return plan.make(facts, [], recipe, {})
 
 
@@ -38,8 +39,8 @@ def dark_video(tmp_path_factory):
 def built(clip, pairs, recipe=RECIPE) -> list[tuple[dict, dict]]:
     """The pairs as one job makes them, in one pass over the video."""
     job = {"recipe": recipe, "clip": clip, "keys": dict.fromkeys(clip.pairs, ""), "weights": {}, "device": "cpu"}
-    stacks = work._stacks(recipe, clip.facts, pairs)
-    return [work.make(stack, pair, job) for stack, pair in zip(stacks, pairs, strict=True)]
+    stacks = worker._stacks(recipe, clip.facts, pairs)
+    return [worker.make(stack, pair, job) for stack, pair in zip(stacks, pairs, strict=True)]
 
 
 def exposure(images: dict, folder: str) -> float:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lolblur_synth import manifest, preview, recipes
+from lolblur_synth import recipes
+from lolblur_synth.dataset import manifest, preview
 from lolblur_synth.errors import Damaged, UsageError
 from lolblur_synth.files import images
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lolblur_synth import builder, estimate, plan, recipes, request, single, work
+from lolblur_synth import recipes, request, single
 from lolblur_synth.cli import main
+from lolblur_synth.dataset import build, estimate, plan, worker
 from lolblur_synth.errors import ForeignOutput, InputError, RecipeError, UsageError
 from lolblur_synth.files import capture_rates, images, video
 from lolblur_synth.recipe.schema import InputConfig, Recipe
@@ -230,16 +231,16 @@ def test_boxes_that_lie_about_their_size_are_passed_over(tmp_path, tail):
 
 def here(function: str, tasks: list, jobs: int, report) -> None:
     """As `runner.run`, in this process."""
-    assert function == "lolblur_synth.work:survey"
+    assert function == "lolblur_synth.dataset.worker:survey"
     for recipe, found in tasks:
-        for kind, item, *result in work.survey(recipe, found):
+        for kind, item, *result in worker.survey(recipe, found):
             if kind != "begin":
                 report(kind, item, *result)
 
 
 def planned(out: Path, *words: str | Path) -> list[plan.Facts]:
     """The clips of the plan of a build into `out`."""
-    made, _ = builder.prepare([Path(word) for word in words], out, PLAIN, 1, "cpu", lambda *facts: None, run=here)
+    made, _ = build.prepare([Path(word) for word in words], out, PLAIN, 1, "cpu", lambda *facts: None, run=here)
     return [made_clip.facts for made_clip in made.clips]
 
 
@@ -299,7 +300,7 @@ def test_the_commands_take_a_rate_behind_an_at(tmp_path, monkeypatch):
 
 def test_a_file_that_is_missing_is_named_without_its_rate(tmp_path):
     with pytest.raises(InputError, match=r"c\.mp4: no such file"):
-        builder.check_inputs([tmp_path / "c.mp4@960"], None)
+        build.check_inputs([tmp_path / "c.mp4@960"], None)
 
 
 def test_what_is_written_plays_as_fast_as_the_file(tmp_path):

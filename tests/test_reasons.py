@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lolblur_synth import builder, estimate, export, options, recipes
+from lolblur_synth import options, recipes
 from lolblur_synth.cli import main
 from lolblur_synth.commands.datasets import resolve
+from lolblur_synth.dataset import build, estimate, export
 from lolblur_synth.errors import Interrupted, RecipeError, UsageError, WeightsError
 from lolblur_synth.files import atomic
 from lolblur_synth.recipe.schema import Recipe
@@ -115,7 +116,7 @@ def test_doctor_and_plan_say_at_once_what_they_do(tmp_path, monkeypatch, words, 
     def stop(*words, **options):
         raise UsageError("that is all")
 
-    monkeypatch.setattr("lolblur_synth.estimate.plan", stop)
+    monkeypatch.setattr("lolblur_synth.dataset.estimate.plan", stop)
     monkeypatch.setattr("lolblur_synth.doctor.examine", stop)
     assert first in run(*words).stderr
     for quiet in (["-q", *words], [*words, "--json"]):
@@ -127,8 +128,8 @@ def test_only_commands_that_continue_say_so_when_interrupted(tmp_path, monkeypat
     def stop(*words, **options):
         raise raised
 
-    for tool in (builder, estimate):
-        monkeypatch.setattr(tool, "build" if tool is builder else "plan", stop)
+    for tool in (build, estimate):
+        monkeypatch.setattr(tool, "build" if tool is build else "plan", stop)
     monkeypatch.setattr("lolblur_synth.doctor.examine", stop)
     done = run("build", tmp_path, tmp_path / "out")
     assert (done.exit_code, CONTINUES in done.stderr) == (130, True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from lolblur_synth.dataset import raise_no_space
+from lolblur_synth.dataset.layout import raise_no_space
 from lolblur_synth.errors import ForeignOutput, InputError
 from lolblur_synth.files import atomic, listing
 from lolblur_synth.training.scalars import is_log

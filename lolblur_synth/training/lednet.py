@@ -31,7 +31,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from lolblur_synth import lock
+from lolblur_synth.dataset import lock
 from lolblur_synth.errors import Diverged, ForeignOutput, Interrupted, UsageError, WeightsError
 from lolblur_synth.files import weights
 from lolblur_synth.metrics import image_quality

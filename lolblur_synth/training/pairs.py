@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lolblur_synth import dataset
+from lolblur_synth.dataset import layout
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.files import listing
 from lolblur_synth.files.video import IMAGE_SUFFIXES
@@ -97,7 +97,7 @@ def scan(root: Path, names: Sequence[str], split: str = "train") -> list[Folder]
     if not root.is_dir():
         raise InputError(f"{root}: no such folder", BUILD, "missing")
     strange: list[Path] = []
-    skipped = {*dataset.FOLDERS} - {*names}
+    skipped = {*layout.FOLDERS} - {*names}
     folders = [_folder(path, parts, names, split, strange) for path, parts in _walk(root, (), (), skipped)
                if any(part in names for part in parts)]  # fmt: skip
     if strange:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from lolblur_synth import identity, recipes
+from lolblur_synth import recipes
+from lolblur_synth.dataset import keys
 from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.files import weights
 from lolblur_synth.kernels import exposure
@@ -92,7 +93,7 @@ def test_what_it_cannot_do_is_said(changes, words):
 
 def test_a_build_is_refused_before_it_begins():
     with pytest.raises(UsageError, match="none come with this package"):
-        identity.weights_of(recipes.override(Recipe(), ["interpolate.method=sepconv"]))
+        keys.weights_of(recipes.override(Recipe(), ["interpolate.method=sepconv"]))
 
 
 def test_a_missing_file_is_said():

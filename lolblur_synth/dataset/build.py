@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lolblur_synth import __version__, dataset, identity, manifest, recipes, stored, survey
+from lolblur_synth import __version__, recipes
+from lolblur_synth.dataset import keys as identity
+from lolblur_synth.dataset import layout, manifest, stored, survey
+from lolblur_synth.dataset.lock import hold
 from lolblur_synth.errors import ForeignOutput, InputError, UsageError
 from lolblur_synth.files import capture_rates, listing
-from lolblur_synth.lock import hold
 from lolblur_synth.parallel import clusters, machine, pool
 from lolblur_synth.recipe.schema import Recipe
 
@@ -81,12 +83,12 @@ def build(
     run = clusters.choose(backend, address)
     check_inputs(paths, out)
     claim(out, recipe)
-    with hold(out / dataset.STATE, shard):
+    with hold(out / layout.STATE, shard):
         device = machine.resolve_device(device)
         if shard == (1, 1):  # another shard may have files in flight
-            dataset.clean(out)
+            layout.clean(out)
         plan, pending = prepare(paths, out, recipe, jobs, device, listener, run=run)
-        dataset.write_atomic(out, out / "recipe.toml", recipes.to_toml(recipe).encode())
+        layout.write_atomic(out, out / "recipe.toml", recipes.to_toml(recipe).encode())
         stored.forget_failures(out, plan)
         for line in stored.left_over(out, plan):
             listener("note", {"message": line})
@@ -98,7 +100,7 @@ def build(
         finally:
             manifest.write(out)
             if shard == (1, 1):
-                dataset.clean(out)
+                layout.clean(out)
     refusals = [Failure(r.name, r.reason, r.message, r.hint) for r in plan.refused]
     return Summary(plan.pairs, built, already, tuple(refusals + failed), plan.warnings)
 
@@ -107,12 +109,12 @@ def check_inputs(paths: Sequence[Path], out: Path | None) -> None:
     """Every input exists, is no dataset, and does not hold the output (the next build would read its own frames)."""
     for path, _ in map(capture_rates.split, paths):
         if not os.path.lexists(path):
-            swapped = out is not None and os.path.isdir(out) and not os.path.isdir(out / dataset.STATE)
+            swapped = out is not None and os.path.isdir(out) and not os.path.isdir(out / layout.STATE)
             hint = "check the path; the output folder comes last" if swapped else "check the path"
             raise InputError(f"{path}: no such file or folder", hint, "missing")
         if out is not None and path.is_dir() and out.resolve() == path.resolve():
             raise UsageError(f"{out} is the input and the output", "name another output folder, after the VIDEOS")
-        if os.path.isdir(path / dataset.STATE):
+        if os.path.isdir(path / layout.STATE):
             raise UsageError(
                 f"{path} is a dataset, not a folder of videos",
                 f"name the videos before it, or see how far it is: lolblur-synth status {path}",
@@ -126,7 +128,7 @@ def claim(out: Path, recipe: Recipe) -> None:
 
     System files and hidden ones (.DS_Store, lost+found) are not content: Finder, and mkfs on a new disk, leave them.
     """
-    state = out / dataset.STATE
+    state = out / layout.STATE
     if out.exists() and not out.is_dir():
         raise ForeignOutput(f"{out} is a file", "give a folder")
     if state.is_symlink() or (out.is_dir() and not state.is_dir() and _holds_files(out)):
@@ -139,7 +141,7 @@ def claim(out: Path, recipe: Recipe) -> None:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        dataset.raise_no_space(error, state)
+        layout.raise_no_space(error, state)
         raise ForeignOutput(
             f"cannot write to {out}: {error.strerror}", "check its permissions, or give another folder"
         ) from None
@@ -165,7 +167,7 @@ def prepare(
     run: clusters.Run = pool.run,
 ) -> tuple[Any, list]:
     """The plan, and the pairs of it that are not built yet. out=None: nothing was built; write=False: only look."""
-    from lolblur_synth import plan as planning
+    from lolblur_synth.dataset import plan as planning
     from lolblur_synth.files import video
 
     found, refusals = video.find_clips(paths)
@@ -188,21 +190,21 @@ def prepare(
     if out is None:
         return plan, [pair for clip in plan.clips for pair in clip.pairs]
     if write:
-        dataset.write_atomic(out, out / dataset.STATE / "plan.json", dataset.to_json(_plan_json(plan, recipe)))
+        layout.write_atomic(out, out / layout.STATE / "plan.json", layout.to_json(_plan_json(plan, recipe)))
     hashes = identity.weights_of(recipe)
     pairs = [(clip, pair) for clip in plan.clips for pair in clip.pairs]
     keys = [identity.key(recipe, *each, hashes, device) for each in pairs]
     pending = [
         pair
         for (clip, pair), key in zip(pairs, keys, strict=True)
-        if not dataset.is_done(out, clip.split, pair.sequence, pair.name, key)
+        if not layout.is_done(out, clip.split, pair.sequence, pair.name, key)
     ]
     return plan, pending
 
 
 def _check_rates(plan, out: Path | None) -> None:
     """Raise ForeignOutput where a clip had another capture rate in the plan that is already in out: other pairs."""
-    earlier = dataset.read_json(out / dataset.STATE / "plan.json") if out else None
+    earlier = layout.read_json(out / layout.STATE / "plan.json") if out else None
     rate_by_clip = {clip["sha256"]: clip.get("fps") for clip in earlier["clips"]} if earlier else {}
     for clip in (clip.facts for clip in plan.clips):
         if (before := rate_by_clip.get(clip.sha256)) not in (None, clip.fps):
@@ -256,7 +258,7 @@ def _tasks(plan, pending: list, out: Path, recipe: Recipe, device: str, shard: t
 
 def _run(tasks: list[pool.Task], out: Path, jobs: int, listener: Listener, run: clusters.Run) -> tuple[int, list]:
     """Hand the tasks to workers; count, log and note failures."""
-    built, failed, log = 0, [], out / dataset.STATE / "log.jsonl"
+    built, failed, log = 0, [], out / layout.STATE / "log.jsonl"
 
     def report(kind: str, pair, result) -> None:
         nonlocal built
@@ -266,10 +268,10 @@ def _run(tasks: list[pool.Task], out: Path, jobs: int, listener: Listener, run: 
             listener("pair", {"pair": name, **result})
         else:
             failed.append(Failure(name, result["reason"], result["message"], result.get("hint", "")))
-            dataset.write_failure(out, pair.sequence, pair.name, result)
+            layout.write_failure(out, pair.sequence, pair.name, result)
             listener("failed", {"name": name, **result})
         with contextlib.suppress(OSError), log.open("a") as stream:
             stream.write(json.dumps({"time": time.time(), "pair": name, "kind": kind, **(result or {})}) + "\n")
 
-    run("lolblur_synth.work:build", tasks, jobs, report)
+    run("lolblur_synth.dataset.worker:build", tasks, jobs, report)
     return built, failed

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lolblur_synth import builder, dataset, manifest
+from lolblur_synth.dataset import build, layout, manifest
 from lolblur_synth.errors import Damaged, UsageError
 from lolblur_synth.files import atomic, images, video
 from lolblur_synth.parallel import machine
@@ -26,7 +26,7 @@ CAPTIONS = {
 
 def write(
     paths: list[Path], target: Path, recipe: Recipe, count: int = 6, *, jobs: int | None = None, device: str = "auto",
-    listener: builder.Listener = lambda kind, facts: None,
+    listener: build.Listener = lambda kind, facts: None,
 ) -> int:  # fmt: skip
     """Write the sheet `target` (PNG or JPEG) of a dataset folder, or of videos; returns the number of its rows.
 
@@ -35,14 +35,14 @@ def write(
     """
     if target.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise UsageError(f"{target}: not a picture", "name a .png or .jpg file")
-    if len(paths) == 1 and (paths[0] / dataset.STATE).is_dir():
-        for split in dataset.SPLITS:
-            builder.check_inputs([paths[0] / split] * (paths[0] / split).is_dir(), target)
+    if len(paths) == 1 and (paths[0] / layout.STATE).is_dir():
+        for split in layout.SPLITS:
+            build.check_inputs([paths[0] / split] * (paths[0] / split).is_dir(), target)
         rows = _built(paths[0], count)
     else:
-        builder.check_inputs(paths, None)
+        build.check_inputs(paths, None)
         if video.find(paths)[0]:
-            builder.check_inputs(paths, target)  # the next build would take the picture for a frame
+            build.check_inputs(paths, target)  # the next build would take the picture for a frame
         rows = _synthesised(paths, recipe, count, jobs, device, listener)
     sheet = [_row(record, pictures) for record, pictures in rows]
     ok, data = cv2.imencode(target.suffix.lower(), np.concatenate([_heading(sheet[0].shape[1]), *sheet])[..., ::-1])
@@ -77,30 +77,30 @@ def _built(out: Path, count: int) -> Iterator[tuple[dict, dict[str, np.ndarray]]
     if not records:
         raise UsageError(f"{out} has no pairs yet", "run `lolblur-synth build` first")
     for record in spread(records, count):
-        paths = [dataset.image_path(out, record["split"], f, *record["pair"].split("/")) for f in dataset.FOLDERS]
+        paths = [layout.image_path(out, record["split"], f, *record["pair"].split("/")) for f in layout.FOLDERS]
         for path in paths:
             if not path.is_file():
                 raise Damaged(f"{path} is missing", "`lolblur-synth build` makes it again")
-        yield record, {f: images.read_image(path) for f, path in zip(dataset.FOLDERS, paths, strict=True)}
+        yield record, {f: images.read_image(path) for f, path in zip(layout.FOLDERS, paths, strict=True)}
 
 
 def _synthesised(paths, recipe, count, jobs, device, listener) -> Iterator[tuple[dict, dict[str, np.ndarray]]]:
-    from lolblur_synth import work
+    from lolblur_synth.dataset import worker
 
     device = machine.resolve_device(device)
-    plan, pairs = builder.prepare(paths, None, recipe, jobs, device, listener, write=False)
+    plan, pairs = build.prepare(paths, None, recipe, jobs, device, listener, write=False)
     clips = {clip.sequence: clip for clip in plan.clips}
     for pair in spread(pairs, count):
         job = {"recipe": recipe, "clip": clips[pair.sequence], "keys": {pair: ""}, "weights": {}, "device": device}
-        pictures, record = work.synthesise(job, pair)
+        pictures, record = worker.synthesise(job, pair)
         yield record, {folder: pixels / np.float32(255) for folder, pixels in pictures.items()}
 
 
 def _row(record: dict, pictures: dict[str, np.ndarray]) -> np.ndarray:
     """Five thumbnails over a line of text, (h, w, 3) uint8."""
     height = max(1, round(THUMB * pictures["low_sharp"].shape[0] / pictures["low_sharp"].shape[1]))
-    row = _ground(height + LINE + GAP, len(dataset.FOLDERS) * (THUMB + GAP) + GAP)
-    for number, folder in enumerate(dataset.FOLDERS):
+    row = _ground(height + LINE + GAP, len(layout.FOLDERS) * (THUMB + GAP) + GAP)
+    for number, folder in enumerate(layout.FOLDERS):
         left = GAP + number * (THUMB + GAP)
         small = cv2.resize(pictures[folder], (THUMB, height), interpolation=cv2.INTER_AREA)
         row[:height, left : left + THUMB] = np.rint(255 * small)

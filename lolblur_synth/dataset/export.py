@@ -18,9 +18,9 @@ import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from lolblur_synth import dataset, manifest
+from lolblur_synth.dataset import layout, manifest
+from lolblur_synth.dataset.verify import open_output
 from lolblur_synth.errors import Damaged, ForeignOutput, UsageError
-from lolblur_synth.verify import open_output
 
 SHARD_PAIRS = 500  # pairs a tar: about 2 GB of two folders at 1120x640
 MAP_SIZE = 1 << 40  # address space of an LMDB; its file is as large as its content
@@ -29,7 +29,7 @@ Progress = Callable[[int, int], None]  # pairs done, pairs in all
 
 
 def export(
-    out: Path, target: Path, form: str, folders: Sequence[str] = dataset.FOLDERS,
+    out: Path, target: Path, form: str, folders: Sequence[str] = layout.FOLDERS,
     progress: Progress = lambda done, total: None,
 ) -> int:  # fmt: skip
     """Write the dataset `out` as `form` into the new folder `target`; returns the number of pairs.
@@ -39,9 +39,9 @@ def export(
     """
     form = form_called(form)
     open_output(out)
-    unknown = [folder for folder in folders if folder not in dataset.FOLDERS]
+    unknown = [folder for folder in folders if folder not in layout.FOLDERS]
     if unknown or not folders:
-        raise UsageError(f"no folder is called {','.join(unknown)!r}", f"known: {', '.join(dataset.FOLDERS)}")
+        raise UsageError(f"no folder is called {','.join(unknown)!r}", f"known: {', '.join(layout.FOLDERS)}")
     if target.resolve().is_relative_to(out.resolve()):
         raise UsageError(f"the output {target} is inside the dataset {out}", "choose an output folder elsewhere")
     if os.path.lexists(target):
@@ -53,7 +53,7 @@ def export(
     partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
     try:
         partial.mkdir(parents=True)
-        for split in dataset.SPLITS:
+        for split in layout.SPLITS:
             chosen = [record for record in records if record["split"] == split]
             if chosen:
                 FORMS[form](out, partial, split, _counted(chosen, done, len(records), progress), folders)
@@ -61,7 +61,7 @@ def export(
     except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
         if isinstance(error, OSError):
-            dataset.raise_no_space(error, target)
+            layout.raise_no_space(error, target)
             if error.filename == str(partial):
                 error.filename = str(target)  # the name that the user knows
         raise
@@ -122,7 +122,7 @@ def _webdataset(out: Path, target: Path, split: str, records: Iterator[dict], fo
                 shard += 1
             for folder in folders:
                 _add(archive, f"{_name(record)}.{folder}.png", _png(out, record, folder))
-            _add(archive, f"{_name(record)}.json", dataset.to_json(record))
+            _add(archive, f"{_name(record)}.json", layout.to_json(record))
     finally:
         if archive:
             archive.close()
@@ -143,7 +143,7 @@ def _huggingface(out: Path, target: Path, split: str, records: Iterator[dict], f
             _write(target / split / place, _png(out, record, folder))
         columns = {f"{folder}_file_name": place for folder, place in places.items()}
         kept = ("pair", "source", "frames", "mid", "window", "samples", "draws")
-        rows.append(dataset.to_json(columns | {key: record[key] for key in kept}))
+        rows.append(layout.to_json(columns | {key: record[key] for key in kept}))
     _write(target / split / "metadata.jsonl", b"".join(rows))
 
 
@@ -165,7 +165,7 @@ def _name(record: dict) -> str:
 
 
 def _png(out: Path, record: dict, folder: str) -> bytes:
-    path = dataset.image_path(out, record["split"], folder, *record["pair"].split("/"))
+    path = layout.image_path(out, record["split"], folder, *record["pair"].split("/"))
     try:
         data = path.read_bytes()
     except OSError:

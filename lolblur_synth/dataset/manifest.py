@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from lolblur_synth import dataset
+from lolblur_synth.dataset import layout
 from lolblur_synth.errors import Damaged
 
 NAME = "manifest.jsonl"
@@ -23,9 +23,9 @@ def write(out: Path) -> int:
 
     Shards take turns: whoever is last sees every record, so the final manifest is complete.
     """
-    with FileLock(out / dataset.STATE / "manifest.lock"):
-        lines = [dataset.to_json(line(record)) for record in dataset.records(out)]
-        dataset.write_atomic(out, out / NAME, b"".join(lines))
+    with FileLock(out / layout.STATE / "manifest.lock"):
+        lines = [layout.to_json(line(record)) for record in layout.records(out)]
+        layout.write_atomic(out, out / NAME, b"".join(lines))
     return len(lines)
 
 
@@ -46,7 +46,7 @@ def read(out: Path) -> list[dict]:
             pair = None
         if not isinstance(pair, dict):
             raise Damaged(f"{out / NAME}:{number}: not a JSON object", "run `lolblur-synth build` again")
-        if pair.get("split") not in dataset.SPLITS or not PAIR.fullmatch(str(pair.get("pair"))):
+        if pair.get("split") not in layout.SPLITS or not PAIR.fullmatch(str(pair.get("pair"))):
             raise Damaged(f"{out / NAME}:{number}: it names no pair of a dataset", "run `lolblur-synth build` again")
         pairs.append(pair)
     return pairs

@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 import torch
 
-from lolblur_synth import __version__, dataset, pipeline
+from lolblur_synth import __version__, pipeline
+from lolblur_synth.dataset import layout
+from lolblur_synth.dataset.plan import Facts, Pair
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import video
-from lolblur_synth.plan import Facts, Pair
 from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.stages import average, denoise, resize
 
@@ -98,7 +99,7 @@ def build(job: dict, pairs: tuple[Pair, ...]) -> Iterator[tuple]:
         except (InputError, StopIteration) as error:  # StopIteration: an earlier error ended the stream
             yield "failed", pair, _failure(facts, stamp, error)
             continue
-        record = dataset.commit(job["out"], record, images, recipe.dataset.png_level)
+        record = layout.commit(job["out"], record, images, recipe.dataset.png_level)
         size = sum(entry["bytes"] for entry in record["sha256"].values())
         yield "done", pair, {"seconds": round(time.perf_counter() - started, 3), "bytes": size}
 

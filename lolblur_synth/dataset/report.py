@@ -8,9 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lolblur_synth import dataset, manifest, recipes, verify
+from lolblur_synth import recipes
+from lolblur_synth.dataset import layout, manifest, verify
+from lolblur_synth.dataset.preview import CAPTIONS, THUMB, drawn, spread
 from lolblur_synth.errors import UsageError
-from lolblur_synth.preview import CAPTIONS, THUMB, drawn, spread
 
 SHOWN = 8  # pairs on the contact sheet
 STYLE = """
@@ -53,7 +54,7 @@ def write(out: Path, target: Path | None = None) -> Path:
             "</ul>",
         ]
     path = target or out / "report.html"
-    dataset.write_atomic(out, path, "\n".join(parts).encode("utf-8", "backslashreplace"))
+    layout.write_atomic(out, path, "\n".join(parts).encode("utf-8", "backslashreplace"))
     return path
 
 
@@ -72,9 +73,9 @@ def _summary(state: dict, pairs: list[dict]) -> str:
 
 def _row(out: Path, pair: dict) -> str:
     figures = []
-    for folder in dataset.FOLDERS:
+    for folder in layout.FOLDERS:
         sequence, name = pair["pair"].split("/")
-        data = dataset.image_path(out, pair["split"], folder, sequence, name).read_bytes()
+        data = layout.image_path(out, pair["split"], folder, sequence, name).read_bytes()
         link = f"{pair['split']}/{folder}/{pair['pair']}.png"
         figures.append(
             f'<figure><a href="{link}"><img src="data:image/jpeg;base64,{_thumbnail(data)}"></a>'

@@ -6,14 +6,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from lolblur_synth import builder, dataset, recipes, stored
+from lolblur_synth import recipes
+from lolblur_synth.dataset import build, layout, stored
 from lolblur_synth.parallel import machine
 from lolblur_synth.recipe.schema import Recipe
 
 
 def plan(
     videos: list[Path], out: Path | None, recipe: Recipe, jobs: int | None, device: str,
-    listener: builder.Listener = lambda kind, facts: None,
+    listener: build.Listener = lambda kind, facts: None,
 ) -> dict:  # fmt: skip
     """A JSON-able account of what `build` would do. Nothing is written to `out`.
 
@@ -21,12 +22,12 @@ def plan(
     building the first missing pair in a temporary folder; they are None when nothing is left to build.
     Raises InputError (exit 5) when no video can be used, ForeignOutput (10) when `out` has another recipe.
     """
-    builder.check_inputs(videos, out)
+    build.check_inputs(videos, out)
     if out is not None:
         stored.check_recipe(out, recipe)
     device = machine.resolve_device(device)
-    built = out if out is not None and (out / dataset.STATE).is_dir() else None
-    found, pending = builder.prepare(videos, built, recipe, jobs, device, listener, write=False)
+    built = out if out is not None and (out / layout.STATE).is_dir() else None
+    found, pending = build.prepare(videos, built, recipe, jobs, device, listener, write=False)
     workers = jobs or machine.auto_jobs()
     if pending:
         listener("measure", {})
@@ -62,7 +63,7 @@ def plan(
 
 def _measure(found, pending: list, recipe: Recipe, device: str) -> tuple[int, float]:
     """Bytes and seconds of one pair: the second of two runs, when everything is compiled and loaded."""
-    from lolblur_synth import work
+    from lolblur_synth.dataset import worker
 
     clip = next(clip for clip in found.clips if pending[0] in clip.pairs)
     job = {
@@ -75,7 +76,7 @@ def _measure(found, pending: list, recipe: Recipe, device: str) -> tuple[int, fl
     for _ in range(2):
         with tempfile.TemporaryDirectory() as folder:
             started = time.perf_counter()
-            steps = list(work.build(job | {"out": Path(folder)}, (pending[0],)))
+            steps = list(worker.build(job | {"out": Path(folder)}, (pending[0],)))
             seconds = time.perf_counter() - started
     return (steps[-1][2].get("bytes", 0), seconds)
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lolblur_synth import __version__, dataset
+from lolblur_synth import __version__
+from lolblur_synth.dataset import layout
 from lolblur_synth.errors import InputError
 from lolblur_synth.parallel import pool
 from lolblur_synth.recipe.schema import Recipe
@@ -44,22 +45,22 @@ def all_inputs(
         facts.append(result)
         if out and write:
             path = _cache_path(out, item, recipe, result.stamp)
-            dataset.write_atomic(out, path, dataset.to_json(dataclasses.asdict(result) | {"path": "", "name": ""}))
+            layout.write_atomic(out, path, layout.to_json(dataclasses.asdict(result) | {"path": "", "name": ""}))
 
-    run("lolblur_synth.work:survey", [(recipe, (item,)) for item in unread], jobs, report)
+    run("lolblur_synth.dataset.worker:survey", [(recipe, (item,)) for item in unread], jobs, report)
     return facts, refused
 
 
 def _kept(out: Path, item, recipe: Recipe) -> Any | None:
     """What an earlier build learnt about this very input: `plan.Facts`, or None."""
+    from lolblur_synth.dataset.plan import Facts
     from lolblur_synth.files import video
-    from lolblur_synth.plan import Facts
 
     try:
         stamp = video.stamp(item)
     except (OSError, InputError):
         return None  # whoever reads it says why it cannot be read
-    values = dataset.read_json(_cache_path(out, item, recipe, stamp))
+    values = layout.read_json(_cache_path(out, item, recipe, stamp))
     if values is None or values.keys() != Facts.__annotations__.keys() or values["stamp"] != stamp:
         return None
     return Facts(**{key: _tuples(value) for key, value in values.items()} | {"path": str(item.path), "name": item.name})
@@ -73,10 +74,10 @@ def _tuples(value: Any) -> Any:
 def _cache_path(out: Path, item, recipe: Recipe, stamp: str) -> Path:
     """Where the facts about an input are kept: a name that changes with the place of the input and its stamp, with the
     options, and with `Facts`. A dataset that was copied to another machine is surveyed again: same facts, same plan."""
-    from lolblur_synth.plan import Facts
+    from lolblur_synth.dataset.plan import Facts
 
     options = [recipe.input, recipe.interpolate.cut, recipe.skip, recipe.resize, item.fps]
     if "denoise" not in recipe.skip:
         options.append(recipe.denoise)
     parts = (__version__, tuple(Facts.__annotations__), os.fsencode(os.path.realpath(item.path)), stamp, options)
-    return out / dataset.STATE / "surveys" / f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}.json"
+    return out / layout.STATE / "surveys" / f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}.json"

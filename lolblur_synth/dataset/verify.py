@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lolblur_synth import dataset, manifest
+from lolblur_synth.dataset import layout, manifest
 from lolblur_synth.errors import Damaged, ForeignOutput
 from lolblur_synth.files import listing
 
@@ -25,7 +25,7 @@ class Damage:
 
 def open_output(out: Path) -> dict:
     """The plan of a dataset folder. Raises ForeignOutput when out is not one."""
-    plan = dataset.read_json(out / dataset.STATE / "plan.json")
+    plan = layout.read_json(out / layout.STATE / "plan.json")
     if plan is None or "clips" not in plan:
         raise ForeignOutput(f"{out} is not a lolblur-synth dataset", "make one: lolblur-synth build VIDEOS OUT")
     return plan
@@ -34,10 +34,10 @@ def open_output(out: Path) -> dict:
 def status(out: Path) -> dict:
     """Counts and failures of a dataset folder, as a JSON-able dict."""
     plan = open_output(out)
-    done = {(r.get("sequence"), r.get("name")) for r in dataset.records(out)}
+    done = {(r.get("sequence"), r.get("name")) for r in layout.records(out)}
     planned = {(clip["sequence"], name): clip for clip in plan["clips"] for name in clip["pairs"]}
-    failed = [f for f in dataset.failures(out) if (f.get("sequence"), f.get("name")) not in done]
-    images = [entry.path for split in dataset.SPLITS for entry in _below(out / split)
+    failed = [f for f in layout.failures(out) if (f.get("sequence"), f.get("name")) not in done]
+    images = [entry.path for split in layout.SPLITS for entry in _below(out / split)
               if entry.kind == listing.FILE and entry.path.suffix == ".png"]  # fmt: skip
     return {
         "out": str(out),
@@ -62,28 +62,28 @@ def verify(out: Path, pixels: bool = False) -> list[Damage]:
     """
     plan = open_output(out)
     damages, expected = [], set()
-    records = sorted(e.path for e in _below(out / dataset.STATE / "pairs") if e.path.suffix == ".json")
+    records = sorted(e.path for e in _below(out / layout.STATE / "pairs") if e.path.suffix == ".json")
     for path in records:
         split, sequence, name = path.parts[-3], path.parts[-2], path.stem
-        record = dataset.read_json(path)
+        record = layout.read_json(path)
         if not _sound(record, split, sequence, name):
             damages.append(Damage("record", _relative(path, out)))
             continue
-        for folder in dataset.FOLDERS:
-            image = dataset.image_path(out, split, folder, sequence, name)
+        for folder in layout.FOLDERS:
+            image = layout.image_path(out, split, folder, sequence, name)
             expected.add(image)
             word = _compare(image, record["sha256"][folder], pixels)
             if word:
                 damages.append(Damage(word, _relative(image, out)))
     committed = {(path.parts[-2], path.stem) for path in records}
     for clip in plan["clips"]:
-        failed = {f["name"] for f in dataset.failures(out) if f["sequence"] == clip["sequence"]}
+        failed = {f["name"] for f in layout.failures(out) if f["sequence"] == clip["sequence"]}
         damages += [
             Damage("missing", f"{clip['split']}/*/{clip['sequence']}/{name}.png")
             for name in clip["pairs"]
             if (clip["sequence"], name) not in committed and name not in failed
         ]
-    for split in dataset.SPLITS:
+    for split in layout.SPLITS:
         for path, kind in sorted(_below(out / split)):
             if path not in expected and kind not in (listing.FOLDER, listing.LINKED_FOLDER):
                 damages.append(Damage("extra", _relative(path, out)))
@@ -104,9 +104,7 @@ def _sound(record: dict | None, split: str, sequence: str, name: str) -> bool:
     if (record.get("split"), record.get("sequence"), record.get("name")) != (split, sequence, name):
         return False
     sums = record.get("sha256")
-    return isinstance(sums, dict) and all(
-        {"file", "pixels", "bytes"} <= sums.get(f, {}).keys() for f in dataset.FOLDERS
-    )
+    return isinstance(sums, dict) and all({"file", "pixels", "bytes"} <= sums.get(f, {}).keys() for f in layout.FOLDERS)
 
 
 def _compare(image: Path, sums: dict, pixels: bool) -> str:
@@ -125,7 +123,7 @@ def _compare(image: Path, sums: dict, pixels: bool) -> str:
 
 def _check_manifest(out: Path) -> list[Damage]:
     try:
-        same = manifest.read(out) == [manifest.line(record) for record in dataset.records(out)]
+        same = manifest.read(out) == [manifest.line(record) for record in layout.records(out)]
     except Damaged:
         same = False
     return [] if same else [Damage("stale", manifest.NAME)]

@@ -5,7 +5,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from lolblur_synth import dataset, recipes
+from lolblur_synth import recipes
+from lolblur_synth.dataset import layout
 from lolblur_synth.errors import ForeignOutput
 from lolblur_synth.recipe.schema import Recipe
 
@@ -13,7 +14,7 @@ from lolblur_synth.recipe.schema import Recipe
 def recipe(out: Path) -> Recipe | None:
     """The recipe that a dataset of ours was built with; None where `out` is none, or has not come that far."""
     path = out / "recipe.toml"
-    if not (out / dataset.STATE).is_dir() or not path.is_file():
+    if not (out / layout.STATE).is_dir() or not path.is_file():
         return None
     return recipes.parse(path.read_text(), str(path))
 
@@ -36,12 +37,12 @@ def clips(out: Path | None) -> dict[str, tuple[str, str]]:
     """
     if out is None:
         return {}
-    plan = dataset.read_json(out / dataset.STATE / "plan.json") or {"clips": []}
+    plan = layout.read_json(out / layout.STATE / "plan.json") or {"clips": []}
     places = {clip["sha256"]: (clip["sequence"], clip["split"]) for clip in plan["clips"]}
     planned = {sequence for sequence, _ in places.values()}
-    for folder in sorted((out / dataset.STATE / "pairs").glob("*/*")):
+    for folder in sorted((out / layout.STATE / "pairs").glob("*/*")):
         if folder.name.isdecimal() and folder.name not in planned:
-            records = filter(None, map(dataset.read_json, sorted(folder.glob("*.json"))))
+            records = filter(None, map(layout.read_json, sorted(folder.glob("*.json"))))
             source = next(records, {}).get("source")
             if isinstance(source, dict) and "sha256" in source:
                 places.setdefault(source["sha256"], (folder.name, folder.parent.name))
@@ -50,10 +51,10 @@ def clips(out: Path | None) -> dict[str, tuple[str, str]]:
 
 def forget_failures(out: Path, plan: Any) -> None:
     """Remove the notes about failed pairs that are no longer planned, such as those of a video that was replaced."""
-    planned = {dataset.failure_path(out, pair.sequence, pair.name) for clip in plan.clips for pair in clip.pairs}
-    for path in (out / dataset.STATE / "failed").glob("*/*.json"):
+    planned = {layout.failure_path(out, pair.sequence, pair.name) for clip in plan.clips for pair in clip.pairs}
+    for path in (out / layout.STATE / "failed").glob("*/*.json"):
         if path not in planned:
-            dataset.disk.unlink(path)
+            layout.disk.unlink(path)
 
 
 def left_over(out: Path, plan: Any) -> list[str]:
@@ -62,12 +63,12 @@ def left_over(out: Path, plan: Any) -> list[str]:
     names = {clip.facts.name for clip in plan.clips}
     whole: Counter = Counter()
     damaged: Counter = Counter()
-    for path in sorted((out / dataset.STATE / "pairs").glob("*/*/*.json")):
+    for path in sorted((out / layout.STATE / "pairs").glob("*/*/*.json")):
         split, sequence, name = path.parts[-3], path.parts[-2], path.stem
-        record = dataset.read_json(path) if sequence not in planned else None
+        record = layout.read_json(path) if sequence not in planned else None
         if record is not None and isinstance(record.get("source"), dict):
             place = (str(record["source"].get("name")), os.path.join(split, "*", sequence))
-            is_whole = dataset.is_done(out, split, sequence, name, record.get("key"))
+            is_whole = layout.is_done(out, split, sequence, name, record.get("key"))
             (whole if is_whole else damaged)[place] += 1
     lines = []
     for name, place in sorted(whole.keys() | damaged.keys()):
