@@ -23,9 +23,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lolblur_synth.evaluate import evaluate
 from lolblur_synth.metrics import image_quality
 from lolblur_synth.models import fasc, lednet
+from lolblur_synth.tools.evaluate import evaluate
 from lolblur_synth.training.lednet import ADAM_BETAS, WithSide, recorded, train_lednet
 from lolblur_synth.training.losses import lednet_loss
 

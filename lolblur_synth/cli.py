@@ -134,7 +134,7 @@ def doctor(style, as_json):
     """Show versions, processor, GPU, weights and disk, and run one pair of the sample through the pipeline."""
     if style == "human" and not as_json:
         click.echo("doctor: builds one pair of the sample, which takes about a minute", err=True)
-    from lolblur_synth import doctor as tool
+    from lolblur_synth.tools import doctor as tool
 
     report = tool.examine(opt.sample_clip())
     if as_json:

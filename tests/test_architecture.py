@@ -28,12 +28,12 @@ LEVELS = {
 
 
     "lamps": 5, "calibration": 5,
-    "steps": 6,
 
 
 
-    "single": 9, "restore": 9, "evaluate": 9, "likeness": 9, "doctor": 9, "outputs": 9,
-    "sources": 9, "request": 9, "photographs": 9, "extras": 9,
+
+
+
     "options": 10, "progress": 10,
 }  # fmt: skip
 MODULES_AT_THE_ROOT = 60  # what a newcomer can take in at one look

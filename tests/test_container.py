@@ -9,13 +9,14 @@ import media
 import numpy as np
 import pytest
 
-from lolblur_synth import recipes, request, restore, single
+from lolblur_synth import recipes
 from lolblur_synth.dataset import plan, worker
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import video
 from lolblur_synth.files.video.container_crop import Crop, container_crop
 from lolblur_synth.files.video.yuv import Tags
 from lolblur_synth.recipe.schema import InputConfig
+from lolblur_synth.tools import request, restore, stage
 
 
 def probe(path: Path) -> video.Video:
@@ -249,7 +250,7 @@ def test_notes_reach_the_plan_and_the_log(tmp_path, caplog):
     recipe = recipes.override(recipes.load("lolblur"), ["resize.width=32", "resize.height=24"])
     facts = worker._facts(recipe, video.Input(path, "a.mkv", "video"))
     assert plan._warnings(facts, recipe, 60)[0].startswith("a.mkv: 2 video tracks; track 1 (64x48, default) is used")
-    single.run(request.Request("resize", path, tmp_path / "out", recipe))
+    stage.run(request.Request("resize", path, tmp_path / "out", recipe))
     assert "a.mkv: 2 video tracks" in caplog.text
     caplog.clear()
     restore.restore(path, tmp_path / "restored", quiet=True, weights="lednet-small")

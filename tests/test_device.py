@@ -14,12 +14,13 @@ from pretend_cuda import PretendCuda
 from scene import pan
 
 from lolblur_synth import frames as fr
-from lolblur_synth import pipeline, recipes, single
+from lolblur_synth import pipeline, recipes
 from lolblur_synth.files import images
 from lolblur_synth.kernels import cuda
 from lolblur_synth.recipe.schema import STAGE_NAMES, Recipe
-from lolblur_synth.request import Request
 from lolblur_synth.stages import average
+from lolblur_synth.tools import stage
+from lolblur_synth.tools.request import Request
 
 RECIPES = {
     "default": ["denoise.sigma=4"],
@@ -91,12 +92,12 @@ def test_each_stage_alone(tmp_path, monkeypatch, caplog, name, profile, kernels)
     for number in range(3 if name == "noise" else 11):  # that is slow under the pretence, and looks at one at a time
         images.write_png(tmp_path / "in" / f"{number}.png", pan(2).frame(number)[:34, :46] / np.float32(255), 8)
     ask = Request(name, tmp_path / "in", tmp_path / "cpu", recipe, bits=16)
-    count = single.run(ask).results[0].frames
+    count = stage.run(ask).results[0].frames
     monkeypatch.setattr(cuda, "available", lambda: kernels)
     monkeypatch.setattr(cuda, "run", run)
     with PretendCuda():
         again = dataclasses.replace(ask, target=tmp_path / "cuda", device="cuda")
-        assert single.run(again).results[0].frames == count
+        assert stage.run(again).results[0].frames == count
     assert not any("on the CPU" in record.message for record in caplog.records)
     for file in sorted((tmp_path / "cpu").iterdir()):
         expected, got = (images.read_image(tmp_path / where / file.name) for where in ("cpu", "cuda"))

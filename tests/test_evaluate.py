@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from lolblur_synth.errors import InputError, UsageError, WeightsError
-from lolblur_synth.evaluate import PAPER, evaluate, table
 from lolblur_synth.files import weights
 from lolblur_synth.metrics import image_quality
 from lolblur_synth.models.lednet import LEDNet
+from lolblur_synth.tools.evaluate import PAPER, evaluate, table
 
 FAST = {"metrics": "psnr_rgb,ssim_y", "quiet": True}
 

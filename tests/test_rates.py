@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lolblur_synth import recipes, request, single
+from lolblur_synth import recipes
 from lolblur_synth.cli import main
 from lolblur_synth.dataset import build, estimate, plan, worker
 from lolblur_synth.errors import ForeignOutput, InputError, RecipeError, UsageError
 from lolblur_synth.files import capture_rates, images, video
 from lolblur_synth.recipe.schema import InputConfig, Recipe
+from lolblur_synth.tools import request, stage
 
 PLAIN = recipes.override(Recipe(), ["skip=denoise,darken,interpolate,clip_reverse,defocus,noise", "resize.width=64",
                                     "resize.height=48", "dataset.pairs=2", "average.window=7"])  # fmt: skip
@@ -306,7 +307,7 @@ def test_a_file_that_is_missing_is_named_without_its_rate(tmp_path):
 def test_what_is_written_plays_as_fast_as_the_file(tmp_path):
     path = android(tmp_path / "a.mp4", "240")
     for name, recipe, fps in (("b.mp4", PLAIN, 30), ("c.mp4", recipes.override(PLAIN, ["input.fps=240"]), 240)):
-        single.run(request.Request("resize", path, tmp_path / name, recipe))
+        stage.run(request.Request("resize", path, tmp_path / name, recipe))
         assert told(tmp_path / name).fps == fps
 
 

@@ -117,7 +117,7 @@ def test_doctor_and_plan_say_at_once_what_they_do(tmp_path, monkeypatch, words, 
         raise UsageError("that is all")
 
     monkeypatch.setattr("lolblur_synth.dataset.estimate.plan", stop)
-    monkeypatch.setattr("lolblur_synth.doctor.examine", stop)
+    monkeypatch.setattr("lolblur_synth.tools.doctor.examine", stop)
     assert first in run(*words).stderr
     for quiet in (["-q", *words], [*words, "--json"]):
         assert first not in run(*quiet).output
@@ -130,7 +130,7 @@ def test_only_commands_that_continue_say_so_when_interrupted(tmp_path, monkeypat
 
     for tool in (build, estimate):
         monkeypatch.setattr(tool, "build" if tool is build else "plan", stop)
-    monkeypatch.setattr("lolblur_synth.doctor.examine", stop)
+    monkeypatch.setattr("lolblur_synth.tools.doctor.examine", stop)
     done = run("build", tmp_path, tmp_path / "out")
     assert (done.exit_code, CONTINUES in done.stderr) == (130, True)
     for words in (["plan", tmp_path], ["doctor"], ["build", tmp_path, tmp_path / "out", "--dry-run"]):
@@ -303,7 +303,7 @@ def test_a_place_that_cannot_be_written_is_no_bug(ours, monkeypatch, number):
 
 
 def test_a_training_without_weights_yet_is_named(tmp_path):
-    from lolblur_synth import restore
+    from lolblur_synth.tools import restore
 
     frame, folder = tmp_path / "a.png", tmp_path / "lednet-out"
     frame.write_bytes(b"")
@@ -316,7 +316,7 @@ def test_a_restoration_that_is_interrupted_says_itself_what_is_left(tmp_path, mo
     def stop(*words, **options):
         raise Interrupted("out: 3 of 9 images restored: interrupted", "add --overwrite to begin again")
 
-    monkeypatch.setattr("lolblur_synth.restore.restore", stop)
+    monkeypatch.setattr("lolblur_synth.tools.restore.restore", stop)
     done = run("restore", tmp_path, tmp_path / "out")
     assert done.exit_code == 130
     assert done.stderr == "Error: out: 3 of 9 images restored: interrupted\n  add --overwrite to begin again\n"

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lolblur_synth import outputs, photographs, recipes, single, sources
+from lolblur_synth import recipes
 from lolblur_synth.commands import stage
 from lolblur_synth.errors import InputError, Interrupted, UsageError
 from lolblur_synth.files import images, sample_count, video
 from lolblur_synth.recipe.schema import InputConfig
-from lolblur_synth.request import Request
+from lolblur_synth.tools import outputs, photographs, sources
+from lolblur_synth.tools import stage as single
+from lolblur_synth.tools.request import Request
 
 MAGIC = {".png": b"\x89PNG", ".jpg": b"\xff\xd8", ".jpeg": b"\xff\xd8", ".tif": b"II*\0", ".tiff": b"II*\0"}
 

@@ -78,7 +78,7 @@ def realism(folder, reference, as_json):
     FOLDER holds frames, or is a built dataset, whose noisy frames are taken. Without REFERENCE the figures are set
     beside those of the published frames. No clean image is needed: noise is measured where the frames are flat.
     """
-    from lolblur_synth import likeness
+    from lolblur_synth.tools import realism as likeness
 
     report = likeness.compare(folder, reference)
     click.echo(json.dumps(report) if as_json else likeness.table(report))

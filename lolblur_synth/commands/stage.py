@@ -103,9 +103,9 @@ def _add_stage(name: str) -> None:
             + ([f"dataset.seed={seed}"] if seed is not None else [])
         )
         settings = recipes.override(recipes.load(recipe), words)
-        from lolblur_synth import photographs
         from lolblur_synth.parallel.machine import resolve_device
-        from lolblur_synth.request import Request
+        from lolblur_synth.tools import photographs
+        from lolblur_synth.tools.request import Request
 
         source, target = input or opt.sample_clip(), output or Path(f"{word}-out")
         human = style == "human" and not as_json
@@ -138,7 +138,7 @@ def _line(word: str, result, config) -> str:
 
 
 def _frames(result) -> str:
-    from lolblur_synth.outputs import IMAGES
+    from lolblur_synth.tools.outputs import IMAGES
 
     is_image = result.output.suffix.lower() in IMAGES and not result.output.is_dir()
     return "" if is_image else f"{result.frames} frame{'s' * (result.frames != 1)}"

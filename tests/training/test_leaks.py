@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from lolblur_synth.errors import Damaged, ForeignOutput, InputError
-from lolblur_synth.evaluate import evaluate
 from lolblur_synth.models import lednet as models_lednet
+from lolblur_synth.tools.evaluate import evaluate
 from lolblur_synth.training import checkpoint, data, lednet, sources
 from lolblur_synth.training.lednet import train_lednet
 

@@ -23,7 +23,6 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from lolblur_synth import outputs, sources
 from lolblur_synth.errors import InputError, Interrupted, UsageError, WeightsError
 from lolblur_synth.files import images, listing, video
 from lolblur_synth.files.video.recorder import partials, record
@@ -31,6 +30,7 @@ from lolblur_synth.files.video.tracks import Tracks, tracks_of
 from lolblur_synth.models import lednet
 from lolblur_synth.parallel.pool import signals
 from lolblur_synth.recipe.schema import InputConfig
+from lolblur_synth.tools import outputs, sources
 from lolblur_synth.training import processes
 from lolblur_synth.training.config import RestoreConfig, checked
 

@@ -21,13 +21,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lolblur_synth import outputs
 from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.files import atomic, listing
 from lolblur_synth.files.video import IMAGE_SUFFIXES
 from lolblur_synth.frames import luminance
 from lolblur_synth.metrics import image_quality, tone_curves
 from lolblur_synth.models import lednet, vgg
+from lolblur_synth.tools import outputs
 from lolblur_synth.training import data, processes
 from lolblur_synth.training.config import EvaluateConfig, checked
 from lolblur_synth.training.pairs import pairs_in, scan

@@ -11,10 +11,10 @@ import joblib
 import torch
 from tqdm import tqdm
 
-from lolblur_synth import outputs, single, sources
 from lolblur_synth.errors import InputError, Interrupted, LolblurError, UsageError
 from lolblur_synth.parallel.machine import auto_jobs
-from lolblur_synth.request import LINEAR_OUT, NEED_NEIGHBOURS, Report, Request, Result, check
+from lolblur_synth.tools import outputs, sources, stage
+from lolblur_synth.tools.request import LINEAR_OUT, NEED_NEIGHBOURS, Report, Request, Result, check
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def run(request: Request) -> Report:
     """Apply a stage to whatever the user named: photographs one by one, an image or a clip as a whole."""
     check(request)
     files = _files(request)
-    return single.run(request) if files is None else _run_each(request, files)
+    return stage.run(request) if files is None else _run_each(request, files)
 
 
 def _files(request: Request) -> list[Path] | None:
@@ -66,7 +66,7 @@ def _run_each(request: Request, files: list[Path]) -> Report:
                 log.warning(warning)
             (failed if isinstance(outcome, LolblurError) else results).append(outcome)
     except (KeyboardInterrupt, Interrupted):  # here, or in a worker
-        raise single.interrupted(request, len(results), count, "photographs") from None
+        raise stage.interrupted(request, len(results), count, "photographs") from None
     if request.default_target:
         outputs.remember(target, {*(path for path in paths if path.exists()), *ours}, finished=True)
     if failed and not results:
@@ -100,7 +100,7 @@ def _photograph(request: Request) -> tuple[Result | LolblurError, list[str]]:
     ours.addHandler(collected)
     outcome: Result | LolblurError
     try:
-        outcome = single.run(request).results[0]
+        outcome = stage.run(request).results[0]
     except (InputError, UsageError) as error:
         name = str(request.source)
         outcome = error if name in str(error) else type(error)(f"{name}: {error}", error.hint)

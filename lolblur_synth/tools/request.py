@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lolblur_synth import outputs
 from lolblur_synth.errors import LolblurError, UsageError
 from lolblur_synth.recipe.schema import Recipe
+from lolblur_synth.tools import outputs
 
 LINEAR_OUT = ("clip_reverse", "average")
 DISPLAY_IN = ("resize", "denoise", "darken", "interpolate", "clip_reverse", "noise")

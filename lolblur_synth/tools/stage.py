@@ -16,12 +16,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lolblur_synth import draw, extras, outputs, sources, steps
+from lolblur_synth import draw, streams
 from lolblur_synth.errors import InputError, Interrupted, UsageError
 from lolblur_synth.files import sample_count, video
 from lolblur_synth.files.video import IMAGE_SUFFIXES
 from lolblur_synth.pipeline import STAGES
-from lolblur_synth.request import (
+from lolblur_synth.stages import denoise, resize
+from lolblur_synth.tools import extras, outputs, sources
+from lolblur_synth.tools.request import (
     DISPLAY_IN,
     FRAME_BY_FRAME,
     LINEAR_OUT,
@@ -32,8 +34,7 @@ from lolblur_synth.request import (
     Result,
     check,
 )
-from lolblur_synth.sources import Source
-from lolblur_synth.stages import denoise, resize
+from lolblur_synth.tools.sources import Source
 
 log = logging.getLogger(__name__)
 FIRST = 9  # frames from which the noise level is estimated
@@ -189,7 +190,7 @@ def _apply(request: Request, source: Source, drawn, shown: Iterator[Tensor], pla
     if request.keep_mask:
         results = extras.average_and_mask(shown, drawn, recipe, plan.masks)
     else:
-        results = steps.APPLY.get(name, steps.each)(STAGES[name], shown, config, drawn, recipe, source.linear)
+        results = streams.APPLY.get(name, streams.each)(STAGES[name], shown, config, drawn, recipe, source.linear)
     if plan.curves:
         results = extras.with_curves(results, source, config, drawn, plan.curves, request.device)
     if plan.raws:
