@@ -35,7 +35,7 @@ import numpy as np
 import torch
 from skimage.metrics import structural_similarity
 
-from lolblur_synth import options
+from lolblur_synth.commands import options
 from lolblur_synth.files.video import find, probe, read
 from lolblur_synth.kernels.vbm4d.noise_level import at
 from lolblur_synth.recipe.schema import DenoiseConfig, InputConfig

@@ -30,7 +30,7 @@ import torch
 from layers import LARGE, MID, SMALL, WINDOW, Layers, psnr, shown
 
 from lolblur_synth import frames as fr
-from lolblur_synth import options as opt
+from lolblur_synth.commands import options as opt
 from lolblur_synth.kernels import exposure as fused
 from lolblur_synth.kernels.exposure.splat import fields
 from lolblur_synth.recipe.schema import ClipReverseConfig, InterpolateConfig

@@ -27,7 +27,7 @@ from layers import psnr
 from torch import Tensor
 
 from lolblur_synth import frames as fr
-from lolblur_synth import options as opt
+from lolblur_synth.commands import options as opt
 from lolblur_synth.recipe.schema import InterpolateConfig
 from lolblur_synth.stages import interpolate
 

@@ -17,7 +17,8 @@ from pathlib import Path
 import cv2
 import torch
 
-from lolblur_synth import frames, options, pipeline, recipes
+from lolblur_synth import frames, pipeline, recipes
+from lolblur_synth.commands import options
 from lolblur_synth.dataset import layout
 from lolblur_synth.files import video
 from lolblur_synth.kernels import exposure

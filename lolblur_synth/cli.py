@@ -13,8 +13,8 @@ import sys
 import click
 
 from lolblur_synth import __version__
-from lolblur_synth import options as opt
 from lolblur_synth.commands import datasets, interpolator, networks, noise, recipe, stage
+from lolblur_synth.commands import options as opt
 from lolblur_synth.errors import ForeignOutput, Interrupted, LolblurError, NoSpace, UsageError
 
 EXIT_CODES = """\b

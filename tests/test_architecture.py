@@ -34,7 +34,7 @@ LEVELS = {
 
 
 
-    "options": 10, "progress": 10,
+
 }  # fmt: skip
 MODULES_AT_THE_ROOT = 60  # what a newcomer can take in at one look
 KNOWN_CIRCLES = (("darken", "darken_lights"),)  # of modules that import each other; none is allowed

@@ -133,7 +133,7 @@ def test_the_table_names_what_was_scored_and_which_way_is_better(dataset, tmp_pa
 
 
 def test_a_terminal_without_arrows_gets_plain_letters(dataset, tmp_path, monkeypatch):
-    from lolblur_synth import options
+    from lolblur_synth.commands import options
 
     text = table(evaluate(results(dataset, tmp_path / "mine", "{clip}/{frame}.png"), dataset, **FAST))
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lolblur_synth import options, recipes
+from lolblur_synth import recipes
 from lolblur_synth.cli import main
+from lolblur_synth.commands import options
 from lolblur_synth.commands.datasets import resolve
 from lolblur_synth.dataset import build, estimate, export
 from lolblur_synth.errors import Interrupted, RecipeError, UsageError, WeightsError

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from lolblur_synth import options as opt
 from lolblur_synth import recipes
+from lolblur_synth.commands import options as opt
 from lolblur_synth.errors import ClipsFailed, Damaged, InputError, UsageError
 from lolblur_synth.files import capture_rates
 from lolblur_synth.recipe.schema import Recipe
@@ -80,8 +80,8 @@ def build(
     settings = resolve(recipe, assignments, out, "json" if as_json else style, **everyday)
     if dry_run:
         return show_plan(videos, out, settings, jobs, device, "json" if as_json else style)
+    from lolblur_synth.commands.progress import Progress
     from lolblur_synth.dataset import build as builder
-    from lolblur_synth.progress import Progress
 
     progress = Progress("json" if as_json else style)
     if style == "human" and not as_json and settings.skip:

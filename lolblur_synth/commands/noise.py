@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from lolblur_synth import options as opt
+from lolblur_synth.commands import options as opt
 
 
 @click.command("train-noise")

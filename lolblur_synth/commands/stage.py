@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from lolblur_synth import __version__, recipes
-from lolblur_synth import options as opt
+from lolblur_synth.commands import options as opt
 from lolblur_synth.errors import ClipsFailed
 from lolblur_synth.files import capture_rates
 from lolblur_synth.recipe.schema import STAGE_NAMES, Recipe
