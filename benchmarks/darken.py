@@ -23,13 +23,14 @@ from scipy.stats import spearmanr
 from skimage.color import rgb2lab
 
 from lolblur_synth import frames as fr
-from lolblur_synth import lamps, recipes
+from lolblur_synth import recipes
 from lolblur_synth.files import weights
 from lolblur_synth.files.images import read_image
 from lolblur_synth.files.video import IMAGE_SUFFIXES, find, probe, read, write_video
 from lolblur_synth.files.video.inputs import image_files
 from lolblur_synth.recipe.schema import DarkenConfig, InputConfig, ResizeConfig
 from lolblur_synth.stages import darken, resize
+from lolblur_synth.stages.darken import lights as lamps
 
 REQUESTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 WINDOW = 9

@@ -27,7 +27,7 @@ LEVELS = {
 
 
 
-    "lamps": 5, "calibration": 5,
+
 
 
 

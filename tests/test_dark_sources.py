@@ -8,12 +8,13 @@ import pytest
 from conftest import moving_street
 
 from lolblur_synth import frames as fr
-from lolblur_synth import lamps, recipes
+from lolblur_synth import recipes
 from lolblur_synth.dataset import plan, worker
 from lolblur_synth.files import video
 from lolblur_synth.files.video import write_video
 from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.stages import darken
+from lolblur_synth.stages.darken import lights
 
 RECIPE = recipes.override(
     Recipe(), ["skip=denoise", "resize.width=96", "resize.height=64", "dataset.pairs=6", "darken.exposure=0.12:0.16"]
@@ -45,7 +46,7 @@ def built(clip, pairs, recipe=RECIPE) -> list[tuple[dict, dict]]:
 
 def exposure(images: dict, folder: str) -> float:
     frame, truth = (fr.lightness(fr.from_uint8(images[name])) for name in (folder, "high_sharp_scaled"))
-    return float(frame[truth <= lamps.SATURATED].mean())
+    return float(frame[truth <= lights.SATURATED].mean())
 
 
 def test_the_input_of_a_dark_clip_is_darker_than_its_truth(dark_video):

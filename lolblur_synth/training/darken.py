@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from lolblur_synth import frames as fr
-from lolblur_synth import lamps
 from lolblur_synth.files import atomic, weights
 from lolblur_synth.models import dce
 from lolblur_synth.stages import darken
+from lolblur_synth.stages.darken import lights
 from lolblur_synth.training.cards import in_python, made_by
 from lolblur_synth.training.photos import Picture, batch, not_held_out, well_exposed
 from lolblur_synth.training.run import Report, Run, one_thread, sources, trained_on, warmed_cosine
@@ -77,7 +77,7 @@ def lamp_loss(darkened: Tensor, lightness: Tensor, lamp: Tensor) -> Tensor:
 
 def loss(net: dce.CurveNet, lightness: Tensor, exposure: Tensor) -> tuple[Tensor, dict[str, float]]:
     """Weighted sum of the four, and each of them. lightness (N, 1, H, W), already reduced; exposure (N, 1, 1, 1)."""
-    lamp, white = lamps.find(lightness, lamps.LAMP, reduction=1)
+    lamp, white = lights.find(lightness, lights.LAMP, reduction=1)
     asked = darken.exposure_map(lightness, lamp, exposure)
     maps = net.maps(lightness, asked)
     followed = dce.follow_edges(dce.edge_model(maps, lightness), lightness)
@@ -186,7 +186,7 @@ def obedience(net: dce.CurveNet, photos: list[Picture]) -> dict[str, tuple[float
                 maps = net.maps(lightness, torch.full_like(lightness, request))
                 followed = dce.follow_edges(dce.edge_model(maps, lightness), lightness)
                 darkened = dce.curve(lightness, followed, net.steps)
-                means.append(float(darkened[lightness <= lamps.SATURATED].mean()))
+                means.append(float(darkened[lightness <= lights.SATURATED].mean()))
         if means:
             achieved[str(request)] = round(float(np.mean(means)), 4), round(float(np.std(means)), 4)
     return achieved

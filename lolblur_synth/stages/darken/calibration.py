@@ -4,7 +4,7 @@
 
 The exposure is the mean of l' = L* / 100 over the unsaturated pixels of all frames of the window. It is solved for on
 a sample of the pixels, and corrected by one secant step on all of them: within 1e-4 of the request wherever that can be
-had. Planes are (T, 1, H, W), one a frame; `model` and `lamp_model` are those of models/dce.py and lamps.py.
+had. Planes are (T, 1, H, W), one a frame; `model` and `lamp_model` are those of models/dce.py and lights.py.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,9 +15,9 @@ import torch
 from scipy.optimize import brentq
 from torch import Tensor
 
-from lolblur_synth import lamps
 from lolblur_synth.errors import WeightsError
 from lolblur_synth.models import dce
+from lolblur_synth.stages.darken import lights
 
 SAMPLE_STEP = 8  # px: one pixel of each SAMPLE_STEP x SAMPLE_STEP is a sample
 MIN_SAMPLES = 1024  # unsaturated ones; where there are fewer, every pixel is a sample
@@ -33,7 +33,7 @@ class Samples:
     """
 
     def __init__(self, lightness: Tensor):
-        self.lit = lightness <= lamps.SATURATED
+        self.lit = lightness <= lights.SATURATED
         if not self.lit.any():
             self.lit = torch.ones_like(self.lit)
         for self.step in (SAMPLE_STEP, 1):
@@ -113,13 +113,13 @@ class Calibration:
         """r' and white of each frame of the window, at full size."""
         planes = (plane.split(1) for plane in (self.model, self.lamp_model, self.lightness, self.lamp))
         for model, lamp_model, now, kept in zip(*planes, strict=True):
-            yield adjust(dce.follow_edges(model, now), kept, strength), lamps.white(lamp_model, now.shape[-2:])
+            yield adjust(dce.follow_edges(model, now), kept, strength), lights.white(lamp_model, now.shape[-2:])
 
     def _sampled(self) -> Callable[[float], float]:
         """The exposure of the samples as a function of log s."""
         samples = self.samples
         now, kept = samples.lightness, samples.of(self.lamp)
-        r, white = dce.follow_edges(self.model, now), lamps.white(self.lamp_model, now.shape[-2:])
+        r, white = dce.follow_edges(self.model, now), lights.white(self.lamp_model, now.shape[-2:])
         return lambda log_strength: samples.mean(
             dce.curve(now, adjust(r, kept, np.exp(log_strength)), self.net.steps, white)
         )

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import UsageError
-from lolblur_synth.kernels import psf
 from lolblur_synth.recipe.schema import DefocusConfig
+from lolblur_synth.stages.defocus import psf
 
 BLADES = (5, 9)  # of a polygon aperture, both included
 # Real-ESRGAN, first degradation: shapes and probabilities, sigma (px), beta of the two families, odd sizes

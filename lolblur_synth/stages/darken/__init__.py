@@ -30,11 +30,11 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from lolblur_synth import frames as fr
-from lolblur_synth import lamps
-from lolblur_synth.calibration import Calibration, Samples
 from lolblur_synth.errors import UsageError
 from lolblur_synth.models import dce
 from lolblur_synth.recipe.schema import DarkenConfig
+from lolblur_synth.stages.darken import lights
+from lolblur_synth.stages.darken.calibration import Calibration, Samples
 
 GLOW_SHARE, GLOW_POWER = 0.3, 64.0  # of the exposure that glows and edges of lights take at most; how, at most
 SURROUNDINGS = 12  # of a light, in cells of the reduced frame
@@ -111,7 +111,7 @@ def exposure_of(frames: Tensor, source: Tensor | None = None) -> float:
     total, count, everything = 0.0, 0, 0.0
     for frame, judge in zip(frames.split(1), (frames if source is None else source).split(1), strict=True):
         lightness = fr.lightness(frame).cpu().numpy()
-        kept = fr.lightness(judge).cpu().numpy() <= lamps.SATURATED
+        kept = fr.lightness(judge).cpu().numpy() <= lights.SATURATED
         total += float(lightness.sum(where=kept, dtype=np.float64))
         count += int(kept.sum())
         everything += float(lightness.sum(dtype=np.float64))
@@ -147,10 +147,10 @@ def _darken(frames: Tensor, config: DarkenConfig, draw: Draw, want_maps=False) -
         lightness[t] = _lightness(light)[0]
         out[t] = light[0]
     lamp_model = _smooth_in_time(
-        [lamps.model(now, config.lamp_area, dce.CurveNet.reduction) for now in lightness.split(1)]
+        [lights.model(now, config.lamp_area, dce.CurveNet.reduction) for now in lightness.split(1)]
     )
     for t, planes in enumerate(lamp_model.split(1)):
-        lamp[t] = lamps.weight(planes, lightness[t, None])[0]
+        lamp[t] = lights.weight(planes, lightness[t, None])[0]
     samples = Samples(lightness)
     if (power := _glow_power(samples, lamp, draw.exposure)) > 1:
         lamp.pow_(power)
@@ -201,9 +201,9 @@ def _maps(net: torch.nn.Module, lightness: Tensor, lamp: Tensor, exposure: float
     """The frame without its lamps. Near a lamp, the maps that pixels as bright have in its surroundings: what the
     network sees there is the halo, which it would take for a bright place and darken to a dark ring. Maps and guide.
     """
-    small = lamps.without(lightness, lamp, net.reduction)
+    small = lights.without(lightness, lamp, net.reduction)
     maps = net.maps(small, torch.full_like(small, exposure))
-    near = lamps.nearness(dce.reduce(lamp, net.reduction))
+    near = lights.nearness(dce.reduce(lamp, net.reduction))
     if near.any():
         around = dce.edge_model(maps, small, (1 - near).clamp_min(1e-3), SURROUNDINGS)
         maps = torch.lerp(maps, dce.follow_edges(around, small), near)
