@@ -28,7 +28,7 @@ from lolblur_synth.frames import luminance
 from lolblur_synth.metrics import image_quality, tone_curves
 from lolblur_synth.models import lednet, vgg
 from lolblur_synth.tools import outputs
-from lolblur_synth.training import data, processes
+from lolblur_synth.training import data, distributed
 from lolblur_synth.training.config import EvaluateConfig, checked
 from lolblur_synth.training.pairs import pairs_in, scan
 
@@ -78,7 +78,7 @@ def evaluate(
     InputError, UsageError, WeightsError.
     """
     config = checked(EvaluateConfig, options)
-    device = processes.choose(config.device)
+    device = distributed.choose(config.device)
     scores = _chosen(config.metrics)
     split, pairs = _pairs(config, Path(data_dir))
     restored = _source(results, pairs, config.range, device)

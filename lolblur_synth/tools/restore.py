@@ -31,7 +31,7 @@ from lolblur_synth.models import lednet
 from lolblur_synth.parallel.pool import signals
 from lolblur_synth.recipe.schema import InputConfig
 from lolblur_synth.tools import outputs, sources
-from lolblur_synth.training import processes
+from lolblur_synth.training import distributed
 from lolblur_synth.training.config import RestoreConfig, checked
 
 BUNDLED = "lednet-small"
@@ -114,7 +114,7 @@ def _load(config: RestoreConfig) -> tuple[lednet.LEDNet, str]:
 
 def _network(config: RestoreConfig) -> Restore:
     """(H, W, 3) float32 RGB display, 0..1 -> the same, restored."""
-    device = processes.choose(config.device)
+    device = distributed.choose(config.device)
     net, value_range = _load(config)
     net.to(device)
     half = config.precision == "bfloat16" or config.precision == "auto" and device.type == "cuda"

@@ -17,7 +17,7 @@ import torch
 from lolblur_synth.dataset.layout import raise_no_space
 from lolblur_synth.errors import ForeignOutput, InputError
 from lolblur_synth.files import atomic, listing
-from lolblur_synth.training.scalars import is_log
+from lolblur_synth.training.tensorboard_log import is_log
 
 KEEP = 3
 log = logging.getLogger(__name__)

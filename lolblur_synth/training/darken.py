@@ -21,7 +21,7 @@ from lolblur_synth.stages.darken import lights
 from lolblur_synth.training.cards import in_python, made_by
 from lolblur_synth.training.photos import Picture, batch, not_held_out, well_exposed
 from lolblur_synth.training.run import Report, Run, one_thread, sources, trained_on, warmed_cosine
-from lolblur_synth.training.scalars import scalars
+from lolblur_synth.training.tensorboard_log import scalars
 
 EXPOSURE_WEIGHT, CONTRAST_WEIGHT, LAMP_WEIGHT, SMOOTHNESS_WEIGHT = 4.0, 10.0, 10.0, 20.0
 REQUESTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)  # of the card's figures

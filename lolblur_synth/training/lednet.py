@@ -37,10 +37,10 @@ from lolblur_synth.files import weights
 from lolblur_synth.metrics import image_quality
 from lolblur_synth.models import vgg
 from lolblur_synth.models.lednet import LEDNet, enhance, initialise
-from lolblur_synth.training import checkpoint, data, processes
+from lolblur_synth.training import checkpoint, data, distributed
 from lolblur_synth.training.config import FREE, LednetConfig, checked, learning_rate
 from lolblur_synth.training.losses import lednet_loss
-from lolblur_synth.training.scalars import scalars
+from lolblur_synth.training.tensorboard_log import scalars
 
 CHECKPOINT_SECONDS = 600  # at most this much work is lost to a crash
 LOG_EVERY = 100
@@ -64,7 +64,7 @@ def train_lednet(
     """
     config = checked(LednetConfig, options)
     out = Path(out)
-    with processes.group(config.device) as (rank, world, device):
+    with distributed.group(config.device) as (rank, world, device):
         if config.batch % world:
             raise UsageError(f"--batch {config.batch} cannot be shared by {world} processes", "use a multiple of it")
         roots = [data_dir] if isinstance(data_dir, str | Path) else data_dir
@@ -73,7 +73,7 @@ def train_lednet(
             return run.rehearse()
         checkpoint.claim(out)
         hold = lock.hold(out / "checkpoints") if rank == 0 else contextlib.nullcontext()
-        with hold, processes.stop_signals() as stop:
+        with hold, distributed.stop_signals() as stop:
             run.resume(out)
             return run.train(out, stop, quiet)
 
@@ -240,7 +240,7 @@ class _Run:
             self.crops,
             batch_sampler=numbers,
             num_workers=self.config.workers,
-            worker_init_fn=processes.leave_stopping_to_the_parent,
+            worker_init_fn=distributed.leave_stopping_to_the_parent,
             pin_memory=self.device.type == "cuda",
         )
 

@@ -22,7 +22,7 @@ from lolblur_synth.camera import tables
 from lolblur_synth.errors import ForeignOutput, UsageError
 from lolblur_synth.files import atomic, listing, weights
 from lolblur_synth.models import cycleisp
-from lolblur_synth.training import raws
+from lolblur_synth.training import raw_pairs
 from lolblur_synth.training.cards import in_python, made_by
 from lolblur_synth.training.noise_figures import card, figures
 from lolblur_synth.training.photos import not_held_out
@@ -77,7 +77,7 @@ def covariances(noise: Tensor) -> Tensor:
     return torch.stack(found, 1)
 
 
-def loss(phase: str, nets: nn.ModuleList, colours: np.ndarray | None, batch: raws.Batch) -> tuple[Tensor, dict]:
+def loss(phase: str, nets: nn.ModuleList, colours: np.ndarray | None, batch: raw_pairs.Batch) -> tuple[Tensor, dict]:
     """The terms of a phase, added up, and {name: each of them}."""
     networks, terms, raw = cycleisp.Networks(*nets, colours=colours), {}, batch.raw
     if phase != "display":
@@ -131,10 +131,10 @@ def train_noise(
     """
     out = Path(out)
     claim(out)
-    photos = raws.photographs(inputs, size, frames_per_video) if inputs else []
+    photos = raw_pairs.photographs(inputs, size, frames_per_video) if inputs else []
     for folder in pairs:
-        photos += raws.pairs(Path(folder), size)
-    unseen = raws.photographs(held_out, size, HELD_OUT_FRAMES) if held_out else photos
+        photos += raw_pairs.pairs(Path(folder), size)
+    unseen = raw_pairs.photographs(held_out, size, HELD_OUT_FRAMES) if held_out else photos
     photos = not_held_out(photos, unseen) if held_out else photos
     recipe = {
         "network": network,
@@ -151,7 +151,7 @@ def train_noise(
     corrects = None if pairs else tables.PAPER_CAMERA  # the camera of a user's pairs is not known: all is learnt
     state, checkpoint = _State(recipe, device, corrects), out / "training.checkpoint"
     state.train(
-        steps, lambda step: raws.batch(photos, seed, step, batch_size, size), checkpoint, checkpoint_every, report
+        steps, lambda step: raw_pairs.batch(photos, seed, step, batch_size, size), checkpoint, checkpoint_every, report
     )
     result = {"seconds": round(state.seconds, 1), "pictures": len(photos), "losses": state.recent()}
     facts = {("crop" if key == "size" else key): value for key, value in recipe.items()}
@@ -219,7 +219,7 @@ class _State(Run):
         self.net.to(memory_format=torch.channels_last)
         self.optimiser = torch.optim.Adam((p for p in self.net.parameters() if p.requires_grad), recipe["rate"])
 
-    def advance(self, batch: raws.Batch) -> dict[str, float]:
+    def advance(self, batch: raw_pairs.Batch) -> dict[str, float]:
         """One optimiser step, of the phase that it falls into. Raises Diverged."""
         phase, done, first = phase_of(self.step, self.recipe["steps"])
         rate = warmed_cosine(self.recipe["rate"], self.step - first, WARM_UP, done)

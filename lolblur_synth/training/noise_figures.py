@@ -15,7 +15,7 @@ from lolblur_synth.metrics import fingerprint
 from lolblur_synth.models import cycleisp
 from lolblur_synth.recipe.schema import NoiseConfig
 from lolblur_synth.stages import noise
-from lolblur_synth.training.raws import Photo
+from lolblur_synth.training.raw_pairs import Photo
 from lolblur_synth.training.run import sources, trained_on
 
 MOST = 40  # pictures

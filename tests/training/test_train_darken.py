@@ -16,7 +16,7 @@ from lolblur_synth.models import dce
 from lolblur_synth.training import darken
 from lolblur_synth.training import photos as training_photos
 from lolblur_synth.training.photos import batch, pictures
-from lolblur_synth.training.scalars import is_log, scalars
+from lolblur_synth.training.tensorboard_log import is_log, scalars
 
 SMALL = {"size": 24, "batch_size": 2, "checkpoint_every": 2}
 
