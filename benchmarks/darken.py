@@ -18,6 +18,7 @@ import cv2
 import darken_lights
 import numpy as np
 import torch
+from harness import WINDOW, frame_of, row, table, windows_of
 from scipy.optimize import brentq
 from scipy.stats import spearmanr
 from skimage.color import rgb2lab
@@ -25,51 +26,17 @@ from skimage.color import rgb2lab
 from lolblur_synth import frames as fr
 from lolblur_synth import recipes
 from lolblur_synth.files import weights
-from lolblur_synth.files.images import read_image
-from lolblur_synth.files.video import IMAGE_SUFFIXES, find, probe, read, write_video
-from lolblur_synth.files.video.inputs import image_files
-from lolblur_synth.recipe.schema import DarkenConfig, InputConfig, ResizeConfig
-from lolblur_synth.stages import darken, resize
+from lolblur_synth.files.video import find, probe, read, write_video
+from lolblur_synth.recipe.schema import DarkenConfig, InputConfig
+from lolblur_synth.stages import darken
 from lolblur_synth.stages.darken import lights as lamps
 
 REQUESTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
-WINDOW = 9
 LEAST = 8 / 255  # brightest channel of a pixel whose colour is judged
 DRAWS = 24  # exposures drawn for the frames of an input
 NIGHT = recipes.load("night").darken
 # Smallest and largest of the sample frames in the LEDNet repository, 4 of LOL-Blur and 10 real ones at night.
 PUBLISHED = {"mean level, 0..255": (13, 39), "median L*": (6.5, 16), "L* > 98, %": (0, 0.66)}
-
-
-def table(title: str, *heads: str) -> None:
-    print(f"\n### {title}\n\n| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
-
-
-def row(*cells: str) -> None:
-    print(f"| {' | '.join(cells)} |")
-
-
-def frame_of(pixels: np.ndarray) -> torch.Tensor:
-    source = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].contiguous()
-    return resize.apply(source, ResizeConfig(), resize.Draw())
-
-
-def windows_of(paths: list[Path], count: int) -> dict[str, list[torch.Tensor]]:
-    """name -> stacks (T, 3, 640, 1120): single pictures, or `count` windows spread over a video."""
-    found = {file.name: [frame_of(read_image(file))] for file in paths if file.suffix.lower() in IMAGE_SUFFIXES}
-    for source in find([file for file in paths if file.suffix.lower() not in IMAGE_SUFFIXES])[0]:
-        if source.kind == "images":
-            found |= {file.name: [frame_of(read_image(file))] for file in image_files(source.path)}
-            continue
-        video = probe(source, InputConfig(), fps=250.0)
-        starts = np.linspace(0, video.frames - WINDOW, count).astype(int) if video.frames >= WINDOW else []
-        stacks = {int(start): [] for start in starts}
-        for index, pixels in enumerate(read(video, 0, max(stacks, default=-WINDOW) + WINDOW)):
-            for start, stack in stacks.items():
-                if start <= index < start + WINDOW:
-                    stack.append(frame_of(pixels))
-        found[source.name] = [torch.cat(stack) for stack in stacks.values()]
-    return found
 
 
 def obedience(material: dict, config: DarkenConfig) -> None:

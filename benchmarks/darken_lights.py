@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from harness import table, windows_of
 
 from lolblur_synth import frames as fr
 from lolblur_synth import recipes
@@ -166,8 +167,6 @@ HEADS = (
 
 
 def main() -> None:
-    from darken import table, windows_of  # beside this file
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="*", type=Path, default=[SAMPLE])
     parser.add_argument("--frames", type=int, default=4)
