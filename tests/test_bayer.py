@@ -1,4 +1,4 @@
-"""bayer.py: what is written as DNG comes back, with the tags that a raw developer needs; other files are refused."""
+"""DNG: what is written comes back, with the tags that a raw developer needs; other files are refused."""
 
 import dataclasses
 

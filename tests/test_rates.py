@@ -231,7 +231,7 @@ def test_boxes_that_lie_about_their_size_are_passed_over(tmp_path, tail):
 
 
 def here(function: str, tasks: list, jobs: int, report) -> None:
-    """As `runner.run`, in this process."""
+    """As `pool.run`, in this process."""
     assert function == "lolblur_synth.dataset.worker:survey"
     for recipe, found in tasks:
         for kind, item, *result in worker.survey(recipe, found):

@@ -27,7 +27,7 @@ DATE = (1_700_000_000, 1_700_000_000)  # s; one date for all, as a reproducible 
 
 
 def here(target: str, tasks: list, jobs: int, report) -> None:
-    """`runner.run` without processes."""
+    """`pool.run` without processes."""
     generate = getattr(worker, target.partition(":")[2])
     for payload, items in tasks:
         for kind, item, *result in generate(payload, items):

@@ -11,7 +11,7 @@ EVERY = 10.0  # seconds between plain lines
 
 
 class Progress:
-    """A listener for `builder.build`. `close` it at the end.
+    """A listener for `build.build`. `close` it at the end.
 
     style: "human" writes to stderr; "json" writes one object a line to stdout, `{"type": "plan" | "pair" | "failed" |
     "note" | "status"}`; "quiet" shows failures only. Fields are only ever added.

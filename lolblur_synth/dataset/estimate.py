@@ -18,7 +18,7 @@ def plan(
 ) -> dict:  # fmt: skip
     """A JSON-able account of what `build` would do. Nothing is written to `out`.
 
-    listener: as of `builder.build`, and called with "measure" before a pair is built. `seconds` and `bytes` come from
+    listener: as of `build.build`, and called with "measure" before a pair is built. `seconds` and `bytes` come from
     building the first missing pair in a temporary folder; they are None when nothing is left to build.
     Raises InputError (exit 5) when no video can be used, ForeignOutput (10) when `out` has another recipe.
     """

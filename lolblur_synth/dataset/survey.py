@@ -23,7 +23,7 @@ def all_inputs(
     """Read every input once: its facts, or why it is refused. What an earlier build learnt is not read again.
 
     out: the dataset beside which facts are kept, or None; write=False: look there, but leave it as it is;
-    run: `runner.run`, or one of `clusters`.
+    run: `pool.run`, or one of `clusters`.
     """
     from lolblur_synth.files.video import Refusal
 

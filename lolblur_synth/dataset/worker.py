@@ -1,4 +1,4 @@
-"""What a worker process does: survey inputs, build pairs. Called by name from `builder` through `runner`."""
+"""What a worker process does: survey inputs, build pairs. parallel/pool.py calls it by name."""
 
 import functools
 import time

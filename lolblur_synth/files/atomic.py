@@ -1,6 +1,6 @@
 """Files that appear whole or not at all: written beside their place, forced to the disk, renamed. And their sha256.
 
-For everything but the pairs of a dataset, whose protocol in dataset.py also knows records.
+For everything but the pairs of a dataset, whose protocol in dataset/layout.py also knows records.
 """
 
 import contextlib

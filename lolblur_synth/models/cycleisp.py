@@ -11,9 +11,9 @@ uses. `LITE` are the sizes for a CPU. The networks are our own reading of the pa
 The raw of networks that `train-noise` made is white-balanced, so that white is 1 in each plane, and companded by the
 sRGB curve. The lamp then acts outside of them, as one factor a plane, and one training serves every lamp; and the few
 features of `LITE` need not learn how steep a display curve is at black. Those networks correct an analytic camera
-(kernels/mosaic.py), named in their file: what they give is added to its raw, and to what it makes of a raw along edges
-(kernels/edges.py). Its matrix and its curve are known, and most of the demosaicing; what a mosaic loses, and how little
-of it need be lost, is learnt. `LITE` networks see both beside their input: what would be lost, and what was made.
+(camera/mosaic.py), named in their file: what they give is added to its raw, and to what it makes of a raw along edges
+(camera/demosaic.py). Its matrix and its curve are known, and most of the demosaicing; what a mosaic loses, and how
+little of it need be lost, is learnt. `LITE` networks see both beside their input: what would be lost, and what was made.
 """
 
 import functools

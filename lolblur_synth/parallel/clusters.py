@@ -1,6 +1,6 @@
-"""Runs tasks on a Dask or Ray cluster; `choose` gives a function with the signature of `runner.run`.
+"""Runs tasks on a Dask or Ray cluster; `choose` gives a function with the signature of `pool.run`.
 
-A task of the cluster is a whole `runner.run` of one task, so that a killed worker, a bug and a refusal cost there what
+A task of the cluster is a whole `pool.run` of one task, so that a killed worker, a bug and a refusal cost there what
 they cost here: one item. Workers commit their own pairs: OUT and the videos must be at the same path on every machine.
 No more tasks are handed out than the cluster has room for, so that an interruption waits only for what is in flight.
 """
@@ -42,7 +42,7 @@ def perform(target: str, task: pool.Task) -> list[tuple]:
 
 
 def _run(cluster_class: type, address: str, target: str, tasks: list, jobs: int, report: Callable) -> None:
-    """`runner.run` on a cluster. Raises UsageError, Interrupted, and what a worker sends as fatal."""
+    """`pool.run` on a cluster. Raises UsageError, Interrupted, and what a worker sends as fatal."""
     if not tasks:
         return
     waiting, flying = list(reversed(tasks)), {}

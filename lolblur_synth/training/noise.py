@@ -1,4 +1,4 @@
-"""Train the three networks of CycleISP, a camera learnt both ways, on photographs (training/raws.py).
+"""Train the three networks of CycleISP, a camera learnt both ways, on photographs (training/raw_pairs.py).
 
 As in CycleISP (Zamir et al. 2020, section 3): Rgb2Raw by L1 and log-L1 on the raw, Raw2Rgb and the colour branch on
 the photograph, then all of them together, Raw2Rgb on the raw that Rgb2Raw predicts. Their raw is OUR_RAW of
@@ -116,7 +116,7 @@ def train_noise(
     """Train from scratch, or go on where a checkpoint in `out` was left; write the weights and their card.
 
     inputs            files or folders of photographs and videos, whose raw is made by undoing the camera
-    pairs             folders of photographs with their own raw (training/raws.py)
+    pairs             folders of photographs with their own raw (training/raw_pairs.py)
     held_out          as inputs, never trained on: the card's figures are of these, or of the inputs if there are none
     out               folder for the three networks, card.md and, until the end, training.checkpoint
     network           lite, or published for the size of the paper

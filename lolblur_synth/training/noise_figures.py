@@ -29,8 +29,8 @@ COMPARED = ("sigma_red", "sigma_green", "sigma_blue", "blue_to_green", "luma_lag
 
 @dataclasses.dataclass(frozen=True)
 class RoundTrip:
-    """Of one picture, PSNR in dB: RAW2RGB(RGB2RAW(x)) against x, the analytic camera (kernels/edges.py) in their place,
-    both also of the darkened picture, and RGB2RAW's raw against the analytic one."""
+    """Of one picture, PSNR in dB: RAW2RGB(RGB2RAW(x)) against x, the analytic camera (camera/demosaic.py) in their
+    place, both also of the darkened picture, and RGB2RAW's raw against the analytic one."""
 
     name: str
     size: tuple[int, int]  # px, width and height

@@ -6,7 +6,7 @@ darker before, unevenly, lest the mean of a crop tell of its pixels; those with 
 frames. A user's own pairs are taken as they are, as folders of
 
     NAME.png    display sRGB, 8 or 16 bit (or .jpg)
-    NAME.dng    its raw: 16-bit RGGB mosaic, uncompressed, as `stage noise --save-raw` writes it (bayer.py), or instead
+    NAME.dng    its raw: 16-bit RGGB mosaic, uncompressed, as `stage noise --save-raw` writes it, or instead
     NAME.npy    float32 (4, H/2, W/2) planes R, Gr, Gb, B, white-balanced, 0..1
 
 Raw in memory is linear and white-balanced: white is 1 in each plane.

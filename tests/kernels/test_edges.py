@@ -1,4 +1,4 @@
-"""kernels/edges.py: against the method written out site by site; edges in both directions, grain, flat colours."""
+"""camera/demosaic.py: against the method written out site by site; edges in both directions, grain, flat colours."""
 
 import numpy as np
 import pytest
