@@ -13,7 +13,8 @@ sRGB curve. The lamp then acts outside of them, as one factor a plane, and one t
 features of `LITE` need not learn how steep a display curve is at black. Those networks correct an analytic camera
 (camera/mosaic.py), named in their file: what they give is added to its raw, and to what it makes of a raw along edges
 (camera/demosaic.py). Its matrix and its curve are known, and most of the demosaicing; what a mosaic loses, and how
-little of it need be lost, is learnt. `LITE` networks see both beside their input: what would be lost, and what was made.
+little of it need be lost, is learnt. `LITE` networks see both beside their input: what would be lost, and what was
+made.
 """
 
 import functools
