@@ -215,7 +215,7 @@ def test_a_process_that_is_killed_leaves_a_file_that_plays(tmp_path, suffix):
     code = (
         "import os, sys, numpy as np\n"
         "from pathlib import Path\n"
-        "from lolblur_synth.video import recorder, tracks\n"
+        "from lolblur_synth.files.video import recorder, tracks\n"
         "def frames():\n"
         "    for index in range(200):\n"
         "        if index == 150: os.kill(os.getpid(), 9)\n"

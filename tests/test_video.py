@@ -553,12 +553,14 @@ def _probe_in_a_process(path: Path) -> tuple[str, float]:
     code = """if True:
         import re, sys
         from pathlib import Path
-        from lolblur_synth import errors, recipe, video
+        from lolblur_synth import errors
+        from lolblur_synth.files import video
+        from lolblur_synth.recipe import schema
         peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
         path, before = Path(sys.argv[1]), peak()
         try:
             item = video.Input(path, path.name, "images" if path.is_dir() else "video")
-            video.probe(item, recipe.InputConfig(), 25.0)
+            video.probe(item, schema.InputConfig(), 25.0)
         except errors.InputError as error:
             print(error.reason, peak() - before)"""
     result = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=60, check=True)

@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import torch
 from lolblur_synth.kernels import cuda, exposure, inverse_search, vbm4d
-from lolblur_synth.recipe import ClipReverseConfig, DenoiseConfig, InterpolateConfig
+from lolblur_synth.recipe.schema import ClipReverseConfig, DenoiseConfig, InterpolateConfig
 from lolblur_synth.stages import clip_reverse, denoise, interpolate
 
 rng = np.random.default_rng(0)

@@ -36,7 +36,7 @@ def parsed(words: list[str]) -> dict:
     while isinstance(command, click.Group):
         name, *words = words
         command = command.commands[name]
-    return command.make_context(name, list(words)).params
+    return command.make_context(name, list(words), help_option_names=["-h", "--help"]).params
 
 
 @pytest.mark.parametrize("card", sorted(BUNDLED.rglob("*.md")), ids=lambda file: file.parent.name + "/" + file.stem)
