@@ -29,6 +29,7 @@ demo: $(VENV)/ready  ## a dataset from the bundled clip, in out/
 
 test: $(VENV)/ready-test  ## the whole suite, without a GPU
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 soak: $(VENV)/ready-test  ## the long tests
@@ -39,8 +40,9 @@ gpu-test: $(VENV)/ready-test  ## what needs a CUDA device
 
 lint: $(VENV)/ready-test
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
-docs: $(VENV)/ready  ## rewrite what is generated: recipes/lolblur.toml, docs/cli.md
+docs: $(VENV)/ready  ## rewrite what is generated: recipe/builtin/lolblur.toml, docs/cli.md
 	$(BIN)/python docs/generate.py
 
 # ImageNet features for the perceptual loss and LPIPS, NIQE's model: read from packages, kept in the user's cache

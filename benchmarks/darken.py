@@ -18,20 +18,20 @@ import cv2
 import darken_lights
 import numpy as np
 import torch
+from harness import WINDOW, frame_of, row, table, windows_of
 from scipy.optimize import brentq
 from scipy.stats import spearmanr
 from skimage.color import rgb2lab
 
 from lolblur_synth import frames as fr
-from lolblur_synth import lamps, recipes, weights
-from lolblur_synth.images import read_image
-from lolblur_synth.recipe import DarkenConfig, InputConfig, ResizeConfig
-from lolblur_synth.stages import darken, resize
-from lolblur_synth.video import IMAGE_SUFFIXES, find, probe, read, write_video
-from lolblur_synth.video.inputs import image_files
+from lolblur_synth import recipes
+from lolblur_synth.files import weights
+from lolblur_synth.files.video import find, probe, read, write_video
+from lolblur_synth.recipe.schema import DarkenConfig, InputConfig
+from lolblur_synth.stages import darken
+from lolblur_synth.stages.darken import lights as lamps
 
 REQUESTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
-WINDOW = 9
 LEAST = 8 / 255  # brightest channel of a pixel whose colour is judged
 DRAWS = 24  # exposures drawn for the frames of an input
 NIGHT = recipes.load("night").darken
@@ -39,40 +39,16 @@ NIGHT = recipes.load("night").darken
 PUBLISHED = {"mean level, 0..255": (13, 39), "median L*": (6.5, 16), "L* > 98, %": (0, 0.66)}
 
 
-def table(title: str, *heads: str) -> None:
-    print(f"\n### {title}\n\n| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
-
-
-def row(*cells: str) -> None:
-    print(f"| {' | '.join(cells)} |")
-
-
-def frame_of(pixels: np.ndarray) -> torch.Tensor:
-    source = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].contiguous()
-    return resize.apply(source, ResizeConfig(), resize.Draw())
-
-
-def windows_of(paths: list[Path], count: int) -> dict[str, list[torch.Tensor]]:
-    """name -> stacks (T, 3, 640, 1120): single pictures, or `count` windows spread over a video."""
-    found = {file.name: [frame_of(read_image(file))] for file in paths if file.suffix.lower() in IMAGE_SUFFIXES}
-    for source in find([file for file in paths if file.suffix.lower() not in IMAGE_SUFFIXES])[0]:
-        if source.kind == "images":
-            found |= {file.name: [frame_of(read_image(file))] for file in image_files(source.path)}
-            continue
-        video = probe(source, InputConfig(), fps=250.0)
-        starts = np.linspace(0, video.frames - WINDOW, count).astype(int) if video.frames >= WINDOW else []
-        stacks = {int(start): [] for start in starts}
-        for index, pixels in enumerate(read(video, 0, max(stacks, default=-WINDOW) + WINDOW)):
-            for start, stack in stacks.items():
-                if start <= index < start + WINDOW:
-                    stack.append(frame_of(pixels))
-        found[source.name] = [torch.cat(stack) for stack in stacks.values()]
-    return found
-
-
 def obedience(material: dict, config: DarkenConfig) -> None:
-    table("Exposure: asked and achieved, 0.05 to 0.5 where the input is brighter; single frames and windows of 9",
-          "input", "before", "mean error", "worst error", "monotone", "least Spearman")
+    table(
+        "Exposure: asked and achieved, 0.05 to 0.5 where the input is brighter; single frames and windows of 9",
+        "input",
+        "before",
+        "mean error",
+        "worst error",
+        "monotone",
+        "least Spearman",
+    )
     everything = []
     for name, stacks in material.items():
         errors, orders, rising = [], [], True
@@ -87,8 +63,14 @@ def obedience(material: dict, config: DarkenConfig) -> None:
                 errors.append(abs(achieved(stack, config, 0.1) - 0.1))
         everything += errors
         if errors:
-            row(name, f"{before:.2f}", f"{np.mean(errors):.4f}", f"{max(errors):.4f}", "yes" if rising else "NO",
-                f"{min(orders):.3f}" if orders else "-")
+            row(
+                name,
+                f"{before:.2f}",
+                f"{np.mean(errors):.4f}",
+                f"{max(errors):.4f}",
+                "yes" if rising else "NO",
+                f"{min(orders):.3f}" if orders else "-",
+            )
     row("all", "", f"{np.mean(everything):.4f}", f"{max(everything):.4f}", "", "")
 
 
@@ -125,19 +107,38 @@ def colour_change(before: torch.Tensor, after: torch.Tensor, levels: int) -> np.
 
 
 def colour(material: dict, config: DarkenConfig) -> None:
-    table("Colour, against the input at the same luminance; all inputs together, weighted by chroma", "exposure",
-          "precision", "hue, darken", "hue, gamma", "chroma, darken", "chroma, gamma", "b* (warm > 0), darken", "gamma")
+    table(
+        "Colour, against the input at the same luminance; all inputs together, weighted by chroma",
+        "exposure",
+        "precision",
+        "hue, darken",
+        "hue, gamma",
+        "chroma, darken",
+        "chroma, gamma",
+        "b* (warm > 0), darken",
+        "gamma",
+    )
     frames = [stacks[len(stacks) // 2][:1] for stacks in material.values()]
     for exposure in (0.05, 0.1, 0.2, 0.3):
         sums = np.zeros((2, 2, 4))  # precision, method, figure
         for frame in frames:
             if darken.achievable(frame, exposure):
                 both = darken.apply(frame, config, darken.Draw(exposure, 1)), gamma_darkened(frame, exposure)
-                sums += [[colour_change(frame[..., ::2, ::2], out[..., ::2, ::2], levels) for out in both]
-                         for levels in (0, 255)]
+                sums += [
+                    [colour_change(frame[..., ::2, ::2], out[..., ::2, ::2], levels) for out in both]
+                    for levels in (0, 255)
+                ]
         for precision, (ours, gamma) in zip(("float32", "8 bit"), sums / sums[..., 3:], strict=True):
-            row(str(exposure), precision, f"{ours[0]:.2f} deg", f"{gamma[0]:.2f} deg", f"{100 * ours[1]:.1f} %",
-                f"{100 * gamma[1]:.0f} %", f"{ours[2]:+.2f}", f"{gamma[2]:+.2f}")
+            row(
+                str(exposure),
+                precision,
+                f"{ours[0]:.2f} deg",
+                f"{gamma[0]:.2f} deg",
+                f"{100 * ours[1]:.1f} %",
+                f"{100 * gamma[1]:.0f} %",
+                f"{ours[2]:+.2f}",
+                f"{gamma[2]:+.2f}",
+            )
 
 
 def lights(material: dict, config: DarkenConfig) -> None:
@@ -147,8 +148,16 @@ def lights(material: dict, config: DarkenConfig) -> None:
 
 
 def flicker(material: dict, config: DarkenConfig) -> None:
-    table("Flicker: deviation of the mean lightness over 30 frames of a still scene, noise of 2/255, E = 0.1", "input",
-          "before", "frame by frame", "windows of 9", "through H.264: before", "frame by frame", "windows of 9")
+    table(
+        "Flicker: deviation of the mean lightness over 30 frames of a still scene, noise of 2/255, E = 0.1",
+        "input",
+        "before",
+        "frame by frame",
+        "windows of 9",
+        "through H.264: before",
+        "frame by frame",
+        "windows of 9",
+    )
     for name, stacks in [(n, s) for n, s in material.items() if darken.achievable(s[0][:1], 0.1)][:4]:
         rng, still = np.random.default_rng(0), stacks[0][:1]
         noise = (torch.from_numpy(rng.normal(0, 2 / 255, still.shape)).float() for _ in range(30))
@@ -169,8 +178,18 @@ def unsteadiness(frames: list[torch.Tensor], config: DarkenConfig) -> list[float
 
 
 def statistics(material: dict, config: DarkenConfig) -> None:
-    table("low_sharp beside the published night frames, at half size", "recipe", "figure", "10 %", "50 %", "90 %",
-          "published", "below", "within", "above")
+    table(
+        "low_sharp beside the published night frames, at half size",
+        "recipe",
+        "figure",
+        "10 %",
+        "50 %",
+        "90 %",
+        "published",
+        "below",
+        "within",
+        "above",
+    )
     for name, settings in (("lolblur", config), ("night", replace(NIGHT, weights=config.weights))):
         rng, rows, greys = np.random.default_rng(0), [], []
         for stacks in material.values():
@@ -182,13 +201,19 @@ def statistics(material: dict, config: DarkenConfig) -> None:
                 saturated = 100 * float((lightness > 98).float().mean())
                 rows.append((255 * float(out.mean()), float(lightness.median()), saturated))
                 greys.append(rows[-1][0] / np.interp(float(lightness.mean()) / 100, *least_levels()))
-        print(f"{name}: mean level over the least that a grey frame of the same mean L* can have, 5, 50, 95 %: "
-              + ", ".join(f"{x:.2f}" for x in np.quantile(greys, (0.05, 0.5, 0.95))))
+        print(
+            f"{name}: mean level over the least that a grey frame of the same mean L* can have, 5, 50, 95 %: "
+            + ", ".join(f"{x:.2f}" for x in np.quantile(greys, (0.05, 0.5, 0.95)))
+        )
         for (figure, (low, high)), values in zip(PUBLISHED.items(), np.transpose(rows), strict=True):
             shares = [np.mean(values < low), np.mean((values >= low) & (values <= high)), np.mean(values > high)]
-            row(f"{name}, E {settings.exposure[0]:g} to {settings.exposure[1]:g}", figure,
-                *(f"{x:.2f}" for x in np.quantile(values, (0.1, 0.5, 0.9))), f"{low:g} to {high:g}",
-                *(f"{100 * share:.0f} %" for share in shares))
+            row(
+                f"{name}, E {settings.exposure[0]:g} to {settings.exposure[1]:g}",
+                figure,
+                *(f"{x:.2f}" for x in np.quantile(values, (0.1, 0.5, 0.9))),
+                f"{low:g} to {high:g}",
+                *(f"{100 * share:.0f} %" for share in shares),
+            )
 
 
 def moments_of(frames: torch.Tensor) -> darken.Moments:

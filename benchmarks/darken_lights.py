@@ -16,11 +16,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from harness import table, windows_of
 
 from lolblur_synth import frames as fr
-from lolblur_synth import lamps, recipes
-from lolblur_synth.recipe import DarkenConfig
+from lolblur_synth import recipes
+from lolblur_synth.recipe.schema import DarkenConfig
 from lolblur_synth.stages import darken
+from lolblur_synth.stages.darken import lights
 
 EDGES = np.array((1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48))  # of the rings, in pixels from the light
 FAR = (64, 200)  # the surroundings that T is learnt from
@@ -51,7 +53,8 @@ def profiles(before: torch.Tensor, after: torch.Tensor, lit: np.ndarray) -> list
     """Of each light in the boolean mask `lit` (H, W); before, after: lightness (1, 1, H, W) of one frame."""
     old, new = before[0, 0].numpy(), after[0, 0].numpy()
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        cv2.dilate(lit.astype(np.uint8), np.ones((JOINED, JOINED), np.uint8)), connectivity=8)
+        cv2.dilate(lit.astype(np.uint8), np.ones((JOINED, JOINED), np.uint8)), connectivity=8
+    )
     labels = np.where(lit, labels, 0)
     sizes = np.bincount(labels.ravel(), minlength=count)
     sizes[0] = 0
@@ -62,7 +65,7 @@ def profiles(before: torch.Tensor, after: torch.Tensor, lit: np.ndarray) -> list
             break
         mine = labels == label
         distance = cv2.distanceTransform((~mine).astype(np.uint8), cv2.DIST_L2, 5)
-        judged = old <= lamps.SATURATED
+        judged = old <= lights.SATURATED
         away = judged & (to_any >= FAR[0])
         if (away & (distance <= FAR[1])).sum() >= LEAST[2]:
             away &= distance <= FAR[1]
@@ -102,7 +105,7 @@ def _light(lightness: np.ndarray | float) -> np.ndarray:
 def elsewhere(lit: np.ndarray, before: torch.Tensor) -> np.ndarray:
     """The lights of the mask, each moved to where no saturated pixel is near, for comparison; fewer where none fits."""
     rng = np.random.default_rng(0)
-    saturated = cv2.dilate((before[0, 0].numpy() > lamps.SATURATED).astype(np.uint8), np.ones((97, 97), np.uint8)) > 0
+    saturated = cv2.dilate((before[0, 0].numpy() > lights.SATURATED).astype(np.uint8), np.ones((97, 97), np.uint8)) > 0
     count, labels = cv2.connectedComponents(lit.astype(np.uint8), connectivity=8)
     moved = np.zeros_like(lit)
     for label in range(1, count):
@@ -120,14 +123,14 @@ def table_of(material: dict, config: DarkenConfig) -> None:
     """A Markdown row an input (name -> stacks of frames), over all exposures of it that are darker than it is."""
     for name, stacks in material.items():
         here, there, kept = [], [], []
-        frame = max((stack[:1] for stack in stacks), key=lambda x: float((fr.lightness(x) > lamps.SATURATED).sum()))
+        frame = max((stack[:1] for stack in stacks), key=lambda x: float((fr.lightness(x) > lights.SATURATED).sum()))
         before = fr.lightness(frame)
-        saturated = before > lamps.SATURATED
-        lit = saturated & (lamps.find(before, config.lamp_area)[0] > 0.5)
+        saturated = before > lights.SATURATED
+        lit = saturated & (lights.find(before, config.lamp_area)[0] > 0.5)
         moved = elsewhere(lit[0, 0].numpy(), before)
         for exposure in [e for e in EXPOSURES if saturated.sum() >= 20 and darken.achievable(frame, e)]:
             after = fr.lightness(darken.apply(frame, config, darken.Draw(exposure, 1)))
-            kept.append([100 * float((after[mask] > lamps.SATURATED).float().mean()) for mask in (saturated, lit)])
+            kept.append([100 * float((after[mask] > lights.SATURATED).float().mean()) for mask in (saturated, lit)])
             here += profiles(before, after, lit[0, 0].numpy())
             there += profiles(before, after, moved)
         if not kept:
@@ -149,13 +152,21 @@ def _mean(values: np.ndarray) -> float:
     return float(found.mean()) if found.size else np.nan
 
 
-HEADS = ("input", "saturated", "kept", "kept, of lamps", "lights", "dark ring: median / 90 % / worst",
-         "the same without a light", "3 to 8 px", "8 to 24 px", "24 to 48 px")
+HEADS = (
+    "input",
+    "saturated",
+    "kept",
+    "kept, of lamps",
+    "lights",
+    "dark ring: median / 90 % / worst",
+    "the same without a light",
+    "3 to 8 px",
+    "8 to 24 px",
+    "24 to 48 px",
+)
 
 
 def main() -> None:
-    from darken import table, windows_of  # beside this file
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="*", type=Path, default=[SAMPLE])
     parser.add_argument("--frames", type=int, default=4)

@@ -1,6 +1,6 @@
 """How well and how fast does `denoise` work? Gaussian noise of known sigma on real clips; a Markdown table a question.
 
-    python benchmarks/denoise.py [CLIP ...] [--sigma 10 20] [--profile fast np vbm4d] [--exchange DIR [--peer PYTHON]]
+    python benchmarks/denoise.py [CLIP ...] [--sigma 10 20] [--profile fast vbm4d] [--exchange DIR [--peer PYTHON]]
     python benchmarks/denoise.py [CLIP ...] --cost-only | --estimate-only | --artefacts | --threads ROUNDS
     python benchmarks/denoise.py --hand CLIP FIRST Y X Y X ... [--hand ...]
 
@@ -35,11 +35,11 @@ import numpy as np
 import torch
 from skimage.metrics import structural_similarity
 
-from lolblur_synth import options
-from lolblur_synth.kernels.sigma import at
-from lolblur_synth.recipe import DenoiseConfig, InputConfig
+from lolblur_synth.commands import options
+from lolblur_synth.files.video import find, probe, read
+from lolblur_synth.kernels.vbm4d.noise_level import at
+from lolblur_synth.recipe.schema import DenoiseConfig, InputConfig
 from lolblur_synth.stages import denoise
-from lolblur_synth.video import find, probe, read
 
 FRAMES, WIDTH, HEIGHT = 14, 384, 224
 LUMA = np.array([0.299, 0.587, 0.114])  # BT.601, as the peers' SSIM-Y

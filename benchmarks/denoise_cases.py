@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from denoise import clips_of, denoised, measures, noisy_of, psnr_of, stack_of
 
-from lolblur_synth import options
+from lolblur_synth.commands import options
 from lolblur_synth.stages import denoise
 
 

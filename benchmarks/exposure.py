@@ -30,10 +30,10 @@ import torch
 from layers import LARGE, MID, SMALL, WINDOW, Layers, psnr, shown
 
 from lolblur_synth import frames as fr
-from lolblur_synth import options as opt
+from lolblur_synth.commands import options as opt
 from lolblur_synth.kernels import exposure as fused
-from lolblur_synth.kernels.splat import fields
-from lolblur_synth.recipe import ClipReverseConfig, InterpolateConfig
+from lolblur_synth.kernels.exposure.splat import fields
+from lolblur_synth.recipe.schema import ClipReverseConfig, InterpolateConfig
 from lolblur_synth.stages import average, clip_reverse, interpolate
 
 METHODS = {
@@ -220,8 +220,16 @@ def opencv(first: torch.Tensor, second: torch.Tensor, times) -> list[torch.Tenso
     straight, found = np.zeros((2, *both[0].shape[:2], 2), np.float32), []
     for t, cells in zip(times, fields(*both, straight, np.array(times, np.float32)), strict=True):
         v = cv2.resize(cells[:2].transpose(1, 2, 0), None, fx=2, fy=2)[:height, :width]
-        fetched = [cv2.remap(frame.permute(1, 2, 0).numpy(), grid + step * v, None, cv2.INTER_LANCZOS4,
-                             borderMode=cv2.BORDER_REPLICATE) for frame, step in ((first, -t), (second, 1 - t))]
+        fetched = [
+            cv2.remap(
+                frame.permute(1, 2, 0).numpy(),
+                grid + step * v,
+                None,
+                cv2.INTER_LANCZOS4,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+            for frame, step in ((first, -t), (second, 1 - t))
+        ]
         mixed = np.clip((1 - t) * fetched[0] + t * fetched[1], 0, 1)
         found.append(torch.from_numpy(mixed).permute(2, 0, 1))
     return found
@@ -251,8 +259,12 @@ def _read(video: Path, stride: int, most: int) -> torch.Tensor:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=("truth", "centroid", "streaks", "cost", "heldout"),
-                        help="without it: all but heldout")
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=("truth", "centroid", "streaks", "cost", "heldout"),
+        help="without it: all but heldout",
+    )
     parser.add_argument("videos", nargs="*", type=Path)
     parser.add_argument("--ffmpeg", help="cost: an ffmpeg to compare with")
     options = parser.parse_args()

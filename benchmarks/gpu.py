@@ -21,8 +21,9 @@ import skimage.data
 import torch
 from torch import Tensor
 
-from lolblur_synth.kernels import cuda, exposure, exposure_cuda
-from lolblur_synth.recipe import ClipReverseConfig, DenoiseConfig, InterpolateConfig
+from lolblur_synth.kernels import cuda, exposure
+from lolblur_synth.kernels.exposure import cuda as exposure_cuda
+from lolblur_synth.recipe.schema import ClipReverseConfig, DenoiseConfig, InterpolateConfig
 from lolblur_synth.stages import average, denoise, interpolate
 
 WINDOW, FACTOR, SIGMA = 9, 8, 10.0
@@ -110,14 +111,10 @@ def exposing(frames: Tensor, bandwidth: float, properties, repeats: int) -> None
 
 
 def denoising(frames: Tensor, repeats: int) -> None:
-    for profile in ("fast", "np", "vbm4d"):
-        config, draw = DenoiseConfig(profile=profile), denoise.Draw(SIGMA)
-        on_device = frames.cuda()
-        used = seconds(lambda: denoise.apply(on_device, config, draw), repeats)  # noqa: B023
-        part = frames if profile == "fast" else frames[..., :240, :320]  # of more, the CPU groups for many minutes
-        difference = off(denoise.apply(part.cuda(), config, draw), denoise.apply(part, config, draw))
-        print(f"denoise   {profile}: {len(frames) / used:.0f} frames/s, {1e3 * used / len(frames):.2f} ms a frame, "
-              f"{difference}")  # fmt: skip
+    config, draw, on_device = DenoiseConfig(), denoise.Draw(SIGMA), frames.cuda()
+    used = seconds(lambda: denoise.apply(on_device, config, draw), repeats)
+    difference = off(denoise.apply(on_device, config, draw), denoise.apply(frames, config, draw))
+    print(f"denoise   {len(frames) / used:.0f} frames/s, {1e3 * used / len(frames):.2f} ms a frame, {difference}")
 
 
 if __name__ == "__main__":

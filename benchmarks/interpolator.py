@@ -27,8 +27,8 @@ from layers import psnr
 from torch import Tensor
 
 from lolblur_synth import frames as fr
-from lolblur_synth import options as opt
-from lolblur_synth.recipe import InterpolateConfig
+from lolblur_synth.commands import options as opt
+from lolblur_synth.recipe.schema import InterpolateConfig
 from lolblur_synth.stages import interpolate
 
 METHODS = {
@@ -98,8 +98,9 @@ def heldout(videos: list[Path], width: int) -> None:
                 shown = stack[start : start + 3 * apart + 1].float() / 255
                 found = between(shown[::apart], times, peer)
                 wanted = [shown[round((1 + t) * apart)] for t in times]
-                rows.append([[psnr(got, true) for true, got in zip(wanted, found[name], strict=True)]
-                             for name in names])
+                rows.append(
+                    [[psnr(got, true) for true, got in zip(wanted, found[name], strict=True)] for name in names]
+                )
             scores = np.mean(rows, 0)
             means.setdefault(apart, []).append(scores)
             print_rows(f"{video.name[:30]}, {apart}", scores, times)

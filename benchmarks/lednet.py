@@ -23,14 +23,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lolblur_synth import metrics
-from lolblur_synth.evaluate import evaluate
+from lolblur_synth.metrics import image_quality
 from lolblur_synth.models import fasc, lednet
+from lolblur_synth.tools.evaluate import evaluate
 from lolblur_synth.training.lednet import ADAM_BETAS, WithSide, recorded, train_lednet
 from lolblur_synth.training.losses import lednet_loss
 
-ABLATIONS = {"whole": {}, "no PPM": {"ppm": False}, "no CurveNLU": {"curve": False}, "concat": {"skip": "concat"},
-             "no L_en": {"side_loss": False}}
+ABLATIONS = {
+    "whole": {},
+    "no PPM": {"ppm": False},
+    "no CurveNLU": {"curve": False},
+    "concat": {"skip": "concat"},
+    "no L_en": {"side_loss": False},
+}
 
 
 def unfold_form(feature, guide, weight, bias):
@@ -55,8 +60,11 @@ def forward() -> dict:
         lednet.enhance(net, x[..., :64, :64])
         start = time.process_time()
         out = lednet.enhance(net, x)
-    return {"cpu_seconds": round(time.process_time() - start, 2), "mean": out.mean().item(),
-            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10}
+    return {
+        "cpu_seconds": round(time.process_time() - start, 2),
+        "mean": out.mean().item(),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
+    }
 
 
 def step(record: bool) -> dict:
@@ -82,18 +90,27 @@ def step(record: bool) -> dict:
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         adam.step()
         losses.append(loss.item())  # waits for the device, as a training does
-    peak = torch.cuda.max_memory_allocated() >> 20 if device == "cuda" else (
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
-    return {"seconds_per_step": round((time.monotonic() - start) / (count - count // 2), 4), "peak_mb": peak,
-            "cpu_seconds_per_step": round((time.process_time() - cpu) / (count - count // 2), 3),
-            "losses": [round(loss, 4) for loss in losses[:: max(1, count // 5)]], "loss": losses[-1]}
+    peak = (
+        torch.cuda.max_memory_allocated() >> 20
+        if device == "cuda"
+        else (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+    )
+    return {
+        "seconds_per_step": round((time.monotonic() - start) / (count - count // 2), 4),
+        "peak_mb": peak,
+        "cpu_seconds_per_step": round((time.process_time() - cpu) / (count - count // 2), 3),
+        "losses": [round(loss, 4) for loss in losses[:: max(1, count // 5)]],
+        "loss": losses[-1],
+    }
 
 
 def overfit(size: int = 32, steps: int = 3000, rate: float = 2e-3) -> dict:
     """Eight smooth scenes, dark and blurred, a network of quarter width."""
     generator = np.random.default_rng(0)
-    high = [cv2.resize(generator.random((5, 5, 3)), (size, size), interpolation=cv2.INTER_CUBIC).clip(0, 1)
-            for _ in range(8)]
+    high = [
+        cv2.resize(generator.random((5, 5, 3)), (size, size), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+        for _ in range(8)
+    ]
     low = [0.3 * cv2.GaussianBlur(frame, (0, 0), 1.5) ** 2.2 for frame in high]
     high, low = (torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float() for frames in (high, low))
     torch.manual_seed(0)
@@ -108,7 +125,7 @@ def overfit(size: int = 32, steps: int = 3000, rate: float = 2e-3) -> dict:
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         adam.step()
         if number % 100 == 99:
-            psnr = metrics.psnr_rgb(out.detach().clamp(0, 1), high).mean().item()
+            psnr = image_quality.psnr_rgb(out.detach().clamp(0, 1), high).mean().item()
             print(f"step {number + 1}: {psnr:.2f} dB, {time.process_time():.0f} CPU-s", flush=True)
             if psnr > 35:
                 break
@@ -122,8 +139,22 @@ def ablations(data: Path, test: Path, iterations: int, seed: int) -> dict:
         for name, options in ABLATIONS.items():
             start = time.process_time()
             out = Path(folder) / name
-            train_lednet(data, out, quiet=True, iterations=iterations, width=0.25, crop=96, batch=4, lr=2e-3, ema=0.99,
-                         perceptual="none", workers=0, val_pairs=1, seed=seed, **options)
+            train_lednet(
+                data,
+                out,
+                quiet=True,
+                iterations=iterations,
+                width=0.25,
+                crop=96,
+                batch=4,
+                lr=2e-3,
+                ema=0.99,
+                perceptual="none",
+                workers=0,
+                val_pairs=1,
+                seed=seed,
+                **options,
+            )
             scored = evaluate(out, test, quiet=True, metrics="psnr_rgb,ssim_y", baselines=False)["mean"]
             found[name] = scored | {"cpu_seconds": round(time.process_time() - start)}
             print(name, json.dumps(found[name]), flush=True)

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 import torch
 
-from lolblur_synth import draw, frames, realism
-from lolblur_synth.recipe import DefocusConfig, NoiseConfig
+from lolblur_synth import draw, frames
+from lolblur_synth.metrics import fingerprint
+from lolblur_synth.recipe.schema import DefocusConfig, NoiseConfig
 from lolblur_synth.stages import defocus, noise
 
 SIZE = (640, 1120)
@@ -46,11 +47,11 @@ def line(name: str, config: NoiseConfig, clean: torch.Tensor) -> str:
     found, shift = [], 0.0
     for segment in range(SEGMENTS):
         noisy = noise.apply(clean, config, noise.draw(config, draw.rng(0, "benchmark", f"segment-{segment}", "noise")))
-        found.append(dataclasses.asdict(realism.fingerprint(frames.to_uint8(noisy[0]))))
+        found.append(dataclasses.asdict(fingerprint.fingerprint(frames.to_uint8(noisy[0]))))
         free = (noisy > 0) & (noisy < 1)
         shift = max(shift, *((noisy - clean)[:, c][free[:, c]].mean().abs().item() * 255 for c in range(3)))
     mean = {key: sum(f[key] for f in found) / SEGMENTS for key in found[0]}
-    missed = realism.misses(realism.Fingerprint(**mean))
+    missed = fingerprint.misses(fingerprint.Fingerprint(**mean))
     figures = " ".join(f"{mean[key]:13.2f}" for key in COLUMNS)
     verdict = "outside: " + ", ".join(missed) if missed else "inside"
     return f"{name:16} {mean['level']:5.1f} {figures} {shift:6.2f}  {verdict}"
@@ -93,7 +94,9 @@ def main() -> None:
     if options.sheet:
         sheet((given or [scene(30, SIZE)])[0], options.sheet)
     print(f"{'model':16} {'level':>5} " + " ".join(f"{key:>13}" for key in COLUMNS) + "  shift")
-    bands = {key: "{:.2f}..{:.2f}".format(*realism.BANDS[key]) if key in realism.BANDS else "" for key in COLUMNS}
+    bands = {
+        key: "{:.2f}..{:.2f}".format(*fingerprint.BANDS[key]) if key in fingerprint.BANDS else "" for key in COLUMNS
+    }
     print(f"{'published':16} {'':5} " + " ".join(f"{bands[key]:>13}" for key in COLUMNS) + "   0.20")
     for clean in given or [scene(level, (SIZE[0] // 2, SIZE[1] // 2)) for level in (23, 30, 39)]:
         for name, config in CASES.items():

@@ -17,8 +17,12 @@ from pathlib import Path
 import cv2
 import torch
 
-from lolblur_synth import dataset, frames, metrics, options, pipeline, recipes, video
+from lolblur_synth import frames, pipeline, recipes
+from lolblur_synth.commands import options
+from lolblur_synth.dataset import layout
+from lolblur_synth.files import video
 from lolblur_synth.kernels import exposure
+from lolblur_synth.metrics import image_quality
 from lolblur_synth.stages import average, darken, defocus, denoise, interpolate, noise
 
 WINDOW, CONTEXT = 7, 4  # source frames of the exposure; more of them on each side, which denoising looks at
@@ -69,7 +73,7 @@ def main(path: Path, device: str, name: str) -> None:
     blur = timed("to display", lambda: frames.to_display(light), device)
     noisy = timed("noise", lambda: noise.apply(blur, recipe.noise, draws["noise"]), device)
     five = [frames.to_uint8(image) for image in (noisy[0], blur[0], dark[reach], scaled[reach], sharp[reach])]
-    timed("five PNGs", lambda: [dataset.encode_png(image, recipe.dataset.png_level) for image in five])
+    timed("five PNGs", lambda: [layout.encode_png(image, recipe.dataset.png_level) for image in five])
     timed("all of it, but files", lambda: pipeline.synthesise(source, reach + CONTEXT, recipe, draws, device), device)
     usual = recipes.load("lolblur").interpolate
     if recipe.interpolate != usual:
@@ -77,7 +81,7 @@ def main(path: Path, device: str, name: str) -> None:
         times = reach + average.times(WINDOW, interpolate.factor(motion, usual))
         light = exposure.expose(dark, motion, times, *reverse)[None]
         other = frames.to_display(defocus.apply(light, recipe.defocus, draws["defocus"]))
-        print(f"low_blur against lolblur's interpolation: {metrics.psnr_rgb(blur, other).item():.1f} dB")
+        print(f"low_blur against lolblur's interpolation: {image_quality.psnr_rgb(blur, other).item():.1f} dB")
 
 
 if __name__ == "__main__":

@@ -19,9 +19,10 @@ import cv2
 import numpy as np
 import torch
 
-from lolblur_synth import bayer, cameras, frames
+from lolblur_synth import frames
+from lolblur_synth.camera import dng, tables
 from lolblur_synth.models import cycleisp
-from lolblur_synth.recipe import NoiseConfig
+from lolblur_synth.recipe.schema import NoiseConfig
 from lolblur_synth.training import noise_figures
 
 ALGORITHMS = ("AHD", "DHT")
@@ -31,12 +32,12 @@ def developed(path: Path, size: tuple, levels: tuple, camera: str, algorithm: st
     """(H, W, 3) uint8 sRGB."""
     import rawpy
 
-    known = cameras.load(camera)
+    known = tables.load(camera)
     codes = np.fromfile(path, "<u2").reshape(size[::-1]).astype(np.float32)
     linear = ((codes - levels[0]) / (levels[1] - levels[0])).clip(0, 1)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "photograph.dng"
-        bayer.write_dng(file, linear, known, known.white_balance["daylight"])
+        dng.write_dng(file, linear, known, known.white_balance["daylight"])
         with rawpy.imread(str(file)) as raw:
             return raw.postprocess(demosaic_algorithm=rawpy.DemosaicAlgorithm[algorithm], use_camera_wb=True)
 

@@ -1,4 +1,4 @@
-"""Rewrites what is generated from the program: recipes/lolblur.toml and docs/cli.md. Run by `make docs`."""
+"""Rewrites what is generated from the program: recipe/builtin/lolblur.toml and docs/cli.md. Run by `make docs`."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import click
 from click.testing import CliRunner
 
 from lolblur_synth import cli, recipes
-from lolblur_synth.recipe import Recipe
+from lolblur_synth.recipe.schema import Recipe
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,10 +30,10 @@ def _commands(group: click.Group, words: list[str]):
 
 
 def recipe_file() -> str:
-    """recipes/lolblur.toml: the defaults of recipe.py, with meaning, range and source of each."""
+    """recipe/builtin/lolblur.toml: the defaults of recipe/schema.py, with meaning, range and source of each."""
     return recipes.to_toml(Recipe())
 
 
 if __name__ == "__main__":
     (ROOT / "docs/cli.md").write_text(command_pages())
-    (ROOT / "lolblur_synth/recipes/lolblur.toml").write_text(recipe_file())
+    (ROOT / "lolblur_synth/recipe/builtin/lolblur.toml").write_text(recipe_file())

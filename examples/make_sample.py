@@ -73,8 +73,12 @@ def through_lens(plate, height):
 @njit(cache=True)
 def cubic(f):
     """Catmull-Rom weights of the four samples around a position f behind the second."""
-    return (((-0.5 * f + 1) * f - 0.5) * f, (1.5 * f - 2.5) * f * f + 1,
-            ((-1.5 * f + 2) * f + 0.5) * f, (0.5 * f - 0.5) * f * f)
+    return (
+        ((-0.5 * f + 1) * f - 0.5) * f,
+        (1.5 * f - 2.5) * f * f + 1,
+        ((-1.5 * f + 2) * f + 0.5) * f,
+        (0.5 * f - 0.5) * f * f,
+    )
 
 
 @njit(cache=True)
@@ -93,8 +97,9 @@ def lay(out, plate, x, y):
             continue
         for j in range(max(ix + FINE * first - 1, 0), min(ix + FINE * last + 3, plate.shape[1])):
             for c in range(4):
-                row[j, c] = (w0 * plate[s - 1, j, c] + w1 * plate[s, j, c]
-                             + w2 * plate[s + 1, j, c] + w3 * plate[s + 2, j, c])
+                row[j, c] = (
+                    w0 * plate[s - 1, j, c] + w1 * plate[s, j, c] + w2 * plate[s + 1, j, c] + w3 * plate[s + 2, j, c]
+                )
         for j in range(first, last):
             t = ix + FINE * j
             keep = np.float32(1) - (v0 * row[t - 1, 3] + v1 * row[t, 3] + v2 * row[t + 1, 3] + v3 * row[t + 2, 3])
@@ -156,8 +161,9 @@ class Scene:
         if self.speed is not None:
             way = self.speed * (t - self.frames / 2)
             return way * math.cos(PAN_ANGLE), way * math.sin(PAN_ANGLE)
-        return tuple(sum(a * self.width / WIDTH * math.sin(2 * math.pi * f * t / FPS + p) for a, f, p in axis)
-                     for axis in SHAKE)
+        return tuple(
+            sum(a * self.width / WIDTH * math.sin(2 * math.pi * f * t / FPS + p) for a, f, p in axis) for axis in SHAKE
+        )
 
     def shift(self, layer: str, t: float) -> tuple[float, float]:
         """How far (x, y) a layer has moved in the picture at time t, in pixels; in the clip with its own way."""

@@ -17,23 +17,48 @@ FRONT, LEFT, RIGHT, END = 20.0, -5.5, 6.3, 96.0  # corner facades at z = FRONT, 
 BAY, FLOOR, SHOP, LOT = 2.5, 3.0, 3.5, 10.0  # one window, one storey, height of a shop, width of a building
 SODIUM, COLD = (1.0, 0.62, 0.28), (0.92, 0.97, 1.0)
 # x, y, z, r, g, b of each lantern; radiance of the glass is LANTERN times the colour
-LAMPS = np.array([(x, y, z, *c) for x, y, z, c in [
-    (-4.9, 5.2, 19.0, SODIUM), (5.6, 5.2, 19.2, SODIUM), (-4.3, 5.4, 33.0, SODIUM), (4.9, 5.4, 33.0, COLD),
-    (-4.3, 5.4, 47.0, SODIUM), (4.9, 5.4, 47.0, SODIUM), (-4.3, 5.4, 61.0, SODIUM), (4.9, 5.4, 61.0, COLD),
-    (-4.3, 5.4, 75.0, SODIUM), (4.9, 5.4, 75.0, SODIUM), (-14.0, 5.2, 17.5, SODIUM), (14.5, 5.2, 17.5, COLD)]])
+LAMPS = np.array(
+    [
+        (x, y, z, *c)
+        for x, y, z, c in [
+            (-4.9, 5.2, 19.0, SODIUM),
+            (5.6, 5.2, 19.2, SODIUM),
+            (-4.3, 5.4, 33.0, SODIUM),
+            (4.9, 5.4, 33.0, COLD),
+            (-4.3, 5.4, 47.0, SODIUM),
+            (4.9, 5.4, 47.0, SODIUM),
+            (-4.3, 5.4, 61.0, SODIUM),
+            (4.9, 5.4, 61.0, COLD),
+            (-4.3, 5.4, 75.0, SODIUM),
+            (4.9, 5.4, 75.0, SODIUM),
+            (-14.0, 5.2, 17.5, SODIUM),
+            (14.5, 5.2, 17.5, COLD),
+        ]
+    ]
+)
 LANTERN, POWER = 30.0, 7.5
 
 # strokes of the neon letters, on a grid of 1 x 1 each
-H, T = [(0, 0, 0, 1), (1, 0, 1, 1), (0, .5, 1, .5)], [(0, 1, 1, 1), (.5, 0, .5, 1)]
+H, T = [(0, 0, 0, 1), (1, 0, 1, 1), (0, 0.5, 1, 0.5)], [(0, 1, 1, 1), (0.5, 0, 0.5, 1)]
 RING = [(0, 0, 0, 1), (1, 0, 1, 1), (0, 0, 1, 0), (0, 1, 1, 1)]
-E, L = [(0, 0, 0, 1), (0, 0, 1, 0), (0, .5, .8, .5), (0, 1, 1, 1)], [(0, 0, 0, 1), (0, 0, 1, 0)]
-B = [(0, 0, 0, 1), (0, 0, .9, 0), (0, .5, .8, .5), (0, 1, .9, 1), (.9, .06, .9, .44), (.9, .56, .9, .94)]
-A = [(0, 0, .5, 1), (1, 0, .5, 1), (.22, .4, .78, .4)]
-R = [(0, 0, 0, 1), (0, 1, 1, 1), (1, 1, 1, .5), (1, .5, 0, .5), (.3, .5, 1, 0)]
-HOTEL = np.array([(7.1 + .55 * a, 8.0 - .82 * i + .58 * b, 7.1 + .55 * c, 8.0 - .82 * i + .58 * d)
-                  for i, letter in enumerate((H, RING, T, E, L)) for a, b, c, d in letter])
-BAR = np.array([(-10.6 + 1.0 * i + .7 * a, 3.75 + .75 * b, -10.6 + 1.0 * i + .7 * c, 3.75 + .75 * d)
-                for i, letter in enumerate((B, A, R)) for a, b, c, d in letter])
+E, L = [(0, 0, 0, 1), (0, 0, 1, 0), (0, 0.5, 0.8, 0.5), (0, 1, 1, 1)], [(0, 0, 0, 1), (0, 0, 1, 0)]
+B = [(0, 0, 0, 1), (0, 0, 0.9, 0), (0, 0.5, 0.8, 0.5), (0, 1, 0.9, 1), (0.9, 0.06, 0.9, 0.44), (0.9, 0.56, 0.9, 0.94)]
+A = [(0, 0, 0.5, 1), (1, 0, 0.5, 1), (0.22, 0.4, 0.78, 0.4)]
+R = [(0, 0, 0, 1), (0, 1, 1, 1), (1, 1, 1, 0.5), (1, 0.5, 0, 0.5), (0.3, 0.5, 1, 0)]
+HOTEL = np.array(
+    [
+        (7.1 + 0.55 * a, 8.0 - 0.82 * i + 0.58 * b, 7.1 + 0.55 * c, 8.0 - 0.82 * i + 0.58 * d)
+        for i, letter in enumerate((H, RING, T, E, L))
+        for a, b, c, d in letter
+    ]
+)
+BAR = np.array(
+    [
+        (-10.6 + 1.0 * i + 0.7 * a, 3.75 + 0.75 * b, -10.6 + 1.0 * i + 0.7 * c, 3.75 + 0.75 * d)
+        for i, letter in enumerate((B, A, R))
+        for a, b, c, d in letter
+    ]
+)
 
 
 @njit(cache=True)
@@ -200,9 +225,11 @@ def sky(dx, dy, dz):
     up = dy / math.hypot(dx, dz)
     cloud = grain(dx / dz * 4 + 9, up * 11, 77, 6) - 0.45
     low, high = math.exp(-max(up, 0.0) * 5.0), 1 - math.exp(-max(up, 0.0) * 4.0)
-    return (0.75 * low + 0.07 * high + cloud * (0.10 + 0.7 * low),
-            0.34 * low + 0.13 * high + cloud * (0.09 + 0.25 * low),
-            0.16 * low + 0.30 * high + cloud * (0.10 + 0.10 * low))
+    return (
+        0.75 * low + 0.07 * high + cloud * (0.10 + 0.7 * low),
+        0.34 * low + 0.13 * high + cloud * (0.09 + 0.25 * low),
+        0.16 * low + 0.30 * high + cloud * (0.10 + 0.10 * low),
+    )
 
 
 @njit(cache=True)
@@ -247,7 +274,8 @@ def ground(x, z):
         return (0.12 + 0.16 * slab) * (0.5 + tone) * (0.4 if joint else 1.0), 0.75 * wet
     zebra = 9.0 < z < 17.2 and abs(x - 0.3) < 3.6 and (x + 0.2) % 1.0 < 0.5
     dashes = (z > 19.5 and abs(x - 0.3) < 0.08 and z % 4 < 2) or (
-        abs(z - 13.2) < 0.07 and abs(x - 0.3) > 4.2 and x % 3 < 1.6)
+        abs(z - 13.2) < 0.07 and abs(x - 0.3) > 4.2 and x % 3 < 1.6
+    )
     worn = step(0.22, 0.42, grain(x * 3, z * 3, 63, 5))
     return 0.05 + 0.12 * tone + (0.5 * worn if zebra or dashes else 0.0), wet
 
@@ -339,7 +367,7 @@ def over(p, r, g, b, a):
 def car(p, u, v):
     """A dark hatchback that drives to the right, its lights, its shadow and its image on the wet road; u, v in m."""
     ripple = 0.6 + 0.8 * grain(u * 9, v * 14, 80, 4)
-    over(p, 0.012, 0.012, 0.014, 0.8 * math.exp(-((v + 0.02) / 0.12) ** 2) * step(2.5, 1.9, abs(u)))
+    over(p, 0.012, 0.012, 0.014, 0.8 * math.exp(-(((v + 0.02) / 0.12) ** 2)) * step(2.5, 1.9, abs(u)))
     mirror = step(-0.95, -0.05, v) * (v < 0.0) * step(0.04, -0.04, box(u, -v, 0.0, 0.6, 2.15, 0.5, 0.3)) * 0.55
     over(p, 0.03 * ripple, 0.035 * ripple, 0.045 * ripple, mirror)
     cabin = box(u, v, -0.30, 1.02, 1.42 - 0.85 * max(v - 0.8, 0.0), 0.42, 0.16)
@@ -348,7 +376,7 @@ def car(p, u, v):
     shine = 0.5 + 0.5 * math.sin(9 * v + 1.4 * u + 2.5 * noise(u * 2, v * 4, 81))
     street = grain(u * 2.5, v * 7, 82, 5)
     tone = (0.10 + 0.25 * shine * street) * (0.35 + 0.65 * step(0.25, 0.95, v))
-    tone += 0.25 * math.exp(-((v - 0.9) / 0.03) ** 2)
+    tone += 0.25 * math.exp(-(((v - 0.9) / 0.03) ** 2))
     seam = 0.35 if abs(u - 0.75) < 0.012 or abs(u + 0.42) < 0.012 or abs(u + 1.35) < 0.012 and v > 0.6 else 1.0
     over(p, 0.55 * tone * seam, 0.09 * tone * seam, 0.10 * tone * seam, hull < 0)
     glass = box(u, v, -0.30, 1.08, 1.22 - 0.95 * max(v - 0.85, 0.0), 0.25, 0.08)
@@ -365,10 +393,10 @@ def car(p, u, v):
     head, tail = math.hypot((u - 2.02) * 0.8, v - 0.68), math.hypot(u + 2.06, (v - 0.76) * 0.7)
     lamp = 25 * step(0.10, 0.06, head) + 0.9 * math.exp(-head / 0.16) + 0.10 * math.exp(-head / 0.7)
     red = 7 * step(0.09, 0.05, tail) + 0.5 * math.exp(-tail / 0.14) + 0.05 * math.exp(-tail / 0.6)
-    pool = 0.55 * math.exp(-((u - 4.4) / 1.5) ** 2 - ((v + 0.06) / 0.16) ** 2) * ripple
-    streak = step(0.0, -0.15, v) * ripple ** 3
-    lamp += 2.2 * streak * math.exp(-((u - 2.0) / 0.10) ** 2 + v / 0.55)
-    red += 1.1 * streak * math.exp(-((u + 2.06) / 0.08) ** 2 + v / 0.5)
+    pool = 0.55 * math.exp(-(((u - 4.4) / 1.5) ** 2) - ((v + 0.06) / 0.16) ** 2) * ripple
+    streak = step(0.0, -0.15, v) * ripple**3
+    lamp += 2.2 * streak * math.exp(-(((u - 2.0) / 0.10) ** 2) + v / 0.55)
+    red += 1.1 * streak * math.exp(-(((u + 2.06) / 0.08) ** 2) + v / 0.5)
     p[0] += lamp + pool + red
     p[1] += 0.93 * (lamp + pool) + 0.06 * red
     p[2] += 0.80 * (lamp + pool) + 0.03 * red
@@ -421,7 +449,7 @@ def walker(p, x, y, t, s):
     """A pedestrian with an umbrella, walking to the left; x, y in m from the ground below the hip."""
     phase = 2 * math.pi * 0.95 * t
     y -= 0.02 * math.cos(2 * phase)
-    over(p, 0.01, 0.01, 0.011, 0.6 * math.exp(-(y / 0.05) ** 2 - (x / 0.4) ** 2))
+    over(p, 0.01, 0.01, 0.011, 0.6 * math.exp(-((y / 0.05) ** 2) - (x / 0.4) ** 2))
     cloth = 0.7 + 0.6 * grain(x * 10, y * 10, 86, 2)
     for side in (1.0, -1.0):
         swing = 0.42 * side * math.sin(phase)
@@ -436,8 +464,13 @@ def walker(p, x, y, t, s):
     coat = box(x + hem, y, 0.02, 1.08, 0.145 + 0.09 * step(1.35, 0.70, y), 0.40, 0.10)
     rim = math.exp(-max(-coat, 0.0) / 0.03) + 0.6 * step(0.05, 0.2, x)
     crease = 0.75 + 0.25 * math.sin(38 * x + 6 * y + 5 * noise(x * 4, y * 3, 88))
-    over(p, (0.10 + 0.22 * rim) * cloth * crease, (0.075 + 0.15 * rim) * cloth * crease,
-         (0.045 + 0.075 * rim) * cloth * crease, cover(coat, s))
+    over(
+        p,
+        (0.10 + 0.22 * rim) * cloth * crease,
+        (0.075 + 0.15 * rim) * cloth * crease,
+        (0.045 + 0.075 * rim) * cloth * crease,
+        cover(coat, s),
+    )
     hand = -0.16 - 0.02 * math.sin(phase), 1.16
     arm = min(segment(x, y, 0.02, 1.36, 0.06, 1.10), segment(x, y, 0.06, 1.10, hand[0], hand[1])) - 0.055
     over(p, 0.11 * cloth, 0.08 * cloth, 0.05 * cloth, cover(arm, s))

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 
 from lolblur_synth import draw
-from lolblur_synth.images import read_image
-from lolblur_synth.video import write_video
+from lolblur_synth.files.images import read_image
+from lolblur_synth.files.video import write_video
 
 FPS = 250
 SPEED = 8.0  # px a frame, at most

@@ -13,8 +13,8 @@ import sys
 import click
 
 from lolblur_synth import __version__
-from lolblur_synth import options as opt
 from lolblur_synth.commands import datasets, interpolator, networks, noise, recipe, stage
+from lolblur_synth.commands import options as opt
 from lolblur_synth.errors import ForeignOutput, Interrupted, LolblurError, NoSpace, UsageError
 
 EXIT_CODES = """\b
@@ -134,7 +134,7 @@ def doctor(style, as_json):
     """Show versions, processor, GPU, weights and disk, and run one pair of the sample through the pipeline."""
     if style == "human" and not as_json:
         click.echo("doctor: builds one pair of the sample, which takes about a minute", err=True)
-    from lolblur_synth import doctor as tool
+    from lolblur_synth.tools import doctor as tool
 
     report = tool.examine(opt.sample_clip())
     if as_json:

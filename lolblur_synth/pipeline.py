@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from lolblur_synth import draw, frames
-from lolblur_synth.kernels import exposure as fused
-from lolblur_synth.recipe import STAGE_NAMES, Recipe
+from lolblur_synth.kernels import exposure
+from lolblur_synth.recipe.schema import STAGE_NAMES, Recipe
 from lolblur_synth.stages import average, clip_reverse, darken, defocus, denoise, interpolate, noise, resize
 
 STAGES = dict(
@@ -63,14 +63,14 @@ def prepare(frame: np.ndarray, recipe: Recipe) -> Tensor:
 
 
 def synthesise(
-    source: Tensor, mid: int, recipe: Recipe, draws: dict, device: str = "cpu", kernel: bool = True
+    source: Tensor, mid: int, recipe: Recipe, draws: dict, device: str = "cpu"
 ) -> tuple[dict[str, np.ndarray], dict]:
     """The five images of one pair, folder -> (H, W, 3) uint8 RGB; and what was measured: samples, confidence, and
     exposure, the mean L*/100 of low_sharp where high_sharp_scaled is not saturated: the one asked for, but below it
     where the source is darker than that.
 
     source: (T, 3, H, W) float32 display RGB, resized, with the denoising context; mid: index of the ground truth in it.
-    All of it runs on `device`; kernel: the fused exposure, where the device has one.
+    All of it runs on `device`.
     """
     sharp, mid = _sharp(source.to(device), mid, recipe, draws)
     images = {"high_sharp_original": sharp[mid]}
@@ -81,7 +81,7 @@ def synthesise(
     else:
         dark, images["high_sharp_scaled"] = sharp, sharp[mid]
     images["low_sharp"] = dark[mid]
-    light, measured = expose(dark, sharp, mid, recipe, draws, kernel)
+    light, measured = expose(dark, sharp, mid, recipe, draws)
     measured["exposure"] = round(darken.exposure_of(dark[mid, None], images["high_sharp_scaled"][None]), 4)
     if "defocus" in draws:
         light = defocus.apply(light, recipe.defocus, draws["defocus"])
@@ -102,9 +102,7 @@ def _sharp(source: Tensor, mid: int, recipe: Recipe, draws: dict) -> tuple[Tenso
     return source[needed], reach
 
 
-def expose(
-    dark: Tensor, guide: Tensor, mid: int, recipe: Recipe, draws: dict, kernel: bool = True
-) -> tuple[Tensor, dict]:
+def expose(dark: Tensor, guide: Tensor, mid: int, recipe: Recipe, draws: dict) -> tuple[Tensor, dict]:
     """The exposure in linear light, (1, 3, H, W): interpolate, clip_reverse and average as one streaming pass.
 
     Motion is estimated on the bright `guide`, where there is more to see; the light comes from `dark`. Without
@@ -112,27 +110,15 @@ def expose(
     """
     window = draws["average"].window if "average" in draws else 0
     reverse = draws.get("clip_reverse")
+    rule = recipe.clip_reverse if reverse else None, reverse
     if "interpolate" in draws and window:
         # the plan has kept scene cuts out of the window: what looks like one here is a flash, and is held
         motion = interpolate.motion(guide, recipe.interpolate, refuse_cuts=False)
         instants = mid + average.times(window, interpolate.factor(motion, recipe.interpolate))
-        run = fused.expose if kernel and fused.runs_on(dark.device) else _readable
-        light = run(dark, motion, instants, recipe.clip_reverse if reverse else None, reverse)
+        light = exposure.expose(dark, motion, instants, *rule)
         return light[None], {"samples": len(instants), "confidence": _confidence(motion)}
     shown = dark[mid - window // 2 : mid + window // 2 + 1]
-    if kernel and fused.runs_on(dark.device):
-        light = fused.expose_given(shown, recipe.clip_reverse if reverse else None, reverse)[None]
-    else:
-        light = clip_reverse.apply(shown, recipe.clip_reverse, reverse) if reverse else frames.to_linear(shown)
-        light = light.mean(0, keepdim=True)
-    return light, {"samples": len(shown), "confidence": None}
-
-
-def _readable(dark: Tensor, motion, instants: np.ndarray, config, reverse) -> Tensor:
-    """The fused exposure stage by stage: its specification, and its stand-in on a device without a kernel."""
-    shown = (sample[None] for sample in interpolate.samples(dark, motion, instants, kernel=False))
-    lights = (clip_reverse.apply(frame, config, reverse) if reverse else frames.to_linear(frame) for frame in shown)
-    return average.mean(light[0] for light in lights)
+    return exposure.expose_given(shown, *rule)[None], {"samples": len(shown), "confidence": None}
 
 
 def _confidence(motion: interpolate.Motion) -> float | None:

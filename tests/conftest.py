@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from cuda_shim import cuda_device  # noqa: F401  a fixture
 
-from lolblur_synth.video import write_video
+from lolblur_synth.files.video import write_video
 
 OPTIONS = ["--size", "96x64", "--pairs", "4", "--test-fraction", "0.5", "--jobs", "1"]
 

@@ -84,8 +84,8 @@ def cuda_device(request, monkeypatch) -> torch.device:
 def compile_for_device(source: str, tmp_path: Path) -> None:
     """The same file through a CUDA compiler, which needs no device. Skips where there is none."""
     if shutil.which("nvcc"):
-        (tmp_path / f"{source}.cu").write_text(cuda.text(source))
-        command = ["nvcc", "-cubin", "-arch=sm_90", "-Werror", "all-warnings", f"{source}.cu", "-o", "kernels.cubin"]
+        (tmp_path / "kernels.cu").write_text(cuda.text(source))
+        command = ["nvcc", "-cubin", "-arch=sm_90", "-Werror", "all-warnings", "kernels.cu", "-o", "kernels.cubin"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return

@@ -19,7 +19,7 @@ def scene(count: int = 20, height: int = 48, width: int = 64, seed: int = 0) -> 
     frames = np.repeat(coarse.repeat(8, 0).repeat(8, 1)[None, :height, :width], count, axis=0)
     for index, frame in enumerate(frames):
         left = index % (width - 12)
-        frame[height // 2:height // 2 + 10, left:left + 10] = 250
+        frame[height // 2 : height // 2 + 10, left : left + 10] = 250
     return frames
 
 
@@ -31,19 +31,54 @@ def corners(height: int = 48, width: int = 64, count: int = 3) -> np.ndarray:
     return frames
 
 
-def encode(path: Path, frames: Iterable[np.ndarray], rate: Fraction | int = 250, codec: str = "libx264", *,
-           ticks: Sequence[int] | None = None, clock: Fraction | None = None, rotation: int = 0,
-           sar: Fraction | None = None, pix_fmt: str = "", options: dict | None = None,
-           container: dict | None = None) -> Path:
+def encode(
+    path: Path,
+    frames: Iterable[np.ndarray],
+    rate: Fraction | int = 250,
+    codec: str = "libx264",
+    *,
+    ticks: Sequence[int] | None = None,
+    clock: Fraction | None = None,
+    rotation: int = 0,
+    sar: Fraction | None = None,
+    pix_fmt: str = "",
+    options: dict | None = None,
+    container: dict | None = None,
+) -> Path:
     """RGB frames, (H, W, 3) uint8, to a video. ticks: their time stamps, in units of clock seconds."""
     pictures = (av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24") for frame in frames)
-    return encode_pictures(path, pictures, rate, codec, ticks=ticks, clock=clock, rotation=rotation, sar=sar,
-                           pix_fmt=pix_fmt or PIXEL_FORMATS.get(codec, "yuv420p"), options=options, container=container)
+    return encode_pictures(
+        path,
+        pictures,
+        rate,
+        codec,
+        ticks=ticks,
+        clock=clock,
+        rotation=rotation,
+        sar=sar,
+        pix_fmt=pix_fmt or PIXEL_FORMATS.get(codec, "yuv420p"),
+        options=options,
+        container=container,
+    )
 
 
-def encode_pictures(path: Path, pictures: Iterable[av.VideoFrame], rate: Fraction | int = 250, codec: str = "ffv1", *,
-                    ticks=None, clock=None, rotation=0, sar=None, pix_fmt="", options=None, container=None,
-                    colorspace: int = 2, full_range: bool | None = None, transfer: int = 2) -> Path:
+def encode_pictures(
+    path: Path,
+    pictures: Iterable[av.VideoFrame],
+    rate: Fraction | int = 250,
+    codec: str = "ffv1",
+    *,
+    ticks=None,
+    clock=None,
+    rotation=0,
+    sar=None,
+    pix_fmt="",
+    options=None,
+    container=None,
+    colorspace: int = 2,
+    full_range: bool | None = None,
+    transfer: int = 2,
+) -> Path:
     """Frames as they are (no conversion where pix_fmt is theirs), tagged with a matrix, a range and a transfer."""
     with av.open(str(path), "w", options=container or {}) as output:
         stream = output.add_stream(codec, rate=rate, options=options or {})
@@ -73,7 +108,7 @@ def planes(pix_fmt: str, height: int, width: int, *values: np.ndarray | int) -> 
     kind = np.dtype("<u2" if max(part.bits for part in frame.format.components) > 8 else "u1")
     for plane, value in zip(frame.planes, values, strict=True):
         rows = np.zeros((plane.buffer_size // plane.line_size, plane.line_size // kind.itemsize), kind)
-        rows[:plane.height, :plane.width] = value
+        rows[: plane.height, : plane.width] = value
         plane.update(rows.tobytes())
     return frame
 
@@ -93,7 +128,7 @@ def audio(path: Path) -> Path:
 def truncate(path: Path, share: float) -> Path:
     """Keep the first `share` of a file."""
     data = path.read_bytes()
-    path.write_bytes(data[:int(len(data) * share)])
+    path.write_bytes(data[: int(len(data) * share)])
     return path
 
 
@@ -111,11 +146,11 @@ def with_box(path: Path, box: bytes) -> Path:
     """Put a box into the sample entry of the first track of an MP4 or MOV whose `moov` lies behind the pictures."""
     data = bytearray(path.read_bytes())
     at = data.index(b"stsd") + 12
-    end = at + int.from_bytes(data[at:at + 4])
+    end = at + int.from_bytes(data[at : at + 4])
     data[end:end] = box
     parents = [data.rindex(name, 0, at) - 4 for name in (b"stsd", b"stbl", b"minf", b"mdia", b"trak", b"moov")]
     for start in [at, *parents]:
-        data[start:start + 4] = (int.from_bytes(data[start:start + 4]) + len(box)).to_bytes(4)
+        data[start : start + 4] = (int.from_bytes(data[start : start + 4]) + len(box)).to_bytes(4)
     path.write_bytes(data)
     return path
 

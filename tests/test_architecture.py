@@ -1,4 +1,4 @@
-"""The rooms and the arrows of DESIGN.md: imports point down only, and randomness and files stay where they belong."""
+"""The rooms and the arrows of DESIGN.md: imports point down and in no circle; randomness and files stay put."""
 
 import ast
 import subprocess
@@ -7,32 +7,48 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "lolblur_synth"
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "lolblur_synth"
 LEVELS = {
-    "errors": 0, "recipe": 0, "draw": 0, "frames": 0, "__init__": 0,
-    "recipes": 1, "cameras": 1, "images": 1, "video": 1, "dataset": 1, "manifest": 1, "weights": 1, "lock": 1,
-    "whole": 1, "bayer": 1, "listing": 1, "rates": 1, "png": 1, "tiff": 1, "colour_profile": 1, "tables": 1,
-    "sampling": 1,
-    "kernels": 2, "models": 2, "stages": 2, "metrics": 2, "baselines": 2, "realism": 2, "lamps": 2, "calibration": 2,
-    "pipeline": 3,
-    "plan": 4, "runner": 4, "clusters": 4,
-    "training": 5, "work": 5, "builder": 5, "identity": 5, "machine": 5, "verify": 5, "survey": 5, "estimate": 5,
-    "single": 5, "report": 5, "steps": 5, "doctor": 5, "evaluate": 5, "restore": 5, "progress": 5, "preview": 5,
-    "export": 5, "likeness": 5, "stored": 5, "outputs": 5, "sources": 5, "extras": 5, "photographs": 5, "request": 5,
-    "options": 6, "commands": 6, "cli": 6,
+    "__init__": 0, "errors": 0, "draw": 0, "frames": 0, "recipe": 0,  # the vocabulary: open to every room
+    "recipes": 1,
+    "files": 2, "parallel": 2, "camera": 2, "kernels": 2,  # know no network and no stage
+    "models": 3,
+    "metrics": 4,
+    "stages": 5,
+    "pipeline": 6, "streams": 6,
+    "dataset": 7,
+    "training": 8,
+    "tools": 9,
+    "commands": 10,
+    "cli": 11,
 }  # fmt: skip
+MODULES_AT_THE_ROOT = 8  # what a newcomer can take in at one look
+KNOWN_CIRCLES = ()  # of modules that import each other; none is allowed
+STANDARD_ONLY = ("errors", "recipe", "recipes")  # `--help` and shell completion start without torch
+MAY_OPEN_FILES = ("recipes", "camera", "files", "models")  # and whatever lies above the pipeline
+FIRST_LEVEL_OF_TOOLS = LEVELS["dataset"]
 FILES = sorted(PACKAGE.rglob("*.py"))
-STANDARD_ONLY = ("errors", "recipe", "recipes")
-MAY_OPEN_FILES = ("recipes", "cameras", "images", "video", "dataset", "manifest", "weights", "lock", "whole", "models")
-MAY_OPEN_FILES += ("bayer", "rates")
+BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.py"))
 
 
 def room(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+def module_name(path: Path) -> str:
+    """Dotted name of a file of the package or of benchmarks/, whose scripts import each other by bare names."""
+    if path in BENCHMARKS:
+        return path.stem
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in (*FILES, *BENCHMARKS)}
+
+
 def imported(path: Path) -> set[str]:
-    """Dotted names of everything the file imports, `lolblur_synth.` included."""
+    """Dotted names of everything that the file imports, inside functions too, `lolblur_synth.` included."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -42,23 +58,87 @@ def imported(path: Path) -> set[str]:
     return names
 
 
+def modules_imported(path: Path) -> set[str]:
+    """The project's own modules among what the file imports."""
+    found = set()
+    for name in imported(path):
+        found.add(name if name in MODULES else name.rpartition(".")[0])
+    return (found & MODULES.keys()) - {module_name(path)}
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The strongly connected components of more than one node (Tarjan 1972)."""
+    index, low, stack, found = {}, {}, [], []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for neighbour in graph[node]:
+            if neighbour not in index:
+                visit(neighbour)
+            if neighbour in stack:
+                low[node] = min(low[node], low[neighbour])
+        if low[node] == index[node]:
+            component = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
+            if len(component) > 1:
+                found.append(sorted(component))
+
+    for node in graph:
+        if node not in index:
+            visit(node)
+    return found
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = {name: modules_imported(path) for name, path in MODULES.items()}
+    assert circles(graph) == [list(circle) for circle in KNOWN_CIRCLES]
+
+
+def test_no_rooms_import_each_other_in_a_circle():
+    graph = {name: set() for name in {room(path) for path in FILES}}
+    for path in FILES:
+        for name in modules_imported(path):
+            there = room(MODULES[name])
+            if there not in (room(path), "__init__"):
+                graph[room(path)].add(there)
+    assert circles(graph) == []
+
+
+def test_circles_are_found():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set()}) == [["a", "b", "c"]]
+
+
+def test_few_modules_stand_at_the_root():
+    assert len(list(PACKAGE.glob("*.py"))) <= MODULES_AT_THE_ROOT
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
 def test_imports_point_down(path):
     here = room(path)
     assert here in LEVELS, f"{path.name} has no room: give it a level here and in DESIGN.md"
-    for name in imported(path):
-        if name.startswith("lolblur_synth."):
-            there = name.split(".")[1]
-            if there == "__version__" or there == here != "stages":
+    for name in modules_imported(path):
+        there = room(MODULES[name])
+        assert LEVELS[there] <= LEVELS[here], f"{path.name} imports {name}, which lies above it"
+        if here == there == "stages" and path.name != "__init__.py":
+            stage = path.relative_to(PACKAGE).parts[1].removesuffix(".py")
+            assert name.split(".")[2] == stage, f"{path.name} imports {name}: a stage knows no other stage"
+        if here == "stages":
+            assert there != "files" or name == "lolblur_synth.files.weights", f"{path.name}: a stage opens no file"
+    if here in STANDARD_ONLY:
+        for name in imported(path):
+            own = name.startswith("lolblur_synth")
+            assert own or name.split(".")[0] in sys.stdlib_module_names, f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_no_private_name_crosses_a_folder(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module in MODULES:
+            if MODULES[node.module].parent == path.parent:
                 continue
-            assert LEVELS[there] <= LEVELS[here], f"{path.name} imports {name}, which lies above it"
-            if here == "models":
-                assert there != "stages", f"{path.name}: a model knows no stage"
-            if here == "stages":
-                assert there not in ("video", "images", "dataset", "weights"), f"{path.name}: a stage opens no file"
-                assert there != "stages" or path.name == "__init__.py", f"{path.name}: a stage knows no other stage"
-        elif here in STANDARD_ONLY:
-            assert name.split(".")[0] in sys.stdlib_module_names, f"{path.name} imports {name}"
+            private = [alias.name for alias in node.names if alias.name.startswith("_") and alias.name != "__version__"]
+            assert not private, f"{path.name} imports {private} from {node.module}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
@@ -72,7 +152,7 @@ def test_randomness_only_in_draws(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
 def test_only_the_file_rooms_open_files(path):
-    if room(path) in MAY_OPEN_FILES or LEVELS[room(path)] >= 4:
+    if room(path) in MAY_OPEN_FILES or LEVELS[room(path)] >= FIRST_LEVEL_OF_TOOLS:
         return
     for node in ast.walk(ast.parse(path.read_text())):
         called = node.func if isinstance(node, ast.Call) else None
@@ -95,8 +175,9 @@ def test_help_imports_neither_torch_nor_opencv():
 
 
 def test_no_network_at_run_time():
+    may_use_sockets = ("lolblur_synth.dataset.lock", "lolblur_synth.parallel.clusters")  # host name; a user's address
     for path in FILES:
         for name in imported(path):
             assert name.split(".")[0] not in ("requests", "urllib", "http", "socket", "ftplib") or (
-                room(path) in ("lock", "clusters") and name == "socket"  # clusters: to the address a user gave
+                name == "socket" and module_name(path) in may_use_sockets
             ), f"{path.name} imports {name}"

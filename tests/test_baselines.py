@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lolblur_synth import baselines, metrics
+from lolblur_synth.metrics import image_quality, tone_curves
 
 
 def scenes(count=4, seed=0):
@@ -14,22 +14,24 @@ def scenes(count=4, seed=0):
 
 def test_the_best_curve_undoes_a_gamma_and_a_gain():
     high = scenes()[0]
-    assert metrics.psnr_rgb(baselines.gamma_gain(0.3 * high**2, high), high) > 40
+    assert image_quality.psnr_rgb(tone_curves.gamma_gain(0.3 * high**2, high), high) > 40
 
 
 def test_one_curve_is_learnt_from_all_pairs():
-    learnt = baselines.fit((0.3 * high**2, high) for high in scenes())
+    learnt = tone_curves.fit((0.3 * high**2, high) for high in scenes())
     assert learnt.gamma == pytest.approx(0.5, abs=0.03) and learnt.gain == pytest.approx(0.3**-0.5, rel=0.05)
     new = scenes(1, seed=1)[0]
-    assert metrics.psnr_rgb(baselines.fitted(0.3 * new**2, learnt), new) > 35
-    assert metrics.psnr_rgb(baselines.fitted(0.1 * new**2, learnt), new) < 20, "another darkness is not known to it"
+    assert image_quality.psnr_rgb(tone_curves.fitted(0.3 * new**2, learnt), new) > 35
+    assert image_quality.psnr_rgb(tone_curves.fitted(0.1 * new**2, learnt), new) < 20, (
+        "another darkness is not known to it"
+    )
 
 
 @pytest.mark.parametrize("gain", [0.3, 0.1])
 def test_auto_exposure_gives_every_frame_the_mean_it_learnt(gain):
-    learnt = baselines.fit((0.3 * high**2, high) for high in scenes())
+    learnt = tone_curves.fit((0.3 * high**2, high) for high in scenes())
     assert learnt.mean == pytest.approx(torch.cat(scenes()).mean().item(), abs=0.01)
     new = scenes(1, seed=1)[0]
-    found = baselines.auto_exposure(gain * new**2, learnt)
+    found = tone_curves.auto_exposure(gain * new**2, learnt)
     assert found.mean().item() == pytest.approx(learnt.mean, abs=0.01)
-    assert torch.equal(found, baselines.rounded(found))
+    assert torch.equal(found, tone_curves.rounded(found))

@@ -1,4 +1,4 @@
-"""bayer.py: what is written as DNG comes back, with the tags that a raw developer needs; other files are refused."""
+"""DNG: what is written comes back, with the tags that a raw developer needs; other files are refused."""
 
 import dataclasses
 
@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from lolblur_synth import bayer, cameras
+from lolblur_synth.camera import dng as bayer
+from lolblur_synth.camera import tables
 from lolblur_synth.errors import InputError
 
-CAMERA = cameras.load("sony-rx10m4")
+CAMERA = tables.load("sony-rx10m4")
 GAINS = CAMERA.white_balance["tungsten"]
 
 

@@ -8,8 +8,8 @@ import pytest
 from conftest import OPTIONS
 from test_dataset import tree
 
-from lolblur_synth import clusters
 from lolblur_synth.errors import Interrupted, UsageError
+from lolblur_synth.parallel import clusters
 
 
 @pytest.fixture(params=["dask", "ray"])

@@ -9,11 +9,14 @@ import media
 import numpy as np
 import pytest
 
-from lolblur_synth import plan, recipes, request, restore, single, video, work
+from lolblur_synth import recipes
+from lolblur_synth.dataset import plan, worker
 from lolblur_synth.errors import InputError
-from lolblur_synth.recipe import InputConfig
-from lolblur_synth.video.container_crop import Crop, container_crop
-from lolblur_synth.video.yuv import Tags
+from lolblur_synth.files import video
+from lolblur_synth.files.video.container_crop import Crop, container_crop
+from lolblur_synth.files.video.yuv import Tags
+from lolblur_synth.recipe.schema import InputConfig
+from lolblur_synth.tools import request, restore, stage
 
 
 def probe(path: Path) -> video.Video:
@@ -30,12 +33,17 @@ def about(path: Path) -> str:
 
 # ---- tracks --------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize(("sizes", "defaults", "chosen", "suffix"), [
-    ([(32, 32), (64, 48)], [1], 1, ".mp4"), ([(32, 32), (64, 48)], [1], 1, ".mkv"),  # a preview in front
-    ([(64, 48), (32, 32)], [1], 1, ".mp4"),  # the default, although it is the smaller one
-    ([(32, 32), (64, 48)], [], 1, ".mkv"),  # the largest; in MP4 one track at least is marked
-    ([(32, 32), (64, 48), (64, 48)], [0, 1, 2], 1, ".mp4"),  # the first of the largest
-])
+
+@pytest.mark.parametrize(
+    ("sizes", "defaults", "chosen", "suffix"),
+    [
+        ([(32, 32), (64, 48)], [1], 1, ".mp4"),
+        ([(32, 32), (64, 48)], [1], 1, ".mkv"),  # a preview in front
+        ([(64, 48), (32, 32)], [1], 1, ".mp4"),  # the default, although it is the smaller one
+        ([(32, 32), (64, 48)], [], 1, ".mkv"),  # the largest; in MP4 one track at least is marked
+        ([(32, 32), (64, 48), (64, 48)], [0, 1, 2], 1, ".mp4"),  # the first of the largest
+    ],
+)
 def test_the_default_track_is_used_or_the_largest(tmp_path, suffix, sizes, defaults, chosen):
     path = media.two_tracks(tmp_path / f"a{suffix}", sizes, defaults)
     clip = probe(path)
@@ -51,6 +59,7 @@ def test_one_track_needs_no_word(tmp_path):
 
 
 # ---- colours -------------------------------------------------------------------------------------------------------
+
 
 def hevc(path: Path, colr: tuple[int, int, int, int] | None, **tags: int) -> Path:
     """Flat HEVC pictures; colr: primaries, transfer, matrix and full range in the container alone."""
@@ -101,6 +110,7 @@ def test_an_identity_matrix_is_no_matrix_of_yuv():
 
 
 # ---- crop ----------------------------------------------------------------------------------------------------------
+
 
 def padded(path: Path, crop: Crop, rotation: int = 0) -> Path:
     """Coloured corners with grey borders, in a file that asks to cut the borders off."""
@@ -163,7 +173,7 @@ def test_hostile_headers_end_the_search_for_a_crop(tmp_path, suffix, kind):
     assert container_crop(path, kind, 0, 1) == Crop(2, 4, 8, 16)
     rng = np.random.default_rng(0)
     for attempt in range(200):
-        data = bytearray(whole[:rng.integers(0, len(whole))] if attempt % 2 else whole)
+        data = bytearray(whole[: rng.integers(0, len(whole))] if attempt % 2 else whole)
         for at in rng.integers(0, max(len(data), 1), 20 if data else 0):
             data[at] = rng.integers(0, 256)
         path.write_bytes(data)
@@ -175,6 +185,7 @@ def test_hostile_headers_end_the_search_for_a_crop(tmp_path, suffix, kind):
 
 # ---- alpha ---------------------------------------------------------------------------------------------------------
 
+
 def with_alpha(path: Path, codec: str, pix_fmt: str, *levels: int) -> Path:
     """A scene whose frames have these levels of alpha."""
     frames = (np.dstack([frame, np.full(frame.shape[:2], level, np.uint8)])
@@ -183,9 +194,16 @@ def with_alpha(path: Path, codec: str, pix_fmt: str, *levels: int) -> Path:
     return media.encode_pictures(path, pictures, 25, codec)
 
 
-@pytest.mark.parametrize(("name", "codec", "pix_fmt"), [
-    ("a.avi", "rawvideo", "bgra"), ("a.mov", "rawvideo", "argb"), ("a.mov", "qtrle", "argb"), ("a.mov", "png", "rgba"),
-    ("a.mkv", "ffv1", "yuva444p")])
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt"),
+    [
+        ("a.avi", "rawvideo", "bgra"),
+        ("a.mov", "rawvideo", "argb"),
+        ("a.mov", "qtrle", "argb"),
+        ("a.mov", "png", "rgba"),
+        ("a.mkv", "ffv1", "yuva444p"),
+    ],
+)
 def test_an_alpha_of_zero_everywhere_is_not_used(tmp_path, name, codec, pix_fmt):
     path = with_alpha(tmp_path / name, codec, pix_fmt, 0, 0)
     clip = probe(path)
@@ -215,9 +233,11 @@ def test_an_alpha_that_begins_later_is_refused(tmp_path):
 
 # ---- fields, and where notes are shown -----------------------------------------------------------------------------
 
-@pytest.mark.parametrize(("name", "codec", "options"), [
-    ("a.mp4", "libx264", {"x264-params": "interlaced=1:tff=1"}),
-    ("a.avi", "mpeg2video", {"flags": "+ildct+ilme"})])
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [("a.mp4", "libx264", {"x264-params": "interlaced=1:tff=1"}), ("a.avi", "mpeg2video", {"flags": "+ildct+ilme"})],
+)
 def test_interlaced_video_is_named_with_the_remedy(tmp_path, name, codec, options):
     path = media.encode(tmp_path / name, media.scene(5), 25, codec, options=options)
     assert "interlaced" in about(path)
@@ -228,9 +248,9 @@ def test_interlaced_video_is_named_with_the_remedy(tmp_path, name, codec, option
 def test_notes_reach_the_plan_and_the_log(tmp_path, caplog):
     path = media.two_tracks(tmp_path / "a.mkv", [(32, 32), (64, 48)], [1])
     recipe = recipes.override(recipes.load("lolblur"), ["resize.width=32", "resize.height=24"])
-    facts = work._facts(recipe, video.Input(path, "a.mkv", "video"))
+    facts = worker._facts(recipe, video.Input(path, "a.mkv", "video"))
     assert plan._warnings(facts, recipe, 60)[0].startswith("a.mkv: 2 video tracks; track 1 (64x48, default) is used")
-    single.run(request.Request("resize", path, tmp_path / "out", recipe))
+    stage.run(request.Request("resize", path, tmp_path / "out", recipe))
     assert "a.mkv: 2 video tracks" in caplog.text
     caplog.clear()
     restore.restore(path, tmp_path / "restored", quiet=True, weights="lednet-small")

@@ -8,10 +8,13 @@ import pytest
 from conftest import moving_street
 
 from lolblur_synth import frames as fr
-from lolblur_synth import lamps, plan, recipes, video, work
-from lolblur_synth.recipe import Recipe
+from lolblur_synth import recipes
+from lolblur_synth.dataset import plan, worker
+from lolblur_synth.files import video
+from lolblur_synth.files.video import write_video
+from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.stages import darken
-from lolblur_synth.video import write_video
+from lolblur_synth.stages.darken import lights
 
 RECIPE = recipes.override(
     Recipe(), ["skip=denoise", "resize.width=96", "resize.height=64", "dataset.pairs=6", "darken.exposure=0.12:0.16"]
@@ -20,7 +23,7 @@ RECIPE = recipes.override(
 
 def clip_of(path, recipe=RECIPE) -> plan.Plan:
     item = video.Input(path, path.name, "video")
-    facts = [event[2] for event in work.survey(recipe, (item,)) if event[0] == "done"]
+    facts = [event[2] for event in worker.survey(recipe, (item,)) if event[0] == "done"]
     return plan.make(facts, [], recipe, {})
 
 
@@ -37,13 +40,13 @@ def dark_video(tmp_path_factory):
 def built(clip, pairs, recipe=RECIPE) -> list[tuple[dict, dict]]:
     """The pairs as one job makes them, in one pass over the video."""
     job = {"recipe": recipe, "clip": clip, "keys": dict.fromkeys(clip.pairs, ""), "weights": {}, "device": "cpu"}
-    stacks = work._stacks(recipe, clip.facts, pairs)
-    return [work.make(stack, pair, job) for stack, pair in zip(stacks, pairs, strict=True)]
+    stacks = worker._stacks(recipe, clip.facts, pairs)
+    return [worker.make(stack, pair, job) for stack, pair in zip(stacks, pairs, strict=True)]
 
 
 def exposure(images: dict, folder: str) -> float:
     frame, truth = (fr.lightness(fr.from_uint8(images[name])) for name in (folder, "high_sharp_scaled"))
-    return float(frame[truth <= lamps.SATURATED].mean())
+    return float(frame[truth <= lights.SATURATED].mean())
 
 
 def test_the_input_of_a_dark_clip_is_darker_than_its_truth(dark_video):

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lolblur_synth import builder, dataset, manifest, recipes, verify
+from lolblur_synth import recipes
+from lolblur_synth.dataset import build as builder
+from lolblur_synth.dataset import layout, manifest, verify
 from lolblur_synth.errors import Damaged, ForeignOutput, NoSpace
 
 PAIRS = [("train", "0000", "0000"), ("train", "0000", "0001"), ("test", "0001", "0000")]
@@ -27,29 +29,29 @@ def tree(root: Path) -> dict[str, str]:
 
 def images(number: int) -> dict[str, np.ndarray]:
     pixels = np.random.default_rng(number).integers(0, 256, (5, 8, 12, 3), dtype=np.uint8)
-    return dict(zip(dataset.FOLDERS, pixels, strict=True))
+    return dict(zip(layout.FOLDERS, pixels, strict=True))
 
 
 def build(out: Path) -> None:
     """A build of three pairs with the real protocol and dummy pixels."""
-    (out / dataset.STATE).mkdir(parents=True, exist_ok=True)
+    (out / layout.STATE).mkdir(parents=True, exist_ok=True)
     plan = {
         "clips": [
             {"sequence": "0000", "split": "train", "pairs": ["0000", "0001"]},
             {"sequence": "0001", "split": "test", "pairs": ["0000"]},
         ]
     }
-    dataset.clean(out)
-    dataset.write_atomic(out, out / dataset.STATE / "plan.json", dataset.to_json(plan))
+    layout.clean(out)
+    layout.write_atomic(out, out / layout.STATE / "plan.json", layout.to_json(plan))
     for number, (split, sequence, name) in enumerate(PAIRS):
-        if not dataset.is_done(out, split, sequence, name, "key"):
+        if not layout.is_done(out, split, sequence, name, "key"):
             record = {"pair": f"{sequence}/{name}", "split": split, "sequence": sequence, "name": name, "key": "key"}
-            dataset.commit(out, record, images(number), 3)
+            layout.commit(out, record, images(number), 3)
     manifest.write(out)
-    dataset.clean(out)
+    layout.clean(out)
 
 
-class FaultyDisk(dataset.Disk):
+class FaultyDisk(layout.Disk):
     """Fails at the n-th operation, in the way given; `count` tells how many there were."""
 
     def __init__(self, n: int, fault: str):
@@ -87,7 +89,7 @@ def reference(tmp_path_factory):
 
 def operations(tmp_path, monkeypatch) -> int:
     counting = FaultyDisk(0, "EIO")
-    monkeypatch.setattr(dataset, "disk", counting)
+    monkeypatch.setattr(layout, "disk", counting)
     build(tmp_path / "count")
     return counting.count
 
@@ -98,7 +100,7 @@ def test_fail_at_every_operation_then_resume(fault, tmp_path, monkeypatch, refer
     assert total > 50
     for n in range(1, total + 1):
         out = tmp_path / str(n)
-        monkeypatch.setattr(dataset, "disk", FaultyDisk(n, fault))
+        monkeypatch.setattr(layout, "disk", FaultyDisk(n, fault))
         if fault == "exit":
             child = os.fork()
             if child == 0:
@@ -108,17 +110,17 @@ def test_fail_at_every_operation_then_resume(fault, tmp_path, monkeypatch, refer
         else:
             with pytest.raises(NoSpace if fault != "EIO" else OSError):
                 build(out)
-        for record in dataset.records(out):  # what counts as done is whole at every moment
-            for folder in dataset.FOLDERS:
-                path = dataset.image_path(out, record["split"], folder, record["sequence"], record["name"])
+        for record in layout.records(out):  # what counts as done is whole at every moment
+            for folder in layout.FOLDERS:
+                path = layout.image_path(out, record["split"], folder, record["sequence"], record["name"])
                 assert hashlib.sha256(path.read_bytes()).hexdigest() == record["sha256"][folder]["file"]
-        monkeypatch.setattr(dataset, "disk", dataset.Disk())
+        monkeypatch.setattr(layout, "disk", layout.Disk())
         build(out)
         assert tree(out) == reference, f"fault at operation {n}"
 
 
 def test_no_space_names_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, "disk", FaultyDisk(3, "ENOSPC"))
+    monkeypatch.setattr(layout, "disk", FaultyDisk(3, "ENOSPC"))
     with pytest.raises(NoSpace) as caught:
         build(tmp_path / "out")
     assert "MB free" in str(caught.value) and caught.value.hint and caught.value.exit_code == 13
@@ -131,7 +133,7 @@ def test_verify_finds_damage_and_build_repairs_it(damage, tmp_path, reference):
     assert verify.verify(out) == [] and verify.verify(out, pixels=True) == []
     image = out / "train/low_blur/0000/0001.png"
     other = out / "train/low_blur/0000/0000.png"
-    record = dataset.record_path(out, "train", "0000", "0001")
+    record = layout.record_path(out, "train", "0000", "0001")
     data = image.read_bytes()
     if damage == "flip":
         image.write_bytes(data[:60] + bytes([data[60] ^ 1]) + data[61:])
@@ -174,7 +176,7 @@ def test_pixels_survive_a_re_encoding(tmp_path):
     build(out)
     path = out / "train/low_blur/0000/0000.png"
     pixels = images(0)["low_blur"]
-    path.write_bytes(dataset.encode_png(pixels, 9))
+    path.write_bytes(layout.encode_png(pixels, 9))
     assert [d.word for d in verify.verify(out)] == ["corrupt"]
     assert verify.verify(out, pixels=True) == []
 
@@ -192,7 +194,7 @@ def test_a_planted_link_is_not_followed(tmp_path):
 def test_records_with_foreign_names_are_not_followed(tmp_path):
     out = tmp_path / "out"
     build(out)
-    path = dataset.record_path(out, "train", "0000", "0000")
+    path = layout.record_path(out, "train", "0000", "0000")
     record = json.loads(path.read_text())
     path.write_text(json.dumps(record | {"sequence": "../../../etc", "name": "passwd"}))
     assert "record" in {d.word for d in verify.verify(out)}
@@ -214,14 +216,14 @@ def test_system_files_are_neither_damage_nor_content(tmp_path):
     for name in ("train/.DS_Store", "train/low_blur/0000/._0000.png", "test/Thumbs.db", "train/@eaDir/0000.png"):
         (out / name).parent.mkdir(exist_ok=True)
         (out / name).write_bytes(b"x" * 4096)
-    state = out / dataset.STATE
+    state = out / layout.STATE
     (state / "pairs/train/0000/._0000.json").write_bytes(b"\0\5\26\7")
     (state / "failed/0000").mkdir(parents=True)
     (state / "failed/0000/._0000.json").write_bytes(b"\0\5\26\7")
     assert verify.verify(out) == []
     assert verify.status(out)["bytes"] == size
-    assert len(list(dataset.records(out))) == len(PAIRS)
-    assert list(dataset.failures(out)) == []
+    assert len(list(layout.records(out))) == len(PAIRS)
+    assert list(layout.failures(out)) == []
     (out / "train/low_blur/0000/lost.png").symlink_to("nowhere")
     assert [(d.word, d.path) for d in verify.verify(out)] == [("extra", "train/low_blur/0000/lost.png")]
     assert verify.status(out)["bytes"] == size
@@ -231,7 +233,7 @@ def test_system_files_are_neither_damage_nor_content(tmp_path):
 def test_a_folder_with_system_files_alone_is_empty(tmp_path, name):
     (tmp_path / name).mkdir()
     builder.claim(tmp_path, recipes.load("lolblur"))
-    assert (tmp_path / dataset.STATE).is_dir()
+    assert (tmp_path / layout.STATE).is_dir()
 
 
 def test_a_folder_with_anything_else_is_foreign(tmp_path):

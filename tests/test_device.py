@@ -14,17 +14,18 @@ from pretend_cuda import PretendCuda
 from scene import pan
 
 from lolblur_synth import frames as fr
-from lolblur_synth import images, pipeline, recipes, single
+from lolblur_synth import pipeline, recipes
+from lolblur_synth.files import images
 from lolblur_synth.kernels import cuda
-from lolblur_synth.recipe import STAGE_NAMES, Recipe
-from lolblur_synth.request import Request
+from lolblur_synth.recipe.schema import STAGE_NAMES, Recipe
 from lolblur_synth.stages import average
+from lolblur_synth.tools import stage
+from lolblur_synth.tools.request import Request
 
 RECIPES = {
     "default": ["denoise.sigma=4"],
     "hdr, raw-eld": ["denoise.sigma=4", "clip_reverse.space=hdr", "noise.model=raw-eld"],
     "no interpolation, poisson": ["skip=denoise,interpolate", "noise.model=poisson"],
-    "np": ["denoise.sigma=4", "denoise.profile=np"],
     "vbm4d": ["denoise.sigma=4", "denoise.profile=vbm4d"],
 }
 
@@ -82,8 +83,7 @@ def test_the_pretence_finds_what_cuda_would():
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ for CUDA C on the CPU")
 @pytest.mark.parametrize("kernels", [True, False], ids=["CuPy", "no CuPy"])
-@pytest.mark.parametrize("name,profile", [*((name, "fast") for name in STAGE_NAMES), ("denoise", "np"),
-                                          ("denoise", "vbm4d")])  # fmt: skip
+@pytest.mark.parametrize("name,profile", [*((name, "fast") for name in STAGE_NAMES), ("denoise", "vbm4d")])
 def test_each_stage_alone(tmp_path, monkeypatch, caplog, name, profile, kernels):
     """`stage NAME --device cuda` writes what it writes on the CPU."""
     recipe = recipes.override(Recipe(), ["denoise.sigma=4", f"denoise.profile={profile}", "interpolate.factor=2",
@@ -92,12 +92,12 @@ def test_each_stage_alone(tmp_path, monkeypatch, caplog, name, profile, kernels)
     for number in range(3 if name == "noise" else 11):  # that is slow under the pretence, and looks at one at a time
         images.write_png(tmp_path / "in" / f"{number}.png", pan(2).frame(number)[:34, :46] / np.float32(255), 8)
     ask = Request(name, tmp_path / "in", tmp_path / "cpu", recipe, bits=16)
-    count = single.run(ask).results[0].frames
+    count = stage.run(ask).results[0].frames
     monkeypatch.setattr(cuda, "available", lambda: kernels)
     monkeypatch.setattr(cuda, "run", run)
     with PretendCuda():
         again = dataclasses.replace(ask, target=tmp_path / "cuda", device="cuda")
-        assert single.run(again).results[0].frames == count
+        assert stage.run(again).results[0].frames == count
     assert not any("on the CPU" in record.message for record in caplog.records)
     for file in sorted((tmp_path / "cpu").iterdir()):
         expected, got = (images.read_image(tmp_path / where / file.name) for where in ("cpu", "cuda"))

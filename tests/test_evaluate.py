@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from lolblur_synth import metrics, weights
 from lolblur_synth.errors import InputError, UsageError, WeightsError
-from lolblur_synth.evaluate import PAPER, evaluate, table
+from lolblur_synth.files import weights
+from lolblur_synth.metrics import image_quality
 from lolblur_synth.models.lednet import LEDNet
+from lolblur_synth.tools.evaluate import PAPER, evaluate, table
 
 FAST = {"metrics": "psnr_rgb,ssim_y", "quiet": True}
 
@@ -132,7 +133,7 @@ def test_the_table_names_what_was_scored_and_which_way_is_better(dataset, tmp_pa
 
 
 def test_a_terminal_without_arrows_gets_plain_letters(dataset, tmp_path, monkeypatch):
-    from lolblur_synth import options
+    from lolblur_synth.commands import options
 
     text = table(evaluate(results(dataset, tmp_path / "mine", "{clip}/{frame}.png"), dataset, **FAST))
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))
@@ -155,7 +156,7 @@ def test_a_network_is_scored_in_its_range(dataset, tmp_path):
         assert report["baselines"] == {}
     high = torch.from_numpy(np.stack([cv2.imread(str(f)) for f in (dataset / "test/high_sharp_scaled").rglob("*.png")]))
     high = high.permute(0, 3, 1, 2).float() / 255
-    wanted = metrics.psnr_rgb(torch.full_like(high, 128 / 255), high).mean().item()
+    wanted = image_quality.psnr_rgb(torch.full_like(high, 128 / 255), high).mean().item()
     assert scores == pytest.approx([wanted, wanted], abs=1e-3)
 
 

@@ -5,14 +5,14 @@ import tarfile
 
 import pytest
 
-from lolblur_synth import dataset, export, manifest
+from lolblur_synth.dataset import export, layout, manifest
 from lolblur_synth.errors import Damaged, ForeignOutput, UsageError
 
 PAIR = ("low_blur_noise", "high_sharp_scaled")
 
 
 def stored(out, record, folder):
-    return dataset.image_path(out, record["split"], folder, *record["pair"].split("/")).read_bytes()
+    return layout.image_path(out, record["split"], folder, *record["pair"].split("/")).read_bytes()
 
 
 def files(folder):
@@ -33,7 +33,7 @@ def test_flat(reference, tmp_path):
     export.export(reference.out, tmp_path / "flat", "flat")
     for record in manifest.read(reference.out):
         name = record["pair"].replace("/", "_")
-        for folder in dataset.FOLDERS:
+        for folder in layout.FOLDERS:
             assert (tmp_path / "flat" / record["split"] / folder / f"{name}.png").read_bytes() == stored(
                 reference.out, record, folder
             )
@@ -73,7 +73,7 @@ def test_webdataset_keeps_pairs_together_and_starts_a_new_tar(reference, tmp_pat
 
 def test_huggingface_rows_name_files_that_exist(reference, tmp_path):
     export.export(reference.out, tmp_path / "hf", "huggingface", PAIR)
-    for split in dataset.SPLITS:
+    for split in layout.SPLITS:
         rows = [json.loads(row) for row in (tmp_path / "hf" / split / "metadata.jsonl").read_text().splitlines()]
         assert rows
         for row in rows:

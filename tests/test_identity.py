@@ -5,13 +5,15 @@ import json
 
 import pytest
 
-from lolblur_synth import identity, recipes, weights
+from lolblur_synth import recipes
+from lolblur_synth.dataset import keys
 from lolblur_synth.errors import RecipeError, WeightsError
+from lolblur_synth.files import weights
 from lolblur_synth.models import cycleisp
 
 
 def hashes(*words):
-    return identity.weights_of(recipes.override(recipes.load("lolblur"), list(words)))
+    return keys.weights_of(recipes.override(recipes.load("lolblur"), list(words)))
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def test_another_network_is_another_key():
     facts = dataclasses.make_dataclass("Facts", names)("0" * 64, 250.0, 1.0, (), (), "x")
     clip = dataclasses.make_dataclass("Clip", ["facts", "split"])(facts, "train")
     pair = dataclasses.make_dataclass("Pair", ["name"])("0000")
-    one, other = (identity.key(recipe, clip, pair, {"noise.ccm_joint": digest}, "cpu") for digest in ("a", "b"))
+    one, other = (keys.key(recipe, clip, pair, {"noise.ccm_joint": digest}, "cpu") for digest in ("a", "b"))
     assert one != other
 
 

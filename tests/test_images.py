@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from lolblur_synth import images, tiff, video
 from lolblur_synth.errors import InputError
-from lolblur_synth.recipe import InputConfig
+from lolblur_synth.files import images, tiff, video
+from lolblur_synth.recipe.schema import InputConfig
 
 HEIGHT, WIDTH = 22, 30
 ROWS, COLUMNS = np.mgrid[:HEIGHT, :WIDTH]
@@ -111,7 +111,7 @@ def test_damaged_tiffs_give_an_error_or_a_picture(tmp_path):
         tifffile.imwrite(path, pixels, **options)
         data = path.read_bytes()
         for attempt in range(150):
-            damaged = bytearray(data[:rng.integers(8, len(data))] if attempt % 3 == 0 else data)
+            damaged = bytearray(data[: rng.integers(8, len(data))] if attempt % 3 == 0 else data)
             for at in rng.integers(4, min(len(damaged), 400), 6):  # the directory and its values
                 damaged[at] = rng.integers(0, 256)
             path.write_bytes(damaged)
@@ -128,6 +128,7 @@ def test_a_directory_that_points_at_itself_ends():
 
 
 # ---- orientation ---------------------------------------------------------------------------------------------------
+
 
 def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """What a viewer shows: TIFF 6.0, section Orientation, written out."""
@@ -166,6 +167,7 @@ def test_orientation_is_applied(tmp_path, orientation):
 
 
 # ---- what a PNG says -----------------------------------------------------------------------------------------------
+
 
 def test_png_animations_and_hdr_are_refused_and_a_gamma_is_named(tmp_path):
     animated = png_with(tmp_path / "anim.png", RGB8, chunk(b"acTL", struct.pack(">II", 3, 0)))
@@ -210,6 +212,7 @@ def test_a_profile_of_a_wide_gamut_is_named(tmp_path, name):
 
 
 # ---- alpha that carries nothing ------------------------------------------------------------------------------------
+
 
 def test_an_alpha_of_zero_everywhere_is_not_used(tmp_path):
     empty = np.dstack([RGB8, np.zeros((HEIGHT, WIDTH), np.uint8)])

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from lolblur_synth import lamps
 from lolblur_synth.models import dce
+from lolblur_synth.stages.darken import lights
 
 
 def disc(radius: float, around: float = 0.5) -> torch.Tensor:
@@ -17,7 +17,7 @@ def disc(radius: float, around: float = 0.5) -> torch.Tensor:
 def test_every_saturated_pixel_is_kept_without_a_limit():
     for radius in (4, 10, 70):
         lightness = disc(radius)
-        weight, white = lamps.find(lightness, 1.0)
+        weight, white = lights.find(lightness, 1.0)
         assert weight[lightness > 0.98].min() == 1 and white == 1
         assert weight[lightness < 0.6].max() == 0
 
@@ -26,7 +26,7 @@ def test_a_lamp_keeps_its_glow_and_a_clipped_sky_does_not():
     def just_outside(radius: float) -> float:
         light, halo = disc(radius) > 0.98, disc(radius + 12) > 0.98
         lightness = torch.where(light, 1.0, torch.where(halo, 0.9, 0.5))
-        weight = lamps.find(lightness, 1.0)[0]
+        weight = lights.find(lightness, 1.0)[0]
         return float(weight[halo & ~light].mean())
 
     assert just_outside(14) > 0.05 and just_outside(50) == 0
@@ -36,7 +36,7 @@ def test_the_weight_is_smooth_in_the_size_of_the_lamp():
     """A lamp that grows past the limit dims step by step: it would flicker otherwise."""
     peaks, whites = [], []
     for radius in range(10, 27):
-        weight, white = lamps.find(disc(radius), 0.015)
+        weight, white = lights.find(disc(radius), 0.015)
         peaks.append(float(weight[0, 0, 80, 140]))
         whites.append(float(white[0, 0, 80, 140]) if torch.is_tensor(white) else white)
     assert peaks[0] > 0.99 and peaks[-1] < 0.01 and np.abs(np.diff(peaks)).max() < 0.45
@@ -46,7 +46,7 @@ def test_the_weight_is_smooth_in_the_size_of_the_lamp():
 def test_white_paint_with_specks_is_a_surface():
     paint = torch.full((1, 1, 160, 280), 0.93)
     paint[..., 80, 140] = 1.0
-    weight, white = lamps.find(paint, 0.015)
+    weight, white = lights.find(paint, 0.015)
     assert weight.max() < 0.01 and white.min() > 1.09
 
 
@@ -56,15 +56,15 @@ def test_the_frame_without_its_lamps():
     lightness[..., 80:] = 0.6
     lamp = torch.zeros_like(lightness)
     lamp[..., 30:70, 20:60] = 1
-    out = lamps.without(torch.where(lamp > 0, 1.0, lightness), lamp)
+    out = lights.without(torch.where(lamp > 0, 1.0, lightness), lamp)
     assert out.shape == (1, 1, 16, 20) and out.allclose(dce.reduce(lightness, 8), atol=0.06)
-    assert lamps.without(lightness, torch.ones_like(lamp)).allclose(lightness.mean().expand(1, 1, 16, 20))
-    assert lamps.without(torch.full((1, 1, 1, 1), 0.5), torch.zeros(1, 1, 1, 1)).item() == 0.5
+    assert lights.without(lightness, torch.ones_like(lamp)).allclose(lightness.mean().expand(1, 1, 16, 20))
+    assert lights.without(torch.full((1, 1, 1, 1), 0.5), torch.zeros(1, 1, 1, 1)).item() == 0.5
 
 
 def test_nearness_fades_out_around_a_lamp():
     cells = torch.zeros(1, 1, 41, 60)
-    assert not lamps.nearness(cells).any()
+    assert not lights.nearness(cells).any()
     cells[..., 20, 20] = 0.5
-    row = lamps.nearness(cells)[0, 0, 20, 20:]
+    row = lights.nearness(cells)[0, 0, 20, 20:]
     assert row[:5].min() > 0.75 and row[10] < 0.15 and row[20:].max() == 0 and (row.diff() <= 1e-6).all()

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lolblur_synth import likeness
 from lolblur_synth.cli import main
 from lolblur_synth.errors import InputError
+from lolblur_synth.tools import realism
 
 
 def frames(folder, sigma, seed=0, count=2):
@@ -29,8 +29,8 @@ def folder(tmp_path):
 
 
 def test_like_noise_is_near_and_unlike_noise_far(folder, tmp_path):
-    same = likeness.compare(folder, frames(tmp_path / "same", 2.0, seed=1))
-    other = likeness.compare(folder, frames(tmp_path / "other", 4.0, seed=2))
+    same = realism.compare(folder, frames(tmp_path / "same", 2.0, seed=1))
+    other = realism.compare(folder, frames(tmp_path / "other", 4.0, seed=2))
     assert same["figures"]["sigma_green"] == pytest.approx(2, rel=0.06) and same["frames"] == 2
     assert same["divergence"] < 0.01 < 0.1 < other["divergence"]
     assert same["noise_level_distance"] < 0.2 and other["noise_level_distance"] == pytest.approx(2, abs=0.2)
@@ -42,14 +42,14 @@ def test_levels_that_never_meet_are_not_compared(folder, tmp_path):
     bright.mkdir()
     pixels = 200 + 2 * np.random.default_rng(0).standard_normal((256, 256, 3))
     cv2.imwrite(str(bright / "0.png"), pixels.round().astype(np.uint8))
-    assert likeness.compare(folder, bright)["noise_level_distance"] is None
+    assert realism.compare(folder, bright)["noise_level_distance"] is None
 
 
 def test_of_a_dataset_only_the_noisy_pairs_count(tmp_path):
     noisy = frames(tmp_path / "train" / "low_blur_noise" / "0000", 2.0, count=3)
     pairs = [{"pair": f"0000/{i}", "split": "train", "draws": {"noise": {"applied": i != 1}}} for i in range(3)]
     (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
-    assert likeness.frames_of(tmp_path) == [noisy / "0.png", noisy / "2.png"]
+    assert realism.frames_of(tmp_path) == [noisy / "0.png", noisy / "2.png"]
 
 
 def test_system_files_and_folders_named_like_frames_are_passed_over(folder, tmp_path):
@@ -58,14 +58,14 @@ def test_system_files_and_folders_named_like_frames_are_passed_over(folder, tmp_
     (folder / "@eaDir" / "0.png").write_bytes(b"thumbnail")
     (folder / "shot.png").mkdir()
     (folder / "linked.png").symlink_to(folder / "1.png")
-    assert [file.name for file in likeness.frames_of(folder)] == ["0.png", "1.png", "linked.png"]
+    assert [file.name for file in realism.frames_of(folder)] == ["0.png", "1.png", "linked.png"]
     (tmp_path / "named").symlink_to(folder)
-    assert len(likeness.frames_of(tmp_path / "named")) == 3
+    assert len(realism.frames_of(tmp_path / "named")) == 3
     (folder / "lost.png").symlink_to("nowhere.png")
     with pytest.raises(InputError, match=r"lost\.png: a link to a file that is not there"):
-        likeness.frames_of(folder)
+        realism.frames_of(folder)
     with pytest.raises(InputError, match="no noisy frames"):
-        likeness.frames_of(tmp_path / "nowhere")
+        realism.frames_of(tmp_path / "nowhere")
 
 
 def test_the_command_prints_a_table_or_json(folder):
@@ -77,10 +77,10 @@ def test_the_command_prints_a_table_or_json(folder):
 
 def test_nothing_to_measure_is_one_clear_line(tmp_path):
     with pytest.raises(InputError, match="no noisy frames"):
-        likeness.compare(tmp_path)
+        realism.compare(tmp_path)
     cv2.imwrite(str(tmp_path / "black.png"), np.zeros((64, 64, 3), np.uint8))
     with pytest.raises(InputError, match="no frame has a flat patch"):
-        likeness.compare(tmp_path)
+        realism.compare(tmp_path)
     cv2.imwrite(str(tmp_path / "light.tiff"), np.ones((64, 64, 3), np.float32))
     with pytest.raises(InputError, match="linear light"):
-        likeness.compare(tmp_path)
+        realism.compare(tmp_path)

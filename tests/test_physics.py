@@ -9,9 +9,10 @@ import torch
 from scene import pan
 from skimage.registration import phase_cross_correlation
 
-from lolblur_synth import dataset, pipeline, recipes
 from lolblur_synth import frames as fr
-from lolblur_synth.recipe import Recipe
+from lolblur_synth import pipeline, recipes
+from lolblur_synth.dataset import layout
+from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.stages import average, interpolate
 
 BARE = recipes.override(Recipe(), ["skip=denoise,darken,clip_reverse,defocus,noise"])
@@ -59,7 +60,7 @@ def lines(out) -> list[dict]:
 
 
 def image(out, line, folder) -> np.ndarray:
-    return cv2.imread(str(dataset.image_path(out, line["split"], folder, *line["pair"].split("/"))))
+    return cv2.imread(str(layout.image_path(out, line["split"], folder, *line["pair"].split("/"))))
 
 
 def test_the_images_of_a_pair_line_up(reference):

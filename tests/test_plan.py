@@ -6,10 +6,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lolblur_synth import plan, recipes
+from lolblur_synth import recipes
+from lolblur_synth.dataset import plan
+from lolblur_synth.dataset.plan import Facts
 from lolblur_synth.errors import InputError
-from lolblur_synth.plan import Facts
-from lolblur_synth.recipe import Recipe
+from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.stages import average
 
 RECIPE = recipes.override(Recipe(), ["skip=denoise"])

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from lolblur_synth import images, manifest, preview, recipes
+from lolblur_synth import recipes
+from lolblur_synth.dataset import manifest, preview
 from lolblur_synth.errors import Damaged, UsageError
+from lolblur_synth.files import images
 
 
 def small(street_videos, *words):

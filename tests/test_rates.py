@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lolblur_synth import builder, estimate, images, plan, rates, recipes, request, single, video, work
+from lolblur_synth import recipes
 from lolblur_synth.cli import main
+from lolblur_synth.dataset import build, estimate, plan, worker
 from lolblur_synth.errors import ForeignOutput, InputError, RecipeError, UsageError
-from lolblur_synth.recipe import InputConfig, Recipe
+from lolblur_synth.files import capture_rates, images, video
+from lolblur_synth.recipe.schema import InputConfig, Recipe
+from lolblur_synth.tools import request, stage
 
 PLAIN = recipes.override(Recipe(), ["skip=denoise,darken,interpolate,clip_reverse,defocus,noise", "resize.width=64",
                                     "resize.height=48", "dataset.pairs=2", "average.window=7"])  # fmt: skip
@@ -34,27 +37,28 @@ def rate_by_name(*words: str | Path) -> dict[str, float | None]:
 
 # ---- NAME@RATE -----------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize(("word", "fps"), [
     ("a.mp4@960", 960), ("a.mp4@59.94", 59.94), ("a.mp4@240000/1001", 240000 / 1001), ("a@b.mp4@250", 250),
     ("videos/@250", 250)])  # fmt: skip
 def test_a_rate_stands_behind_the_last_at(word, fps, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert rates.split(word) == (Path(word.rpartition("@")[0]), fps)
+    assert capture_rates.split(word) == (Path(word.rpartition("@")[0]), fps)
 
 
 @pytest.mark.parametrize("tail", ["fast", "0", "1e9999", "-5", "nan", "inf", "9999999", "1/0", "", "240fps"])
 def test_what_is_no_rate_is_refused_where_the_file_exists(tail, tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"x")
     with pytest.raises(UsageError, match="is not a frame rate") as caught:
-        rates.split(tmp_path / f"a.mp4@{tail}")
+        capture_rates.split(tmp_path / f"a.mp4@{tail}")
     assert caught.value.hint
-    assert rates.split(f"missing@{tail}").fps is None
+    assert capture_rates.split(f"missing@{tail}").fps is None
 
 
 def test_a_file_that_is_itself_called_so_wins(tmp_path):
     path = clip(tmp_path / "a@960.mp4")
     odd = path.rename(tmp_path / "a.mp4@960")
-    assert rates.split(odd) == (odd, None)
+    assert capture_rates.split(odd) == (odd, None)
 
 
 def test_a_folder_gives_its_rate_to_each_clip_in_it_and_a_clip_goes_before_its_folder(tmp_path):
@@ -67,6 +71,7 @@ def test_a_folder_gives_its_rate_to_each_clip_in_it_and_a_clip_goes_before_its_f
 
 
 # ---- clips.toml ----------------------------------------------------------------------------------------------------
+
 
 def test_a_list_beside_the_videos_gives_each_its_rate(tmp_path):
     for name in ("GX01.MP4", "GX02.MP4", "deep/IMG_3.MP4", "other.MP4"):
@@ -111,6 +116,7 @@ def test_mistakes_in_the_list_are_named(tmp_path, text, message, hint):
 
 # ---- what the file tells -------------------------------------------------------------------------------------------
 
+
 def android(path: Path, text: str, rate: int = 30) -> Path:
     """A video with Android's tag as text."""
     plain = clip(path.with_name("plain.mp4"), rate)
@@ -129,9 +135,9 @@ def as_float32(path: Path, value: float) -> Path:
     """Android's tag as phones write it: the text of `android` replaced by a 32-bit float (type 23 of QuickTime)."""
     data = path.read_bytes()
     at = data.index(b"data", data.index(b"ilst")) - 4
-    size, = struct.unpack_from(">I", data, at)
+    (size,) = struct.unpack_from(">I", data, at)
     assert size == 20, "the text must have four characters"
-    path.write_bytes(data[:at + 8] + struct.pack(">IIf", 23, 0, value) + data[at + 20:])
+    path.write_bytes(data[: at + 8] + struct.pack(">IIf", 23, 0, value) + data[at + 20 :])
     return path
 
 
@@ -223,18 +229,19 @@ def test_boxes_that_lie_about_their_size_are_passed_over(tmp_path, tail):
 
 # ---- in a build ----------------------------------------------------------------------------------------------------
 
+
 def here(function: str, tasks: list, jobs: int, report) -> None:
-    """As `runner.run`, in this process."""
-    assert function == "lolblur_synth.work:survey"
+    """As `pool.run`, in this process."""
+    assert function == "lolblur_synth.dataset.worker:survey"
     for recipe, found in tasks:
-        for kind, item, *result in work.survey(recipe, found):
+        for kind, item, *result in worker.survey(recipe, found):
             if kind != "begin":
                 report(kind, item, *result)
 
 
 def planned(out: Path, *words: str | Path) -> list[plan.Facts]:
     """The clips of the plan of a build into `out`."""
-    made, _ = builder.prepare([Path(word) for word in words], out, PLAIN, 1, "cpu", lambda *facts: None, run=here)
+    made, _ = build.prepare([Path(word) for word in words], out, PLAIN, 1, "cpu", lambda *facts: None, run=here)
     return [made_clip.facts for made_clip in made.clips]
 
 
@@ -294,13 +301,13 @@ def test_the_commands_take_a_rate_behind_an_at(tmp_path, monkeypatch):
 
 def test_a_file_that_is_missing_is_named_without_its_rate(tmp_path):
     with pytest.raises(InputError, match=r"c\.mp4: no such file"):
-        builder.check_inputs([tmp_path / "c.mp4@960"], None)
+        build.check_inputs([tmp_path / "c.mp4@960"], None)
 
 
 def test_what_is_written_plays_as_fast_as_the_file(tmp_path):
     path = android(tmp_path / "a.mp4", "240")
     for name, recipe, fps in (("b.mp4", PLAIN, 30), ("c.mp4", recipes.override(PLAIN, ["input.fps=240"]), 240)):
-        single.run(request.Request("resize", path, tmp_path / name, recipe))
+        stage.run(request.Request("resize", path, tmp_path / name, recipe))
         assert told(tmp_path / name).fps == fps
 
 

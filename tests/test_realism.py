@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lolblur_synth import realism
+from lolblur_synth.metrics import fingerprint
 
 
 def white(seed=0, height=640, width=800):
@@ -24,7 +24,7 @@ def scene(height=640, width=800):
 
 
 def test_white_noise_on_a_scene():
-    found = realism.fingerprint(scene() + 1.5 * white())
+    found = fingerprint.fingerprint(scene() + 1.5 * white())
     assert found.sigma_green == pytest.approx(1.5, rel=0.03)
     for lag in (found.luma_lag1, found.luma_lag2, found.chroma_lag1, found.red_green):
         assert lag == pytest.approx(0, abs=0.02)
@@ -32,48 +32,50 @@ def test_white_noise_on_a_scene():
 
 
 def test_what_the_surface_takes_is_made_good():
-    found = realism.fingerprint(scene() + 2 * blurred(white()))
+    found = fingerprint.fingerprint(scene() + 2 * blurred(white()))
     assert found.sigma_green == pytest.approx(2, rel=0.03)
     assert found.luma_lag1 == pytest.approx(0.5, abs=0.02) and found.luma_lag2 == pytest.approx(0, abs=0.05)
-    plain = realism.describe(realism.without_surface(realism.flat_patches(scene() + 2 * blurred(white()))), 40.0)
+    plain = fingerprint.describe(
+        fingerprint.without_surface(fingerprint.flat_patches(scene() + 2 * blurred(white()))), 40.0
+    )
     assert plain.luma_lag1 < 0.47 and plain.luma_lag2 < -0.05
 
 
 def test_correlated_channels_and_rows_are_seen():
     noise = white()
     noise[..., 0] = 0.6 * noise[..., 1] + 0.8 * noise[..., 0]
-    found = realism.fingerprint(scene() + noise)
+    found = fingerprint.fingerprint(scene() + noise)
     assert found.red_green == pytest.approx(0.6, abs=0.03)
-    banded = realism.fingerprint(scene() + white() + 0.5 * white(1)[:, :1, :1])
+    banded = fingerprint.fingerprint(scene() + white() + 0.5 * white(1)[:, :1, :1])
     assert banded.row_ratio > 3
 
 
 def test_describe_of_pure_noise():
-    found = realism.describe(blurred(white())[None] * [1, 2, 3], 30.0)
+    found = fingerprint.describe(blurred(white())[None] * [1, 2, 3], 30.0)
     assert (found.sigma_red, found.sigma_green, found.sigma_blue) == pytest.approx((1, 2, 3), rel=0.01)
     assert found.luma_lag1 == pytest.approx(0.5, abs=0.01) and found.blue_to_green == pytest.approx(1.5, abs=0.01)
 
 
 def test_misses_name_what_is_outside():
-    missed = realism.misses(realism.fingerprint(scene() + white()))
+    missed = fingerprint.misses(fingerprint.fingerprint(scene() + white()))
     assert set(missed) == {"luma_lag1", "chroma_lag1", "blue_to_green"}
 
 
 def test_noise_level_function_is_a_line_for_photons():
     clean = np.tile(np.linspace(5, 250, 1000), (1000, 1))
     noisy = clean + np.sqrt(0.04 * clean + 1) * np.random.default_rng(0).standard_normal(clean.shape)
-    level, sigma = realism.noise_level_function(clean, noisy).T
+    level, sigma = fingerprint.noise_level_function(clean, noisy).T
     slope, intercept = np.polyfit(level, sigma**2, 1)
     assert slope == pytest.approx(0.04, rel=0.05) and intercept == pytest.approx(1, rel=0.1) and len(level) == 16
 
 
 def test_divergence_is_zero_for_the_same_and_grows():
     one, same, wide = white(0).ravel(), white(1).ravel(), 3 * white(2).ravel()
-    assert realism.divergence(one, same) < 0.001 < 0.2 < realism.divergence(one, wide)
+    assert fingerprint.divergence(one, same) < 0.001 < 0.2 < fingerprint.divergence(one, wide)
 
 
 def test_no_usable_patch():
     with pytest.raises(ValueError, match="no patch"):
-        realism.fingerprint(np.zeros((64, 64, 3)))
+        fingerprint.fingerprint(np.zeros((64, 64, 3)))
     with pytest.raises(ValueError, match="no patch"):
-        realism.fingerprint(np.full((8, 8, 3), 30.0))
+        fingerprint.fingerprint(np.full((8, 8, 3), 30.0))

@@ -14,11 +14,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lolblur_synth import builder, estimate, export, options, recipes, whole
+from lolblur_synth import recipes
 from lolblur_synth.cli import main
+from lolblur_synth.commands import options
 from lolblur_synth.commands.datasets import resolve
+from lolblur_synth.dataset import build, estimate, export
 from lolblur_synth.errors import Interrupted, RecipeError, UsageError, WeightsError
-from lolblur_synth.recipe import Recipe
+from lolblur_synth.files import atomic
+from lolblur_synth.recipe.schema import Recipe
 
 CONTINUES = "the same command continues"
 
@@ -114,8 +117,8 @@ def test_doctor_and_plan_say_at_once_what_they_do(tmp_path, monkeypatch, words, 
     def stop(*words, **options):
         raise UsageError("that is all")
 
-    monkeypatch.setattr("lolblur_synth.estimate.plan", stop)
-    monkeypatch.setattr("lolblur_synth.doctor.examine", stop)
+    monkeypatch.setattr("lolblur_synth.dataset.estimate.plan", stop)
+    monkeypatch.setattr("lolblur_synth.tools.doctor.examine", stop)
     assert first in run(*words).stderr
     for quiet in (["-q", *words], [*words, "--json"]):
         assert first not in run(*quiet).output
@@ -126,9 +129,9 @@ def test_only_commands_that_continue_say_so_when_interrupted(tmp_path, monkeypat
     def stop(*words, **options):
         raise raised
 
-    for tool in (builder, estimate):
-        monkeypatch.setattr(tool, "build" if tool is builder else "plan", stop)
-    monkeypatch.setattr("lolblur_synth.doctor.examine", stop)
+    for tool in (build, estimate):
+        monkeypatch.setattr(tool, "build" if tool is build else "plan", stop)
+    monkeypatch.setattr("lolblur_synth.tools.doctor.examine", stop)
     done = run("build", tmp_path, tmp_path / "out")
     assert (done.exit_code, CONTINUES in done.stderr) == (130, True)
     for words in (["plan", tmp_path], ["doctor"], ["build", tmp_path, tmp_path / "out", "--dry-run"]):
@@ -224,7 +227,7 @@ def test_a_form_that_is_none_is_named_with_those_that_are(tmp_path):
 def test_a_gpu_that_is_not_there_is_named(monkeypatch):
     import torch
 
-    from lolblur_synth import machine
+    from lolblur_synth.parallel import machine
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
@@ -292,8 +295,8 @@ def test_a_place_that_cannot_be_written_is_no_bug(ours, monkeypatch, number):
 
     monkeypatch.setattr(tempfile, "mkstemp", refuse)
     with pytest.raises(OSError) as caught:
-        whole.write(ours / "preview.png", b"")
-    monkeypatch.setattr(estimate, "plan", lambda *words: whole.write(ours / "preview.png", b""))
+        atomic.write(ours / "preview.png", b"")
+    monkeypatch.setattr(estimate, "plan", lambda *words: atomic.write(ours / "preview.png", b""))
     done = run("plan", "videos")
     assert caught.value.filename == str(ours / "preview.png"), "the name that the user knows"
     assert f"Error: {ours / 'preview.png'}: {os.strerror(number)}\n" in done.stderr
@@ -301,18 +304,20 @@ def test_a_place_that_cannot_be_written_is_no_bug(ours, monkeypatch, number):
 
 
 def test_a_training_without_weights_yet_is_named(tmp_path):
-    from lolblur_synth import restore
+    from lolblur_synth.tools import restore
 
     frame, folder = tmp_path / "a.png", tmp_path / "lednet-out"
     frame.write_bytes(b"")
     folder.mkdir()
     with pytest.raises(WeightsError, match=r"its training has left no lednet\.safetensors yet"):
         restore.restore(frame, tmp_path / "b.png", weights=str(folder))
+
+
 def test_a_restoration_that_is_interrupted_says_itself_what_is_left(tmp_path, monkeypatch):
     def stop(*words, **options):
         raise Interrupted("out: 3 of 9 images restored: interrupted", "add --overwrite to begin again")
 
-    monkeypatch.setattr("lolblur_synth.restore.restore", stop)
+    monkeypatch.setattr("lolblur_synth.tools.restore.restore", stop)
     done = run("restore", tmp_path, tmp_path / "out")
     assert done.exit_code == 130
     assert done.stderr == "Error: out: 3 of 9 images restored: interrupted\n  add --overwrite to begin again\n"

@@ -6,12 +6,12 @@ import pytest
 
 from lolblur_synth import recipes
 from lolblur_synth.errors import RecipeError
-from lolblur_synth.recipe import SECTIONS, Recipe
+from lolblur_synth.recipe.schema import SECTIONS, Recipe
 
 
 def test_lolblur_is_the_default_and_its_file_is_generated():
     assert recipes.load("lolblur") == Recipe()
-    text = (recipes.resources.files("lolblur_synth.recipes") / "lolblur.toml").read_text()
+    text = (recipes.resources.files("lolblur_synth.recipe.builtin") / "lolblur.toml").read_text()
     assert text == recipes.to_toml(Recipe()), "run `make docs`"
 
 

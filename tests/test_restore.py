@@ -19,11 +19,11 @@ import pytest
 import torch
 from media import encode_pictures
 
-from lolblur_synth import images, video, weights
 from lolblur_synth.errors import InputError, Interrupted, UsageError, WeightsError
+from lolblur_synth.files import images, video, weights
 from lolblur_synth.models.lednet import LEDNet, enhance
-from lolblur_synth.recipe import InputConfig
-from lolblur_synth.restore import export_onnx, restore
+from lolblur_synth.recipe.schema import InputConfig
+from lolblur_synth.tools.restore import export_onnx, restore
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +215,7 @@ def test_a_process_that_is_killed_leaves_a_file_that_plays(tmp_path, suffix):
     code = (
         "import os, sys, numpy as np\n"
         "from pathlib import Path\n"
-        "from lolblur_synth.video import recorder, tracks\n"
+        "from lolblur_synth.files.video import recorder, tracks\n"
         "def frames():\n"
         "    for index in range(200):\n"
         "        if index == 150: os.kill(os.getpid(), 9)\n"
@@ -308,8 +308,9 @@ def test_onnx_gives_the_same_answer(tmp_path, expose, value_range):
 
     torch.manual_seed(0)
     model = LEDNet(0.125, expose=expose).eval()
-    weights.save(model, tmp_path / "w.safetensors",
-                 {"network": "lednet", "options": model.options, "range": value_range})
+    weights.save(
+        model, tmp_path / "w.safetensors", {"network": "lednet", "options": model.options, "range": value_range}
+    )
     export_onnx(tmp_path / "w.onnx", 90, 66, weights=str(tmp_path / "w.safetensors"))
     session = onnxruntime.InferenceSession(str(tmp_path / "w.onnx"), providers=["CPUExecutionProvider"])
     for level in (1.0, 0.2, 0.02):
@@ -319,7 +320,7 @@ def test_onnx_gives_the_same_answer(tmp_path, expose, value_range):
 
 
 def test_onnx_without_its_packages(tmp_path, monkeypatch):
-    monkeypatch.setattr("lolblur_synth.restore.find_spec", lambda name: None)
+    monkeypatch.setattr("lolblur_synth.tools.restore.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="onnxscript"):
         export_onnx(tmp_path / "w.onnx", 64, 64)
 

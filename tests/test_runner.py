@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from lolblur_synth import runner
 from lolblur_synth.errors import Interrupted
+from lolblur_synth.parallel import pool
 
 TARGET = "toy_jobs:write_files"
 
@@ -20,7 +20,7 @@ def importable(monkeypatch):
 
 def run(folder, tasks, jobs=2):
     events = {}
-    runner.run(
+    pool.run(
         TARGET,
         [(str(folder), items) for items in tasks],
         jobs,
@@ -73,4 +73,4 @@ def test_a_second_interrupt_stops_at_once(tmp_path):
 
 def test_workers_that_cannot_start_are_an_error_not_a_loop(tmp_path):
     with pytest.raises(Exception, match="die before they begin"):
-        runner.run("no_such_module:f", [(str(tmp_path), ("a",))], 1, lambda *event: None)
+        pool.run("no_such_module:f", [(str(tmp_path), ("a",))], 1, lambda *event: None)

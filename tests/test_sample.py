@@ -19,8 +19,11 @@ WALLS = (slice(20, 96), slice(190, 330))  # no foreground layer comes here in th
 def decoded(indices) -> dict[int, np.ndarray]:
     """The clip's frames of these numbers, (H, W, 3) uint8 RGB."""
     with av.open(str(CLIP)) as container:
-        return {i: frame.reformat(format="rgb24", src_colorspace="ITU709", src_color_range="MPEG").to_ndarray()
-                for i, frame in enumerate(container.decode(video=0)) if i in indices}
+        return {
+            i: frame.reformat(format="rgb24", src_colorspace="ITU709", src_color_range="MPEG").to_ndarray()
+            for i, frame in enumerate(container.decode(video=0))
+            if i in indices
+        }
 
 
 def psnr(a: np.ndarray, b: np.ndarray, peak: float) -> float:

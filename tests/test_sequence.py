@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lolblur_synth.errors import InputError
-from lolblur_synth.video import frames_of, image_files
+from lolblur_synth.files.video import frames_of, image_files
 
 
 def fill(folder: Path, *names: str) -> Path:
@@ -98,8 +98,10 @@ def test_a_jitter_of_time_stamps_is_admitted_when_asked_for(tmp_path):
 
 def test_missing_numbers_are_named(tmp_path):
     text = refusal(tmp_path, *numbered(*(i for i in range(90) if i not in (4, 52, 53))), reason="vfr")
-    assert text == ("seq: the frame rate is not constant: frame 4 is missing between 0003.png and 0005.png, "
-                    "frames 52 to 53 are missing between 0051.png and 0054.png")
+    assert text == (
+        "seq: the frame rate is not constant: frame 4 is missing between 0003.png and 0005.png, "
+        "frames 52 to 53 are missing between 0051.png and 0054.png"
+    )
 
 
 def test_many_gaps_are_counted(tmp_path):
@@ -196,7 +198,7 @@ def test_photographs_are_listed_whatever_their_names(tmp_path):
 
 
 def test_a_hundred_thousand_names_are_read_in_seconds(tmp_path, monkeypatch):
-    from lolblur_synth import listing
+    from lolblur_synth.files import listing
 
     entries = [listing.Entry(tmp_path / f"{index:06d}.png", listing.FILE) for index in range(100_000)]
     monkeypatch.setattr(listing, "entries", lambda folder: entries)

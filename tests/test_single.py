@@ -7,11 +7,13 @@ import torch
 from conftest import moving_street
 from media import scene
 
-from lolblur_synth import bayer, cameras, frames, images, recipes, single, video
-from lolblur_synth.kernels import mosaic
-from lolblur_synth.recipe import STAGE_NAMES, DarkenConfig, InputConfig
-from lolblur_synth.request import Request
+from lolblur_synth import frames, recipes
+from lolblur_synth.camera import dng, mosaic, tables
+from lolblur_synth.files import images, video
+from lolblur_synth.recipe.schema import STAGE_NAMES, DarkenConfig, InputConfig
 from lolblur_synth.stages import darken
+from lolblur_synth.tools import stage
+from lolblur_synth.tools.request import Request
 
 SMALL = {
     "resize": ["--width", "64", "--height", "48"],
@@ -157,12 +159,12 @@ def test_the_raw_behind_the_noise_is_saved_as_dng(folder, tmp_path):
     words = ["noise.model=raw-pg", "noise.probability=1", "noise.white_balance=tungsten", "noise.iso=400"]
     recipe = recipes.override(recipes.load("lolblur"), words)
     raws = tmp_path / "raw"
-    report = single.run(Request("noise", folder, tmp_path / "out", recipe, bits=16, limit=2, raws=raws))
+    report = stage.run(Request("noise", folder, tmp_path / "out", recipe, bits=16, limit=2, raws=raws))
     assert sorted(file.relative_to(tmp_path / "raw").as_posix() for file in (tmp_path / "raw").rglob("*.dng")) == [
         f"{kind}/shot_00{number}.dng" for kind in ("clean", "noisy") for number in range(2)]  # fmt: skip
-    clean, noisy = (bayer.read_dng(tmp_path / "raw" / kind / "shot_001.dng") for kind in ("clean", "noisy"))
+    clean, noisy = (dng.read_dng(tmp_path / "raw" / kind / "shot_001.dng") for kind in ("clean", "noisy"))
     grain = torch.from_numpy(noisy - clean)[None]
-    colours = mosaic.rgb_to_camera(cameras.load(cameras.PAPER_CAMERA).xyz_to_camera)
+    colours = mosaic.rgb_to_camera(tables.load(tables.PAPER_CAMERA).xyz_to_camera)
     developed = mosaic.develop(grain, colours, (1.0, 1.0, 1.0))[0].permute(1, 2, 0).numpy()
     before, after = (images.read_image(path / "shot_001.png") for path in (folder, tmp_path / "out"))
     seen = (after > 0) & (after < 1) & (before < 1)

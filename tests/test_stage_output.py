@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lolblur_synth import images, outputs, photographs, recipes, sampling, single, sources, video
+from lolblur_synth import recipes
 from lolblur_synth.commands import stage
 from lolblur_synth.errors import InputError, Interrupted, UsageError
-from lolblur_synth.recipe import InputConfig
-from lolblur_synth.request import Request
+from lolblur_synth.files import images, sample_count, video
+from lolblur_synth.recipe.schema import InputConfig
+from lolblur_synth.tools import outputs, photographs, sources
+from lolblur_synth.tools import stage as single
+from lolblur_synth.tools.request import Request
 
 MAGIC = {".png": b"\x89PNG", ".jpg": b"\xff\xd8", ".jpeg": b"\xff\xd8", ".tif": b"II*\0", ".tiff": b"II*\0"}
 
@@ -182,12 +185,12 @@ def test_the_note_of_the_sampling_does_not_change_a_pixel():
     frame = texture()
     for suffix in (".png", ".tiff"):
         data = images.encode(suffix, frame / np.float32(255))
-        noted = sampling.marked(data, 8)
-        assert sampling.samples_of(noted) == 8 and sampling.samples_of(data) == 1
+        noted = sample_count.marked(data, 8)
+        assert sample_count.samples_of(noted) == 8 and sample_count.samples_of(data) == 1
         before, after = (cv2.imdecode(np.frombuffer(part, np.uint8), -1) for part in (data, noted))
         assert np.array_equal(before, after)
-    assert sampling.samples_of(sampling.marked(images.encode_linear(frame / np.float32(255)), 72)) == 72
-    assert sampling.samples_of(b"\x89PNG\r\n\x1a\nxx") == 1
+    assert sample_count.samples_of(sample_count.marked(images.encode_linear(frame / np.float32(255)), 72)) == 72
+    assert sample_count.samples_of(b"\x89PNG\r\n\x1a\nxx") == 1
 
 
 @pytest.mark.parametrize(("name", "words", "expected"), [
@@ -227,8 +230,14 @@ def test_photographs_of_different_sizes_each_get_a_draw(name, words, photos, tmp
     draws = [json.dumps(result.draw) for result in report.results]
     if name in ("defocus", "noise", "clip_reverse"):
         assert len(set(draws)) == 3
-    alone = single.run(Request(name, photos / "tower.png", tmp_path / f"alone{suffix}",
-                               recipes.override(recipes.load("lolblur"), [f"{name}.{word}" for word in words])))
+    alone = single.run(
+        Request(
+            name,
+            photos / "tower.png",
+            tmp_path / f"alone{suffix}",
+            recipes.override(recipes.load("lolblur"), [f"{name}.{word}" for word in words]),
+        )
+    )
     assert alone.results[0].draw == report.results[2].draw
 
 
@@ -310,7 +319,7 @@ def test_the_form_of_an_output_follows_from_its_suffix(tmp_path):
 def test_the_comment_of_a_video_is_kept(tmp_path):
     for suffix in (".mp4", ".mkv", ".mov", ".m4v", ".avi"):
         path = tmp_path / f"a{suffix}"
-        video.write_video(path, (np.full((32, 48, 3), 0.5, np.float32) for _ in range(3)), 250, sampling.note(8))
+        video.write_video(path, (np.full((32, 48, 3), 0.5, np.float32) for _ in range(3)), 250, sample_count.note(8))
         clip = video.probe(video.find([path])[0][0], InputConfig())
         assert clip.frames == 3
         assert sources.movie(path, recipes.load("lolblur"), None).samples == 8

@@ -10,9 +10,13 @@ import media
 import numpy as np
 import pytest
 
-from lolblur_synth import builder, clusters, dataset, recipes, stored, survey, video, work
+from lolblur_synth import recipes
+from lolblur_synth.dataset import build as builder
+from lolblur_synth.dataset import layout, stored, survey, worker
+from lolblur_synth.dataset.plan import Facts
 from lolblur_synth.errors import ForeignOutput, InputError
-from lolblur_synth.plan import Facts
+from lolblur_synth.files import video
+from lolblur_synth.parallel import clusters
 
 PLAIN = recipes.override(
     recipes.load("lolblur"),
@@ -23,8 +27,8 @@ DATE = (1_700_000_000, 1_700_000_000)  # s; one date for all, as a reproducible 
 
 
 def here(target: str, tasks: list, jobs: int, report) -> None:
-    """`runner.run` without processes."""
-    generate = getattr(work, target.partition(":")[2])
+    """`pool.run` without processes."""
+    generate = getattr(worker, target.partition(":")[2])
     for payload, items in tasks:
         for kind, item, *result in generate(payload, items):
             if kind != "begin":
@@ -186,7 +190,7 @@ def test_an_input_that_changes_while_it_is_surveyed_is_refused(tmp_path, monkeyp
 def test_a_video_replaced_during_a_build_never_lends_its_pixels(tmp_path, monkeypatch, when):
     path, out = clip(tmp_path / "a.avi", 1), tmp_path / "out"
     first = sha(path)
-    original = work.check_content if when == "before" else work.make
+    original = worker.check_content if when == "before" else worker.make
 
     def replace_first(*words):
         if sha(path) == first:
@@ -201,7 +205,7 @@ def test_a_video_replaced_during_a_build_never_lends_its_pixels(tmp_path, monkey
 
     with monkeypatch.context() as patch:
         name, changed = ("check_content", replace_first) if when == "before" else ("make", make_then_replace)
-        patch.setattr(work, name, changed)
+        patch.setattr(worker, name, changed)
         done, _ = build(path, out)
     assert done.built == 0
     assert {failure.reason for failure in done.failed} == {"changed"}
@@ -211,23 +215,23 @@ def test_a_video_replaced_during_a_build_never_lends_its_pixels(tmp_path, monkey
     done, _ = build(path, out)
     assert done.failed == ()
     assert {digest for _, digest in sources(out).values()} == {sha(path)}
-    assert list(dataset.failures(out)) == [], "failures of the earlier content are no longer of interest"
+    assert list(layout.failures(out)) == [], "failures of the earlier content are no longer of interest"
 
 
 def test_a_video_that_is_gone_during_a_build_is_named_with_the_reason(tmp_path):
     path = clip(tmp_path / "a.avi", 1)
-    facts = work._facts(PLAIN, video.Input(path, "a.avi", "video"))
+    facts = worker._facts(PLAIN, video.Input(path, "a.avi", "video"))
     path.unlink()
     with pytest.raises(InputError, match=r"a.avi: was read by the survey, but not now: No such file"):
-        work.check_content(facts)
+        worker.check_content(facts)
 
 
 def test_a_link_or_new_permissions_during_a_build_cost_nothing(tmp_path):
     path = clip(tmp_path / "a.avi", 1)
-    facts = work._facts(PLAIN, video.Input(path, "a.avi", "video"))
+    facts = worker._facts(PLAIN, video.Input(path, "a.avi", "video"))
     os.link(path, tmp_path / "b.avi")
     path.chmod(0o600)
-    assert work.check_content(facts) != facts.stamp
+    assert worker.check_content(facts) != facts.stamp
 
 
 def test_hard_links_of_one_file_are_used_once_and_both_are_named(tmp_path):
@@ -297,5 +301,5 @@ def test_a_refusal_of_the_reader_keeps_its_hint(tmp_path):
 
 def test_facts_read_back_are_the_facts_that_were_written():
     facts = Facts("a", "p", "video", "0", 250.0, 9, 64, 48, 8, "rgb", "x", (3, 7), 1, 0.5, 0.4, ((0.1, 2.0),), "s")
-    values = json.loads(dataset.to_json(facts.__dict__))
+    values = json.loads(layout.to_json(facts.__dict__))
     assert Facts(**{key: survey._tuples(value) for key, value in values.items()}) == facts

@@ -12,9 +12,9 @@ import media
 import numpy as np
 import pytest
 
-from lolblur_synth import video
 from lolblur_synth.errors import InputError
-from lolblur_synth.recipe import InputConfig
+from lolblur_synth.files import video
+from lolblur_synth.recipe.schema import InputConfig
 
 LIMITS = InputConfig()
 
@@ -32,8 +32,10 @@ def refusal(path: Path, fps: float | None = None) -> InputError:
 
 # ---- is the end there? ---------------------------------------------------------------------------------------------
 
-def film(path: Path, frames: int = 60, rate: int = 250, sound: float = 0.0, chapter: float = 0.0,
-         options: dict | None = None) -> Path:
+
+def film(
+    path: Path, frames: int = 60, rate: int = 250, sound: float = 0.0, chapter: float = 0.0, options: dict | None = None
+) -> Path:
     """A video with sound and a chapter that end after so many seconds; 0 leaves one out."""
     with av.open(str(path), "w", options=options or {}) as output:
         stream = output.add_stream("libx264", rate=rate, options={"g": "10"})
@@ -61,23 +63,30 @@ def film(path: Path, frames: int = 60, rate: int = 250, sound: float = 0.0, chap
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv"])
-@pytest.mark.parametrize("longer", [
-    {"chapter": 0.5}, {"sound": 0.6}, {"chapter": 30.0}, {"chapter": 0.5, "sound": 0.2}])
+@pytest.mark.parametrize(
+    "longer", [{"chapter": 0.5}, {"sound": 0.6}, {"chapter": 30.0}, {"chapter": 0.5, "sound": 0.2}]
+)
 def test_a_chapter_or_sound_that_is_longer_than_the_picture_cuts_nothing_short(tmp_path, name, longer):
     found = probe(film(tmp_path / name, **longer))
     assert (found.frames, found.fps) == (60, 250)
 
 
-@pytest.mark.parametrize(("name", "options"), [
-    ("a.mp4", {"movflags": "faststart"}), ("b.mp4", {}), ("a.mkv", {}),
-    ("c.mp4", {"movflags": "frag_keyframe+delay_moov"})])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.mp4", {"movflags": "faststart"}),
+        ("b.mp4", {}),
+        ("a.mkv", {}),
+        ("c.mp4", {"movflags": "frag_keyframe+delay_moov"}),
+    ],
+)
 def test_a_cut_file_with_sound_and_chapters_is_never_a_short_clip(tmp_path, name, options):
     path = film(tmp_path / name, sound=0.22, chapter=0.5, options=options)
     whole = path.read_bytes()
     assert probe(path).frames == 60
     reasons = set()
     for percent in range(1, 100):
-        path.write_bytes(whole[:len(whole) * percent // 100])
+        path.write_bytes(whole[: len(whole) * percent // 100])
         try:
             assert sum(1 for _ in video.reader.decode(probe(path), 60)) == 60  # all frames, or an error
         except InputError as error:
@@ -135,11 +144,12 @@ def test_a_cut_avi_with_dropped_frames_is_cut_short(tmp_path):
     path = mjpeg_avi(tmp_path / "a.avi", (5, 39))
     whole = path.read_bytes()
     for percent in range(5, 95, 3):
-        path.write_bytes(whole[:len(whole) * percent // 100])
+        path.write_bytes(whole[: len(whole) * percent // 100])
         assert refusal(path).reason in ("truncated", "corrupt", "no-video", "unreadable")
 
 
 # ---- uneven stamps -------------------------------------------------------------------------------------------------
+
 
 def stamped(path: Path, ticks, clock: Fraction) -> Path:
     scene = media.scene(len(ticks))
@@ -188,12 +198,15 @@ def test_a_dropped_frame_is_refused_whatever_rate_is_given(tmp_path, frames, jit
     assert "input.max_jitter" not in error.hint
 
 
-@pytest.mark.parametrize("ticks", [
-    [*range(0, 400, 10), *range(400, 4000, 80), *range(4000, 4400, 10)],  # 240, 30, 240 fps
-    [*range(0, 400, 20), *range(400, 700, 10)],  # 120, 240 fps
-    [*range(0, 400, 10), *range(400, 800, 20)],  # 240, 120 fps
-    [round(10 * i + 0.05 * i * i) for i in range(60)],  # slower and slower
-])
+@pytest.mark.parametrize(
+    "ticks",
+    [
+        [*range(0, 400, 10), *range(400, 4000, 80), *range(4000, 4400, 10)],  # 240, 30, 240 fps
+        [*range(0, 400, 20), *range(400, 700, 10)],  # 120, 240 fps
+        [*range(0, 400, 10), *range(400, 800, 20)],  # 240, 120 fps
+        [round(10 * i + 0.05 * i * i) for i in range(60)],  # slower and slower
+    ],
+)
 def test_slow_motion_ramps_are_refused_whatever_rate_is_given(tmp_path, ticks):
     path = stamped(tmp_path / "a.mov", ticks, Fraction(1, 2400))
     for fps in (None, 240):
@@ -230,11 +243,12 @@ def test_an_mp4_that_was_copied_from_matroska_keeps_its_milliseconds_and_is_used
 
 # ---- repeated frames -----------------------------------------------------------------------------------------------
 
+
 def pan(count: int, seed: int) -> np.ndarray:
     """A pan whose every step is a clear change, 6 of 160 px."""
     blocks = np.random.default_rng(seed).integers(0, 256, (5, (160 + 6 * count) // 20 + 1, 3), dtype=np.uint8)
     wall = cv2.GaussianBlur(blocks.repeat(20, 0).repeat(20, 1), (0, 0), 4)[:90]
-    return np.stack([wall[:, 6 * i:6 * i + 160] for i in range(count)])
+    return np.stack([wall[:, 6 * i : 6 * i + 160] for i in range(count)])
 
 
 def held(frames: np.ndarray, pattern: tuple[int, ...]) -> np.ndarray:

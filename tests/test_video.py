@@ -19,10 +19,10 @@ import media
 import numpy as np
 import pytest
 
-from lolblur_synth import images, video
 from lolblur_synth.errors import InputError, UsageError
-from lolblur_synth.recipe import InputConfig
-from lolblur_synth.video import Input
+from lolblur_synth.files import images, video
+from lolblur_synth.files.video import Input
+from lolblur_synth.recipe.schema import InputConfig
 
 LIMITS = InputConfig()
 
@@ -52,6 +52,7 @@ def refusal(path: Path, **options) -> InputError:
 
 # ---- what is found -------------------------------------------------------------------------------------------------
 
+
 def test_find_walks_folders_and_sorts_by_name(tmp_path):
     for name in ("b.mp4", "a/z.MOV", "a/notes.txt", ".hidden.mp4", ".git/x.mp4", "c/sub/q.webm"):
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
@@ -62,7 +63,12 @@ def test_find_walks_folders_and_sorts_by_name(tmp_path):
     (tmp_path / "a/cover.png").write_bytes(b"x")  # beside a video: not a sequence
     found, refused = video.find([tmp_path])
     assert [(item.name, item.kind) for item in found] == [
-        ("a/z.MOV", "video"), ("b.mp4", "video"), ("c/sub/q.webm", "video"), ("seq", "images"), ("two/more", "images")]
+        ("a/z.MOV", "video"),
+        ("b.mp4", "video"),
+        ("c/sub/q.webm", "video"),
+        ("seq", "images"),
+        ("two/more", "images"),
+    ]
     assert refused == []
     assert [path.name for path in video.inputs.image_files(tmp_path / "seq")] == ["2.png", "10.png"]
     assert video.find([tmp_path, tmp_path / "b.mp4"]) == (found, refused)  # given twice, listed once
@@ -83,8 +89,13 @@ def test_find_refuses_what_is_not_a_regular_file_without_opening_it(tmp_path, mo
     found, refused = video.find([tmp_path, tmp_path / "missing.mp4", tmp_path / "real.mkv"])
     assert [item.name for item in found] == ["real.mkv"]
     assert [(r.name, r.reason) for r in refused] == [
-        ("dangling.mp4", "dangling"), ("folder.mp4", "not-regular"), ("loop", "not-regular"),
-        ("missing.mp4", "unreadable"), ("pipe.mp4", "not-regular"), ("socket.mp4", "not-regular")]
+        ("dangling.mp4", "dangling"),
+        ("folder.mp4", "not-regular"),
+        ("loop", "not-regular"),
+        ("missing.mp4", "unreadable"),
+        ("pipe.mp4", "not-regular"),
+        ("socket.mp4", "not-regular"),
+    ]
     assert all(r.hint for r in refused)
     assert "give that folder a name" in next(r.hint for r in refused if r.name == "folder.mp4")
     for name in ("pipe.mp4", "socket.mp4", "folder.mp4"):
@@ -170,8 +181,17 @@ def test_a_link_that_ends_nowhere_among_frames_is_one_refusal(tmp_path):
 
 
 def test_odd_names_are_read_and_print_safely(tmp_path):
-    names = [b"a\xff.mp4", b"..mp4"[1:], b"new\nline.mp4", b"-rf.mp4", b"a%03d.mp4", b"concat:x.mp4", "ü.mp4".encode(),
-             b"x" * 200 + b".mp4", b"$(echo).mp4"]
+    names = [
+        b"a\xff.mp4",
+        b"..mp4"[1:],
+        b"new\nline.mp4",
+        b"-rf.mp4",
+        b"a%03d.mp4",
+        b"concat:x.mp4",
+        "ü.mp4".encode(),
+        b"x" * 200 + b".mp4",
+        b"$(echo).mp4",
+    ]
     source = media.encode(tmp_path / "source.mp4", media.scene(3)).read_bytes()
     folder = tmp_path / "in"
     folder.mkdir()
@@ -205,11 +225,24 @@ def test_digest_is_the_content(tmp_path):
 
 # ---- time ----------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize(("name", "codec", "rate"), [
-    ("a.mp4", "libx264", 250), ("a.mkv", "libx264", 240), ("a.mkv", "libx264", 960), ("a.mov", "libx264", 120),
-    ("a.avi", "libx264", 25), ("a.avi", "mpeg4", 50), ("a.webm", "libvpx-vp9", 250), ("a.mxf", "mpeg2video", 25),
-    ("a.gif", "gif", 30), ("a.mkv", "libx264", Fraction(30000, 1001)), ("a.mp4", "libx264", Fraction(24000, 1001)),
-    ("a.mov", "mjpeg", 60)])
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate"),
+    [
+        ("a.mp4", "libx264", 250),
+        ("a.mkv", "libx264", 240),
+        ("a.mkv", "libx264", 960),
+        ("a.mov", "libx264", 120),
+        ("a.avi", "libx264", 25),
+        ("a.avi", "mpeg4", 50),
+        ("a.webm", "libvpx-vp9", 250),
+        ("a.mxf", "mpeg2video", 25),
+        ("a.gif", "gif", 30),
+        ("a.mkv", "libx264", Fraction(30000, 1001)),
+        ("a.mp4", "libx264", Fraction(24000, 1001)),
+        ("a.mov", "mjpeg", 60),
+    ],
+)
 def test_constant_rates_are_read_frame_by_frame(tmp_path, name, codec, rate):
     scene = media.scene(24, 64, 96)
     path = media.encode(tmp_path / name, scene, rate, codec)
@@ -240,8 +273,14 @@ def test_a_stream_that_begins_late_and_a_fragmented_one(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
-@pytest.mark.parametrize("ticks", [[t for t in range(60) if t % 3 != 2], [t for t in range(60) if t != 30],
-                                   [t if t < 20 else 2 * t - 20 for t in range(40)]])
+@pytest.mark.parametrize(
+    "ticks",
+    [
+        [t for t in range(60) if t % 3 != 2],
+        [t for t in range(60) if t != 30],
+        [t if t < 20 else 2 * t - 20 for t in range(40)],
+    ],
+)
 def test_variable_rates_are_refused_with_the_measured_jitter(tmp_path, name, ticks):
     scene = media.scene(len(ticks))
     error = refusal(media.encode(tmp_path / name, scene, 250, ticks=ticks, clock=Fraction(1, 250)))
@@ -263,8 +302,10 @@ def test_limits_on_frames_and_rate(tmp_path):
 
 # ---- geometry ------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize(("counter_clockwise", "seen"), [
-    (0, "rgbw"), (270, "brwg"), (180, "wbgr"), (90, "gwrb")])  # colours of the corners, in reading order
+
+@pytest.mark.parametrize(
+    ("counter_clockwise", "seen"), [(0, "rgbw"), (270, "brwg"), (180, "wbgr"), (90, "gwrb")]
+)  # colours of the corners, in reading order
 def test_rotation_is_applied_once(tmp_path, counter_clockwise, seen):
     path = media.encode(tmp_path / "a.mp4", media.corners(), 25, rotation=counter_clockwise, pix_fmt="yuv444p")
     found = probe(path)
@@ -279,7 +320,7 @@ def test_a_mirrored_video_is_mirrored_back(tmp_path):
     path = media.encode(tmp_path / "a.mp4", media.corners(), 25, pix_fmt="yuv444p")
     data = bytearray(path.read_bytes())
     at = data.index(b"tkhd") + 44
-    data[at:at + 36] = struct.pack(">9i", -65536, 0, 0, 0, 65536, 0, 64 << 16, 0, 1 << 30)
+    data[at : at + 36] = struct.pack(">9i", -65536, 0, 0, 0, 65536, 0, 64 << 16, 0, 1 << 30)
     path.write_bytes(data)
     assert probe(path).mirrored
     assert _corners(next(video.read(probe(path)))) == "grwb"
@@ -291,8 +332,10 @@ def _corners(frame: np.ndarray) -> str:
     return "".join(names[tuple(int(value) for value in pick.round())] for pick in picks)
 
 
-@pytest.mark.parametrize(("sar", "rotation", "size"), [
-    (Fraction(4, 3), 0, (85, 48)), (Fraction(8, 9), 0, (64, 54)), (Fraction(4, 3), 90, (48, 85))])
+@pytest.mark.parametrize(
+    ("sar", "rotation", "size"),
+    [(Fraction(4, 3), 0, (85, 48)), (Fraction(8, 9), 0, (64, 54)), (Fraction(4, 3), 90, (48, 85))],
+)
 def test_pixels_are_made_square(tmp_path, sar, rotation, size):
     path = media.encode(tmp_path / "a.mp4", media.corners(), 25, sar=sar, rotation=rotation, pix_fmt="yuv444p")
     found = probe(path)
@@ -385,24 +428,39 @@ def test_grey_rgb_and_alpha(tmp_path):
 
 def test_hdr_is_refused(tmp_path):
     for transfer in (16, 18):
-        path = media.encode_pictures(tmp_path / "a.mkv", [media.planes("yuv420p10le", 48, 64, 500, 500, 500)],
-                                     colorspace=9, full_range=False, transfer=transfer)
+        path = media.encode_pictures(
+            tmp_path / "a.mkv",
+            [media.planes("yuv420p10le", 48, 64, 500, 500, 500)],
+            colorspace=9,
+            full_range=False,
+            transfer=transfer,
+        )
         assert refusal(path).reason == "hdr"
 
 
 # ---- damage --------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize(("name", "codec", "container"), [
-    ("a.mp4", "libx264", {"movflags": "faststart"}), ("a.mkv", "libx264", {}), ("a.webm", "libvpx-vp9", {}),
-    ("a.avi", "mpeg4", {}), ("a.mxf", "mpeg2video", {}), ("a.gif", "gif", {}), ("b.mp4", "libx264", {}),
-    ("c.mp4", "libx264", {"movflags": "frag_keyframe+empty_moov"})])
+
+@pytest.mark.parametrize(
+    ("name", "codec", "container"),
+    [
+        ("a.mp4", "libx264", {"movflags": "faststart"}),
+        ("a.mkv", "libx264", {}),
+        ("a.webm", "libvpx-vp9", {}),
+        ("a.avi", "mpeg4", {}),
+        ("a.mxf", "mpeg2video", {}),
+        ("a.gif", "gif", {}),
+        ("b.mp4", "libx264", {}),
+        ("c.mp4", "libx264", {"movflags": "frag_keyframe+empty_moov"}),
+    ],
+)
 def test_a_truncated_file_is_never_a_short_clip(tmp_path, name, codec, container):
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 64, (60, 64, 96, 3), dtype=np.uint8) + media.scene(60, 64, 96) // 2
     whole = media.encode(tmp_path / name, noise, 25, codec, container=container).read_bytes()
     reasons = set()
     for percent in range(1, 100, 2):
-        (tmp_path / name).write_bytes(whole[:len(whole) * percent // 100])
+        (tmp_path / name).write_bytes(whole[: len(whole) * percent // 100])
         try:
             frames = frames_of(tmp_path / name)
         except InputError as error:
@@ -417,12 +475,13 @@ def test_one_missing_frame_shows(tmp_path):
     path = media.encode(tmp_path / "a.mkv", media.scene(50), 250, options={"bf": "0"})
     with av.open(str(path)) as container:
         last = [packet for packet in container.demux() if packet.size][-1]
-    path.write_bytes(path.read_bytes()[:last.pos])
+    path.write_bytes(path.read_bytes()[: last.pos])
     assert refusal(path).reason == "truncated"
 
 
-@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.mkv", "ffv1"),
-                                             ("a.webm", "libvpx-vp9")])
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.mkv", "ffv1"), ("a.webm", "libvpx-vp9")]
+)
 def test_bit_rot_gives_an_error_or_all_the_frames(tmp_path, name, codec):
     path = media.encode(tmp_path / name, media.scene(40, 64, 96), 250, codec)
     whole = path.read_bytes()
@@ -442,11 +501,15 @@ def test_hostile_files_are_refused(tmp_path):
     png = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
     jpeg = cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
     contents = {
-        "zero.mp4": (b"", "zero-byte"), "text.mp4": (b"not a video\n" * 200, "unreadable"),
-        "png.mp4": (png, "unreadable"), "jpeg.mp4": (jpeg, "unreadable"),
+        "zero.mp4": (b"", "zero-byte"),
+        "text.mp4": (b"not a video\n" * 200, "unreadable"),
+        "png.mp4": (png, "unreadable"),
+        "jpeg.mp4": (jpeg, "unreadable"),
         "list.mp4": (f"ffconcat version 1.0\nfile '{tmp_path}/whole.mp4'\n".encode(), "unreadable"),
         "playlist.mp4": (f"#EXTM3U\n#EXTINF:1,\n{tmp_path}/whole.mp4\n#EXT-X-ENDLIST\n".encode(), "unreadable"),
-        "head.mp4": (whole[:40], "unreadable"), "random.mkv": (np.random.default_rng(0).bytes(9999), "unreadable")}
+        "head.mp4": (whole[:40], "unreadable"),
+        "random.mkv": (np.random.default_rng(0).bytes(9999), "unreadable"),
+    }
     for name, (content, reason) in contents.items():
         (tmp_path / name).write_bytes(content)
         assert refusal(tmp_path / name).reason == reason, name
@@ -490,12 +553,14 @@ def _probe_in_a_process(path: Path) -> tuple[str, float]:
     code = """if True:
         import re, sys
         from pathlib import Path
-        from lolblur_synth import errors, recipe, video
+        from lolblur_synth import errors
+        from lolblur_synth.files import video
+        from lolblur_synth.recipe import schema
         peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
         path, before = Path(sys.argv[1]), peak()
         try:
             item = video.Input(path, path.name, "images" if path.is_dir() else "video")
-            video.probe(item, recipe.InputConfig(), 25.0)
+            video.probe(item, schema.InputConfig(), 25.0)
         except errors.InputError as error:
             print(error.reason, peak() - before)"""
     result = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=60, check=True)
@@ -517,6 +582,7 @@ def test_the_file_is_closed_when_reading_stops_early(tmp_path):
 
 
 # ---- image sequences and images ------------------------------------------------------------------------------------
+
 
 def test_an_image_sequence(tmp_path):
     scene = media.scene(12)
@@ -598,7 +664,7 @@ def test_broken_images_are_refused(tmp_path):
         whole = path.read_bytes()
         assert images.header_size(whole) == (80, 60)
         for share, reason in ((0, "zero-byte"), (0.01, "unreadable"), (0.5, "corrupt")):
-            path.write_bytes(whole[:int(len(whole) * share)])
+            path.write_bytes(whole[: int(len(whole) * share)])
             with pytest.raises(InputError, match=path.name) as caught:
                 images.read_image(path)
             assert caught.value.reason in (reason, "unreadable", "corrupt")
@@ -612,6 +678,7 @@ def test_broken_images_are_refused(tmp_path):
 
 
 # ---- survey and writing --------------------------------------------------------------------------------------------
+
 
 def shots(*seeds: int, length: int = 20, gain: float = 1.0) -> np.ndarray:
     return np.concatenate([(media.scene(length, 90, 160, seed) * gain).astype(np.uint8) for seed in seeds])

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from lolblur_synth import weights, whole
 from lolblur_synth.errors import WeightsError
+from lolblur_synth.files import atomic, weights
 
 
 def net() -> nn.Module:
@@ -49,10 +49,10 @@ def test_same_weights_same_bytes(tmp_path):
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
-    whole.write(tmp_path / "a", b"old")
+    atomic.write(tmp_path / "a", b"old")
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space"):
-        whole.write(tmp_path / "a", b"new")
+        atomic.write(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from lolblur_synth import options as opt
-from lolblur_synth import rates, recipes
+from lolblur_synth import recipes
+from lolblur_synth.commands import options as opt
 from lolblur_synth.errors import ClipsFailed, Damaged, InputError, UsageError
-from lolblur_synth.recipe import Recipe
+from lolblur_synth.files import capture_rates
+from lolblur_synth.recipe.schema import Recipe
 
 
 def resolve(recipe: str | None, assignments, out: Path | None = None, style: str = "", **everyday) -> Recipe:
@@ -19,7 +20,7 @@ def resolve(recipe: str | None, assignments, out: Path | None = None, style: str
     style: "human" says so where the latter is not the default recipe.
     """
     if out is not None and recipe is None and not assignments and all(v in (None, ()) for v in everyday.values()):
-        from lolblur_synth import stored
+        from lolblur_synth.dataset import stored
 
         earlier = stored.recipe(out)
         if earlier is not None:
@@ -79,8 +80,8 @@ def build(
     settings = resolve(recipe, assignments, out, "json" if as_json else style, **everyday)
     if dry_run:
         return show_plan(videos, out, settings, jobs, device, "json" if as_json else style)
-    from lolblur_synth import builder
-    from lolblur_synth.progress import Progress
+    from lolblur_synth.commands.progress import Progress
+    from lolblur_synth.dataset import build as builder
 
     progress = Progress("json" if as_json else style)
     if style == "human" and not as_json and settings.skip:
@@ -126,7 +127,7 @@ def plan(style, paths, recipe, assignments, jobs, device, sample, as_json, **eve
     is_out = (
         last
         and len(paths) > (0 if sample else 1)
-        and (not os.path.lexists(rates.split(last).path) or (Path(last) / ".lolblur").is_dir())
+        and (not os.path.lexists(capture_rates.split(last).path) or (Path(last) / ".lolblur").is_dir())
     )
     videos, _ = (
         inputs_and_output(tuple(head) if is_out else paths, sample and not is_out, needs_output=False)
@@ -155,7 +156,7 @@ def show_plan(videos: list[Path], out: Path | None, recipe: Recipe, jobs: int | 
             say("building one pair in a temporary folder, to know its time and its size")
 
     say("looks at the inputs, writes nothing")  # before torch is imported, which takes seconds
-    from lolblur_synth import estimate
+    from lolblur_synth.dataset import estimate
 
     try:
         found = estimate.plan(videos, out, recipe, jobs, device, listen)
@@ -177,7 +178,7 @@ def show_plan(videos: list[Path], out: Path | None, recipe: Recipe, jobs: int | 
 @opt.json_option
 def status(out, as_json):
     """Show how far the dataset OUT is: pairs done, left and failed."""
-    from lolblur_synth import verify as tool
+    from lolblur_synth.dataset import verify as tool
 
     state = tool.status(out)
     if as_json:
@@ -200,7 +201,7 @@ def status(out, as_json):
 @opt.json_option
 def verify(out, pixels, as_json):
     """Compare every file of the dataset OUT with its record. Changes nothing; exit code 12 on damage."""
-    from lolblur_synth import verify as tool
+    from lolblur_synth.dataset import verify as tool
 
     damages = tool.verify(out, pixels)
     if as_json:
@@ -227,7 +228,7 @@ def preview(style, paths, recipe, assignments, jobs, device, sample, as_json, ro
 
     Example: lolblur-synth preview videos/ --exposure 0.1 -n 3
     """
-    from lolblur_synth import preview as tool
+    from lolblur_synth.dataset import preview as tool
 
     if sample:
         paths = (opt.sample_clip(), *paths)
@@ -265,12 +266,12 @@ def export(style, out, dest, form, folders):
     """
     from tqdm import tqdm
 
-    from lolblur_synth import dataset
-    from lolblur_synth import export as tool
+    from lolblur_synth.dataset import export as tool
+    from lolblur_synth.dataset import layout
 
     form = tool.form_called(form)
     dest = dest or out.with_name(f"{out.resolve().name}-{form}")
-    chosen = tuple(folders.split(",")) if folders is not None else dataset.FOLDERS
+    chosen = tuple(folders.split(",")) if folders is not None else layout.FOLDERS
     with tqdm(unit="pair", disable=style == "quiet", delay=0.1) as bar:  # nothing where it is refused at once
 
         def show(done: int, total: int) -> None:
@@ -288,7 +289,7 @@ def export(style, out, dest, form, folders):
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default OUT/report.html.")
 def report(out, output):
     """Write one HTML file that shows the dataset OUT: contact sheet, draws, recipe, failures."""
-    from lolblur_synth import report as tool
+    from lolblur_synth.dataset import report as tool
 
     click.echo(f"wrote {opt.printable(str(tool.write(out, output)))}")
     return 0

@@ -4,21 +4,44 @@ from pathlib import Path
 
 import click
 
-from lolblur_synth import options as opt
+from lolblur_synth.commands import options as opt
 
 
 @click.command("train-interpolator")
-@click.option("--photos", multiple=True, type=click.Path(path_type=Path),
-              help="Photographs, or folders of them, for rendered scenes; repeatable.")
-@click.option("--videos", multiple=True, type=click.Path(path_type=Path),
-              help="Videos, or folders of them; the faster the camera the better; repeatable.")
-@click.option("--held-out", multiple=True, type=click.Path(path_type=Path),
-              help="Videos never trained on, for the card's figures; repeatable.")
-@click.option("-o", "--out", default="interpolator.safetensors", show_default=True, type=click.Path(path_type=Path),
-              help="Weights to write; the card goes beside them.")
+@click.option(
+    "--photos",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Photographs, or folders of them, for rendered scenes; repeatable.",
+)
+@click.option(
+    "--videos",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Videos, or folders of them; the faster the camera the better; repeatable.",
+)
+@click.option(
+    "--held-out",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Videos never trained on, for the card's figures; repeatable.",
+)
+@click.option(
+    "-o",
+    "--out",
+    default="interpolator.safetensors",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Weights to write; the card goes beside them.",
+)
 @click.option("--start", default="", help="Weights to start from, a file or a bundled name, instead of random ones.")
-@click.option("--preset", default="fine", show_default=True, type=click.Choice(("medium", "fine")),
-              help="The search of motion that the network learns to correct; in use it is fine.")
+@click.option(
+    "--preset",
+    default="fine",
+    show_default=True,
+    type=click.Choice(("medium", "fine")),
+    help="The search of motion that the network learns to correct; in use it is fine.",
+)
 @opt.training_options(steps=1100)
 @click.option("--until", type=click.IntRange(1), help="Stop early, after this step, and keep what there is.")
 @click.pass_obj

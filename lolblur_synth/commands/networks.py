@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from lolblur_synth import options as opt
+from lolblur_synth.commands import options as opt
 from lolblur_synth.errors import UsageError
 from lolblur_synth.training.config import EvaluateConfig, LednetConfig, RestoreConfig
 
@@ -56,7 +56,7 @@ def evaluate(style, results, data, out, as_json, **values):
 
     A frame that equals its ground truth has an infinite PSNR: means leave it out, and say how many there were.
     """
-    from lolblur_synth import evaluate as tool
+    from lolblur_synth.tools import evaluate as tool
 
     report = tool.evaluate(results, data, out, quiet=as_json or style == "quiet", **opt.given(values))
     click.echo(tool.to_json(report) if as_json else opt.printable_lines(tool.table(report)))
@@ -75,7 +75,7 @@ def restore(style, source, target, overwrite, **values):
     The suffix of OUTPUT says its format: .png, .jpg, .tiff, .mp4, .mkv and their like; a name without one is a folder.
     A video that is interrupted leaves what was done so far in a file that plays, NAME.partial.SUFFIX.
     """
-    from lolblur_synth import restore as tool
+    from lolblur_synth.tools import restore as tool
 
     written = tool.restore(source, target, quiet=style == "quiet", overwrite=overwrite, **opt.given(values))
     if style == "human":
@@ -125,7 +125,7 @@ def weights_group():
 @weights_group.command("ls")
 def weights_ls():
     """List the bundled weights: name, size, sha256."""
-    from lolblur_synth import weights
+    from lolblur_synth.files import weights
 
     for name, path in sorted(weights.bundled().items()):
         click.echo(f"{name:28} {path.stat().st_size / 1e3:7.0f} kB  {weights.sha256(name)}")
@@ -141,7 +141,7 @@ def weights_export(file, target, size):
     Input "dark" and output "restored" are (1, 3, H, W), 0..1. Example: weights export lednet-small day.onnx --size
     1120x640
     """
-    from lolblur_synth import restore as tool
+    from lolblur_synth.tools import restore as tool
 
     tool.export_onnx(target, *opt.parse_size(size), weights=file)
     click.echo(f"{opt.printable(str(target))}: frames of {size}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from lolblur_synth import options as opt
+from lolblur_synth.commands import options as opt
 
 
 @click.command("train-noise")
@@ -78,7 +78,7 @@ def realism(folder, reference, as_json):
     FOLDER holds frames, or is a built dataset, whose noisy frames are taken. Without REFERENCE the figures are set
     beside those of the published frames. No clean image is needed: noise is measured where the frames are flat.
     """
-    from lolblur_synth import likeness
+    from lolblur_synth.tools import realism as likeness
 
     report = likeness.compare(folder, reference)
     click.echo(json.dumps(report) if as_json else likeness.table(report))

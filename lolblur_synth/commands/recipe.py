@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from lolblur_synth import options as opt
 from lolblur_synth import recipes
+from lolblur_synth.commands import options as opt
 from lolblur_synth.errors import UsageError
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from lolblur_synth import __version__, rates, recipes
-from lolblur_synth import options as opt
+from lolblur_synth import __version__, recipes
+from lolblur_synth.commands import options as opt
 from lolblur_synth.errors import ClipsFailed
-from lolblur_synth.recipe import STAGE_NAMES, Recipe
+from lolblur_synth.files import capture_rates
+from lolblur_synth.recipe.schema import STAGE_NAMES, Recipe
 
 SUMMARIES = {
     "resize": "Scale to cover the size and crop the centre; area averaging.",
@@ -92,7 +93,7 @@ def _add_stage(name: str) -> None:
         style, input, output, recipe, seed, device, jobs, as_json, bits, fps, frames, each, overwrite,
         save_curves, keep_mask, save_raw, samples=None, **values,
     ):  # fmt: skip
-        input, own_fps = (input, None) if input is None else rates.split(input)
+        input, own_fps = (input, None) if input is None else capture_rates.split(input)
         fps = own_fps or fps
         if name in APPLIED:  # a stage asked for by name is applied
             values = {**values, "probability": 1.0 if values["probability"] is None else values["probability"]}
@@ -102,9 +103,9 @@ def _add_stage(name: str) -> None:
             + ([f"dataset.seed={seed}"] if seed is not None else [])
         )
         settings = recipes.override(recipes.load(recipe), words)
-        from lolblur_synth import photographs
-        from lolblur_synth.machine import resolve_device
-        from lolblur_synth.request import Request
+        from lolblur_synth.parallel.machine import resolve_device
+        from lolblur_synth.tools import photographs
+        from lolblur_synth.tools.request import Request
 
         source, target = input or opt.sample_clip(), output or Path(f"{word}-out")
         human = style == "human" and not as_json
@@ -137,7 +138,7 @@ def _line(word: str, result, config) -> str:
 
 
 def _frames(result) -> str:
-    from lolblur_synth.outputs import IMAGES
+    from lolblur_synth.tools.outputs import IMAGES
 
     is_image = result.output.suffix.lower() in IMAGES and not result.output.is_dir()
     return "" if is_image else f"{result.frames} frame{'s' * (result.frames != 1)}"

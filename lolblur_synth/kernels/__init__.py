@@ -1,1 +1,3 @@
-"""Fast twins of inner loops. Each one optimises a readable function that exists beside it; a test compares the two."""
+"""Inner loops. A folder is one specification, reference.py, and its fast twins, cpu.py and cuda.py: the same functions
+with the same arguments, which a test compares. Who imports the folder gets the fastest that runs; see switch.py.
+"""

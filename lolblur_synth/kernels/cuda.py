@@ -1,4 +1,4 @@
-"""CUDA kernels for torch tensors, through CuPy: a `.cu` file of this folder is compiled at its first launch.
+"""CUDA kernels for torch tensors, through CuPy: a `.cu` file below this folder is compiled at its first launch.
 
 Nothing here touches CUDA at import. The sources are plain C apart from the index built-ins: one thread computes one
 pixel, cell or block, alone, without shared memory, barriers or shuffles, so that the tests can run the very same files
@@ -14,18 +14,21 @@ import torch
 from torch import Tensor
 
 from lolblur_synth.errors import UsageError
+from lolblur_synth.kernels import switch
 
 BLOCK = (32, 4, 1)  # threads; one warp lies along x, where pixels are neighbours in memory
 
 
 @functools.cache
 def available() -> bool:
-    """Whether CuPy is installed. Without it the torch specification runs, on whatever device its tensors are."""
-    return importlib.util.find_spec("cupy") is not None
+    """Whether CuPy is installed and kernels are not switched off. Otherwise the references run, on whatever device
+    their tensors are."""
+    return switch.ON and importlib.util.find_spec("cupy") is not None
 
 
 def launch(source: str, name: str, threads: tuple[int, int, int], *arguments: Tensor | int | float | np.generic):
-    """Run kernel `name` of `source`.cu with at least `threads` (x, y, z) threads on the current stream of its tensors.
+    """Run kernel `name` of `source`.cu, a path below this folder, with at least `threads` (x, y, z) threads on the
+    current stream of its tensors.
 
     arguments: contiguous CUDA tensors of one device, passed as pointers; numbers, passed as int and float, or NumPy
     scalars for parameters of other types.
@@ -71,7 +74,7 @@ def _function(source: str, name: str, index: int):
         return _module(source).get_function(name)
     except (RuntimeError, cupy.cuda.compiler.CompileException) as error:  # no NVRTC, or one too old for the device
         why, hint = str(error).strip().splitlines()[0], "mend CuPy, uninstall it, or use --device cpu"
-        raise UsageError(f"CuPy cannot compile {source}.cu: {why}", hint) from None
+        raise UsageError(f"CuPy cannot compile {source.split('/')[-1]}.cu: {why}", hint) from None
 
 
 @functools.cache

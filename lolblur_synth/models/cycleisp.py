@@ -11,9 +11,10 @@ uses. `LITE` are the sizes for a CPU. The networks are our own reading of the pa
 The raw of networks that `train-noise` made is white-balanced, so that white is 1 in each plane, and companded by the
 sRGB curve. The lamp then acts outside of them, as one factor a plane, and one training serves every lamp; and the few
 features of `LITE` need not learn how steep a display curve is at black. Those networks correct an analytic camera
-(kernels/mosaic.py), named in their file: what they give is added to its raw, and to what it makes of a raw along edges
-(kernels/edges.py). Its matrix and its curve are known, and most of the demosaicing; what a mosaic loses, and how little
-of it need be lost, is learnt. `LITE` networks see both beside their input: what would be lost, and what was made.
+(camera/mosaic.py), named in their file: what they give is added to its raw, and to what it makes of a raw along edges
+(camera/demosaic.py). Its matrix and its curve are known, and most of the demosaicing; what a mosaic loses, and how
+little of it need be lost, is learnt. `LITE` networks see both beside their input: what would be lost, and what was
+made.
 """
 
 import functools
@@ -26,10 +27,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lolblur_synth import cameras, weights
 from lolblur_synth import frames as fr
+from lolblur_synth.camera import demosaic, mosaic, tables
 from lolblur_synth.errors import InputError, WeightsError
-from lolblur_synth.kernels import edges, mosaic
+from lolblur_synth.files import weights
 
 REDUCTION = 8  # of the channel gate
 BLUR_SIGMA, BLUR_SIZE = 12, 21  # px; the colour branch sees no detail
@@ -206,7 +207,7 @@ class Networks(NamedTuple):
             if self.rgb2raw.inputs > display.shape[1]:
                 if done:
                     sampled = fr.srgb_to_light(planes.clamp(0, 1))
-                seen = torch.cat((display, display - edges.develop(sampled, self.colours)), 1)
+                seen = torch.cat((display, display - demosaic.develop(sampled, self.colours)), 1)
             planes = _detail(self.rgb2raw(seen), FLAT // 2) + planes
         return planes
 
@@ -220,7 +221,7 @@ class Networks(NamedTuple):
         seen = fr.light_to_srgb(raw) if self.ours else raw
         if self.colours is None:
             return self.raw2rgb(seen, gate)
-        start = edges.develop(raw, self.colours)
+        start = demosaic.develop(raw, self.colours)
         if self.raw2rgb.inputs > raw.shape[1]:
             seen = torch.cat((seen, F.pixel_unshuffle(start, 2)), 1)
         return _detail(self.raw2rgb(seen, gate), FLAT) + start
@@ -254,7 +255,7 @@ def load(folder: str) -> Networks:
         about = weights.about(file)
         kinds.append((about.get("raw") == OUR_RAW, about.get("corrects")))
     ours, camera = kinds[0]
-    if any(kind != kinds[0] for kind in kinds) or camera not in (None, *cameras.names()):
+    if any(kind != kinds[0] for kind in kinds) or camera not in (None, *tables.names()):
         raise WeightsError(f"{folder}: its files do not belong together, or correct {camera!r:.40}", "train them again")
     return Networks(*networks, ours, camera_colours(camera) if camera else None)
 
@@ -274,7 +275,7 @@ def load_one(number: int, file: str | Path) -> nn.Module:
 
 def camera_colours(camera: str) -> np.ndarray:
     """(3, 3): linear sRGB to a camera's colours. RecipeError: no such camera."""
-    return mosaic.rgb_to_camera(cameras.load(camera).xyz_to_camera)
+    return mosaic.rgb_to_camera(tables.load(camera).xyz_to_camera)
 
 
 def _detail(correction: Tensor, size: int) -> Tensor:

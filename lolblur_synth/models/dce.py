@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lolblur_synth import weights
 from lolblur_synth.errors import InputError, WeightsError
+from lolblur_synth.files import weights
 
 GUIDE_RADIUS = 2  # cells of the reduced frame
 GUIDE_SMOOTHNESS = 4e-3  # lightness variance below which the frame has no edge to follow

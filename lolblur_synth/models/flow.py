@@ -7,9 +7,9 @@ It starts from the DIS flows of the pair, and from a rule where not to believe t
                            flows both ways, the importance of each cell where motions collide (softmax splatting,
                            Niklaus 2020)
     fuse     once a t      levels at 1/4, 1/8 and 1/16: corrected motion v at t, and how far its path is off the
-                           straight one, q (kernels/bend.py); the share of the second frame (a thing that only one
-                           frame shows is fetched from it alone), and where to give up and cross-fade: by rule
-                           where the frames differ along the motion, D, as much as they do in place, C:
+                           straight one, q (kernels/exposure/acceleration.py); the share of the second frame (a thing
+                           that only one frame shows is fetched from it alone), and where to give up and cross-fade:
+                           by rule where the frames differ along the motion, D, as much as they do in place, C:
                            g = D^1.5 / (D^1.5 + 2 C^1.5) before training; D is of what both frames show
 
     sample(x) = (1 - g) [(1 - m) first(x - t v + q) + m second(x + (1 - t) v + q)] + g [(1 - t) first(x) + t second(x)]
@@ -32,8 +32,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lolblur_synth import weights
-from lolblur_synth.models.warping import CELL, RADIUS, correlation, fetch, inside, reduced, warp
+from lolblur_synth.files import weights
+from lolblur_synth.kernels.exposure.reference import CELL, inside
+from lolblur_synth.models.warping import RADIUS, correlation, reduced, warp
 
 TOLERANCE = 0.05  # difference of display values at which a motion is trusted to 1/e
 MULTIPLE = 16  # cells: four halvings below them
@@ -93,8 +94,14 @@ class FlowNet(nn.Module):
         flow, back = torch.cat(flows), torch.cat(flows[::-1])
         moved, _ = flow.split((2, 1), 1)
         returned = moved + warp(back[:, :2], moved / CELL)
-        inputs = (own - 0.5, other - 0.5, warp(other, moved / CELL) - own, moved / FLOW_UNIT, flow[:, 2:] - 0.5,
-                  returned.clamp(-FLOW_UNIT, FLOW_UNIT) / FLOW_UNIT)
+        inputs = (
+            own - 0.5,
+            other - 0.5,
+            warp(other, moved / CELL) - own,
+            moved / FLOW_UNIT,
+            flow[:, 2:] - 0.5,
+            returned.clamp(-FLOW_UNIT, FLOW_UNIT) / FLOW_UNIT,
+        )
         x1 = self.down1(F.pixel_unshuffle(torch.cat(inputs, 1), 2))
         seen = self.look(F.pixel_unshuffle(own - 0.5, 2))
         volume = correlation(seen, torch.cat(seen.chunk(2)[::-1]), F.avg_pool2d(moved, 4) / 8)
@@ -120,8 +127,10 @@ class FlowNet(nn.Module):
         both = inside(ways[0]) * inside(ways[1])  # what only one frame shows is no reason to doubt the motion
         doubt = (_difference(*fetched, both) + SAME).log() - (_difference(*pair.frames) + 2 * SAME).log()
         seen = [F.pixel_unshuffle(frame - 0.5, 2) for frame in fetched]
-        known = [warp(features, (share * quarter + quarter_off) / (2 * CELL))
-                 for features, share in zip(pair.features, (-t, 1 - t), strict=True)]
+        known = [
+            warp(features, (share * quarter + quarter_off) / (2 * CELL))
+            for features, share in zip(pair.features, (-t, 1 - t), strict=True)
+        ]
         speed, instant = quarter / FLOW_UNIT, (t - 0.5).expand_as(quarter[:, :1])
         off_speed = quarter_off / OFF_UNIT
         unsure = F.pixel_unshuffle(doubt, 2)
@@ -165,18 +174,6 @@ def _around(cells: Tensor) -> Tensor:
     return F.avg_pool2d(cells, 5, 1, 2, count_include_pad=False)
 
 
-def sample(first: Tensor, second: Tensor, splines: tuple[Tensor, Tensor], fused: Tensor, t: Tensor) -> Tensor:
-    """The equation above, (N, 3, H, W), with gradients. splines: of both, see `warping.fetch`; fused: of `fuse`."""
-    height, width = first.shape[2:]
-    cells = F.interpolate(fused, scale_factor=CELL, mode="bilinear")[:, :, :height, :width]
-    v, q, m, g = cells.split((2, 2, 1, 1), 1)
-    back, ahead = q - t * v, q + (1 - t) * v
-    a, b = fetch(splines[0], back), fetch(splines[1], ahead)
-    seen_a, seen_b = (1 - m) * (inside(back) + 1e-6), m * (inside(ahead) + 1e-6)
-    moved = a + seen_b / (seen_a + seen_b) * (b - a)
-    return moved + g * (first + t * (second - first) - moved)
-
-
 def agreement(first: Tensor, second: Tensor, forward: Tensor) -> Tensor:
     """(N,) mean trust in a flow, 0..1: how well two frames agree along it, as stages/interpolate.py measures DIS."""
     fetched = warp(reduced(second), forward[:, :2] / CELL)
@@ -214,8 +211,10 @@ def correct(which: str, guide: Tensor, forward: np.ndarray, backward: np.ndarray
 
     @torch.inference_mode()
     def fuse(pair: int, instants: np.ndarray, motion: np.ndarray) -> np.ndarray:
-        fields = [net.fuse(known[pair], torch.from_numpy(cells)[None], torch.tensor(t).view(1, 1, 1, 1))
-                  for t, cells in zip(instants, motion, strict=True)]
+        fields = [
+            net.fuse(known[pair], torch.from_numpy(cells)[None], torch.tensor(t).view(1, 1, 1, 1))
+            for t, cells in zip(instants, motion, strict=True)
+        ]
         return torch.cat(fields).numpy()
 
     return fuse

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lolblur_synth import weights
 from lolblur_synth.errors import InputError, UsageError, WeightsError
+from lolblur_synth.files import weights
 from lolblur_synth.models.fasc import FASC, TAPS
 
 CHANNELS = (32, 64, 128, 128)  # full resolution, 1/2, 1/4, 1/8
@@ -129,8 +129,8 @@ class PPM(nn.Module):
         super().__init__()
         quarter = channels // 4
         self.features = nn.ModuleList(
-            nn.Sequential(GridMean(bins), conv(channels, quarter, 1, bias=False), nn.PReLU())
-            for bins in BINS)
+            nn.Sequential(GridMean(bins), conv(channels, quarter, 1, bias=False), nn.PReLU()) for bins in BINS
+        )
         self.fuse = nn.Sequential(conv(channels + quarter * len(BINS), channels, bias=False), nn.PReLU())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -145,14 +145,19 @@ class CurveNLU(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         self.predict_a = nn.Sequential(
-            conv(channels, channels, 5), nn.ReLU(), conv(channels, channels), nn.ReLU(),
-            conv(channels, CURVE_ORDER, 1), nn.Sigmoid())
+            conv(channels, channels, 5),
+            nn.ReLU(),
+            conv(channels, channels),
+            nn.ReLU(),
+            conv(channels, CURVE_ORDER, 1),
+            nn.Sigmoid(),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         maps = self.predict_a(x)
         f = x.clamp(0, 1)
         for i in range(CURVE_ORDER):
-            f = f + maps[:, i:i + 1] * f * (1 - f)
+            f = f + maps[:, i : i + 1] * f * (1 - f)
         return f
 
 
@@ -174,8 +179,9 @@ class LEDNet(nn.Module):
     before the network, whose output is then added to it. Raises UsageError where `width` gives fewer than 4 channels.
     """
 
-    def __init__(self, width: float = 1.0, ppm: bool = True, curve: bool = True, skip: str = "fac",
-                 expose: float = 0.0):
+    def __init__(
+        self, width: float = 1.0, ppm: bool = True, curve: bool = True, skip: str = "fac", expose: float = 0.0
+    ):
         super().__init__()
         channels = [round(width * c) for c in CHANNELS]
         if channels[0] < 4 or channels[0] % 4:
@@ -205,8 +211,11 @@ class LEDNet(nn.Module):
     def forward(self, x: Tensor, side_loss: bool = False) -> Tensor | tuple[Tensor, Tensor]:
         """(N, 3, H, W) -> out, or (side, out) with `side_loss`. Raises InputError unless H and W are multiples of 8."""
         if x.ndim != 4 or x.shape[1] != 3 or x.shape[2] % MULTIPLE or x.shape[3] % MULTIPLE:
-            raise InputError(f"LEDNet: expected (N, 3, H, W) with H and W multiples of 8, got {tuple(x.shape)}",
-                             "use models.lednet.enhance, which pads", "shape")
+            raise InputError(
+                f"LEDNet: expected (N, 3, H, W) with H and W multiples of 8, got {tuple(x.shape)}",
+                "use models.lednet.enhance, which pads",
+                "shape",
+            )
         e1 = self.conv_1c(self.PPM1(self.E_block1(x)))
         e2 = self.conv_2c(self.PPM2(self.E_block2(e1)))
         e3 = self.conv_3c(self.PPM3(self.E_block3(e2)))
@@ -265,11 +274,14 @@ def load(name_or_path: str | Path, value_range: str = "auto") -> tuple[LEDNet, s
     net.eval()
     detected, told = detect_range(net), about.get("range", "")
     if not detected:
-        raise WeightsError(f"{name_or_path}: the network answers a black frame with NaN or infinite values",
-                           "the file is of no use; take another")
+        raise WeightsError(
+            f"{name_or_path}: the network answers a black frame with NaN or infinite values",
+            "the file is of no use; take another",
+        )
     if told not in ("", *RANGES):
-        raise WeightsError(f"{name_or_path}: its header tells a range that there is not ({told!r:.40})",
-                           "train it again")
+        raise WeightsError(
+            f"{name_or_path}: its header tells a range that there is not ({told!r:.40})", "train it again"
+        )
     return net, (told or detected) if value_range == "auto" else value_range
 
 
@@ -283,13 +295,14 @@ def _asked_for(name_or_path: str | Path, options: dict) -> LEDNet:
         return LEDNet(**options)
     except (TypeError, ValueError, ArithmeticError, RuntimeError, UsageError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise WeightsError(f"{name_or_path}: asks for a LEDNet that there is not ({reason})",
-                           "train it again") from None
+        raise WeightsError(
+            f"{name_or_path}: asks for a LEDNet that there is not ({reason})", "train it again"
+        ) from None
 
 
 @torch.no_grad()
 def detect_range(net: LEDNet) -> str:
-    """"0..1" or "-1..1": what the weights were trained on, told by what they make of a black frame written as -1.
+    """ "0..1" or "-1..1": what the weights were trained on, told by what they make of a black frame written as -1.
 
     A network of -1..1 answers with something near -1; one of 0..1 has never learned to answer below 0. "" where the
     answer is not finite.

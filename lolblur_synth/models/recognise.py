@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from lolblur_synth import weights
 from lolblur_synth.errors import WeightsError
+from lolblur_synth.files import weights
 from lolblur_synth.models import cycleisp, dce, flow, lednet, sepconv, vgg
 
 CYCLEISP = ("Rgb2Raw", "ColorBranch", "Raw2Rgb")

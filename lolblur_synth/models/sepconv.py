@@ -19,15 +19,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lolblur_synth import weights
 from lolblur_synth.errors import InputError, UsageError
-from lolblur_synth.kernels import cuda, separable_cuda
-from lolblur_synth.recipe import InterpolateConfig
+from lolblur_synth.files import weights
+from lolblur_synth.kernels.sepconv import separable
+from lolblur_synth.recipe.schema import InterpolateConfig
 
 TAPS = 51
 REACH = TAPS // 2  # pixels on each side: the largest motion that it can follow
 MULTIPLE = 32
-STRIP = 16  # rows that the operator works on at a time, so that they stay in the cache
 FACTORS = (1, 2, 4, 8, 16, 32, 64)
 WIDTHS = (6, 32, 64, 128, 256, 512)
 
@@ -71,28 +70,6 @@ class SepConv(nn.Module):
         """Stacks of RGB frames, (N, 3 k, H, W): the first RGB tells the kernels, all follow them. Clipped to 0..1."""
         kernels = self.kernels(first[:, [2, 1, 0]], second[:, [2, 1, 0]])
         return (separable(first, *kernels[:2]) + separable(second, *kernels[2:])).clamp_(0, 1)
-
-
-def separable(frame: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
-    """(N, C, H, W), each pixel by kernels of its own, (N, 51, H, W) each; tap by tap, so that nothing is unfolded.
-
-    On a device whose kernels are there the same is one pass. C: a multiple of 3.
-    """
-    if frame.is_cuda and cuda.available():
-        return separable_cuda.separable(frame, vertical, horizontal)
-    height, width = frame.shape[2:]
-    padded = F.pad(frame, (REACH,) * 4, mode="replicate")
-    out = torch.zeros_like(frame)
-    for top in range(0, height, STRIP):
-        rows = slice(top, min(top + STRIP, height))
-        down, across = vertical[:, :, rows], horizontal[:, :, rows]
-        for i in range(TAPS):
-            line = padded[:, :, rows.start + i : rows.stop + i]
-            total = line[..., :width] * across[:, :1]
-            for j in range(1, TAPS):
-                total.addcmul_(line[..., j : j + width], across[:, j : j + 1])
-            out[:, :, rows].addcmul_(total, down[:, i : i + 1])
-    return out
 
 
 def check(first: Tensor, second: Tensor) -> None:

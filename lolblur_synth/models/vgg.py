@@ -20,8 +20,8 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from lolblur_synth import weights, whole
 from lolblur_synth.errors import WeightsError
+from lolblur_synth.files import atomic, weights
 
 MEAN = (0.485, 0.456, 0.406)  # ImageNet, torchvision
 STD = (0.229, 0.224, 0.225)
@@ -55,7 +55,7 @@ class Features(nn.Module):
         """(N, 3, H, W), 0..1 -> one (N, C, h, w) for each name."""
         x = (x - x.new_tensor(MEAN).view(3, 1, 1)) / x.new_tensor(STD).view(3, 1, 1)
         found = []
-        for i, layer in enumerate(self.features[:self.taps[-1] + 1]):
+        for i, layer in enumerate(self.features[: self.taps[-1] + 1]):
             x = layer(x)
             if i in self.taps:
                 found.append(x)
@@ -107,8 +107,10 @@ def _find(network: str) -> Path:
         if path.is_file():
             return path
     download = f"python -c 'import torchvision; torchvision.models.{network}(weights=\"DEFAULT\")'"
-    hints = {"vgg19": f"give --vgg-weights FILE, run `{download}` once, or use --perceptual vgg16 or none",
-             "vgg16": f"{HINT}, give --vgg-weights FILE, or use --perceptual none"}
+    hints = {
+        "vgg19": f"give --vgg-weights FILE, run `{download}` once, or use --perceptual vgg16 or none",
+        "vgg16": f"{HINT}, give --vgg-weights FILE, or use --perceptual none",
+    }
     raise WeightsError(f"{network}: no weights in {ours.parent} or {hub}", hints[network])
 
 
@@ -125,8 +127,12 @@ def lpips_parts(net: str) -> tuple[Features, list[Tensor]]:
 class _Arrays(pickle.Unpickler):
     """A pickle of numpy arrays and nothing else: any other name in it is refused before it is looked up."""
 
-    ALLOWED = {("numpy", "ndarray"), ("numpy", "dtype"), ("numpy.core.multiarray", "_reconstruct"),
-               ("numpy._core.multiarray", "_reconstruct")}
+    ALLOWED = {
+        ("numpy", "ndarray"),
+        ("numpy", "dtype"),
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy._core.multiarray", "_reconstruct"),
+    }
 
     def find_class(self, module: str, name: str):
         if (module, name) not in self.ALLOWED:
@@ -147,7 +153,7 @@ def convert(source: Path | None = None, target: Path | None = None) -> list[Path
     written = []
     for network in ("vgg16", "alexnet"):
         path = (target or cache()) / f"{network}.safetensors"
-        whole.write(path, save(_converted(network, folder / f"{network}.ckpt")))
+        atomic.write(path, save(_converted(network, folder / f"{network}.ckpt")))
         written.append(path)
     return written
 
@@ -163,7 +169,7 @@ def convert_niqe(archive: Path, target: Path | None = None) -> Path:
     except (OSError, tarfile.TarError, KeyError, ValueError) as error:
         raise WeightsError(f"{archive}: not the source archive of basicsr 1.4.2", HINT) from error
     path = (target or cache()) / "niqe.safetensors"
-    whole.write(path, save(model))
+    atomic.write(path, save(model))
     return path
 
 

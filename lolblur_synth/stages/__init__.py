@@ -6,7 +6,7 @@ Frames are (T, 3, H, W) float32 RGB. A stage opens no file, knows no other stage
 import importlib
 from types import ModuleType
 
-from lolblur_synth.recipe import STAGE_NAMES
+from lolblur_synth.recipe.schema import STAGE_NAMES
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from lolblur_synth import frames as fr
-from lolblur_synth.recipe import AverageConfig
+from lolblur_synth.recipe.schema import AverageConfig
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,10 @@ import numpy as np
 from torch import Tensor
 
 from lolblur_synth import frames as fr
-from lolblur_synth.recipe import ClipReverseConfig
+from lolblur_synth.kernels.exposure.reference import light_and_mask, saturated
+from lolblur_synth.recipe.schema import ClipReverseConfig
+
+__all__ = ["Draw", "apply", "draw", "saturated"]
 
 
 @dataclass(frozen=True)
@@ -44,16 +47,7 @@ def draw(config: ClipReverseConfig, rng: np.random.Generator) -> Draw:
 def apply(frames: Tensor, config: ClipReverseConfig, draw: Draw) -> Tensor:
     """Display frames to linear light with the lights restored. Without a saturated pixel: frames ** 2.2."""
     fr.check(frames, "clip_reverse")
-    if config.space == "hdr":
-        low, high = config.ramp
-        ramp = ((frames - low / 255) * (255 / (high - low))).clamp(0, 1)
-        return fr.to_linear(frames).add_(ramp, alpha=draw.gain)
-    mask = saturated(frames, config.threshold)
-    if config.space == "code":
-        return fr.to_linear(frames + mask * (draw.r / 255))
-    return fr.to_linear(frames).add_(mask, alpha=draw.r / 255)
-
-
-def saturated(frames: Tensor, threshold: float = 98.0) -> Tensor:
-    """(T, 3, H, W) display -> (T, 1, H, W) bool: CIE L* > threshold, exact for every 8-bit colour."""
-    return fr.luminance(frames) > ((threshold + 16) / 116) ** 3
+    light, mask = light_and_mask(frames, config, draw.r)
+    if config.space == "code":  # r is in it already
+        return light
+    return light.add_(mask, alpha=draw.gain if config.space == "hdr" else draw.r / 255)

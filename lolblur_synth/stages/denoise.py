@@ -13,12 +13,14 @@ shorter; no frame is ever repeated.
 
 Profile `fast`: every block of a grid is a reference in one frame of STRIDE and in the last; in others only where no
 volume of an earlier frame has left an estimate. At the ends of a clip, where fewer volumes meet, the outermost FULL
-frames have all of them, and the first and the last a second grid in between. `np` and `vbm4d` collect similar volumes
-round each reference before the transform, with a Haar transform over the group; `vbm4d` also follows blocks as the
-paper does, and its numbers are those of the paper's Table I (kernels/denoise_groups.py). They are slow.
+frames have all of them, and the first and the last a second grid in between.
 
-Real noise depends on the level: where sigma is estimated, `fast` takes that of the level of each reference block. The
-other profiles and a sigma that was asked for know one number.
+Profile `vbm4d`, for comparison: the paper's. Similar volumes are collected round each reference before the transform,
+with a Haar transform over the group, blocks are followed as the paper does, and the numbers are those of its Table I
+(kernels/vbm4d/paper_profile.py). It is slow, and runs on the CPU.
+
+Real noise depends on the level: where sigma is estimated, `fast` takes that of the level of each reference block.
+`vbm4d` and a sigma that was asked for know one number.
 
 Estimate once a clip or segment and hand the same Draw to all of its pairs: pairs denoised with different strengths
 would flicker.
@@ -35,18 +37,18 @@ from torch import Tensor
 
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, RecipeError
-from lolblur_synth.kernels import cuda, denoise_cpu, denoise_cuda, denoise_groups, denoise_groups_cuda
-from lolblur_synth.kernels.denoise_groups import PROFILES
-from lolblur_synth.kernels.sigma import at, noise_curve
-from lolblur_synth.kernels.volumes import mix
-from lolblur_synth.recipe import DenoiseConfig
+from lolblur_synth.kernels import cuda, vbm4d
+from lolblur_synth.kernels.vbm4d.noise_level import at, noise_curve
+from lolblur_synth.kernels.vbm4d.paper_profile import PASSES
+from lolblur_synth.kernels.vbm4d.volumes import mix
+from lolblur_synth.recipe.schema import DenoiseConfig
 
 OPPONENT = np.array([[1 / 3, 1 / 3, 1 / 3], [1 / 2, 0, -1 / 2], [1 / 4, -1 / 2, 1 / 4]])  # V-BM4D, section VI.D
 GAIN = np.linalg.norm(OPPONENT, axis=1)  # standard deviation of each channel for noise of 1 in R, G and B
 H = 4  # frames each way: Table I
 CONTEXT = H  # frames of context that make the ends of a window as good as its middle
 STEP = 4  # pixels between reference blocks: V-BM4D software, normal profile
-LAMBDA = 2.7  # hard threshold in sigma: Table I; of `np` and `vbm4d`
+LAMBDA = 2.7  # hard threshold in sigma: Table I; of `vbm4d`
 # How much `fast` takes away in each pass, of Y and of the colour channels, at the mean over time and at other temporal
 # frequencies: the hard threshold in sigma, the noise power of the Wiener gain in sigma^2. The mean holds nearly all of
 # the picture, so that what is small there is still more often picture than noise; colour has little detail.
@@ -58,7 +60,7 @@ CALM = 0.1  # PENALTY of the second pass is that part of the first one's: the pi
 CLOSE = (1.1, 0.1)  # a match is good enough at this many expected squared distances of two noisy copies, in each pass
 MISMATCH = (8.0, 2.0)  # a trajectory stops at this many
 LEAST = 0.1  # least deviation of the noise at a level, in sigma: a weight is the inverse of its square
-STRIDE = {"fast": 2, "np": 1, "vbm4d": 1}  # frames from one full set of reference blocks to the next
+STRIDE = {"fast": 2, "vbm4d": 1}  # frames from one full set of reference blocks to the next
 FULL, DENSE = 2, 1  # frames at each end of a clip with all reference blocks, and with twice as many, if STRIDE is 2
 
 
@@ -106,7 +108,7 @@ def _denoise(frames: Iterable[Tensor], config: DenoiseConfig, draw: Draw, kept: 
         raise RecipeError(
             f"denoise: sigma is {draw.sigma}", "give a standard deviation of 0 to 100 code values, or auto"
         )
-    if not cuda.available():
+    if config.profile == "vbm4d" or not cuda.available():
         frames = map(Tensor.cpu, frames)
     rings = []  # what both passes work on
     basic = _estimates(map(_noisy, frames), 0, draw, config.profile, kept, rings)
@@ -152,7 +154,7 @@ def _estimates(pairs: Iterable, stage: int, draw: Draw, profile: str, kept: rang
     """One pass: (noisy, pilot) planes in, (noisy, estimate) planes out, in order, H frames later.
 
     stage 0 is the hard threshold, 1 the Wiener filter. kept: the frames that are wanted in the end, all for None; in
-    the second pass no other is a reference. rings: see `denoise_groups.Groups`.
+    the second pass no other is a reference. rings: see `groups_cpu.Groups`.
     """
     pairs, stride = iter(pairs), STRIDE[profile]
     count, now, volumes = 0, 0, None
@@ -199,19 +201,16 @@ def _reach(now: int, count: int, wanted: range, profile: str) -> tuple[np.ndarra
 
 
 def _volumes(planes: np.ndarray | Tensor, stage: int, draw: Draw, profile: str, rings: list):
-    """What filters the volumes of one pass: Numba kernels, or their CUDA twins where the planes are on a device."""
+    """What filters the volumes of one pass: the fast twin for where the planes are, or the reference."""
     deviations, kaiser = draw.sigma * GAIN, np.kaiser(8, KAISER[stage])
     variance, size = deviations[0] ** 2, planes.shape[1:]
     penalty, copies = PENALTY * variance * (CALM if stage else 1), 2 * 64 * variance
     follow = RADIUS, penalty, CLOSE[stage] * copies, MISMATCH[stage] * copies
-    on_cpu = isinstance(planes, np.ndarray)
-    if profile in PROFILES:
-        shape, kernels = PROFILES[profile][stage], denoise_groups if on_cpu else denoise_groups_cuda
-        grids = [[_grid(length, 0, shape.block, shape.step) for length in size]] * 2
-        return kernels.Groups(planes, stage == 0, H, deviations, LAMBDA, shape, *follow, grids, rings)
+    if profile == "vbm4d":
+        grids = [[_grid(length, 0, PASSES[stage].block, PASSES[stage].step) for length in size]] * 2
+        return vbm4d.groups()(planes, stage == 0, H, deviations, LAMBDA, PASSES[stage], grids, rings)
     grids = [[_grid(length, phase) for length in size] for phase in (0, STEP // 2)]
-    kernels = denoise_cpu if on_cpu else denoise_cuda
-    return kernels.Volumes(
+    return vbm4d.volumes(planes)(
         planes, stage == 0, H, deviations, _table(draw), np.outer(kaiser, kaiser).ravel(), STRENGTH[stage],
         *follow, grids,
     )  # fmt: skip
@@ -231,9 +230,9 @@ def estimate(frames: Tensor, pairs: int = 6) -> Draw:
     """The noise of a stack (T, 3, H, W), in 8-bit code values: its deviation, mean over R, G and B, and what that is by
     level.
 
-    From changes in time (kernels/sigma.py): of blocks in up to `pairs` neighbouring frames when the camera moves, of
-    blocks and of windows over 9 frames when it rests, which takes a stack of 9. One frame has no difference: the median
-    of its finest diagonal detail (MAD) serves instead. At most 100, as `apply` takes no more.
+    From changes in time (kernels/vbm4d/noise_level.py): of blocks in up to `pairs` neighbouring frames when the camera
+    moves, of blocks and of windows over 9 frames when it rests, which takes a stack of 9. One frame has no difference:
+    the median of its finest diagonal detail (MAD) serves instead. At most 100, as `apply` takes no more.
     """
     fr.check(frames, "estimate")
     frames = frames.cpu()

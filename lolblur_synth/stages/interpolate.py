@@ -4,12 +4,12 @@ In   (T, 3, H, W) float32, display sRGB, 0..1, neighbouring frames of one shot
 Out  ((T - 1) * factor + 1, 3, H, W) float32, display sRGB, 0..1; every factor-th frame is a source frame
 Random: nothing.
 
-Motion is estimated once for each pair of frames, both ways (kernels/search.py, after Kroeger 2016, "Fast optical flow
-using dense inverse search"), and serves any number of instants. At the instant t of a pair both motions are carried
-along themselves to where things are at t ("splatted"), and each frame is fetched from there by a cubic spline:
+Motion is estimated once for each pair of frames, both ways (kernels/inverse_search, after Kroeger 2016, "Fast optical
+flow using dense inverse search"), and serves any number of instants. At the instant t of a pair both motions are
+carried along themselves to where things are at t ("splatted"), and each frame is fetched from there by a cubic spline:
 
     sample(x) = (1 - m) first(x - t v(x) + q(x)) + m second(x + (1 - t) v(x) + q(x)),
-    m = t, or the frame that sees x alone;    q = t (1 - t) b, b half the acceleration (kernels/bend.py)
+    m = t, or the frame that sees x alone;    q = t (1 - t) b, b half the acceleration (exposure/acceleration.py)
 
 Acceleration is known where there is a frame before the pair and one after it; elsewhere the path is straight. The
 method `net` lets a network correct all of it: both motions, v, q and m at each instant (models/flow.py). The method
@@ -26,17 +26,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.ndimage import spline_filter
 from torch import Tensor
 
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, UsageError
-from lolblur_synth.kernels import exposure as fused
-from lolblur_synth.kernels import search
-from lolblur_synth.kernels.bend import bends
-from lolblur_synth.kernels.splat import BASELINE, CELL
+from lolblur_synth.kernels import exposure
+from lolblur_synth.kernels import inverse_search as search
+from lolblur_synth.kernels.exposure.acceleration import bends
+from lolblur_synth.kernels.exposure.reference import CELL
 from lolblur_synth.models import flow, sepconv
-from lolblur_synth.recipe import InterpolateConfig
+from lolblur_synth.recipe.schema import InterpolateConfig
 
 TRUST = np.exp(-np.arange(256) / (255 * flow.TOLERANCE)).astype(np.float32)  # by difference of code values
 PRESETS = {  # px between patches, sweeps over them, down to the full resolution
@@ -63,7 +62,8 @@ class Motion:
 
     forward, backward: (T-1, h, w, 3), where each cell goes from the first to the second frame, and back:
         (dx, dy) in pixels an interval, and trust, 0..1: how well the two frames agree along it.
-    bend: (T-1, 2, h, w, 2), half the acceleration of each cell of the first frame, and of the second (kernels/bend.py).
+    bend: (T-1, 2, h, w, 2), half the acceleration of each cell of the first frame, and of the second
+        (kernels/exposure/acceleration.py).
     confidence: (T-1,), mean trust; NaN where a method knows none.
     still: (T-1,) bool, nothing moves: cross-fade. cut: (T-1,) bool, hold.
     fuse: None, or (pair, n instants of its interval, v and q there (n, 4, h, w)) -> (n, 6, h, w): both corrected, the
@@ -85,19 +85,13 @@ def draw(config: InterpolateConfig, rng: np.random.Generator) -> Draw:
     return Draw()
 
 
-def apply(
-    frames: Tensor,
-    config: InterpolateConfig,
-    draw: Draw | None = None,
-    guide: Tensor | None = None,
-    kernel: bool = True,
-) -> Tensor:
+def apply(frames: Tensor, config: InterpolateConfig, draw: Draw | None = None, guide: Tensor | None = None) -> Tensor:
     """All samples of a stack. A cut is held, not refused: this is for a video as a whole."""
     fr.check(frames, "interpolate")
     found = motion(frames if guide is None else guide, config, refuse_cuts=False)
     steps = factor(found, config)
     times = np.arange((len(frames) - 1) * steps + 1) / steps
-    return torch.stack(list(samples(frames, found, times, kernel)))
+    return torch.stack(list(samples(frames, found, times)))
 
 
 def motion(guide: Tensor, config: InterpolateConfig, refuse_cuts: bool = True) -> Motion:
@@ -149,14 +143,14 @@ def factor(motion: Motion, config: InterpolateConfig) -> int:
     return int(np.clip(np.ceil(fastest), 8, config.most))
 
 
-def samples(frames: Tensor, motion: Motion, times: np.ndarray, kernel: bool = True) -> Iterator[Tensor]:
+def samples(frames: Tensor, motion: Motion, times: np.ndarray) -> Iterator[Tensor]:
     """The frames at `times`, positions 0..T-1, one (3, H, W) at a time."""
     for time in times:
-        yield sample(frames, motion, float(time), kernel)
+        yield sample(frames, motion, float(time))
 
 
-def sample(frames: Tensor, motion: Motion, time: float, kernel: bool = True) -> Tensor:
-    """The frame at position `time`, 0..T-1, of (T, 3, H, W): (3, H, W) display, 0..1. kernel: the fast twin."""
+def sample(frames: Tensor, motion: Motion, time: float) -> Tensor:
+    """The frame at position `time`, 0..T-1, of (T, 3, H, W): (3, H, W) display, 0..1."""
     if not 0 <= time <= len(frames) - 1:
         raise UsageError(f"interpolate: time {time} is outside of 0..{len(frames) - 1}", "pass more frames")
     pair = min(int(time), len(frames) - 2)
@@ -168,12 +162,7 @@ def sample(frames: Tensor, motion: Motion, time: float, kernel: bool = True) -> 
         return first + t * (second - first)
     if motion.render:
         return motion.render(frames, pair, t)
-    if kernel and fused.runs_on(frames.device):
-        return fused.sample(frames, motion, time)
-    cells = _at(motion.forward[pair], motion.backward[pair], motion.bend[pair], t)
-    if motion.fuse:
-        cells = motion.fuse(pair, np.array([t], np.float32), cells[None])[0]
-    return _between(first, second, cells, t)
+    return exposure.sample(frames, motion, time)
 
 
 def _halving(guide: Tensor, config: InterpolateConfig) -> Callable[[Tensor, int, float], Tensor]:
@@ -199,81 +188,6 @@ def _halving(guide: Tensor, config: InterpolateConfig) -> Callable[[Tensor, int,
         return way[pair, t][0, 3:]
 
     return render
-
-
-def _between(first: Tensor, second: Tensor, cells: np.ndarray, t: float) -> Tensor:
-    height, width = first.shape[1:]
-    cells = torch.from_numpy(cells).to(first.device)
-    v = F.interpolate(cells[None], scale_factor=CELL, mode="bilinear")[0, :, :height, :width]
-    y, x = torch.meshgrid(*(torch.arange(n, device=first.device) for n in (height, width)), indexing="ij")
-    ax, ay = x - t * v[0] + v[2], y - t * v[1] + v[3]
-    bx, by = x + (1 - t) * v[0] + v[2], y + (1 - t) * v[1] + v[3]
-    m, g = v[4:] if len(v) == 6 else (t, 0)
-    seen_first = (1 - m) * (_inside(ax, width) * _inside(ay, height) + 1e-6)
-    seen_second = m * (_inside(bx, width) * _inside(by, height) + 1e-6)
-    a, b = _fetch(first, ax, ay), _fetch(second, bx, by)
-    moved = a + seen_second / (seen_first + seen_second) * (b - a)
-    return (moved + g * (first + t * (second - first) - moved)).clamp(0, 1)
-
-
-def _inside(position: Tensor, size: int) -> Tensor:
-    """1 within the frame, falling to 0 one pixel outside of it."""
-    return (1 - torch.maximum(-position, position - (size - 1)).clamp_min(0)).clamp_min(0)
-
-
-def _fetch(frame: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """(3, H, W) at the points x, y, each (H, W), by a cubic B-spline through the pixels, mirrored at the borders."""
-    height, width = frame.shape[1:]
-    filtered = [spline_filter(channel, 3, np.float32, "mirror") for channel in frame.cpu().numpy()]
-    spline = torch.from_numpy(np.stack(filtered)).to(frame.device)
-    x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
-    column, row = x.long(), y.long()
-    total = torch.zeros_like(frame)
-    for j, down in enumerate(_weights(y - row)):
-        for i, right in enumerate(_weights(x - column)):
-            total += down * right * spline[:, _mirror(row + j - 1, height), _mirror(column + i - 1, width)]
-    return total
-
-
-def _weights(f: Tensor) -> tuple[Tensor, ...]:
-    """Cubic B-spline weights of the four pixels around fraction f."""
-    g = 1 - f
-    return g**3 / 6, (3 * f**3 - 6 * f**2 + 4) / 6, (3 * g**3 - 6 * g**2 + 4) / 6, f**3 / 6
-
-
-def _mirror(index: Tensor, size: int) -> Tensor:
-    index = index.abs()
-    return torch.where(index >= size, 2 * (size - 1) - index, index).clamp(0, size - 1)
-
-
-def _at(forward: np.ndarray, backward: np.ndarray, bend: np.ndarray, t: float) -> np.ndarray:
-    """(4, h, w), of what is at each cell at the instant t: motion, pixels an interval, and how far its path is off the
-    straight one, pixels."""
-    sums = _splat(forward, bend[0], t, 1, 1 - t) + _splat(backward, bend[1], 1 - t, -1, t)
-    resting = (1 - t) * forward[..., :2] - t * backward[..., :2]
-    total = sums[..., 2:3] + BASELINE
-    moved, off = (sums[..., :2] + BASELINE * resting) / total, t * (1 - t) * sums[..., 3:] / total
-    return np.ascontiguousarray(np.concatenate((moved, off), 2).transpose(2, 0, 1), np.float32)
-
-
-def _splat(flow: np.ndarray, bend: np.ndarray, t: float, sign: int, weight: float) -> np.ndarray:
-    """Carry each cell's motion along the fraction t of itself: sums (h, w, 5) of trust * (sign * motion, 1, bend)."""
-    height, width, _ = flow.shape
-    y, x = np.mgrid[:height, :width] + t * flow[..., 1::-1].transpose(2, 0, 1).astype(np.float64) / CELL
-    sums = np.zeros((height * width, 5))
-    for row, down in _corners(y):
-        for column, right in _corners(x):
-            ok = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-            index, share = (row * width + column)[ok], (down * right * weight * flow[..., 2])[ok]
-            for c, value in enumerate((sign * flow[ok, 0], sign * flow[ok, 1], 1, *bend[ok].T)):
-                sums[:, c] += np.bincount(index, share * value, height * width)
-    return sums.reshape(height, width, 5)
-
-
-def _corners(position: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """The two cells beside each position, and its share in them."""
-    low = np.floor(position).astype(np.int64)
-    return (low, low + 1 - position), (low + 1, position - low)
 
 
 def _grey(guide: Tensor) -> np.ndarray:

@@ -31,17 +31,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lolblur_synth import cameras
 from lolblur_synth import frames as fr
-from lolblur_synth.cameras import levels
+from lolblur_synth.camera import levels, mosaic, sensor, tables
 from lolblur_synth.draw import field, seed_of
 from lolblur_synth.errors import RecipeError, UsageError
-from lolblur_synth.kernels import mosaic, sensor
 from lolblur_synth.models import cycleisp
-from lolblur_synth.recipe import NoiseConfig
+from lolblur_synth.recipe.schema import NoiseConfig
 
 NIGHT = ("tungsten", "3200K", "warm-fluorescent", "cool-fluorescent")  # 2500K leaves blue noisier than published
-DEFAULT_CAMERA = {"raw-pg": cameras.PAPER_CAMERA, "cycleisp": cameras.PAPER_CAMERA, "raw-eld": "sony-a7s2"}
+DEFAULT_CAMERA = {"raw-pg": tables.PAPER_CAMERA, "cycleisp": tables.PAPER_CAMERA, "raw-eld": "sony-a7s2"}
 
 
 @dataclass(frozen=True)
@@ -208,11 +206,11 @@ def _on_display(frames: Tensor, config: NoiseConfig, draw: Draw) -> Tensor:
     return (frames + noise).clamp_(0, 1)
 
 
-def camera(config: NoiseConfig) -> cameras.Camera:
+def camera(config: NoiseConfig) -> tables.Camera:
     """The camera whose constants a config uses. RecipeError: there is none, or its file is broken."""
     if config.model == "profile" and not config.camera.endswith(".json"):
         raise RecipeError("noise.model: profile needs a noise profile", "set noise.camera to its .json file")
-    return cameras.load(DEFAULT_CAMERA[config.model] if config.camera == "auto" else config.camera)
+    return tables.load(DEFAULT_CAMERA[config.model] if config.camera == "auto" else config.camera)
 
 
 def _colours(config: NoiseConfig) -> np.ndarray:

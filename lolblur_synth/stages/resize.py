@@ -21,7 +21,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from lolblur_synth import frames as fr
-from lolblur_synth.recipe import ResizeConfig
+from lolblur_synth.recipe.schema import ResizeConfig
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 
-def made_by(program: str, inputs: Iterable[str | Path], options: Mapping[str, object],
-            in_python: Mapping[str, tuple[object, object]]) -> list[str]:
+def made_by(
+    program: str,
+    inputs: Iterable[str | Path],
+    options: Mapping[str, object],
+    in_python: Mapping[str, tuple[object, object]],
+) -> list[str]:
     """The command that makes the weights again, in lines of Markdown; paths as the user wrote them.
 
     inputs: the arguments in their order, which the samples depend on
@@ -18,9 +22,15 @@ def made_by(program: str, inputs: Iterable[str | Path], options: Mapping[str, ob
         values = value if isinstance(value, list | tuple) else [value]
         words += [word for one in values if one is not None and str(one) for word in (option, _argument(one))]
     others = " ".join(f"{name}={value}" for name, (value, default) in in_python.items() if value != default)
-    return ["Command, in the folder where it was given" +
-            (f" (the function in Python, which alone takes {others}):" if others else ":"),
-            "", "```", shlex.join(words), "```", ""]
+    return [
+        "Command, in the folder where it was given"
+        + (f" (the function in Python, which alone takes {others}):" if others else ":"),
+        "",
+        "```",
+        shlex.join(words),
+        "```",
+        "",
+    ]
 
 
 def in_python(function: Callable, recipe: Mapping[str, object]) -> dict[str, tuple[object, object]]:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import torch
 
-from lolblur_synth import listing, whole
-from lolblur_synth.dataset import raise_no_space
+from lolblur_synth.dataset.layout import raise_no_space
 from lolblur_synth.errors import ForeignOutput, InputError
-from lolblur_synth.training.scalars import is_log
+from lolblur_synth.files import atomic, listing
+from lolblur_synth.training.tensorboard_log import is_log
 
 KEEP = 3
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def save(folder: Path, iteration: int, state: dict) -> Path:
     torch.save(state, buffer)
     path = folder / f"{iteration:08d}.pt"
     with disk_full_told(path):
-        whole.write(path, buffer.getvalue())
+        atomic.write(path, buffer.getvalue())
     for old in _files(folder)[:-KEEP]:
         old.unlink(missing_ok=True)
     return path
@@ -96,8 +96,11 @@ class Log:
         rows = []
         if path.is_file():
             with path.open(newline="") as file:
-                rows = [row for row in csv.DictReader(file) if (row["iteration"] or "0").isdigit()
-                        and int(row["iteration"]) <= iteration]
+                rows = [
+                    row
+                    for row in csv.DictReader(file)
+                    if (row["iteration"] or "0").isdigit() and int(row["iteration"]) <= iteration
+                ]
         with path.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.FIELDS, extrasaction="ignore")
             writer.writeheader()
@@ -107,4 +110,5 @@ class Log:
         values = {"iteration": iteration, "lr": lr, "val_psnr_rgb": psnr} | terms
         with self.path.open("a", newline="") as file:
             csv.DictWriter(file, self.FIELDS).writerow(
-                {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in values.items()})
+                {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in values.items()}
+            )

@@ -9,41 +9,59 @@ from dataclasses import dataclass
 
 from lolblur_synth import recipes
 from lolblur_synth.errors import RecipeError, UsageError
-from lolblur_synth.recipe import option
+from lolblur_synth.recipe.schema import option
 
 
 @dataclass(frozen=True)
 class LednetConfig:
     iterations: int = option(500_000, "optimiser steps", lo=1, source="section 5")
     batch: int = option(8, "pairs a step, over all GPUs together", lo=1, source="section 5")
-    crop: int = option(256, "side of the square crops; smaller where the frames are", unit="px", lo=16, hi=4096,
-                       source="section 5")
+    crop: int = option(
+        256, "side of the square crops; smaller where the frames are", unit="px", lo=16, hi=4096, source="section 5"
+    )
     lr: float = option(1e-4, "learning rate at the start", lo=0, hi=1, source="section 5")
     lr_end: float = option(1e-7, "learning rate at the end of the cosine", lo=0, hi=1, source="section 5")
-    perceptual: str = option("auto", "features of the perceptual loss; auto: the first of vgg19, vgg16, none at hand",
-                             choices=("auto", "vgg19", "vgg16", "none"), source="section 4.4: vgg19")
+    perceptual: str = option(
+        "auto",
+        "features of the perceptual loss; auto: the first of vgg19, vgg16, none at hand",
+        choices=("auto", "vgg19", "vgg16", "none"),
+        source="section 4.4: vgg19",
+    )
     vgg_weights: str = option("", "file of torchvision's weights for the perceptual loss")
     side_loss: bool = option(True, "the enhancement loss on the encoder's output", source="Eq. 4; Table 3")
     ppm: bool = option(True, "pyramid pooling in the encoder", source="section 4.1; Table 3")
     curve: bool = option(True, "CurveNLU in the encoder", source="section 4.1; Table 3")
-    skip: str = option("fac", "skip connections: filter-adaptive, or plain concatenation", choices=("fac", "concat"),
-                       source="section 4.3; Table 3")
-    expose: float = option(0.0, "the network is given frames at this mean, and adds to them; 0, the paper: neither",
-                           lo=0, hi=0.9)
+    skip: str = option(
+        "fac",
+        "skip connections: filter-adaptive, or plain concatenation",
+        choices=("fac", "concat"),
+        source="section 4.3; Table 3",
+    )
+    expose: float = option(
+        0.0, "the network is given frames at this mean, and adds to them; 0, the paper: neither", lo=0, hi=0.9
+    )
     width: float = option(1.0, "multiplies every channel count of the network", lo=0.125, hi=4)
-    range: str = option("0..1", "values the network sees and gives", choices=("0..1", "-1..1"),
-                        source="published weights: 0..1; their BasicSR retraining: -1..1")
+    range: str = option(
+        "0..1",
+        "values the network sees and gives",
+        choices=("0..1", "-1..1"),
+        source="published weights: 0..1; their BasicSR retraining: -1..1",
+    )
     weights: str = option("", "weights to start from: a bundled name or a file")
-    pair: str = option("low_blur_noise:high_sharp_scaled", "folders of the input and of the ground truth",
-                       source="section 5")
+    pair: str = option(
+        "low_blur_noise:high_sharp_scaled", "folders of the input and of the ground truth", source="section 5"
+    )
     online: bool = option(
-        False, "draw noise (on low_sharp: and defocus) afresh for every sample; with --pair low_blur:high_sharp_scaled "
-        "or low_sharp:high_sharp_scaled")
+        False,
+        "draw noise (on low_sharp: and defocus) afresh for every sample; with --pair low_blur:high_sharp_scaled "
+        "or low_sharp:high_sharp_scaled",
+    )
     vary: bool = option(False, "for little footage: crops are also zoomed, and their colours change places")
     ema: float = option(0.999, "decay of the averaged weights; 0: no averaging", lo=0, hi=0.999999)
     clip_grad: float = option(1.0, "largest norm of the gradient; 0: not clipped", lo=0)
-    precision: str = option("auto", "auto: bfloat16 on a GPU, float32 on a CPU",
-                            choices=("auto", "float32", "bfloat16"))
+    precision: str = option(
+        "auto", "auto: bfloat16 on a GPU, float32 on a CPU", choices=("auto", "float32", "bfloat16")
+    )
     compile: bool = option(False, "compile the network with torch.compile")
     graph: bool = option(False, "on one GPU, without --compile: record the kernels of a step once and replay them")
     seed: int = option(0, "seed of the first weights and of the samples", lo=0)
@@ -68,32 +86,43 @@ def learning_rate(config: LednetConfig, iteration: int) -> float:
 @dataclass(frozen=True)
 class EvaluateConfig:
     split: str = option(
-        "auto", "part of the dataset to compare with; auto: the first of test, eval, val that is there, or train where "
-        "there is none of them")
-    pair: str = option("low_blur_noise:high_sharp_scaled", "folders of the input and of the ground truth",
-                       source="section 5")
+        "auto",
+        "part of the dataset to compare with; auto: the first of test, eval, val that is there, or train where "
+        "there is none of them",
+    )
+    pair: str = option(
+        "low_blur_noise:high_sharp_scaled", "folders of the input and of the ground truth", source="section 5"
+    )
     metrics: str = option(
-        "auto", "comma-separated, of psnr_rgb, psnr_y, ssim_y, ssim_rgb, lpips_alex, lpips_vgg, niqe, musiq, nrqm; "
-        "auto: all but the last two, as far as their weights are at hand")
+        "auto",
+        "comma-separated, of psnr_rgb, psnr_y, ssim_y, ssim_rgb, lpips_alex, lpips_vgg, niqe, musiq, nrqm; "
+        "auto: all but the last two, as far as their weights are at hand",
+    )
     baselines: bool = option(
-        True, "also score the input, each frame's best gamma and gain, and tone curves learnt from training pairs")
+        True, "also score the input, each frame's best gamma and gain, and tone curves learnt from training pairs"
+    )
     fit: str = option("", "dataset whose train split the learnt tone curves come from; default: DATA itself")
-    range: str = option("auto", "values the network sees; auto: as the weights say, or found out",
-                        choices=("auto", "0..1", "-1..1"))
+    range: str = option(
+        "auto", "values the network sees; auto: as the weights say, or found out", choices=("auto", "0..1", "-1..1")
+    )
     device: str = option("auto", "auto, cpu or cuda[:N]")
 
 
 @dataclass(frozen=True)
 class RestoreConfig:
     weights: str = option(
-        "lednet-out", "a file of weights, a bundled name, or the output folder of train-lednet; where the default is "
-        "missing: the bundled lednet-small")
-    range: str = option("auto", "values the network sees; auto: as the weights say, or found out",
-                        choices=("auto", "0..1", "-1..1"))
+        "lednet-out",
+        "a file of weights, a bundled name, or the output folder of train-lednet; where the default is "
+        "missing: the bundled lednet-small",
+    )
+    range: str = option(
+        "auto", "values the network sees; auto: as the weights say, or found out", choices=("auto", "0..1", "-1..1")
+    )
     compare: bool = option(False, "write each frame as before | after, side by side")
     bits: int = option(8, "bits a channel of PNG and TIFF output, 8 or 16", lo=8, hi=16)
-    precision: str = option("auto", "auto: bfloat16 on a GPU, float32 on a CPU",
-                            choices=("auto", "float32", "bfloat16"))
+    precision: str = option(
+        "auto", "auto: bfloat16 on a GPU, float32 on a CPU", choices=("auto", "float32", "bfloat16")
+    )
     device: str = option("auto", "auto, cpu or cuda[:N]")
 
 

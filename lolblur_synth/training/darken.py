@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from lolblur_synth import frames as fr
-from lolblur_synth import lamps, weights, whole
+from lolblur_synth.files import atomic, weights
 from lolblur_synth.models import dce
 from lolblur_synth.stages import darken
+from lolblur_synth.stages.darken import lights
 from lolblur_synth.training.cards import in_python, made_by
 from lolblur_synth.training.photos import Picture, batch, not_held_out, well_exposed
 from lolblur_synth.training.run import Report, Run, one_thread, sources, trained_on, warmed_cosine
-from lolblur_synth.training.scalars import scalars
+from lolblur_synth.training.tensorboard_log import scalars
 
 EXPOSURE_WEIGHT, CONTRAST_WEIGHT, LAMP_WEIGHT, SMOOTHNESS_WEIGHT = 4.0, 10.0, 10.0, 20.0
 REQUESTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)  # of the card's figures
@@ -76,7 +77,7 @@ def lamp_loss(darkened: Tensor, lightness: Tensor, lamp: Tensor) -> Tensor:
 
 def loss(net: dce.CurveNet, lightness: Tensor, exposure: Tensor) -> tuple[Tensor, dict[str, float]]:
     """Weighted sum of the four, and each of them. lightness (N, 1, H, W), already reduced; exposure (N, 1, 1, 1)."""
-    lamp, white = lamps.find(lightness, lamps.LAMP, reduction=1)
+    lamp, white = lights.find(lightness, lights.LAMP, reduction=1)
     asked = darken.exposure_map(lightness, lamp, exposure)
     maps = net.maps(lightness, asked)
     followed = dce.follow_edges(dce.edge_model(maps, lightness), lightness)
@@ -126,8 +127,15 @@ def train_darken(
     photos = well_exposed(inputs, size, frames_per_video)
     unseen = well_exposed(held_out, size, frames_per_video) if held_out else photos
     photos = not_held_out(photos, unseen) if held_out else photos
-    recipe = {"steps": steps, "seed": seed, "size": size, "batch_size": batch_size, "rate": rate,
-              "frames_per_video": frames_per_video, "pictures": sorted({picture.sha256 for picture in photos})}
+    recipe = {
+        "steps": steps,
+        "seed": seed,
+        "size": size,
+        "batch_size": batch_size,
+        "rate": rate,
+        "frames_per_video": frames_per_video,
+        "pictures": sorted({picture.sha256 for picture in photos}),
+    }
     state, checkpoint = _State(recipe, device), out.with_suffix(".checkpoint")
     with scalars(tensorboard) as write, one_thread():
 
@@ -137,12 +145,16 @@ def train_darken(
                 report(step, losses)
 
         state.train(steps, lambda step: batch(photos, seed, step, batch_size, size), checkpoint, checkpoint_every, told)
-    result = {"seconds": round(state.seconds, 1), "pictures": len(photos), "losses": state.recent(),
-              "obedience": obedience(state.net, unseen)}
+    result = {
+        "seconds": round(state.seconds, 1),
+        "pictures": len(photos),
+        "losses": state.recent(),
+        "obedience": obedience(state.net, unseen),
+    }
     result["sha256"] = weights.save(state.net, out, {"network": "CurveNet", **recipe})
     words = {"--held-out": held_out, "-o": out, "--steps": steps, "--seed": seed, "--device": device}
     command = made_by("train-darken", inputs, words, in_python(train_darken, recipe))
-    whole.write(out.with_suffix(".md"), card(out.stem, photos, unseen, recipe, result, command, note).encode())
+    atomic.write(out.with_suffix(".md"), card(out.stem, photos, unseen, recipe, result, command, note).encode())
     checkpoint.unlink(missing_ok=True)
     return result
 
@@ -174,7 +186,7 @@ def obedience(net: dce.CurveNet, photos: list[Picture]) -> dict[str, tuple[float
                 maps = net.maps(lightness, torch.full_like(lightness, request))
                 followed = dce.follow_edges(dce.edge_model(maps, lightness), lightness)
                 darkened = dce.curve(lightness, followed, net.steps)
-                means.append(float(darkened[lightness <= lamps.SATURATED].mean()))
+                means.append(float(darkened[lightness <= lights.SATURATED].mean()))
         if means:
             achieved[str(request)] = round(float(np.mean(means)), 4), round(float(np.std(means)), 4)
     return achieved
@@ -188,15 +200,26 @@ def card(
     files, others = sources(photos), sources(unseen)
     figures_of = f"{len(unseen)} pictures of {', '.join(file for file, _ in others)}" if others != files else "the same"
     lines = [
-        f"# {name}", "",
+        f"# {name}",
+        "",
         "Weights of `CurveNet`, which darkens a frame to a requested exposure (models/dce.py, stages/darken.py).",
-        "Made by `lolblur-synth train-darken` from random weights; no published weights were used.", "",
-        "| | |", "|---|---|", f"| options | {options} |", f"| pictures | {result['pictures']} |",
-        f"| training | {result['seconds']} CPU-seconds |", f"| losses, last 100 steps | {result['losses']} |",
-        f"| sha256 | {result['sha256']} |", "", *command,
-        "Exposure that the network alone achieves, before the stage solves for the rest; figures of " + figures_of, "",
-        "| asked | achieved, mean | deviation |", "|---|---|---|",
+        "Made by `lolblur-synth train-darken` from random weights; no published weights were used.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| options | {options} |",
+        f"| pictures | {result['pictures']} |",
+        f"| training | {result['seconds']} CPU-seconds |",
+        f"| losses, last 100 steps | {result['losses']} |",
+        f"| sha256 | {result['sha256']} |",
+        "",
+        *command,
+        "Exposure that the network alone achieves, before the stage solves for the rest; figures of " + figures_of,
+        "",
+        "| asked | achieved, mean | deviation |",
+        "|---|---|---|",
         *(f"| {asked} | {mean:.3f} | {deviation:.3f} |" for asked, (mean, deviation) in result["obedience"].items()),
-        "", *trained_on(files, note),
+        "",
+        *trained_on(files, note),
     ]
     return "\n".join(lines)

@@ -15,10 +15,10 @@ from torch.utils.data import Dataset
 
 from lolblur_synth.draw import rng
 from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.files.images import read_image
 from lolblur_synth.frames import to_display, to_linear
-from lolblur_synth.images import read_image
 from lolblur_synth.models.lednet import exposure_gain
-from lolblur_synth.recipe import DefocusConfig, NoiseConfig
+from lolblur_synth.recipe.schema import DefocusConfig, NoiseConfig
 from lolblur_synth.stages import defocus, noise
 from lolblur_synth.training.pairs import PAIR, Pair, find_pairs, pair_names
 from lolblur_synth.training.sources import content_hash, gather, hold_out
@@ -42,8 +42,9 @@ def read_pair(pair: Pair) -> tuple[Tensor, Tensor]:
     low, high = read_frame(pair.low), read_frame(pair.high)
     if low.shape != high.shape:
         sizes = " and ".join(f"{frame.shape[2]}x{frame.shape[1]}" for frame in (low, high))
-        raise InputError(f"{pair.clip}/{pair.frame}: the two frames of the pair are {sizes}", "build the pair again",
-                         "size")
+        raise InputError(
+            f"{pair.clip}/{pair.frame}: the two frames of the pair are {sizes}", "build the pair again", "size"
+        )
     return low, high
 
 
@@ -73,8 +74,15 @@ class Crops(Dataset):
     by ZOOM, as far as the frame reaches, and the colours of half of them change places.
     """
 
-    def __init__(self, pairs: Sequence[Pair], crop: int, seed: int, degrade: Degrade | None = None, expose: float = 0,
-                 vary: bool = False):
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        crop: int,
+        seed: int,
+        degrade: Degrade | None = None,
+        expose: float = 0,
+        vary: bool = False,
+    ):
         self.pairs, self.crop, self.seed, self.degrade, self.expose = pairs, crop, seed, degrade, expose
         self.vary = vary
         self.epoch, self.order = -1, np.arange(0)
@@ -96,12 +104,15 @@ class Crops(Dataset):
     def _augment(self, pair: Pair, frames: tuple[Tensor, Tensor], draw: np.random.Generator) -> tuple[Tensor, ...]:
         height, width = frames[0].shape[1:]
         if min(height, width) < self.crop:
-            raise InputError(f"{pair.clip}/{pair.frame}: {width}x{height} is smaller than the crop of {self.crop}",
-                             "choose a smaller --crop, a multiple of 8", "size")
+            raise InputError(
+                f"{pair.clip}/{pair.frame}: {width}x{height} is smaller than the crop of {self.crop}",
+                "choose a smaller --crop, a multiple of 8",
+                "size",
+            )
         side = min(round(self.crop / draw.uniform(*ZOOM)), height, width) if self.vary else self.crop
         top, left = draw.integers(height - side + 1), draw.integers(width - side + 1)
         flip_x, flip_y, transpose = draw.random(3) < 0.5
-        crops = [_turn(frame[:, top:top + side, left:left + side], flip_x, flip_y, transpose) for frame in frames]
+        crops = [_turn(frame[:, top : top + side, left : left + side], flip_x, flip_y, transpose) for frame in frames]
         if self.vary:
             size, order = (self.crop, self.crop), draw.permutation(3) if draw.random() < 0.5 else np.arange(3)
             crops = [F.interpolate(crop[None, order], size, mode="bilinear", antialias=True)[0] for crop in crops]
@@ -131,8 +142,10 @@ def online(pair: tuple[str, str]) -> Degrade:
     """What --online does to the input folder of `pair`. Raises UsageError for a folder that has its noise already."""
     known = {"low_sharp": defocused_noisy, "low_blur": noisy}
     if pair[0] not in known:
-        raise UsageError(f"--online adds noise, and {pair[0]} is not free of it",
-                         "use --pair low_blur:high_sharp_scaled or low_sharp:high_sharp_scaled")
+        raise UsageError(
+            f"--online adds noise, and {pair[0]} is not free of it",
+            "use --pair low_blur:high_sharp_scaled or low_sharp:high_sharp_scaled",
+        )
     return known[pair[0]]
 
 

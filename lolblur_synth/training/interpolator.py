@@ -15,8 +15,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lolblur_synth import weights, whole
-from lolblur_synth.models import flow, warping
+from lolblur_synth.files import atomic, weights
+from lolblur_synth.kernels.exposure import reference
+from lolblur_synth.models import flow
 from lolblur_synth.training import interpolator_card, triplets
 from lolblur_synth.training.cards import in_python, made_by
 from lolblur_synth.training.run import Report, Run, warmed_cosine
@@ -34,23 +35,26 @@ def loss(net: flow.FlowNet, batch: Batch) -> tuple[Tensor, dict[str, float]]:
     photometric, gradient, psnr = [], [], []
     for k in range(batch.times.shape[1]):
         t = batch.times[:, k, None, None, None]
-        fused = net.fuse(pair, warping.carry(forward, backward, batch.bend, t), t)
+        fused = net.fuse(pair, reference.carry(forward, backward, batch.bend, t), t)
         splines = batch.first_spline, batch.second_spline
-        error = flow.sample(batch.first, batch.second, splines, fused, t) - batch.targets[:, k]
+        error = reference.render(batch.first, batch.second, splines, fused, t) - batch.targets[:, k]
         squared = error.square().mean((1, 2, 3))
         photometric.append(0.5 * (squared + FLOOR**2).log())
         edges = 0.5 * (error.diff(dim=2).abs().mean((1, 2, 3)) + error.diff(dim=3).abs().mean((1, 2, 3)))
         gradient.append((edges + FLOOR).log())
         psnr.append(-10 * torch.log10(squared.detach() + 1e-8))
-    wrong = 0.5 * ((forward[:, :2] - batch.true_forward).norm(dim=1, keepdim=True)
-                   + (backward[:, :2] - batch.true_backward).norm(dim=1, keepdim=True))
+    wrong = 0.5 * (
+        (forward[:, :2] - batch.true_forward).norm(dim=1, keepdim=True)
+        + (backward[:, :2] - batch.true_backward).norm(dim=1, keepdim=True)
+    )
     terms = {
         "photometric": torch.stack(photometric).mean(),
         "gradient": GRADIENT_WEIGHT * torch.stack(gradient).mean(),
         "flow": FLOW_WEIGHT * (batch.known * (wrong.mean((1, 2, 3)) + FLOW_FLOOR).log()).mean(),
     }
     return sum(terms.values()), {name: float(term.detach()) for name, term in terms.items()} | {
-        "psnr": float(torch.stack(psnr).mean())}
+        "psnr": float(torch.stack(psnr).mean())
+    }
 
 
 def train_interpolator(
@@ -91,8 +95,16 @@ def train_interpolator(
     """
     out = Path(out)
     footage = triplets.gather(photos, videos, size, held_out)
-    recipe = {"steps": steps, "seed": seed, "size": size, "batch_size": batch_size, "rate": rate, "preset": preset,
-              "start": weights.sha256(str(start)) if start else "", "files": sorted(of for _, of in footage.files)}
+    recipe = {
+        "steps": steps,
+        "seed": seed,
+        "size": size,
+        "batch_size": batch_size,
+        "rate": rate,
+        "preset": preset,
+        "start": weights.sha256(str(start)) if start else "",
+        "files": sorted(of for _, of in footage.files),
+    }
     state, checkpoint = _State(recipe, device, start), out.with_suffix(".checkpoint")
     state.train(
         min(steps, until or steps), lambda step: triplets.batch(footage, seed, step, batch_size, size, preset),
@@ -101,11 +113,21 @@ def train_interpolator(
     result = {"step": state.step, "seconds": round(state.seconds, 1), "losses": state.recent(4)}
     result["sha256"] = weights.save(state.averaged(), out, {"network": "FlowNet", "step": state.step, **recipe})
     result["figures"] = interpolator_card.figures(out, held_out)
-    words = {"--photos": photos, "--videos": videos, "--held-out": held_out, "-o": out, "--steps": steps,
-             "--until": until, "--seed": seed, "--preset": preset, "--start": start, "--device": device}
+    words = {
+        "--photos": photos,
+        "--videos": videos,
+        "--held-out": held_out,
+        "-o": out,
+        "--steps": steps,
+        "--until": until,
+        "--seed": seed,
+        "--preset": preset,
+        "--start": start,
+        "--device": device,
+    }
     command = made_by("train-interpolator", (), words, in_python(train_interpolator, recipe))
     card = interpolator_card.text(out.stem, footage, recipe, result, command, note)
-    whole.write(out.with_suffix(".md"), card.encode())
+    atomic.write(out.with_suffix(".md"), card.encode())
     checkpoint.unlink(missing_ok=True)
     return result
 

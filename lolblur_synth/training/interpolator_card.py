@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lolblur_synth.recipe import InterpolateConfig
+from lolblur_synth.recipe.schema import InterpolateConfig
 from lolblur_synth.stages import interpolate
 from lolblur_synth.training.run import trained_on
 from lolblur_synth.training.triplets import Footage, runs_of
@@ -22,8 +22,11 @@ def figures(weights: Path, held_out: Sequence[str | Path]) -> dict[str, dict[int
     for name, runs in runs_of(held_out, WIDTH):
         found[name] = {}
         for span in SPANS:
-            scores = [_scores(torch.from_numpy(run[: 3 * span + 1]).permute(0, 3, 1, 2).float() / 255, span, weights)
-                      for run in runs if len(run) > 3 * span]
+            scores = [
+                _scores(torch.from_numpy(run[: 3 * span + 1]).permute(0, 3, 1, 2).float() / 255, span, weights)
+                for run in runs
+                if len(run) > 3 * span
+            ]
             if scores:  # else the video is too short
                 found[name][span] = tuple(round(float(value), 2) for value in np.mean(scores, 0))
     return found
@@ -42,22 +45,37 @@ def text(name: str, footage: Footage, recipe: dict, result: dict, command: list[
     """Markdown."""
     options = " ".join(f"{key}={value}" for key, value in recipe.items() if key != "files")
     lines = [
-        f"# {name}", "",
+        f"# {name}",
+        "",
         "Weights of `FlowNet`, which corrects optical flow between two frames (models/flow.py, stages/interpolate.py).",
-        "Made by `lolblur-synth train-interpolator` from random weights; no published weights were used.", "",
-        "| | |", "|---|---|", f"| options | {options} |",
+        "Made by `lolblur-synth train-interpolator` from random weights; no published weights were used.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| options | {options} |",
         f"| footage | {sum(map(len, footage.runs))} frames in {len(footage.runs)} runs, {len(footage.photos)} "
         "photographs and stills |",
         f"| training | {result['step']} steps, {result['seconds']} CPU-seconds |",
         f"| losses, last 100 steps | {result['losses']} |",
-        f"| sha256 | {result['sha256']} |", "", *command,
+        f"| sha256 | {result['sha256']} |",
+        "",
+        *command,
     ]
     if result["figures"]:
-        lines += [f"PSNR in dB of a middle frame of videos that were never trained on, {WIDTH} px wide", "",
-                  "| video | frames apart | " + " | ".join(METHODS) + " |", "|---|---|" + "---|" * len(METHODS)]
+        lines += [
+            f"PSNR in dB of a middle frame of videos that were never trained on, {WIDTH} px wide",
+            "",
+            "| video | frames apart | " + " | ".join(METHODS) + " |",
+            "|---|---|" + "---|" * len(METHODS),
+        ]
         rows = [(video, span, scores) for video, spans in result["figures"].items() for span, scores in spans.items()]
-        rows += [("mean", span, np.mean([scores for _, s, scores in rows if s == span], 0))
-                 for span in SPANS if any(s == span for _, s, _ in rows)]
-        lines += [f"| {video} | {span} | " + " | ".join(f"{score:.2f}" for score in scores) + " |"
-                  for video, span, scores in rows] + [""]
+        rows += [
+            ("mean", span, np.mean([scores for _, s, scores in rows if s == span], 0))
+            for span in SPANS
+            if any(s == span for _, s, _ in rows)
+        ]
+        lines += [
+            f"| {video} | {span} | " + " | ".join(f"{score:.2f}" for score in scores) + " |"
+            for video, span, scores in rows
+        ] + [""]
     return "\n".join(lines + trained_on(footage.files, note))

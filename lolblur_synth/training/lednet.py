@@ -31,14 +31,16 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from lolblur_synth import lock, metrics, weights
+from lolblur_synth.dataset import lock
 from lolblur_synth.errors import Diverged, ForeignOutput, Interrupted, UsageError, WeightsError
+from lolblur_synth.files import weights
+from lolblur_synth.metrics import image_quality
 from lolblur_synth.models import vgg
 from lolblur_synth.models.lednet import LEDNet, enhance, initialise
-from lolblur_synth.training import checkpoint, data, processes
+from lolblur_synth.training import checkpoint, data, distributed
 from lolblur_synth.training.config import FREE, LednetConfig, checked, learning_rate
 from lolblur_synth.training.losses import lednet_loss
-from lolblur_synth.training.scalars import scalars
+from lolblur_synth.training.tensorboard_log import scalars
 
 CHECKPOINT_SECONDS = 600  # at most this much work is lost to a crash
 LOG_EVERY = 100
@@ -46,8 +48,13 @@ ADAM_BETAS = (0.9, 0.99)  # section 5
 log = logging.getLogger(__name__)
 
 
-def train_lednet(data_dir: str | Path | Sequence[str | Path] = "out", out: str | Path = "lednet-out",
-                 dry_run: bool = False, quiet: bool = False, **options) -> dict:
+def train_lednet(
+    data_dir: str | Path | Sequence[str | Path] = "out",
+    out: str | Path = "lednet-out",
+    dry_run: bool = False,
+    quiet: bool = False,
+    **options,
+) -> dict:
     """Train, or continue. options: the fields of LednetConfig. Returns {"iteration", "psnr", "loss", "weights"}.
 
     data_dir: one dataset, or several; a video that is held out in one of them is trained on in none.
@@ -57,7 +64,7 @@ def train_lednet(data_dir: str | Path | Sequence[str | Path] = "out", out: str |
     """
     config = checked(LednetConfig, options)
     out = Path(out)
-    with processes.group(config.device) as (rank, world, device):
+    with distributed.group(config.device) as (rank, world, device):
         if config.batch % world:
             raise UsageError(f"--batch {config.batch} cannot be shared by {world} processes", "use a multiple of it")
         roots = [data_dir] if isinstance(data_dir, str | Path) else data_dir
@@ -66,7 +73,7 @@ def train_lednet(data_dir: str | Path | Sequence[str | Path] = "out", out: str |
             return run.rehearse()
         checkpoint.claim(out)
         hold = lock.hold(out / "checkpoints") if rank == 0 else contextlib.nullcontext()
-        with hold, processes.stop_signals() as stop:
+        with hold, distributed.stop_signals() as stop:
             run.resume(out)
             return run.train(out, stop, quiet)
 
@@ -102,7 +109,7 @@ class _Run:
         names = data.pair_names(config.pair)
         pairs = data.gather(roots, "train", names)
         train_pairs, held_out = data.hold_out(pairs)
-        self.val = held_out[::math.ceil(len(held_out) / config.val_pairs)]
+        self.val = held_out[:: math.ceil(len(held_out) / config.val_pairs)]
         self.features, perceptual = _features(config, device)
         self.config = dataclasses.replace(config, crop=_crop(config, train_pairs[0], perceptual), perceptual=perceptual)
         degrade = data.online(names) if config.online else None
@@ -121,8 +128,9 @@ class _Run:
         layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
         self.net.to(device, memory_format=layout)
         self.average = copy.deepcopy(self.net).requires_grad_(False).eval()
-        self.adam = torch.optim.Adam([p for p in self.net.parameters() if p.requires_grad], config.lr, ADAM_BETAS,
-                                     fused=device.type == "cuda")
+        self.adam = torch.optim.Adam(
+            [p for p in self.net.parameters() if p.requires_grad], config.lr, ADAM_BETAS, fused=device.type == "cuda"
+        )
         if config.compile and not compilers():
             raise UsageError("--compile needs a C++ compiler, and there is none here", "install g++, or leave it out")
         self.model = WithSide(self.net, config.side_loss)
@@ -134,8 +142,15 @@ class _Run:
         if world > 1:
             self.model = DistributedDataParallel(self.model)
         self.iteration, self.psnr = 0, float("nan")
-        log.info("%d pairs to train, %d to validate, %d parameters, perceptual loss: %s, on %d x %s", len(train_pairs),
-                 len(self.val), sum(p.numel() for p in self.net.parameters()), perceptual, world, device)
+        log.info(
+            "%d pairs to train, %d to validate, %d parameters, perceptual loss: %s, on %d x %s",
+            len(train_pairs),
+            len(self.val),
+            sum(p.numel() for p in self.net.parameters()),
+            perceptual,
+            world,
+            device,
+        )
 
     def _autocast(self, **options) -> torch.autocast:
         precision, device = self.config.precision, self.device.type
@@ -160,17 +175,24 @@ class _Run:
         if state is None:
             return
         if "frames" not in state["facts"]:
-            log.warning("%s: an earlier version began this training and kept no hash of its frames; whether they were "
-                        "rebuilt since is not known", out)
+            log.warning(
+                "%s: an earlier version began this training and kept no hash of its frames; whether they were "
+                "rebuilt since is not known",
+                out,
+            )
         former = {"frames": facts["frames"]} | state["facts"]
         differ = sorted(k for k, v in facts.items() if former.get(k) != v)
         if differ == ["frames"]:
-            raise ForeignOutput(f"{out} holds a training on other frames: they have the same names, but were built or "
-                                "changed since", "train anew into another output folder, or restore the frames; "
-                                "--weights OUT/lednet.safetensors starts from what was learnt")
+            raise ForeignOutput(
+                f"{out} holds a training on other frames: they have the same names, but were built or changed since",
+                "train anew into another output folder, or restore the frames; "
+                "--weights OUT/lednet.safetensors starts from what was learnt",
+            )
         if differ:
-            raise ForeignOutput(f"{out} holds a training with another {', '.join(differ)}",
-                                "use the same options and data, or another output folder")
+            raise ForeignOutput(
+                f"{out} holds a training with another {', '.join(differ)}",
+                "use the same options and data, or another output folder",
+            )
         self.net.load_state_dict(state["params"])
         self.average.load_state_dict(state["params_ema"])
         self.adam.load_state_dict(state["adam"])
@@ -182,11 +204,23 @@ class _Run:
         if self.rank:
             return
         self.psnr = self.validate()
-        state = {"params": self.net.state_dict(), "params_ema": self.average.state_dict(),
-                 "adam": self.adam.state_dict(), "iteration": self.iteration, "psnr": self.psnr, "facts": self.facts()}
+        state = {
+            "params": self.net.state_dict(),
+            "params_ema": self.average.state_dict(),
+            "adam": self.adam.state_dict(),
+            "iteration": self.iteration,
+            "psnr": self.psnr,
+            "facts": self.facts(),
+        }
         checkpoint.save(out / "checkpoints", self.iteration, state)
-        about = {"network": "lednet", "options": self.net.options, "range": self.config.range,
-                 "iterations": self.iteration, "validation_psnr_rgb": self.psnr, "training": self.facts()}
+        about = {
+            "network": "lednet",
+            "options": self.net.options,
+            "range": self.config.range,
+            "iterations": self.iteration,
+            "validation_psnr_rgb": self.psnr,
+            "training": self.facts(),
+        }
         with checkpoint.disk_full_told(out):
             weights.save(self.average, out / "lednet.safetensors", about)
 
@@ -196,14 +230,19 @@ class _Run:
         scores = []
         for pair in self.val:
             low, high = (frame[None].to(self.device) for frame in data.read_pair(pair))
-            scores.append(metrics.psnr_rgb(enhance(self.average, low, self.config.range), high).item())
+            scores.append(image_quality.psnr_rgb(enhance(self.average, low, self.config.range), high).item())
         return sum(scores) / len(scores)
 
     def loader(self, stop: int) -> DataLoader:
         """The batches from the present iteration to `stop`, in order."""
         numbers = data.batches(self.iteration, stop, self.config.batch, self.rank, self.world)
-        return DataLoader(self.crops, batch_sampler=numbers, num_workers=self.config.workers,
-                          worker_init_fn=processes.leave_stopping_to_the_parent, pin_memory=self.device.type == "cuda")
+        return DataLoader(
+            self.crops,
+            batch_sampler=numbers,
+            num_workers=self.config.workers,
+            worker_init_fn=distributed.leave_stopping_to_the_parent,
+            pin_memory=self.device.type == "cuda",
+        )
 
     def step(self, low: Tensor, high: Tensor, stop: bool = False) -> tuple[dict[str, float], bool]:
         """One optimiser step. Returns the losses and whether any process wants to stop. Raises Diverged on NaN."""
@@ -226,9 +265,11 @@ class _Run:
             shared /= self.world
         *values, norm, stopping = shared.tolist()
         if not math.isfinite(norm) or not all(map(math.isfinite, values)):
-            raise Diverged(f"the loss is not finite at iteration {self.iteration}; the checkpoints before it are kept",
-                           "train with a smaller --lr into another folder; --weights OUT/lednet.safetensors goes on "
-                           "from the last checkpoint")
+            raise Diverged(
+                f"the loss is not finite at iteration {self.iteration}; the checkpoints before it are kept",
+                "train with a smaller --lr into another folder; --weights OUT/lednet.safetensors goes on "
+                "from the last checkpoint",
+            )
         self.adam.step()
         self.iteration += 1
         self._follow()
@@ -247,8 +288,14 @@ class _Run:
         terms, done = {}, self.iteration >= config.iterations
         rows = checkpoint.Log(out / "log.csv", self.iteration) if self.rank == 0 else None
         curves = scalars(config.tensorboard if self.rank == 0 else None, self.iteration + 1)
-        bar = tqdm(total=config.iterations, initial=self.iteration, unit="it", disable=quiet or self.rank > 0,
-                   mininterval=0.5 if sys.stderr.isatty() else 10, dynamic_ncols=True)
+        bar = tqdm(
+            total=config.iterations,
+            initial=self.iteration,
+            unit="it",
+            disable=quiet or self.rank > 0,
+            mininterval=0.5 if sys.stderr.isatty() else 10,
+            dynamic_ncols=True,
+        )
         with bar, curves as write:
             for low, high in () if done else self.loader(config.iterations):
                 late = config.max_minutes and time.monotonic() - started > 60 * config.max_minutes
@@ -269,8 +316,12 @@ class _Run:
                     break
         if stop.is_set():
             raise Interrupted(f"stopped after iteration {self.iteration}", "the same command continues")
-        return {"iteration": self.iteration, "psnr": self.psnr, "loss": terms.get("loss"),
-                "weights": str(out / "lednet.safetensors")}
+        return {
+            "iteration": self.iteration,
+            "psnr": self.psnr,
+            "loss": terms.get("loss"),
+            "weights": str(out / "lednet.safetensors"),
+        }
 
     def rehearse(self) -> dict:
         """Two steps, the second timed: what a whole training would take."""

@@ -1,4 +1,4 @@
-"""Train the three networks of CycleISP, a camera learnt both ways, on photographs (training/raws.py).
+"""Train the three networks of CycleISP, a camera learnt both ways, on photographs (training/raw_pairs.py).
 
 As in CycleISP (Zamir et al. 2020, section 3): Rgb2Raw by L1 and log-L1 on the raw, Raw2Rgb and the colour branch on
 the photograph, then all of them together, Raw2Rgb on the raw that Rgb2Raw predicts. Their raw is OUR_RAW of
@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lolblur_synth import cameras, listing, weights, whole
 from lolblur_synth import frames as fr
+from lolblur_synth.camera import tables
 from lolblur_synth.errors import ForeignOutput, UsageError
+from lolblur_synth.files import atomic, listing, weights
 from lolblur_synth.models import cycleisp
-from lolblur_synth.training import raws
+from lolblur_synth.training import raw_pairs
 from lolblur_synth.training.cards import in_python, made_by
 from lolblur_synth.training.noise_figures import card, figures
 from lolblur_synth.training.photos import not_held_out
@@ -76,7 +77,7 @@ def covariances(noise: Tensor) -> Tensor:
     return torch.stack(found, 1)
 
 
-def loss(phase: str, nets: nn.ModuleList, colours: np.ndarray | None, batch: raws.Batch) -> tuple[Tensor, dict]:
+def loss(phase: str, nets: nn.ModuleList, colours: np.ndarray | None, batch: raw_pairs.Batch) -> tuple[Tensor, dict]:
     """The terms of a phase, added up, and {name: each of them}."""
     networks, terms, raw = cycleisp.Networks(*nets, colours=colours), {}, batch.raw
     if phase != "display":
@@ -115,7 +116,7 @@ def train_noise(
     """Train from scratch, or go on where a checkpoint in `out` was left; write the weights and their card.
 
     inputs            files or folders of photographs and videos, whose raw is made by undoing the camera
-    pairs             folders of photographs with their own raw (training/raws.py)
+    pairs             folders of photographs with their own raw (training/raw_pairs.py)
     held_out          as inputs, never trained on: the card's figures are of these, or of the inputs if there are none
     out               folder for the three networks, card.md and, until the end, training.checkpoint
     network           lite, or published for the size of the paper
@@ -130,19 +131,27 @@ def train_noise(
     """
     out = Path(out)
     claim(out)
-    photos = raws.photographs(inputs, size, frames_per_video) if inputs else []
+    photos = raw_pairs.photographs(inputs, size, frames_per_video) if inputs else []
     for folder in pairs:
-        photos += raws.pairs(Path(folder), size)
-    unseen = raws.photographs(held_out, size, HELD_OUT_FRAMES) if held_out else photos
+        photos += raw_pairs.pairs(Path(folder), size)
+    unseen = raw_pairs.photographs(held_out, size, HELD_OUT_FRAMES) if held_out else photos
     photos = not_held_out(photos, unseen) if held_out else photos
-    recipe = {"network": network, "steps": steps, "seed": seed, "size": size, "batch_size": batch_size, "rate": rate,
-              "frames_per_video": frames_per_video, "pictures": sorted({photo.sha256 for photo in photos})}
+    recipe = {
+        "network": network,
+        "steps": steps,
+        "seed": seed,
+        "size": size,
+        "batch_size": batch_size,
+        "rate": rate,
+        "frames_per_video": frames_per_video,
+        "pictures": sorted({photo.sha256 for photo in photos}),
+    }
     if pairs:
         recipe["raws"] = sorted({(photo.sha256, photo.raw_sha256) for photo in photos if photo.raw_sha256})
-    corrects = None if pairs else cameras.PAPER_CAMERA  # the camera of a user's pairs is not known: all is learnt
+    corrects = None if pairs else tables.PAPER_CAMERA  # the camera of a user's pairs is not known: all is learnt
     state, checkpoint = _State(recipe, device, corrects), out / "training.checkpoint"
     state.train(
-        steps, lambda step: raws.batch(photos, seed, step, batch_size, size), checkpoint, checkpoint_every, report
+        steps, lambda step: raw_pairs.batch(photos, seed, step, batch_size, size), checkpoint, checkpoint_every, report
     )
     result = {"seconds": round(state.seconds, 1), "pictures": len(photos), "losses": state.recent()}
     facts = {("crop" if key == "size" else key): value for key, value in recipe.items()}
@@ -152,10 +161,17 @@ def train_noise(
         for name, net, kind in zip(cycleisp.FILES, state.net, sizes(network, bool(corrects)), strict=True)
     }
     result["figures"], trips = figures(out, unseen)
-    words = {"--pairs": pairs, "--held-out": held_out, "-o": out, "--size": network, "--steps": steps, "--seed": seed,
-             "--device": device}
+    words = {
+        "--pairs": pairs,
+        "--held-out": held_out,
+        "-o": out,
+        "--size": network,
+        "--steps": steps,
+        "--seed": seed,
+        "--device": device,
+    }
     command = made_by("train-noise", inputs, words, in_python(train_noise, recipe))
-    whole.write(out / "card.md", card(photos, unseen, recipe, result, trips, command, note).encode())
+    atomic.write(out / "card.md", card(photos, unseen, recipe, result, trips, command, note).encode())
     checkpoint.unlink(missing_ok=True)
     return result
 
@@ -191,7 +207,7 @@ def phase_of(step: int, steps: int) -> tuple[str, float, int]:
 
 
 class _State(Run):
-    def __init__(self, recipe: dict, device: str, corrects: str | None = cameras.PAPER_CAMERA):
+    def __init__(self, recipe: dict, device: str, corrects: str | None = tables.PAPER_CAMERA):
         kinds = (cycleisp.Rgb2Raw, cycleisp.ColorBranch, cycleisp.Raw2Rgb)
         sized = sizes(recipe["network"], bool(corrects))
         made = [(kind, size.get("size", {})) for kind, size in zip(kinds, sized, strict=True)]
@@ -203,7 +219,7 @@ class _State(Run):
         self.net.to(memory_format=torch.channels_last)
         self.optimiser = torch.optim.Adam((p for p in self.net.parameters() if p.requires_grad), recipe["rate"])
 
-    def advance(self, batch: raws.Batch) -> dict[str, float]:
+    def advance(self, batch: raw_pairs.Batch) -> dict[str, float]:
         """One optimiser step, of the phase that it falls into. Raises Diverged."""
         phase, done, first = phase_of(self.step, self.recipe["steps"])
         rate = warmed_cosine(self.recipe["rate"], self.step - first, WARM_UP, done)

@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lolblur_synth import cameras, draw, realism
+from lolblur_synth import draw
 from lolblur_synth import frames as fr
-from lolblur_synth.kernels import edges, mosaic
+from lolblur_synth.camera import demosaic, mosaic, tables
+from lolblur_synth.metrics import fingerprint
 from lolblur_synth.models import cycleisp
-from lolblur_synth.recipe import NoiseConfig
+from lolblur_synth.recipe.schema import NoiseConfig
 from lolblur_synth.stages import noise
-from lolblur_synth.training.raws import Photo
+from lolblur_synth.training.raw_pairs import Photo
 from lolblur_synth.training.run import sources, trained_on
 
 MOST = 40  # pictures
@@ -28,8 +29,8 @@ COMPARED = ("sigma_red", "sigma_green", "sigma_blue", "blue_to_green", "luma_lag
 
 @dataclasses.dataclass(frozen=True)
 class RoundTrip:
-    """Of one picture, PSNR in dB: RAW2RGB(RGB2RAW(x)) against x, the analytic camera (kernels/edges.py) in their place,
-    both also of the darkened picture, and RGB2RAW's raw against the analytic one."""
+    """Of one picture, PSNR in dB: RAW2RGB(RGB2RAW(x)) against x, the analytic camera (camera/demosaic.py) in their
+    place, both also of the darkened picture, and RGB2RAW's raw against the analytic one."""
 
     name: str
     size: tuple[int, int]  # px, width and height
@@ -110,9 +111,9 @@ def round_trip(name: str, frame: Tensor, networks: cycleisp.Networks) -> RoundTr
 @torch.inference_mode()
 def _there_and_back(frame: Tensor, networks: cycleisp.Networks) -> tuple[float, float, float]:
     """PSNR in dB of the networks' round trip, of the analytic one, and of the networks' companded raw."""
-    colours = cycleisp.camera_colours(cameras.PAPER_CAMERA)
+    colours = cycleisp.camera_colours(tables.PAPER_CAMERA)
     truth = mosaic.mosaic(fr.srgb_to_light(frame), colours, cycleisp.WHITE).clamp(0, 1)
-    analytic = edges.develop(truth, colours).clamp(0, 1)
+    analytic = demosaic.develop(truth, colours).clamp(0, 1)
     raw = networks.raw(frame)
     back = networks.develop(raw, networks.colour(frame)).clamp(0, 1)
     of_raw = _psnr(fr.light_to_srgb(raw), fr.light_to_srgb(truth))
@@ -133,7 +134,7 @@ def noise_deviation(frames: list[Tensor], folder: Path, iso: float) -> dict[str,
         for config, found in zip(models, seen, strict=True):
             noisy = noise.apply(frame, config, drawn)
             grain = ((noisy - frame) * 255).permute(0, 2, 3, 1).double().numpy()
-            found.append(dataclasses.asdict(realism.describe(grain, 255 * float(frame.mean()))))
+            found.append(dataclasses.asdict(fingerprint.describe(grain, 255 * float(frame.mean()))))
             if config.model == "cycleisp":
                 free = ((noisy > 0) & (noisy < 1)).permute(0, 2, 3, 1).numpy()
                 shift += [grain[..., c][free[..., c]].mean() / len(frames) for c in range(3)]
@@ -155,7 +156,7 @@ def card(photos: list, unseen: list, recipe: dict, result: dict, trips: list[Rou
         f"| training | {result['seconds']} CPU-seconds |", f"| losses, last 100 steps | {result['losses']} |",
         *(f"| sha256 of {name} | {sha256} |" for name, sha256 in result["sha256"].items()), "", *command,
         f"The raw is {cycleisp.OUR_RAW}. Where no pairs were given it is that of the camera",
-        f"`{cameras.PAPER_CAMERA}` undone, and so is the noise beside which they were trained.", "",
+        f"`{tables.PAPER_CAMERA}` undone, and so is the noise beside which they were trained.", "",
         f"Figures (training/noise_figures.py) of {of}:",
         "PSNR of the round trip in dB, shift in code values, the rest as deviation from the analytic model, the worst "
         f"of ISO {', '.join(f'{iso:g}' for iso in ISOS)}.", "",

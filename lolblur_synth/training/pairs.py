@@ -16,9 +16,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lolblur_synth import dataset, listing
+from lolblur_synth.dataset import layout
 from lolblur_synth.errors import InputError, UsageError
-from lolblur_synth.video import IMAGE_SUFFIXES
+from lolblur_synth.files import listing
+from lolblur_synth.files.video import IMAGE_SUFFIXES
 
 PAIR = ("low_blur_noise", "high_sharp_scaled")  # LOL-Blur README: input, ground truth
 SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "eval": "eval", "val": "val",
@@ -53,7 +54,7 @@ class Folder:
 
 
 def pair_names(text: str) -> tuple[str, str]:
-    """"low_blur_noise:high_sharp_scaled" -> its two folders. Raises UsageError."""
+    """ "low_blur_noise:high_sharp_scaled" -> its two folders. Raises UsageError."""
     names = tuple(text.split(":"))
     if len(names) != 2 or not all(names):
         raise UsageError(f"--pair {text}: expected INPUT:TARGET", "for example low_blur_noise:high_sharp_scaled")
@@ -71,8 +72,11 @@ def pairs_in(folders: Sequence[Folder], root: Path, split: str, pair: tuple[str,
     alone = sorted(low.keys() ^ high.keys())
     if alone:
         where = pair[0] if alone[0] in low else pair[1]
-        raise InputError(f"{root}: {len(alone)} {split} frames have no partner, first {'/'.join(alone[0])} of {where}",
-                         "restore the missing frames, or remove their partners", "unpaired")
+        raise InputError(
+            f"{root}: {len(alone)} {split} frames have no partner, first {'/'.join(alone[0])} of {where}",
+            "restore the missing frames, or remove their partners",
+            "unpaired",
+        )
     if not low:
         raise InputError(f"{root}: no {split} pairs", BUILD, "empty")
     return [Pair(low[key], high[key], *key) for key in sorted(low)]
@@ -93,7 +97,7 @@ def scan(root: Path, names: Sequence[str], split: str = "train") -> list[Folder]
     if not root.is_dir():
         raise InputError(f"{root}: no such folder", BUILD, "missing")
     strange: list[Path] = []
-    skipped = {*dataset.FOLDERS} - {*names}
+    skipped = {*layout.FOLDERS} - {*names}
     folders = [_folder(path, parts, names, split, strange) for path, parts in _walk(root, (), (), skipped)
                if any(part in names for part in parts)]  # fmt: skip
     if strange:
@@ -153,9 +157,9 @@ def _folder(path: Path, parts: tuple[str, ...], names: Sequence[str], split: str
                          f"{parts[under[-1]]}: no clip of a dataset can be called like a split", "layout")  # fmt: skip
     strange += [entry.path for entry in listing.entries(path) if entry.kind == listing.FILE
                 and entry.path.suffix.lower() not in IMAGE_SUFFIXES]  # fmt: skip
-    scene = tuple(part for part in parts[place + 1:last] if part != modality)
-    below = tuple(part for part in parts[max(place, last) + 1:] if part != modality)
-    return Folder(path, modality, words[place] if place >= 0 else "", parts[:place + 1], scene, below, images)
+    scene = tuple(part for part in parts[place + 1 : last] if part != modality)
+    below = tuple(part for part in parts[max(place, last) + 1 :] if part != modality)
+    return Folder(path, modality, words[place] if place >= 0 else "", parts[: place + 1], scene, below, images)
 
 
 def _own_split(root: Path, split: str) -> str:

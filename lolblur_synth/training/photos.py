@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lolblur_synth import draw, listing
+from lolblur_synth import draw
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError
-from lolblur_synth.images import read_image
-from lolblur_synth.recipe import InputConfig
-from lolblur_synth.video import IMAGE_SUFFIXES, Input, digest, find, probe, read
-from lolblur_synth.video.inputs import image_files
+from lolblur_synth.files import listing
+from lolblur_synth.files.images import read_image
+from lolblur_synth.files.video import IMAGE_SUFFIXES, Input, digest, find, probe, read
+from lolblur_synth.files.video.inputs import image_files
+from lolblur_synth.recipe.schema import InputConfig
 
 WELL_EXPOSED = 0.28  # mean lightness; a darker picture has nothing to darken
 EXPOSURES = (0.03, 0.5)  # requested of a crop, log-uniform; never above 95 % of what it has
@@ -85,8 +86,11 @@ def well_exposed(inputs: Sequence[str | Path], size: int, frames_per_video: int)
     photos = pictures(inputs, 2 * size, frames_per_video)
     bright = [picture for picture in photos if picture.lightness.mean() >= WELL_EXPOSED]
     if not bright:
-        raise InputError(f"all {len(photos)} pictures are dark (mean L* below {100 * WELL_EXPOSED:.0f})",
-                         "darkening is learnt from well-exposed pictures", "too-dark")
+        raise InputError(
+            f"all {len(photos)} pictures are dark (mean L* below {100 * WELL_EXPOSED:.0f})",
+            "darkening is learnt from well-exposed pictures",
+            "too-dark",
+        )
     return bright
 
 

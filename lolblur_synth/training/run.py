@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lolblur_synth import whole
 from lolblur_synth.errors import Diverged, UsageError
+from lolblur_synth.files import atomic
 
 CLIP = 1.0  # gradient norm
 RECENT = 100  # steps whose losses the card averages
@@ -80,8 +80,14 @@ class Run:
 
     def content(self) -> dict:
         """What a checkpoint holds."""
-        return {"net": self.net.state_dict(), "optimiser": self.optimiser.state_dict(), "step": self.step,
-                "seconds": self.seconds, "losses": self.losses, "recipe": json.dumps(self.recipe)}
+        return {
+            "net": self.net.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "losses": self.losses,
+            "recipe": json.dumps(self.recipe),
+        }
 
     def restore(self, content: dict) -> None:
         self.net.load_state_dict(content["net"])
@@ -91,7 +97,7 @@ class Run:
     def save(self, path: Path) -> None:
         buffer = io.BytesIO()
         torch.save(self.content(), buffer)
-        whole.write(path, buffer.getvalue())
+        atomic.write(path, buffer.getvalue())
 
     def resume(self, path: Path) -> None:
         """Raises UsageError: the checkpoint is damaged, or of another run."""

@@ -38,8 +38,7 @@ class Layer:
         c, s = scale * np.cos(self.turn * tau), scale * np.sin(self.turn * tau)
         tilt = np.array([[1, 0, 0], [0, 1, 0], [self.tilt[0] * tau / width, self.tilt[1] * tau / height, 1]])
         centred = np.array([[1, 0, -(width - 1) / 2], [0, 1, -(height - 1) / 2], [0, 0, 1]])
-        x, y = (p + v * tau + 4 * b * tau * tau
-                for p, v, b in zip(self.place, self.velocity, self.bend, strict=True))
+        x, y = (p + v * tau + 4 * b * tau * tau for p, v, b in zip(self.place, self.velocity, self.bend, strict=True))
         return np.array([[c, -s, x], [s, c, y], [0, 0, 1]]) @ tilt @ centred
 
 
@@ -54,8 +53,7 @@ def draw_scene(rng: np.random.Generator, photos: list[np.ndarray], size: int) ->
         texture = _texture(rng, photos, side)
         alpha = _shape(rng, side)[..., None]
         place = rng.uniform(0.1, 0.9, 2) * size
-        layers.append(_layer(rng, np.dstack([texture * alpha, alpha]), tuple(place),
-                             motion * rng.uniform(*AHEAD)))
+        layers.append(_layer(rng, np.dstack([texture * alpha, alpha]), tuple(place), motion * rng.uniform(*AHEAD)))
     return layers
 
 
@@ -91,8 +89,9 @@ def _layer(rng, texture: np.ndarray, place: tuple[float, float], motion: float) 
     small = min(1.0, motion / 8)  # slow things turn slowly
     bend = tuple(rng.uniform(-BEND, BEND, 2) * motion)
     tilt = tuple(rng.uniform(-TILT, TILT, 2) * small)
-    return Layer(texture, place, velocity, bend, rng.uniform(-TURN, TURN) * small,
-                 rng.uniform(-ZOOM, ZOOM) * small, tilt)
+    return Layer(
+        texture, place, velocity, bend, rng.uniform(-TURN, TURN) * small, rng.uniform(-ZOOM, ZOOM) * small, tilt
+    )
 
 
 def _opaque(texture: np.ndarray) -> np.ndarray:
@@ -132,8 +131,9 @@ def _shape(rng, side: int) -> np.ndarray:
         cv2.fillPoly(mask, [points.astype(np.int32)], 1)
     elif kind == 2:
         angle, reach = rng.uniform(0, np.pi), 0.47 * side
-        ends = [(int(middle + sign * reach * np.cos(angle)), int(middle + sign * reach * np.sin(angle)))
-                for sign in (-1, 1)]
+        ends = [
+            (int(middle + sign * reach * np.cos(angle)), int(middle + sign * reach * np.sin(angle))) for sign in (-1, 1)
+        ]
         cv2.line(mask, *ends, 1, int(max(2, side * rng.uniform(0.03, 0.15))))
     else:
         y, x = np.mgrid[:side, :side] / side - 0.5

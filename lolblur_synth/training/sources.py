@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lolblur_synth import manifest
+from lolblur_synth.dataset import manifest
 from lolblur_synth.errors import InputError
 from lolblur_synth.training.pairs import PAIR, Folder, Pair, clip_names, pairs_in, scan, split_name
 

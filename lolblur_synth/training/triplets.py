@@ -18,13 +18,14 @@ import torch
 from scipy.ndimage import spline_filter
 from torch import Tensor
 
-from lolblur_synth import draw, listing
+from lolblur_synth import draw
 from lolblur_synth.errors import InputError
-from lolblur_synth.images import read_image
-from lolblur_synth.recipe import InputConfig, InterpolateConfig
+from lolblur_synth.files import listing
+from lolblur_synth.files.images import read_image
+from lolblur_synth.files.video import IMAGE_SUFFIXES, Input, digest, find, probe, read, survey
+from lolblur_synth.recipe.schema import InputConfig, InterpolateConfig
 from lolblur_synth.stages import interpolate
 from lolblur_synth.training import scenes
-from lolblur_synth.video import IMAGE_SUFFIXES, Input, digest, find, probe, read, survey
 
 WIDTH = 576  # px: stored frames are reduced to it
 RUN, RUNS = 19, 18  # frames in a row, and how many such rows of a video
@@ -47,7 +48,7 @@ class Footage:
 
 @dataclass(frozen=True)
 class Batch:
-    """first, second (N, 3, S, S) display; first_spline, second_spline: coefficients of the same, see `warping.fetch`;
+    """first, second (N, 3, S, S) display; first_spline, second_spline: coefficients of the same, see `reference.fetch`;
     forward, backward (N, 3, S/2, S/2) and bend (N, 2, 2, S/2, S/2) of DIS, as interpolate.Motion; times (N, TIMES);
     targets (N, TIMES, 3, S, S); true_forward, true_backward (N, 2, S/2, S/2), and known (N,): 1 where they are."""
 
@@ -156,9 +157,13 @@ def _filmed(rng, footage: Footage, size: int):
     steps = rng.integers(1, span, TIMES)
     side = min(int(size * rng.uniform(*ENLARGED)), *run.shape[1:3])
     top, left = (int(rng.integers(extent - side + 1)) for extent in run.shape[1:3])
-    frames, beside = ([cv2.resize(run[start + k, top : top + side, left : left + side], (size, size),
-                                  interpolation=cv2.INTER_AREA) for k in places]
-                      for places in ((0, span, *steps), (-span, 2 * span) if whole else ()))
+    frames, beside = (
+        [
+            cv2.resize(run[start + k, top : top + side, left : left + side], (size, size), interpolation=cv2.INTER_AREA)
+            for k in places
+        ]
+        for places in ((0, span, *steps), (-span, 2 * span) if whole else ())
+    )
     nothing = np.zeros((size, size, 2), np.float32)
     return frames, beside, steps / span, nothing, nothing, 0.0
 
@@ -167,9 +172,10 @@ def _rendered(rng, footage: Footage, size: int):
     layers = scenes.draw_scene(rng, footage.photos, size)
     times = rng.uniform(0.05, 0.95, TIMES)
     noise = rng.uniform(0, scenes.NOISE)
-    frames, beside = ([scenes.as_camera(rng, scenes.render(layers, t, size), deviation) for t, deviation in group]
-                      for group in (((0.0, noise), (1.0, noise), *((t, 0.0) for t in times)),
-                                    ((-1.0, noise), (2.0, noise))))
+    frames, beside = (
+        [scenes.as_camera(rng, scenes.render(layers, t, size), deviation) for t, deviation in group]
+        for group in (((0.0, noise), (1.0, noise), *((t, 0.0) for t in times)), ((-1.0, noise), (2.0, noise)))
+    )
     return frames, beside, times, *(scenes.exact_flow(layers, a, b, size) for a, b in ((0, 1), (1, 0))), 1.0
 
 
@@ -197,8 +203,7 @@ def _finish(rng, frames, beside, times, there, back, known: float, size: int, pr
     """Turn and mirror the item, change its tone and maybe its light, and find its DIS flows and bend."""
     turn = np.array(((1, 0), (0, 1)), np.float32)
     if rng.random() < 0.5:
-        frames, beside, there, back = (
-            [a.swapaxes(0, 1) for a in group] for group in (frames, beside, [there], [back]))
+        frames, beside, there, back = ([a.swapaxes(0, 1) for a in group] for group in (frames, beside, [there], [back]))
         (there,), (back,) = there, back
         turn = turn[::-1]
     for axis in (0, 1):
@@ -207,8 +212,10 @@ def _finish(rng, frames, beside, times, there, back, known: float, size: int, pr
             there, back = np.flip(there, axis), np.flip(back, axis)
             turn = turn * (np.array(((1,), (-1,))) if axis == 0 else np.array(((-1,), (1,))))
     tone = float(np.exp(rng.uniform(np.log(0.6), np.log(1.7))))
-    stack, beside = (torch.from_numpy(np.stack(group)).permute(0, 3, 1, 2).float().div(255).pow(tone) if group else None
-                     for group in (frames, beside))
+    stack, beside = (
+        torch.from_numpy(np.stack(group)).permute(0, 3, 1, 2).float().div(255).pow(tone) if group else None
+        for group in (frames, beside)
+    )
     if rng.random() < LIT_SHARE:
         light = _light(rng, size)
         stack = light(stack, (0.0, 1.0, *times))
@@ -218,10 +225,14 @@ def _finish(rng, frames, beside, times, there, back, known: float, size: int, pr
     motion = interpolate.motion(seen, config, refuse_cuts=False)
     dis = [torch.from_numpy(flow[pair]).permute(2, 0, 1) for flow in (motion.forward, motion.backward)]
     bend = torch.from_numpy(motion.bend[pair]).permute(0, 3, 1, 2)
-    true = [torch.from_numpy(np.ascontiguousarray(flow @ turn.T.astype(np.float32))).permute(2, 0, 1)
-            for flow in (there, back)]
+    true = [
+        torch.from_numpy(np.ascontiguousarray(flow @ turn.T.astype(np.float32))).permute(2, 0, 1)
+        for flow in (there, back)
+    ]
     true = [torch.nn.functional.avg_pool2d(flow, interpolate.CELL) for flow in true]
-    splines = [torch.from_numpy(np.stack([spline_filter(c, 3, np.float32, "mirror") for c in frame.numpy()]))
-               for frame in stack[:2]]
+    splines = [
+        torch.from_numpy(np.stack([spline_filter(c, 3, np.float32, "mirror") for c in frame.numpy()]))
+        for frame in stack[:2]
+    ]
     times = torch.tensor(times, dtype=torch.float32)
     return [stack[0], stack[1], *splines, *dis, bend, times, stack[2:], *true, torch.tensor(known)]

@@ -39,21 +39,21 @@ def stand_in(monkeypatch):
 
 def test_a_launch_covers_the_threads_and_types_its_arguments(stand_in):
     tensor = torch.zeros(3)
-    cuda.launch("exposure", "splat", (33, 4, 2), tensor, 5, 0.5, np.float64(2))
+    cuda.launch("exposure/exposure", "splat", (33, 4, 2), tensor, 5, 0.5, np.float64(2))
     ((name, grid, block, passed),) = stand_in.launched
     assert (name, grid, block) == ("splat", (2, 1, 2), cuda.BLOCK)
     assert passed[0] == tensor.data_ptr() and [type(p) for p in passed] == [int, np.int32, np.float32, np.float64]
 
 
 def test_no_threads_launch_nothing_and_a_strided_tensor_is_refused(stand_in):
-    cuda.launch("exposure", "splat", (0, 4, 2), torch.zeros(3))
+    cuda.launch("exposure/exposure", "splat", (0, 4, 2), torch.zeros(3))
     with pytest.raises(ValueError, match="contiguous"):
-        cuda.launch("exposure", "splat", (1, 1, 1), torch.zeros(4)[::2])
+        cuda.launch("exposure/exposure", "splat", (1, 1, 1), torch.zeros(4)[::2])
     assert not stand_in.launched
 
 
 def test_a_compiler_that_fails_is_one_line(stand_in):
     stand_in.broken.append(True)
     with pytest.raises(UsageError, match=r"^CuPy cannot compile exposure.cu: nvrtc: .*architecture$") as caught:
-        cuda.launch("exposure", "splat", (1, 1, 1), torch.zeros(3))
+        cuda.launch("exposure/exposure", "splat", (1, 1, 1), torch.zeros(3))
     assert "--device cpu" in caught.value.hint

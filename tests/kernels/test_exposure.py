@@ -6,8 +6,9 @@ import pytest
 import torch
 from scipy.ndimage import spline_filter
 
-from lolblur_synth.kernels import cubic, exposure, light, splat
-from lolblur_synth.recipe import ClipReverseConfig
+from lolblur_synth.kernels import exposure, powers
+from lolblur_synth.kernels.exposure import bspline, cpu, splat
+from lolblur_synth.recipe.schema import ClipReverseConfig
 from lolblur_synth.stages import average, clip_reverse, interpolate
 from lolblur_synth.stages.clip_reverse import Draw
 from lolblur_synth.stages.interpolate import Motion
@@ -38,15 +39,15 @@ def scene(height: int, width: int, count: int = 4, reach: float = 4.0) -> tuple[
 
 
 def readable(frames, motion, times, config=None, draw=None):
-    """The specification: interpolate, clip_reverse, average, one after the other."""
-    shown = interpolate.samples(frames, motion, times, kernel=False)
+    """interpolate, clip_reverse and average, one stage after the other."""
+    shown = interpolate.samples(frames, motion, times)
     if draw is None:
         return average.mean(frame**2.2 for frame in shown)
     return average.mean(clip_reverse.apply(frame[None], config, draw)[0] for frame in shown)
 
 
 @pytest.mark.parametrize("space,size", CASES)
-def test_equals_the_readable_stages(space, size):
+def test_equals_the_stages_one_after_the_other(space, size):
     frames, motion = scene(*size)
     config = None if space == "none" else ClipReverseConfig(space=space)
     draw = None if space == "none" else Draw(80.0, 1.0)
@@ -148,9 +149,9 @@ def test_memory_that_was_used_before_does_not_matter(monkeypatch):
     assert torch.equal(exposure.expose(frames, motion, times), clean)
     out = np.full((3, 41, 43), np.nan, np.float32)
     a, b = frames[0].numpy(), frames[1].numpy()
-    (first, pitch), (second, _) = cubic.prepare(a), cubic.prepare(b)
+    (first, pitch), (second, _) = bspline.prepare(a), bspline.prepare(b)
     field = splat.fields(motion.forward[0], motion.backward[0], motion.bend[0], np.array([0.5], np.float32))[0]
-    exposure._render(a, b, first, second, pitch, field, np.float32(0.5), out)
+    cpu._render(cpu.Pair(a, b, first, second, pitch), field, np.float32(0.5), out)
     assert np.isfinite(out).all()
 
 
@@ -181,16 +182,16 @@ def test_the_frames_are_not_changed():
 def test_the_power():
     values = np.linspace(0, 2, 20001).astype(np.float32)
     exact = values[1:].astype(float) ** 2.2
-    powers = np.array([light.power(value) for value in values])
-    assert (np.abs(powers[1:] - exact) / exact).max() < 5e-6
-    assert powers[0] < 1e-37 and light.power(np.float32(1)) == 1
+    ours = np.array([powers.power(value) for value in values])
+    assert (np.abs(ours[1:] - exact) / exact).max() < 5e-6
+    assert ours[0] < 1e-37 and powers.power(np.float32(1)) == 1
 
 
 @pytest.mark.parametrize("size", [(1, 9), (2, 3), (5, 7), (30, 25), (70, 131)])
 def test_the_spline_goes_through_the_pixels(size):
     height, width = size
     frame = np.random.default_rng(0).random((3, *size), dtype=np.float32)
-    flat, pitch = cubic.prepare(frame)
+    flat, pitch = bspline.prepare(frame)
     grid = flat.reshape(height + 3, width + 3, 4)
     assert pitch == width + 3
     expected = np.stack([spline_filter(channel, 3, np.float32, "mirror") for channel in frame], -1)

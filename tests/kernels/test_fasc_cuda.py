@@ -8,7 +8,8 @@ import torch
 from cuda_shim import compile_for_device
 from pretend_cuda import PretendCuda
 
-from lolblur_synth.kernels import cuda, fasc_cuda
+from lolblur_synth.kernels import cuda
+from lolblur_synth.kernels.fasc import cuda as fasc_cuda
 from lolblur_synth.models.fasc import FASC, AdaptiveConv
 
 SHAPES = {"odd": (2, 35, 3, 7, 9), "one row": (1, 8, 8, 1, 6), "one pixel": (3, 4, 5, 1, 1), "two": (1, 33, 2, 2, 2)}
@@ -64,9 +65,9 @@ def test_the_network_uses_it_on_a_device(monkeypatch):
         expected = skip(*frames)
         with PretendCuda():
             got = skip(*(frame.to("cuda") for frame in frames)).cpu()
-    assert launched == [("fasc", "mix_float32")]
+    assert launched == [("fasc/fasc", "mix_float32")]
     assert (got - expected).abs().max() < 1e-5
 
 
 def test_the_source_compiles_for_a_device(tmp_path):
-    compile_for_device("fasc", tmp_path)
+    compile_for_device("fasc/fasc", tmp_path)

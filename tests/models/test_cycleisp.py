@@ -6,11 +6,12 @@ import torch
 
 from lolblur_synth import draw as dr
 from lolblur_synth import frames as fr
-from lolblur_synth import realism, weights
+from lolblur_synth.camera import demosaic, mosaic
 from lolblur_synth.errors import InputError, WeightsError
-from lolblur_synth.kernels import edges, mosaic
+from lolblur_synth.files import weights
+from lolblur_synth.metrics import fingerprint
 from lolblur_synth.models import cycleisp
-from lolblur_synth.recipe import NoiseConfig
+from lolblur_synth.recipe.schema import NoiseConfig
 from lolblur_synth.stages import noise
 
 TINY = {"features": 8, "groups": 1, "blocks": 1}
@@ -140,7 +141,7 @@ def test_the_second_pass_sees_what_the_first_one_left():
     once = after_one.planes(display)
     for given, raw in zip(seen, (analytic, fr.srgb_to_light(once.clamp(0, 1))), strict=False):
         assert torch.equal(given[:, :3], display)
-        torch.testing.assert_close(given[:, 3:], display - edges.develop(raw, colours))
+        torch.testing.assert_close(given[:, 3:], display - demosaic.develop(raw, colours))
     assert len(seen) == 3 and not torch.equal(planes, once)
 
 
@@ -226,7 +227,7 @@ def test_the_bundled_networks_have_the_published_fingerprint(lite, level):
         drawn = noise.draw(lite, dr.rng(0, "video", f"segment-{segment}", "noise"))
         clean = torch.full((1, 3, 384, 512), level / 255)
         noisy = noise.apply(clean, lite, drawn)
-        assert not realism.misses(realism.fingerprint(fr.to_uint8(noisy[0])))
+        assert not fingerprint.misses(fingerprint.fingerprint(fr.to_uint8(noisy[0])))
         free = (noisy > 0) & (noisy < 1)
         for channel in range(3):
             assert abs((noisy - clean)[:, channel][free[:, channel]].mean().item()) * 255 < 0.2

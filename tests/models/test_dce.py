@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from lolblur_synth import weights
 from lolblur_synth.errors import InputError, WeightsError
+from lolblur_synth.files import weights
 from lolblur_synth.models import dce
 
 WIDE = dict.fromkeys(("conv2", "conv3", "conv4", "conv_e2", "conv_e3", "conv_e4"), (256, 256, 3, 3))
@@ -32,7 +32,8 @@ def test_the_curve_darkens_in_order_and_keeps_its_fixed_points(white):
         last = y
     assert dce.curve(x, torch.zeros_like(x), 8, white).equal(x)
     assert dce.curve(torch.tensor([[[[0.0, white]]]]), torch.tensor([[[[0.3]]]]), 8, white).allclose(
-        torch.tensor([[[[0.0, white]]]]))
+        torch.tensor([[[[0.0, white]]]])
+    )
     assert (dce.curve(x, torch.full_like(x, -0.3), 8) >= x - 1e-6).all(), "a negative r brightens"
 
 
@@ -98,8 +99,11 @@ def test_the_published_branches_meet_as_released():
         for index, parameter in enumerate(net.parameters()):
             parameter.zero_()
             if parameter.ndim == 4:
-                parameter[:, :, 1, 1] = 0.5 + 0.1 * torch.arange(parameter[:, :, 1, 1].numel()).view_as(
-                    parameter[:, :, 1, 1]) + 0.01 * index
+                parameter[:, :, 1, 1] = (
+                    0.5
+                    + 0.1 * torch.arange(parameter[:, :, 1, 1].numel()).view_as(parameter[:, :, 1, 1])
+                    + 0.01 * index
+                )
     x, e = torch.tensor(0.4).view(1, 1, 1, 1), torch.tensor(0.3).view(1, 1, 1, 1)
     w = {name.removesuffix(".weight"): p[:, :, 1, 1] for name, p in net.state_dict().items() if p.ndim == 4}
     xs, es = [x.view(1, 1)], [e.view(1, 1)]

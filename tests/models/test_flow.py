@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import spline_filter
+from scipy.ndimage import map_coordinates, spline_filter
 
-from lolblur_synth import draw, weights
+from lolblur_synth import draw
 from lolblur_synth.errors import WeightsError
+from lolblur_synth.files import weights
+from lolblur_synth.kernels.exposure import reference
 from lolblur_synth.models import flow, warping
-from lolblur_synth.stages import interpolate
 
 
 def stirred() -> flow.FlowNet:
@@ -42,8 +43,8 @@ def between(net: flow.FlowNet, first, second, forward, backward, t: float, bend=
     there, back, found = net.refine(first, second, forward, backward)
     t = torch.full((len(first), 1, 1, 1), t)
     bend = torch.zeros(len(first), 2, 2, *there.shape[2:]) if bend is None else bend
-    fused = net.fuse(found, warping.carry(there, back, bend, t), t)
-    return fused, flow.sample(first, second, (spline(first), spline(second)), fused, t)
+    fused = net.fuse(found, reference.carry(there, back, bend, t), t)
+    return fused, reference.render(first, second, (spline(first), spline(second)), fused, t)
 
 
 def test_it_is_small():
@@ -60,7 +61,7 @@ def test_untrained_it_is_dis():
     assert torch.allclose(there[:, 2], 0.05 + 0.9 * forward[:, 2], atol=1e-6)
     t = torch.full((1, 1, 1, 1), 0.3)
     bend = torch.randn(1, 2, 2, *there.shape[2:], generator=torch.Generator().manual_seed(0))
-    motion = warping.carry(there, back, bend, t)
+    motion = reference.carry(there, back, bend, t)
     fused = flow.FlowNet().fuse(found, motion, t)
     assert torch.equal(fused[:, :4], motion)
     assert torch.allclose(fused[:, 4], t[0], atol=1e-6)
@@ -113,20 +114,29 @@ def test_swapped_frames_and_time_give_the_same_sample(t):
     assert (shown - again).abs().mean() < 1e-4
 
 
-def test_carry_is_the_splat_of_the_stage():
-    _, _, forward, backward = pair(40, 56)
-    cells = [flow_[0].permute(1, 2, 0).numpy() for flow_ in (forward, backward)]
-    bend = torch.randn(1, 2, 2, *forward.shape[2:], generator=torch.Generator().manual_seed(0))
-    got = warping.carry(forward, backward, bend, torch.full((1, 1, 1, 1), 0.3))[0].numpy()
-    assert np.abs(got - interpolate._at(*cells, bend[0].permute(0, 2, 3, 1).numpy(), 0.3)).max() < 1e-4
+def test_carry_takes_a_motion_to_where_it_is_at_the_instant():
+    """One cell moves by (8, -4) px, all others rest: at t = 1/4 it is 1 cell right and half a cell up."""
+    forward = torch.zeros(1, 3, 12, 16)
+    forward[:, 2], backward = 1e-3, torch.zeros(1, 3, 12, 16)  # no trust in the way back
+    forward[0, :, 6, 5] = torch.tensor([8.0, -4.0, 1e3])
+    bend = torch.zeros(1, 2, 2, 12, 16)
+    bend[0, 0, :, 6, 5] = torch.tensor([2.0, -1.0])
+    v, q = reference.carry(forward, backward, bend, torch.full((1, 1, 1, 1), 0.25))[0].split(2)
+    for row in (5, 6):
+        assert torch.allclose(v[:, row, 6], torch.tensor([8.0, -4.0]), atol=1e-4)
+        assert torch.allclose(q[:, row, 6], 0.25 * 0.75 * torch.tensor([2.0, -1.0]), atol=1e-4)
+    assert torch.allclose(v[:, 6, 5], 0.75 * torch.tensor([8.0, -4.0]))  # nothing was carried there
+    v[:, 5:7, 6] = v[:, 6, 5] = 0
+    assert not v.any()
 
 
-def test_fetch_is_the_spline_of_the_stage():
+def test_fetch_is_the_cubic_spline_of_scipy():
     frame = pair(24, 30)[0]
     motion = torch.from_numpy(draw.rng(5, "test", "", "flow").standard_normal((1, 2, 24, 30)).astype(np.float32) * 6)
     y, x = torch.meshgrid(torch.arange(24), torch.arange(30), indexing="ij")
-    expected = interpolate._fetch(frame[0], x + motion[0, 0], y + motion[0, 1])
-    assert (warping.fetch(spline(frame), motion)[0] - expected).abs().max() < 1e-4
+    place = (y + motion[0, 1]).clamp(0, 23), (x + motion[0, 0]).clamp(0, 29)
+    expected = np.stack([map_coordinates(channel, place, order=3, mode="mirror") for channel in frame[0].numpy()])
+    assert np.abs(reference.fetch(spline(frame), motion)[0].numpy() - expected).max() < 1e-4
 
 
 def test_correlation_finds_a_shift():

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck
 
-from lolblur_synth import weights
 from lolblur_synth.errors import InputError, UsageError, WeightsError
+from lolblur_synth.files import weights
 from lolblur_synth.models import fasc
 from lolblur_synth.models.fasc import AdaptiveConv, adaptive_conv
 from lolblur_synth.models.lednet import GridMean, LEDNet, detect_range, enhance, exposure_gain, initialise, load

@@ -8,9 +8,9 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
 
-from lolblur_synth import weights
 from lolblur_synth.cli import main
 from lolblur_synth.errors import WeightsError
+from lolblur_synth.files import weights
 from lolblur_synth.models import lednet
 from lolblur_synth.models.recognise import recognise
 

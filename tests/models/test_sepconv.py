@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from lolblur_synth import identity, recipes, weights
+from lolblur_synth import recipes
+from lolblur_synth.dataset import keys
 from lolblur_synth.errors import InputError, UsageError, WeightsError
+from lolblur_synth.files import weights
 from lolblur_synth.kernels import exposure
 from lolblur_synth.models import sepconv
 from lolblur_synth.models.sepconv import TAPS, SepConv, separable
-from lolblur_synth.recipe import InterpolateConfig, Recipe
+from lolblur_synth.recipe.schema import InterpolateConfig, Recipe
 from lolblur_synth.stages import average, interpolate
 
 CONFIG = InterpolateConfig(method="sepconv")
@@ -91,7 +93,7 @@ def test_what_it_cannot_do_is_said(changes, words):
 
 def test_a_build_is_refused_before_it_begins():
     with pytest.raises(UsageError, match="none come with this package"):
-        identity.weights_of(recipes.override(Recipe(), ["interpolate.method=sepconv"]))
+        keys.weights_of(recipes.override(Recipe(), ["interpolate.method=sepconv"]))
 
 
 def test_a_missing_file_is_said():

@@ -4,7 +4,7 @@ import torch
 
 from lolblur_synth import draw as draws
 from lolblur_synth.errors import InputError
-from lolblur_synth.recipe import AverageConfig
+from lolblur_synth.recipe.schema import AverageConfig
 from lolblur_synth.stages import average
 
 

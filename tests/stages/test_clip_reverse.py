@@ -7,7 +7,7 @@ from skimage.color import rgb2lab
 
 from lolblur_synth import draw as draws
 from lolblur_synth.errors import InputError
-from lolblur_synth.recipe import ClipReverseConfig
+from lolblur_synth.recipe.schema import ClipReverseConfig
 from lolblur_synth.stages import clip_reverse
 from lolblur_synth.stages.clip_reverse import Draw, apply, saturated
 

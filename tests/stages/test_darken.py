@@ -11,7 +11,7 @@ from lolblur_synth import draw as dr
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.models import dce
-from lolblur_synth.recipe import DarkenConfig
+from lolblur_synth.recipe.schema import DarkenConfig
 from lolblur_synth.stages import darken
 
 CONFIG, NIGHT = DarkenConfig(), DarkenConfig(lamp_area=0.015)

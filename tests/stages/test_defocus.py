@@ -7,9 +7,9 @@ import torch
 
 from lolblur_synth import draw as dr
 from lolblur_synth.errors import InputError, UsageError
-from lolblur_synth.kernels import psf
-from lolblur_synth.recipe import DefocusConfig
+from lolblur_synth.recipe.schema import DefocusConfig
 from lolblur_synth.stages import defocus
+from lolblur_synth.stages.defocus import psf
 
 
 def draws(count, **options):

@@ -6,7 +6,8 @@ import torch
 
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.kernels import exposure as fused
-from lolblur_synth.recipe import InterpolateConfig
+from lolblur_synth.kernels.exposure import reference
+from lolblur_synth.recipe.schema import InterpolateConfig
 from lolblur_synth.stages import average, interpolate
 
 CONFIG, BLEND = InterpolateConfig(), InterpolateConfig(method="blend")
@@ -55,21 +56,14 @@ def test_motion_is_what_it_is(pan):
     assert motion.confidence.min() > 0.8 and not motion.still.any() and not motion.cut.any()
 
 
-@pytest.mark.parametrize("kernel", [True, False])
-def test_a_sample_is_the_frame_between(pan, kernel):
+@pytest.mark.parametrize("sample", [interpolate.sample, reference.sample], ids=["twin", "reference"])
+def test_a_sample_is_the_frame_between(pan, sample):
     frames, motion = pan
     for time in (0.25, 1.5, 2.875):
         truth = moving(time, (1.7, -3.2))
-        got = interpolate.sample(frames, motion, time, kernel)
+        got = sample(frames, motion, time)
         blend = frames[int(time)].lerp(frames[int(time) + 1], time % 1)
         assert psnr(got, truth) > max(40, psnr(blend, truth) + 10)
-
-
-def test_the_kernel_equals_the_readable_function(pan):
-    frames, motion = pan
-    for time in np.linspace(0.01, 2.99, 7):
-        slow = interpolate.sample(frames, motion, float(time), kernel=False)
-        assert (slow - interpolate.sample(frames, motion, float(time))).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("path", ["curved", "straight"])
@@ -231,7 +225,7 @@ def test_the_centroid_of_a_moving_dot_is_the_middle_frame():
 def test_odd_sizes(pan):
     frames = pan[0][:2, :, :61, :75].contiguous()
     motion = interpolate.motion(frames, CONFIG)
-    slow = interpolate.sample(frames, motion, 0.4, kernel=False)
+    slow = reference.sample(frames, motion, 0.4)
     assert slow.shape == (3, 61, 75)
     assert (slow - interpolate.sample(frames, motion, 0.4)).abs().max() < 1e-4
 

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from lolblur_synth import draw, weights
+from lolblur_synth import draw
 from lolblur_synth.errors import WeightsError
+from lolblur_synth.files import weights
 from lolblur_synth.kernels import exposure
+from lolblur_synth.kernels.exposure import reference
 from lolblur_synth.models import flow
-from lolblur_synth.recipe import InterpolateConfig
+from lolblur_synth.recipe.schema import InterpolateConfig
 from lolblur_synth.stages import average, interpolate
 
 NET, DIS = InterpolateConfig(method="net"), InterpolateConfig(method="dis")
@@ -55,9 +57,9 @@ def test_the_kernel_equals_the_readable_functions(stirred, size):
     fused = motion.fuse(0, np.array([0.3], np.float32), resting)
     assert fused[:, 5].max() > 0.1 and np.abs(fused[:, 4] - 0.3).max() > 0.1, "the test shows nothing"
     times = 1 + average.times(1, 8)
-    spec = average.mean(frame**2.2 for frame in interpolate.samples(frames, motion, times, kernel=False))
-    assert (exposure.expose(frames, motion, times) - spec).abs().max() < 1e-4
-    slow = interpolate.sample(frames, motion, 0.3, kernel=False)
+    expected, _ = reference.integrate(frames, motion, times)
+    assert (exposure.expose(frames, motion, times) - expected).abs().max() < 1e-4
+    slow = reference.sample(frames, motion, 0.3)
     assert (slow - interpolate.sample(frames, motion, 0.3)).abs().max() < 1e-4
 
 

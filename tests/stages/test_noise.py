@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from lolblur_synth import cameras, realism
 from lolblur_synth import draw as dr
 from lolblur_synth import frames as fr
+from lolblur_synth.camera import mosaic, sensor, tables
 from lolblur_synth.errors import InputError, RecipeError, UsageError
-from lolblur_synth.kernels import mosaic, sensor
-from lolblur_synth.recipe import NoiseConfig
+from lolblur_synth.metrics import fingerprint
+from lolblur_synth.recipe.schema import NoiseConfig
 from lolblur_synth.stages import noise
 
 RAW = ("raw-pg", "raw-eld")
@@ -31,7 +31,7 @@ def flat(level=30, height=320, width=400):
 
 
 def test_a_flat_colour_survives_the_camera_both_ways():
-    to_camera = mosaic.rgb_to_camera(cameras.load("sony-rx10m4").xyz_to_camera)
+    to_camera = mosaic.rgb_to_camera(tables.load("sony-rx10m4").xyz_to_camera)
     light = torch.tensor([0.3, 0.5, 0.2]).view(1, 3, 1, 1).expand(1, 3, 12, 16).contiguous()
     gains = (1.41, 1.0, 3.29)
     planes = mosaic.mosaic(light, to_camera, gains)
@@ -73,7 +73,7 @@ def test_iso_is_interpolated_in_logarithms():
 def test_physical_noise_has_its_moments_and_its_rows():
     config = config_of("raw-eld", iso=(800, 800), white_balance="tungsten")
     drawn = draw_of(config)
-    scale = cameras.load("sony-a7s2").physical["full_scale"]
+    scale = tables.load("sony-a7s2").physical["full_scale"]
     clean, noisy = noise.raw_pair(flat(60, 600, 800), config, drawn)
     values = ((noisy - clean) * scale)[0, 0]
     p = np.linspace(1e-6, 1 - 1e-6, 1_000_001)
@@ -103,12 +103,12 @@ def test_the_fingerprint_is_that_of_the_published_frames(model, level):
     for segment in range(3):
         config = config_of(model)
         out = noise.apply(flat(level, 640, 800), config, draw_of(config, f"segment-{segment}"))
-        assert not realism.misses(realism.fingerprint(fr.to_uint8(out[0])))
+        assert not fingerprint.misses(fingerprint.fingerprint(fr.to_uint8(out[0])))
 
 
 def test_independent_noise_fails_the_fingerprint():
     config = config_of("gaussian", sigma=(1.0, 1.0), gray=0.0)
-    missed = realism.misses(realism.fingerprint(fr.to_uint8(noise.apply(flat(), config, draw_of(config))[0])))
+    missed = fingerprint.misses(fingerprint.fingerprint(fr.to_uint8(noise.apply(flat(), config, draw_of(config))[0])))
     assert {"luma_lag1", "chroma_lag1", "blue_to_green"} <= set(missed)
 
 
@@ -174,7 +174,7 @@ def test_bilinear_demosaicing_is_bilinear_and_leaves_the_published_bands():
     assert rgb[0, 2, 4, 7].item() == pytest.approx(at((1, 1), (-1, 1)), abs=1e-6)
     config = config_of(demosaic="bilinear")
     out = noise.apply(flat(30, 640, 800), config, draw_of(config))
-    assert "luma_lag1" in realism.misses(realism.fingerprint(fr.to_uint8(out[0])))
+    assert "luma_lag1" in fingerprint.misses(fingerprint.fingerprint(fr.to_uint8(out[0])))
 
 
 def test_bands_of_rows_change_nothing(monkeypatch):
@@ -252,9 +252,9 @@ def test_draws_follow_the_recipe():
     assert 0.4 < np.mean(off) < 0.6
 
 
-@pytest.mark.parametrize("name", cameras.names())
+@pytest.mark.parametrize("name", tables.names())
 def test_every_bundled_camera_makes_noise(name):
-    camera = cameras.load(name)
+    camera = tables.load(name)
     model = "raw-pg" if camera.poisson_gaussian else "raw-eld"
     config = config_of(model, camera=name)
     out = noise.apply(flat(30, 64, 64), config, draw_of(config))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lolblur_synth.errors import InputError
-from lolblur_synth.recipe import ResizeConfig
+from lolblur_synth.recipe.schema import ResizeConfig
 from lolblur_synth.stages import resize
 
 

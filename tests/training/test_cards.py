@@ -7,12 +7,20 @@ import click
 import pytest
 
 from lolblur_synth import cli
+from lolblur_synth.files.weights import BUNDLED
 from lolblur_synth.training import noise
 from lolblur_synth.training.cards import in_python, made_by
-from lolblur_synth.weights import BUNDLED
 
-OPTIONS = {"--pairs": (), "--held-out": ["it's.mp4", "b $x.mp4"], "-o": Path("-mine"), "--size": "lite", "--steps": 7,
-           "--seed": 3, "--device": "cpu", "--nothing": None}
+OPTIONS = {
+    "--pairs": (),
+    "--held-out": ["it's.mp4", "b $x.mp4"],
+    "-o": Path("-mine"),
+    "--size": "lite",
+    "--steps": 7,
+    "--seed": 3,
+    "--device": "cpu",
+    "--nothing": None,
+}
 
 
 def commands_of(markdown: str) -> list[list[str]]:

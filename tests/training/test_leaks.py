@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from lolblur_synth.errors import Damaged, ForeignOutput, InputError
-from lolblur_synth.evaluate import evaluate
 from lolblur_synth.models import lednet as models_lednet
+from lolblur_synth.tools.evaluate import evaluate
 from lolblur_synth.training import checkpoint, data, lednet, sources
 from lolblur_synth.training.lednet import train_lednet
 
@@ -140,7 +140,8 @@ def test_learnt_curves_see_no_video_that_is_scored(tmp_path, scoring, opened):
     other = built(tmp_path / "b", train={"0003": "s0", "0004": "s1"})
     evaluate("network", scored, metrics="psnr_rgb", fit=str(other), quiet=True)
     assert {file for file in opened if "/b/" in file} == {
-        str(other / "train" / folder / "0004" / f"{frame}.png") for folder in PAIR for frame in FRAMES}
+        str(other / "train" / folder / "0004" / f"{frame}.png") for folder in PAIR for frame in FRAMES
+    }
 
 
 def test_a_video_that_another_dataset_tests_on_is_left_out_by_its_sha256(tmp_path, opened, caplog):
@@ -211,6 +212,7 @@ def test_a_split_of_another_name_is_scored_before_train_is(tmp_path, scoring, op
 
 
 # layouts that cannot be told apart
+
 
 def test_two_nestings_of_one_modality_are_refused_by_name(tmp_path):
     write_split(tmp_path, "train", ("0000",))
@@ -294,6 +296,7 @@ def test_linked_modalities_are_read_and_links_that_lead_back_are_not(tmp_path):
 
 
 # frames behind a training
+
 
 def test_a_training_goes_on_with_a_copy_and_not_with_rebuilt_frames(tmp_path):
     root = write_split(tmp_path / "data", "train", ("0000", "0001"))

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from lolblur_synth import frames, weights
+from lolblur_synth import frames
 from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.files import weights
 from lolblur_synth.models import dce
 from lolblur_synth.training import darken
 from lolblur_synth.training import photos as training_photos
 from lolblur_synth.training.photos import batch, pictures
-from lolblur_synth.training.scalars import is_log, scalars
+from lolblur_synth.training.tensorboard_log import is_log, scalars
 
 SMALL = {"size": 24, "batch_size": 2, "checkpoint_every": 2}
 
@@ -51,7 +52,8 @@ def test_contrast_loss_is_zero_for_pure_dimming_and_ignores_lamps():
     flat = torch.full_like(lightness, 0.1)
     steps = (dimmed.diff(dim=3)[0, 0, 0] * 0.4 / 0.1).tolist()  # in units of the contrast that E/mean leaves
     assert darken.contrast_loss(flat, lightness, exposure, everywhere).item() == pytest.approx(
-        (steps[0] ** 2 + steps[1] ** 2) / 2)
+        (steps[0] ** 2 + steps[1] ** 2) / 2
+    )
     assert darken.contrast_loss(flat, lightness, exposure, plane(0, 1, 1)).item() == pytest.approx(steps[1] ** 2 / 2)
 
 
@@ -100,8 +102,14 @@ def test_batches_depend_on_seed_and_step_only(photos):
 
 def test_training_lowers_the_exposure_loss(photos, tmp_path):
     losses = []
-    darken.train_darken([photos], tmp_path / "a.safetensors", steps=60, size=24, batch_size=4,
-                        report=lambda step, terms: losses.append(terms["exposure"]))
+    darken.train_darken(
+        [photos],
+        tmp_path / "a.safetensors",
+        steps=60,
+        size=24,
+        batch_size=4,
+        report=lambda step, terms: losses.append(terms["exposure"]),
+    )
     assert len(losses) == 60 and np.mean(losses[-15:]) < 0.4 * np.mean(losses[:15])
 
 
@@ -169,7 +177,8 @@ def test_a_checkpoint_of_another_run_or_damaged_is_not_continued(photos, tmp_pat
 def test_the_losses_can_be_written_for_tensorboard(photos, tmp_path, tensorboard):
     darken.train_darken([photos], tmp_path / "a.safetensors", steps=2, tensorboard=tmp_path / "logs", **SMALL)
     assert [(step, name) for step, name, _ in tensorboard[str(tmp_path / "logs")]] == [
-        (step, f"loss/{name}") for step in (1, 2) for name in ("exposure", "contrast", "lamp", "smoothness")]
+        (step, f"loss/{name}") for step in (1, 2) for name in ("exposure", "contrast", "lamp", "smoothness")
+    ]
 
 
 def test_without_tensorboard_one_line_says_what_to_install(photos, tmp_path, monkeypatch):

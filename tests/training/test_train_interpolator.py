@@ -10,8 +10,10 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
 
-from lolblur_synth import cli, draw, weights
+from lolblur_synth import cli, draw
 from lolblur_synth.errors import InputError, UsageError, WeightsError
+from lolblur_synth.files import weights
+from lolblur_synth.kernels.exposure import reference
 from lolblur_synth.models import flow, warping
 from lolblur_synth.training import interpolator, interpolator_card, scenes, triplets
 
@@ -86,10 +88,11 @@ def test_filmed_items_are_true_whatever_way_they_are_turned(photo, clip, monkeyp
     assert not batch.known.any() and not batch.true_forward.any()
     for k in range(2):
         t = batch.times[:, k, None, None, None]
-        motion = warping.carry(batch.forward, batch.backward, batch.bend, t)
+        motion = reference.carry(batch.forward, batch.backward, batch.bend, t)
         cells = torch.cat((motion, t.expand_as(motion[:, :1]), torch.zeros_like(motion[:, :1])), 1)
         splines = batch.first_spline, batch.second_spline
-        error = (flow.sample(batch.first, batch.second, splines, cells, t) - batch.targets[:, k])[:, :, 20:-20, 20:-20]
+        shown = reference.render(batch.first, batch.second, splines, cells, t)
+        error = (shown - batch.targets[:, k])[:, :, 20:-20, 20:-20]
         assert error.abs().mean() < 0.3 * (batch.first - batch.second).abs().mean()
 
 
@@ -155,16 +158,45 @@ def test_repeated_and_interrupted_runs_give_the_same_weights(photo, clip, tmp_pa
 def test_the_command_writes_weights_and_a_card_with_figures(photo, clip, tmp_path, monkeypatch):
     monkeypatch.setitem(interpolator.train_interpolator.__kwdefaults__, "size", 64)
     out = tmp_path / "own.safetensors"
-    result = CliRunner().invoke(cli.main, ["train-interpolator", "--photos", str(photo), "--held-out", str(clip),
-                                           "--steps", "1", "--note", "All of it is ours.", "-o", str(out)])
+    result = CliRunner().invoke(
+        cli.main,
+        [
+            "train-interpolator",
+            "--photos",
+            str(photo),
+            "--held-out",
+            str(clip),
+            "--steps",
+            "1",
+            "--note",
+            "All of it is ours.",
+            "-o",
+            str(out),
+        ],
+    )
     assert result.exit_code == 0, result.output
     assert flow.load(str(out)) and weights.about(out)["network"] == "FlowNet"
     card = out.with_suffix(".md").read_text()
-    command = ["lolblur-synth", "train-interpolator", "--photos", str(photo), "--held-out", str(clip), "-o", str(out),
-               "--steps", "1", "--seed", "0", "--preset", "fine", "--device", "cpu"]
+    command = [
+        "lolblur-synth",
+        "train-interpolator",
+        "--photos",
+        str(photo),
+        "--held-out",
+        str(clip),
+        "-o",
+        str(out),
+        "--steps",
+        "1",
+        "--seed",
+        "0",
+        "--preset",
+        "fine",
+        "--device",
+        "cpu",
+    ]
     assert command in [shlex.split(line) for line in card.splitlines() if line.startswith("lolblur-synth")]
-    for word in ("steps=1", "CPU-seconds", "All of it is ours.",
-                 "| made.mkv | 4 |", "| mean | 2 |"):
+    for word in ("steps=1", "CPU-seconds", "All of it is ours.", "| made.mkv | 4 |", "| mean | 2 |"):
         assert word in card
     assert weights.sha256(out) in card
 

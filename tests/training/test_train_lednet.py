@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from lolblur_synth import metrics, weights
 from lolblur_synth.errors import Diverged, ForeignOutput, InputError, Interrupted, NoSpace, UsageError, WeightsError
+from lolblur_synth.files import weights
+from lolblur_synth.metrics import image_quality
 from lolblur_synth.models import vgg
 from lolblur_synth.models.lednet import enhance, exposure_gain, load
 from lolblur_synth.training import checkpoint, data, lednet
@@ -56,10 +57,18 @@ def same(a, b):
 
 # the loop
 
+
 def test_it_learns(tmp_path, dataset):
     """After 100 small steps the loss has fallen, and frames come out better than the input and their mean colour."""
-    result = train_lednet(dataset, tmp_path / "run", quiet=True, iterations=100, lr=2e-3, save_every=50, **TINY | {
-        "width": 0.25, "batch": 4, "crop": 24})
+    result = train_lednet(
+        dataset,
+        tmp_path / "run",
+        quiet=True,
+        iterations=100,
+        lr=2e-3,
+        save_every=50,
+        **TINY | {"width": 0.25, "batch": 4, "crop": 24},
+    )
     with (tmp_path / "run" / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["iteration"] for row in rows] == ["50", "100"]
@@ -71,7 +80,7 @@ def test_it_learns(tmp_path, dataset):
     for pair in data.hold_out(data.find_pairs(dataset, "train"))[0]:
         low, high = (frame[None] for frame in data.read_pair(pair))
         mean = high.mean((2, 3), keepdim=True).expand_as(high)
-        scores.append([metrics.psnr_rgb(x, high).item() for x in (enhance(net, low), low, mean)])
+        scores.append([image_quality.psnr_rgb(x, high).item() for x in (enhance(net, low), low, mean)])
     ours, identity, mean = np.mean(scores, 0)
     assert ours > identity + 5 and ours > mean + 0.5
 
@@ -144,8 +153,10 @@ def test_two_processes_equal_one(tmp_path, dataset):
     options = TINY | {"iterations": 2, "lr": 1e-3}
     train_lednet(dataset, tmp_path / "one", quiet=True, **options)
     script = tmp_path / "train.py"
-    script.write_text("import sys\nfrom lolblur_synth.training.lednet import train_lednet\n"
-                      f"train_lednet({str(dataset)!r}, {str(tmp_path / 'two')!r}, quiet=True, **{options!r})\n")
+    script.write_text(
+        "import sys\nfrom lolblur_synth.training.lednet import train_lednet\n"
+        f"train_lednet({str(dataset)!r}, {str(tmp_path / 'two')!r}, quiet=True, **{options!r})\n"
+    )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
     alone = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=alone, capture_output=True, text=True, timeout=120)
@@ -154,8 +165,15 @@ def test_two_processes_equal_one(tmp_path, dataset):
     assert max((one[key] - two[key]).abs().max().item() for key in one) < 1e-5
 
 
-@pytest.mark.parametrize("ablation", [{"side_loss": False, "expose": 0.4}, {"ppm": False, "curve": False},
-                                      {"skip": "concat"}, {"range": "-1..1", "ema": 0.0, "precision": "bfloat16"}])
+@pytest.mark.parametrize(
+    "ablation",
+    [
+        {"side_loss": False, "expose": 0.4},
+        {"ppm": False, "curve": False},
+        {"skip": "concat"},
+        {"range": "-1..1", "ema": 0.0, "precision": "bfloat16"},
+    ],
+)
 def test_ablations_run_by_option(tmp_path, dataset, ablation):
     result = train_lednet(dataset, tmp_path, quiet=True, iterations=2, **TINY | ablation)
     net, value_range = load(result["weights"])
@@ -193,6 +211,7 @@ def test_a_recorded_network_learns_the_same(tmp_path, dataset):
 
 # losses
 
+
 def test_loss_is_equation_6():
     torch.manual_seed(0)
     side, out, target = torch.rand(1, 3, 8, 8), torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64)
@@ -228,17 +247,27 @@ def test_perceptual_loss_trains(tmp_path):
     torch.manual_seed(0)
     net = vgg.Features("vgg16", vgg.PERCEPTUAL["vgg16"])
     weights.save(net, tmp_path / "vgg16.safetensors", {})
-    result = train_lednet(dataset, tmp_path / "run", quiet=True, iterations=1, **TINY | {
-        "crop": 64, "batch": 1, "perceptual": "vgg16", "vgg_weights": str(tmp_path / "vgg16.safetensors")})
+    result = train_lednet(
+        dataset,
+        tmp_path / "run",
+        quiet=True,
+        iterations=1,
+        **TINY | {"crop": 64, "batch": 1, "perceptual": "vgg16", "vgg_weights": str(tmp_path / "vgg16.safetensors")},
+    )
     with (tmp_path / "run" / "log.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert float(row["perceptual"]) > 0 and float(row["side_perceptual"]) > 0 and result["iteration"] == 1
     with pytest.raises(UsageError, match="too small"):
-        train_lednet(dataset, tmp_path / "b", dry_run=True, **TINY | {
-            "crop": 32, "perceptual": "vgg16", "vgg_weights": str(tmp_path / "vgg16.safetensors")})
+        train_lednet(
+            dataset,
+            tmp_path / "b",
+            dry_run=True,
+            **TINY | {"crop": 32, "perceptual": "vgg16", "vgg_weights": str(tmp_path / "vgg16.safetensors")},
+        )
 
 
 # checkpoints
+
 
 def test_three_checkpoints_are_kept_and_a_damaged_one_is_stepped_over(tmp_path, caplog):
     for iteration in (1, 2, 3, 4):
@@ -297,8 +326,13 @@ def test_other_options_or_a_foreign_folder_are_refused(tmp_path, dataset):
     with pytest.raises(ForeignOutput, match="lr"):
         train_lednet(dataset, tmp_path / "run", quiet=True, iterations=1, lr=0.5, **TINY)
     with pytest.raises(UsageError, match="values in 0..1"):
-        train_lednet(dataset, tmp_path / "more", dry_run=True, range="-1..1", **TINY | {
-            "weights": str(tmp_path / "run/lednet.safetensors")})
+        train_lednet(
+            dataset,
+            tmp_path / "more",
+            dry_run=True,
+            range="-1..1",
+            **TINY | {"weights": str(tmp_path / "run/lednet.safetensors")},
+        )
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("work of years")
     with pytest.raises(ForeignOutput, match="not the output"):
@@ -307,10 +341,17 @@ def test_other_options_or_a_foreign_folder_are_refused(tmp_path, dataset):
 
 # data
 
-@pytest.mark.parametrize("pattern", [
-    "{split}/{folder}/{clip}/{frame}.png", "LOLBlur/{split}/{folder}/{clip}/{frame}.png",
-    "LOL-Blur/{split}/{split}/{folder}/{clip}/{frame}.png", "LOL_blur/{split}/{folder}/{folder}/{clip}/{frame}.png",
-    "LOLBlur_Dataset/{split}/{folder}/{clip}_{frame}.png"])
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "{split}/{folder}/{clip}/{frame}.png",
+        "LOLBlur/{split}/{folder}/{clip}/{frame}.png",
+        "LOL-Blur/{split}/{split}/{folder}/{clip}/{frame}.png",
+        "LOL_blur/{split}/{folder}/{folder}/{clip}/{frame}.png",
+        "LOLBlur_Dataset/{split}/{folder}/{clip}_{frame}.png",
+    ],
+)
 def test_every_nesting_is_read(tmp_path, pattern):
     write_pairs(tmp_path, pattern=pattern)
     write_pairs(tmp_path, pattern=pattern, clips=1, split="test")
@@ -372,8 +413,11 @@ def test_exposed_crops_have_the_gain_of_their_whole_frame(dataset):
 
 def test_online_draws_the_noise_of_each_sample_anew(tmp_path, dataset):
     (tmp_path / "train").mkdir()
-    for folder, source in (("low_blur", "low_blur_noise"), ("low_sharp", "high_sharp_scaled"),
-                           ("high_sharp_scaled", "high_sharp_scaled")):
+    for folder, source in (
+        ("low_blur", "low_blur_noise"),
+        ("low_sharp", "high_sharp_scaled"),
+        ("high_sharp_scaled", "high_sharp_scaled"),
+    ):
         (tmp_path / "train" / folder).symlink_to(dataset / "train" / source)
     pair = ("low_sharp", "high_sharp_scaled")
     pairs = data.find_pairs(tmp_path, "train", pair)
@@ -381,8 +425,9 @@ def test_online_draws_the_noise_of_each_sample_anew(tmp_path, dataset):
     changed = [n for n in range(12) if not torch.allclose(*crops[n], atol=1e-4)]
     assert 3 <= len(changed) < 12, "noise and defocus are for half of the samples each"
     assert all(torch.equal(a, b) for a, b in zip(crops[changed[0]], crops[changed[0]], strict=True))
-    result = train_lednet(tmp_path, tmp_path / "run", quiet=True, iterations=1, online=True,
-                          pair="low_blur:high_sharp_scaled", **TINY)
+    result = train_lednet(
+        tmp_path, tmp_path / "run", quiet=True, iterations=1, online=True, pair="low_blur:high_sharp_scaled", **TINY
+    )
     assert result["iteration"] == 1
     with pytest.raises(UsageError, match="low_blur_noise is not free"):
         train_lednet(dataset, tmp_path / "b", dry_run=True, online=True, **TINY)
@@ -403,7 +448,7 @@ def test_bad_data_is_named(tmp_path):
         data.find_pairs(tmp_path, "train", ("low_sharp", "high_sharp_scaled"))
     frame = tmp_path / "train/low_blur_noise/0001/0000.png"
     whole = frame.read_bytes()
-    frame.write_bytes(whole[:len(whole) // 2])
+    frame.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="train/low_blur_noise/0001/0000.png"):
         data.PairDataset(tmp_path)[2]
     cv2.imwrite(str(frame), np.zeros((24, 40, 3), np.uint8))
@@ -418,11 +463,18 @@ def test_bad_data_is_named(tmp_path):
 
 # options
 
+
 def test_options_are_checked_and_taken_as_text():
     config = checked(LednetConfig, {"width": "0.25", "batch": "4", "ppm": "false", "lr": "3e-4"})
     assert (config.width, config.batch, config.ppm, config.lr) == (0.25, 4, False, 3e-4)
-    for options, what in (({"widht": 1}, "widht"), ({"batch": 0}, "batch"), ({"skip": "sum"}, "skip"),
-                          ({"ppm": "perhaps"}, "ppm"), ({"crop": "big"}, "crop"), ({"batch": 1.5}, "batch")):
+    for options, what in (
+        ({"widht": 1}, "widht"),
+        ({"batch": 0}, "batch"),
+        ({"skip": "sum"}, "skip"),
+        ({"ppm": "perhaps"}, "ppm"),
+        ({"crop": "big"}, "crop"),
+        ({"batch": 1.5}, "batch"),
+    ):
         with pytest.raises(UsageError, match=what):
             checked(LednetConfig, options)
     assert all(field.metadata["help"] for field in dataclasses.fields(LednetConfig))

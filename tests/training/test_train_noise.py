@@ -6,19 +6,20 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from lolblur_synth import bayer, cameras, realism, weights
 from lolblur_synth import draw as dr
 from lolblur_synth import frames as fr
+from lolblur_synth.camera import demosaic, dng, mosaic, tables
 from lolblur_synth.cli import main
 from lolblur_synth.errors import ForeignOutput, InputError, UsageError
-from lolblur_synth.kernels import edges, mosaic
+from lolblur_synth.files import weights
+from lolblur_synth.metrics import fingerprint
 from lolblur_synth.models import cycleisp
-from lolblur_synth.recipe import NoiseConfig
+from lolblur_synth.recipe.schema import NoiseConfig
 from lolblur_synth.stages import noise as stage
-from lolblur_synth.training import noise, noise_figures, raws
+from lolblur_synth.training import noise, noise_figures, raw_pairs
 
 SMALL = {"size": 16, "batch_size": 2, "checkpoint_every": 2}
-COLOURS = cycleisp.camera_colours(cameras.PAPER_CAMERA)
+COLOURS = cycleisp.camera_colours(tables.PAPER_CAMERA)
 
 
 def picture(seed, height, width):
@@ -44,45 +45,45 @@ def photos(tmp_path_factory):
 
 
 def test_the_raw_of_a_photograph_is_its_camera_undone(photos):
-    found = raws.photographs([photos], 16, 1)
+    found = raw_pairs.photographs([photos], 16, 1)
     assert [photo.name for photo in found] == ["0.png", "1.png"]
-    made = raws.batch(found, seed=0, step=0, count=6, size=16)
+    made = raw_pairs.batch(found, seed=0, step=0, count=6, size=16)
     assert made.display.shape == (6, 3, 16, 16) and made.raw.shape == (6, 4, 8, 8)
     assert made.noisy.shape == (2, 3, 16, 16) and made.noise.shape == (2, 4, 8, 8)  # one in four has noise, or begun
     expected = mosaic.mosaic(fr.srgb_to_light(made.display), COLOURS, (1.0, 1.0, 1.0)).clamp(0, 1)
     torch.testing.assert_close(made.raw, expected, atol=1e-5, rtol=0)
-    means = raws.batch(found, 0, 1, 64, 16).display.mean((1, 2, 3))
+    means = raw_pairs.batch(found, 0, 1, 64, 16).display.mean((1, 2, 3))
     assert means.min() < 0.15 and means.max() > 0.4  # as night frames are, and as photographs are
     assert means[:16].mean() < 0.6 * means[16:].mean()  # those with noise are as the stage gets them
 
 
 def test_noise_is_developed_as_raw_pg_does_but_along_edges():
-    """Flat on the left: Malvar's filters, in light. A step on the right: what edges.develop makes of it."""
+    """Flat on the left: Malvar's filters, in light. A step on the right: what demosaic.develop makes of it."""
     display = torch.full((1, 3, 48, 64), 0.3)
     display[..., 40:] = 0.9
     raw = mosaic.mosaic(fr.srgb_to_light(display), COLOURS, cycleisp.WHITE)
     noise_of_raw = 1e-3 * torch.randn(raw.shape, generator=torch.Generator().manual_seed(0))
-    noisy = raws._noisy(display, raw, noise_of_raw, COLOURS)
+    noisy = raw_pairs._noisy(display, raw, noise_of_raw, COLOURS)
     light = fr.srgb_to_light(display) + mosaic.develop(noise_of_raw, COLOURS, cycleisp.WHITE)
     torch.testing.assert_close(noisy[..., :32], fr.light_to_srgb(light)[..., :32], atol=1e-6, rtol=0)
-    along = display + edges.develop(raw + noise_of_raw, COLOURS) - edges.develop(raw, COLOURS)
+    along = display + demosaic.develop(raw + noise_of_raw, COLOURS) - demosaic.develop(raw, COLOURS)
     torch.testing.assert_close(noisy[..., 39:41], along[..., 39:41], atol=1e-3, rtol=0)
     assert not torch.allclose(noisy[..., 39:41], fr.light_to_srgb(light)[..., 39:41], atol=2e-3)
 
 
 def test_every_file_has_an_equal_part_and_detail_a_larger_one(photos):
-    found = raws.photographs([photos], 16, 1)
-    video = [raws.Photo(f"clip frame {n}", "of the clip", found[0].display) for n in range(30)]
-    assert [len(group) for group in raws.by_file(video + found)] == [30, 1, 1]
-    half = raws.Photo("half", "half", np.zeros((64, 64, 3), np.uint16))  # flat on the left, checks on the right
+    found = raw_pairs.photographs([photos], 16, 1)
+    video = [raw_pairs.Photo(f"clip frame {n}", "of the clip", found[0].display) for n in range(30)]
+    assert [len(group) for group in raw_pairs.by_file(video + found)] == [30, 1, 1]
+    half = raw_pairs.Photo("half", "half", np.zeros((64, 64, 3), np.uint16))  # flat on the left, checks on the right
     half.display[:, 32:][(np.indices((64, 32)).sum(0) % 2) > 0] = 65535
-    crops = raws.batch([half], 0, 0, 40, 16).display
+    crops = raw_pairs.batch([half], 0, 0, 40, 16).display
     assert ((crops - crops.mean((2, 3), keepdim=True)).abs().amax((1, 2, 3)) > 0.01).float().mean() > 0.75
 
 
 def test_batches_depend_on_seed_and_step_only(photos):
-    found = raws.photographs([photos], 16, 1)
-    first, again, other = (raws.batch(found, 1, step, 2, 16) for step in (7, 7, 8))
+    found = raw_pairs.photographs([photos], 16, 1)
+    first, again, other = (raw_pairs.batch(found, 1, step, 2, 16) for step in (7, 7, 8))
     assert first.noisy.equal(again.noisy) and first.raw.equal(again.raw) and not first.raw.equal(other.raw)
 
 
@@ -95,17 +96,17 @@ def paired(tmp_path):
         cv2.imwrite(str(folder / f"{name}.png"), picture(3, 32, 48))
     light = fr.srgb_to_light(fr.from_uint8(picture(3, 32, 48)[..., ::-1]))
     planes = mosaic.mosaic(light, COLOURS, (2.0, 1.0, 1.5))
-    camera = cameras.load(cameras.PAPER_CAMERA)
-    bayer.write_dng(folder / "a.dng", torch.pixel_shuffle(planes, 2)[0, 0].numpy(), camera, (2.0, 1.0, 1.5))
+    camera = tables.load(tables.PAPER_CAMERA)
+    dng.write_dng(folder / "a.dng", torch.pixel_shuffle(planes, 2)[0, 0].numpy(), camera, (2.0, 1.0, 1.5))
     np.save(folder / "b.npy", (planes * mosaic.balance((2.0, 1.0, 1.5), planes))[0].numpy())
     return folder
 
 
 def test_pairs_are_cropped_alike_and_balanced(paired):
-    found = raws.pairs(paired, 16)
+    found = raw_pairs.pairs(paired, 16)
     assert [photo.name for photo in found] == ["a.png", "b.png"]
     np.testing.assert_allclose(found[0].raw, found[1].raw, atol=2e-4)
-    made = raws.batch(found, 0, 0, 6, 16)
+    made = raw_pairs.batch(found, 0, 0, 6, 16)
     undone = mosaic.mosaic(fr.srgb_to_light(made.display), COLOURS, (1.0, 1.0, 1.0)).clamp(0, 1)
     torch.testing.assert_close(made.raw, undone, atol=1e-3, rtol=0)
 
@@ -114,7 +115,7 @@ def test_system_files_are_no_pairs_and_no_foreign_output(paired, tmp_path):
     (paired / "._a.png").write_bytes(b"\0\5\26\7")
     (paired / "._a.npy").write_bytes(b"\0\5\26\7")
     (paired / "c.png").mkdir()
-    assert [photo.name for photo in raws.pairs(paired, 16)] == ["a.png", "b.png"]
+    assert [photo.name for photo in raw_pairs.pairs(paired, 16)] == ["a.png", "b.png"]
     (tmp_path / "out").mkdir()
     (tmp_path / "out/Thumbs.db").touch()
     noise.claim(tmp_path / "out")
@@ -131,15 +132,15 @@ def test_a_training_does_not_go_on_with_another_raw_of_the_same_pictures(paired,
 def test_pairs_that_do_not_fit_are_one_clear_line(paired, tmp_path):
     np.save(paired / "b.npy", np.zeros((4, 5, 5), np.float32))
     with pytest.raises(InputError, match="b.png"):
-        raws.pairs(paired, 16)
+        raw_pairs.pairs(paired, 16)
     np.save(paired / "b.npy", np.zeros((4, 16, 24)))
     with pytest.raises(InputError, match="float64"):
-        raws.pairs(paired, 16)
+        raw_pairs.pairs(paired, 16)
     (paired / "b.npy").write_bytes(b"no array")
     with pytest.raises(InputError, match="not a readable array"):
-        raws.pairs(paired, 16)
+        raw_pairs.pairs(paired, 16)
     with pytest.raises(InputError, match="no picture with its raw"):
-        raws.pairs(tmp_path, 16)
+        raw_pairs.pairs(tmp_path, 16)
 
 
 def test_losses_are_zero_for_the_truth_and_weigh_shadows_like_lights():
@@ -259,11 +260,11 @@ def test_training_begins_at_the_analytic_camera(photos):
     recipe = {"network": "lite", "steps": 9, "seed": 0, "rate": 1e-3}
     state = noise._State(recipe, "cpu")
     networks = cycleisp.Networks(*state.net, colours=state.colours)
-    made = raws.batch(raws.photographs([photos], 32, 1), 0, 0, 2, 32)
+    made = raw_pairs.batch(raw_pairs.photographs([photos], 32, 1), 0, 0, 2, 32)
     with torch.inference_mode():
         torch.testing.assert_close(networks.raw(made.display), made.raw, atol=1e-5, rtol=0)
         back = networks.develop(made.raw + made.noise, networks.colour(made.display))
-    expected = edges.develop(made.raw + made.noise, COLOURS)
+    expected = demosaic.develop(made.raw + made.noise, COLOURS)
     torch.testing.assert_close(back, expected, atol=1e-5, rtol=0)
 
 
@@ -285,7 +286,7 @@ def test_the_published_size_corrects_the_camera_with_its_own_inputs():
         analytic = mosaic.mosaic(fr.srgb_to_light(frames), COLOURS, cycleisp.WHITE)
         given = networks.planes(frames) - fr.light_to_srgb(analytic)
         torch.testing.assert_close(given, cycleisp._detail(nets[0](frames), 8), atol=1e-6, rtol=0)
-        back = networks.develop(analytic, networks.colour(frames)) - edges.develop(analytic, COLOURS)
+        back = networks.develop(analytic, networks.colour(frames)) - demosaic.develop(analytic, COLOURS)
         own = nets[2](fr.light_to_srgb(analytic), networks.colour(frames))
         torch.testing.assert_close(back, cycleisp._detail(own, 16), atol=1e-5, rtol=0)
 
@@ -299,9 +300,9 @@ def test_round_trips_are_those_of_whole_pictures_and_of_their_half():
     """Of the analytic camera: a flat picture comes back, a checkerboard of single pixels does not."""
     zero = cycleisp.Networks(*noise._State({"network": "lite", "seed": 0, "rate": 1e-3}, "cpu").net, colours=COLOURS)
     checks = np.kron(np.indices((60, 80)).sum(0) % 2, np.ones((2, 2)))[..., None] * np.array([40000, 20000, 9000])
-    photo = raws.Photo("checks.png", "checks", checks.astype(np.uint16))
+    photo = raw_pairs.Photo("checks.png", "checks", checks.astype(np.uint16))
     assert noise_figures.view(photo).shape == (1, 3, 120, 160) and noise_figures.view(photo, 2).shape == (1, 3, 60, 80)
-    large = raws.Photo("large.png", "large", np.zeros((1500, 3000, 3), np.uint16))
+    large = raw_pairs.Photo("large.png", "large", np.zeros((1500, 3000, 3), np.uint16))
     assert noise_figures.view(large).shape == (1, 3, 560, 1120)
     whole, half = (noise_figures.round_trip("", noise_figures.view(photo, by), zero) for by in (1, 2))
     assert whole.size == (160, 120) and whole.raw > 90 and whole.back == pytest.approx(whole.analytic, abs=1e-3)
@@ -321,4 +322,4 @@ def test_deviations_are_those_of_the_noise(monkeypatch):
     monkeypatch.setattr(noise_figures.noise, "apply", imitation)
     found = noise_figures.noise_deviation([torch.full((1, 3, 64, 64), 0.12)], None, 400.0)
     assert found["sigma_blue"] == pytest.approx(-0.5, abs=1e-3) and found["luma_lag1"] == pytest.approx(0, abs=1e-2)
-    assert found["shift"] < 0.1 and set(realism.BANDS) & set(found)
+    assert found["shift"] < 0.1 and set(fingerprint.BANDS) & set(found)

@@ -1,0 +1,1 @@
+"""What stages and models share about sensors: camera tables, noise, Bayer mosaic, demosaicing, DNG."""

@@ -1,0 +1,281 @@
+"""Options that several commands share, written once; and options made from the recipe's own declarations.
+
+Imports click and the standard library only: `lolblur-synth --help` must not wait for torch.
+"""
+
+import dataclasses
+import difflib
+import re
+import sys
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lolblur_synth.errors import UsageError
+from lolblur_synth.recipe.schema import STAGE_NAMES
+from lolblur_synth.recipes import describe_range
+
+STAGE_WORDS = [name.replace("_", "-") for name in STAGE_NAMES]
+
+DRY_RUN = "lolblur_synth.dry_run"  # in the context's meta: the command keeps nothing that another run could continue
+json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
+recipe_option = click.option(
+    "--recipe", default="lolblur", show_default=True, metavar="NAME|FILE", help="Built-in recipe, or a TOML file."
+)
+stored_recipe_option = click.option(
+    "--recipe",
+    metavar="NAME|FILE",
+    help="Built-in recipe, or a TOML file; without recipe options the one that OUT was built with, or else lolblur.",
+)
+set_option = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Override one value of the recipe; may be repeated.",
+)
+seed_option = click.option("--seed", type=int, help="Seed of every draw.")
+jobs_option = click.option(
+    "--jobs",
+    default="auto",
+    show_default=True,
+    metavar="N|auto",
+    callback=lambda c, p, value: parse_jobs(value),
+    help="Worker processes. The result does not depend on it.",
+)
+device_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda[:N]",
+    callback=lambda c, p, value: parse_device(value),
+    help="Where the pixels are computed.",
+)
+
+
+def dry_run_option(help: str) -> Callable:
+    """--dry-run, known to the program as well, which says what becomes of an interrupted command."""
+
+    def note(context: click.Context, parameter: click.Parameter, value: bool) -> bool:
+        context.meta[DRY_RUN] = value
+        return value
+
+    return click.option("--dry-run", is_flag=True, callback=note, help=help)
+
+
+def build_options(command: Callable) -> Callable:
+    """The options that `build` and `plan` share, each an everyday name for a recipe value."""
+    for option in reversed(
+        [
+            stored_recipe_option,
+            set_option,
+            click.option(
+                "--skip",
+                multiple=True,
+                metavar="STAGE",
+                callback=lambda c, p, value: parse_stages(value),
+                help=f"Leave a stage out; repeatable. [{' | '.join(STAGE_WORDS[1:])}]",
+            ),
+            click.option(
+                "--fps",
+                type=float,
+                help="True capture rate, for slow-motion files and image sequences; of one clip alone: NAME@RATE.",
+            ),  # fmt: skip
+            click.option("--size", metavar="WxH", help="Size of the frames; default 1120x640."),
+            click.option("--pairs", type=int, help="Most pairs from one video, at most 60."),
+            click.option("--window", metavar="7|9|7,9", help="Source frames in an exposure; one is drawn a segment."),
+            click.option(
+                "--exposure",
+                metavar="LO:HI",
+                help="Requested exposure, mean L*/100 of unsaturated pixels; one draw a segment.",
+            ),
+            seed_option,
+            click.option("--test-fraction", type=float, help="Share of the videos that goes to test."),
+            jobs_option,
+            device_option,
+            click.option("--sample", is_flag=True, help="Use the bundled sample clip instead of VIDEOS."),
+            json_option,
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def training_options(steps: int) -> Callable:
+    """The options that the trainings of the synthesis networks share; steps: the default."""
+
+    def decorate(command: Callable) -> Callable:
+        for option in (
+            click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N]."),
+            click.option("--note", default="", help="Text for the card: origin and licence of the inputs."),
+            click.option("--seed", default=0, show_default=True, help="Seed of the first weights and of the samples."),
+            click.option("--steps", default=steps, show_default=True, type=click.IntRange(1), help="Optimiser steps."),
+        ):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def overrides(
+    assignments: tuple[str, ...],
+    *,
+    skip=(),
+    fps=None,
+    size=None,
+    pairs=None,
+    window=None,
+    exposure=None,
+    seed=None,
+    test_fraction=None,
+    base_skip: tuple[str, ...] = (),
+) -> list[str]:
+    """The everyday options as `--set` words; explicit `--set` words come last and win."""
+    words = []
+    if skip:
+        names = set(skip) | set(base_skip)
+        words.append(f"skip={','.join(repr(n) for n in STAGE_NAMES if n in names)}")
+    if size is not None:
+        width, height = parse_size(size)
+        words += [f"resize.width={width}", f"resize.height={height}"]
+    for key, value in {
+        "input.fps": fps,
+        "dataset.pairs": pairs,
+        "average.window": window,
+        "darken.exposure": exposure,
+        "dataset.seed": seed,
+        "dataset.test_fraction": test_fraction,
+    }.items():
+        if value is not None:
+            words.append(f"{key}={value}")
+    return words + list(assignments)
+
+
+def parse_stages(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Stages to leave out, as `recipe.STAGE_NAMES` has them: clip-reverse or clip_reverse, one each or with commas."""
+    names = [word.strip().lower().replace("-", "_") for value in values for word in value.split(",") if word.strip()]
+    for name in names:
+        if name not in STAGE_NAMES[1:]:
+            word = name.replace("_", "-")
+            close = difflib.get_close_matches(word, STAGE_WORDS[1:], 1) or [w for w in STAGE_WORDS[1:] if word in w]
+            known = f"did you mean {close[0]}?" if close else f"give one of {', '.join(STAGE_WORDS[1:])}"
+            raise click.BadParameter(f"{word} is no stage that can be left out; {known}")
+    return tuple(names)
+
+
+def parse_size(value: str) -> tuple[int, int]:
+    """WxH -> (width, height). Raises UsageError."""
+    match = re.fullmatch(r"(\d+)\s*[xX×*]\s*(\d+)", value)
+    if match is None:
+        raise UsageError(f"--size {value}: not a size", "write --size 1120x640")
+    return int(match[1]), int(match[2])
+
+
+def parse_jobs(value: str) -> int | None:
+    """None for auto, else a positive number."""
+    if value == "auto":
+        return None
+    if not value.isdigit() or int(value) < 1:
+        raise click.BadParameter("give a number from 1 on, or auto")
+    return int(value)
+
+
+def parse_device(value: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+        raise click.BadParameter("give auto, cpu, cuda or cuda:N")
+    return value
+
+
+def parse_shard(value: str | None) -> tuple[int, int]:
+    """`I/N` -> (I, N)."""
+    match = re.fullmatch(r"(\d+)/(\d+)", value or "1/1")
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise click.BadParameter("give I/N with 1 <= I <= N, such as 3/16", param_hint="--shard")
+    return int(match[1]), int(match[2])
+
+
+def config_options(config: type, leave_out: tuple[str, ...] = ()) -> Callable[[Callable], Callable]:
+    """One option for each value of a config, with its unit, range and default in the help."""
+
+    def decorate(command: Callable) -> Callable:
+        for field in reversed([f for f in dataclasses.fields(config) if f.name not in leave_out]):
+            meta, flag = field.metadata, f"--{field.name.replace('_', '-')}"
+            limits = "".join(f"{words}; " for words in [_limits(meta)] if words)
+            help = f"{meta['help'][0].upper()}{meta['help'][1:]}. [{limits}default {_shown(field)}]"
+            if isinstance(field.default, bool):
+                option = click.option(f"{flag}/--no-{flag[2:]}", field.name, default=None, help=help)
+            else:
+                option = click.option(flag, field.name, metavar=_metavar(field), help=help)
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def _limits(meta) -> str:
+    return " | ".join(words for words in (describe_range(meta), *meta["words"]) if words)
+
+
+def _shown(field: dataclasses.Field) -> str:
+    if field.metadata["flag"] == "range":
+        return ":".join(f"{v:g}" for v in field.default)
+    if field.metadata["flag"] == "list":
+        return ",".join(map(str, field.default))
+    if isinstance(field.default, bool):
+        return "on" if field.default else "off"
+    return f"{field.default:g}" if isinstance(field.default, float) else str(field.default) or "none"
+
+
+def _metavar(field: dataclasses.Field) -> str:
+    if field.metadata["choices"]:
+        return "|".join(field.metadata["choices"])
+    if field.metadata["flag"]:
+        return {"range": "X|LO:HI", "list": "N,…"}[field.metadata["flag"]]
+    return "TEXT" if isinstance(field.default, str) and not field.metadata["words"] else "X"
+
+
+def given(values: dict[str, Any]) -> dict[str, Any]:
+    """The options that were typed."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def config_overrides(section: str, values: dict[str, Any]) -> list[str]:
+    """What `config_options` collected, as `--set` words."""
+    return [f"{section}.{name}={value}" for name, value in given(values).items()]
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 failure`, `2 failures`."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def printable(text: str) -> str:
+    """One line that any terminal can show, whatever a file name holds."""
+    return (
+        text.encode(sys.stderr.encoding or "utf-8", "backslashreplace")
+        .decode(sys.stderr.encoding or "utf-8")
+        .replace("\n", "\\n")
+    )
+
+
+def printable_lines(text: str) -> str:
+    """Several lines that any terminal can show; its encoding may lack the arrows of a table."""
+    try:
+        "↑↓".encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = text.replace("↑", "^").replace("↓", "v")
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def with_hint(failure: dict) -> str:
+    """The message of a failure or a refusal and, on a line of its own, what to do about it."""
+    words = [failure.get("message") or "", failure.get("hint") or ""]
+    return "\n  ".join(printable(word) for word in words if word)
+
+
+def sample_clip() -> Path:
+    """The bundled clip."""
+    return Path(str(resources.files("lolblur_synth") / "samples" / "night_street_250fps.mp4"))

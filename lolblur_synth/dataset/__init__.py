@@ -1,0 +1,1 @@
+"""From videos to a dataset on disk, and what may be asked of one."""

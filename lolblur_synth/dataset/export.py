@@ -1,0 +1,186 @@
+"""The tool behind `lolblur-synth export`: a dataset in the forms that training codes read.
+
+    flat         DEST/SPLIT/FOLDER/0000_0000.png, and DEST/meta_info_SPLIT.txt (BasicSR's list of names)
+    lmdb         DEST/SPLIT/FOLDER.lmdb with its meta_info.txt, as BasicSR's lmdb backend reads it
+    webdataset   DEST/SPLIT-000000.tar: 0000_0000.FOLDER.png and 0000_0000.json, pairs of a clip together
+    huggingface  DEST/SPLIT/FOLDER/0000_0000.png and DEST/SPLIT/metadata.jsonl, as its imagefolder loader reads it
+
+The PNGs are those of the dataset, byte for byte, each compared with its checksum on the way. Same dataset, same bytes:
+tars carry no time and no user. DEST appears whole or not at all.
+"""
+
+import hashlib
+import io
+import itertools
+import os
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from lolblur_synth.dataset import layout, manifest
+from lolblur_synth.dataset.verify import open_output
+from lolblur_synth.errors import Damaged, ForeignOutput, UsageError
+
+SHARD_PAIRS = 500  # pairs a tar: about 2 GB of two folders at 1120x640
+MAP_SIZE = 1 << 40  # address space of an LMDB; its file is as large as its content
+
+Progress = Callable[[int, int], None]  # pairs done, pairs in all
+
+
+def export(
+    out: Path, target: Path, form: str, folders: Sequence[str] = layout.FOLDERS,
+    progress: Progress = lambda done, total: None,
+) -> int:  # fmt: skip
+    """Write the dataset `out` as `form` into the new folder `target`; returns the number of pairs.
+
+    form: a key of FORMS or of OTHER_NAMES; folders: which of the five images.
+    Raises ForeignOutput (out is no dataset, or target exists), Damaged, NoSpace, UsageError.
+    """
+    form = form_called(form)
+    open_output(out)
+    unknown = [folder for folder in folders if folder not in layout.FOLDERS]
+    if unknown or not folders:
+        raise UsageError(f"no folder is called {','.join(unknown)!r}", f"known: {', '.join(layout.FOLDERS)}")
+    if target.resolve().is_relative_to(out.resolve()):
+        raise UsageError(f"the output {target} is inside the dataset {out}", "choose an output folder elsewhere")
+    if os.path.lexists(target):
+        raise ForeignOutput(f"{target} exists", "give a new folder; nothing is overwritten")
+    records = manifest.read(out)
+    if not records:
+        raise UsageError(f"{out} has no pairs yet", "run `lolblur-synth build` first")
+    done = itertools.count(1)
+    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    try:
+        partial.mkdir(parents=True)
+        for split in layout.SPLITS:
+            chosen = [record for record in records if record["split"] == split]
+            if chosen:
+                FORMS[form](out, partial, split, _counted(chosen, done, len(records), progress), folders)
+        os.rename(partial, target)
+    except BaseException as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        if isinstance(error, OSError):
+            layout.raise_no_space(error, target)
+            if error.filename == str(partial):
+                error.filename = str(target)  # the name that the user knows
+        raise
+    return len(records)
+
+
+def _counted(chosen: list[dict], done: Iterator[int], total: int, progress: Progress) -> Iterator[dict]:
+    for record in chosen:
+        yield record
+        progress(next(done), total)
+
+
+def _flat(out: Path, target: Path, split: str, records: Iterator[dict], folders: Sequence[str]) -> None:
+    lines = []
+    for record in records:
+        for folder in folders:
+            data = _png(out, record, folder)
+            _write(target / split / folder / f"{_name(record)}.png", data)
+        lines.append(f"{_name(record)}.png {_shape(data)}\n")
+    _write(target / f"meta_info_{split}.txt", "".join(lines).encode())
+
+
+def _lmdb(out: Path, target: Path, split: str, records: Iterator[dict], folders: Sequence[str]) -> None:
+    try:
+        import lmdb
+    except ImportError:
+        raise UsageError("lmdb is not installed", "pip install 'lolblur-synth[export]'") from None
+    places = {folder: target / split / f"{folder}.lmdb" for folder in folders}
+    for place in places.values():
+        place.parent.mkdir(parents=True, exist_ok=True)
+    stores = {folder: lmdb.open(str(place), map_size=MAP_SIZE) for folder, place in places.items()}
+    lines: dict[str, list[str]] = {folder: [] for folder in folders}
+    try:
+        for record in records:
+            for folder, store in stores.items():
+                data = _png(out, record, folder)
+                with store.begin(write=True) as transaction:
+                    transaction.put(_name(record).encode(), data)
+                lines[folder].append(f"{_name(record)}.png {_shape(data)} 1\n")
+    except lmdb.Error as error:
+        raise UsageError(f"{target}: {error}", "LMDB could not be written; is the disk full?") from error
+    finally:
+        for store in stores.values():
+            store.close()
+    for folder, place in places.items():
+        (place / "lock.mdb").unlink(missing_ok=True)
+        _write(place / "meta_info.txt", "".join(lines[folder]).encode())
+
+
+def _webdataset(out: Path, target: Path, split: str, records: Iterator[dict], folders: Sequence[str]) -> None:
+    shard, archive = 0, None
+    try:
+        for number, record in enumerate(records):
+            if number % SHARD_PAIRS == 0:
+                if archive:
+                    archive.close()
+                archive = tarfile.open(target / f"{split}-{shard:06d}.tar", "w", format=tarfile.USTAR_FORMAT)
+                shard += 1
+            for folder in folders:
+                _add(archive, f"{_name(record)}.{folder}.png", _png(out, record, folder))
+            _add(archive, f"{_name(record)}.json", layout.to_json(record))
+    finally:
+        if archive:
+            archive.close()
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    """A member without time, user and mode of this machine: tarfile's defaults are 0, 0 and 0644."""
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    archive.addfile(member, io.BytesIO(data))
+
+
+def _huggingface(out: Path, target: Path, split: str, records: Iterator[dict], folders: Sequence[str]) -> None:
+    rows = []
+    for record in records:
+        places = {folder: f"{folder}/{_name(record)}.png" for folder in folders}
+        for folder, place in places.items():
+            _write(target / split / place, _png(out, record, folder))
+        columns = {f"{folder}_file_name": place for folder, place in places.items()}
+        kept = ("pair", "source", "frames", "mid", "window", "samples", "draws")
+        rows.append(layout.to_json(columns | {key: record[key] for key in kept}))
+    _write(target / split / "metadata.jsonl", b"".join(rows))
+
+
+FORMS = {"flat": _flat, "lmdb": _lmdb, "webdataset": _webdataset, "huggingface": _huggingface}
+OTHER_NAMES = {"basicsr": "flat", "wds": "webdataset", "hf": "huggingface"}  # what users of those codes call them
+
+
+def form_called(name: str) -> str:
+    """A key of FORMS, from it or one of its other names. Raises UsageError."""
+    form = OTHER_NAMES.get(name.lower(), name.lower())
+    if form not in FORMS:
+        raise UsageError(f"no format is called {name!r}", f"known: {', '.join([*FORMS, *OTHER_NAMES])}")
+    return form
+
+
+def _name(record: dict) -> str:
+    """0000/0000 -> 0000_0000: a name that stays unique where only base names are compared."""
+    return record["pair"].replace("/", "_")
+
+
+def _png(out: Path, record: dict, folder: str) -> bytes:
+    path = layout.image_path(out, record["split"], folder, *record["pair"].split("/"))
+    try:
+        data = path.read_bytes()
+    except OSError:
+        data = b""
+    if hashlib.sha256(data).hexdigest() != record["sha256"][folder]["file"]:
+        raise Damaged(f"{path} is missing or not what was built", "`lolblur-synth build` makes it again")
+    return data
+
+
+def _shape(png: bytes) -> str:
+    """`(640,1120,3)`, from the header of an RGB PNG."""
+    width, height = int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
+    return f"({height},{width},3)"
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)

@@ -1,0 +1,218 @@
+"""The dataset on disk: its layout, and the one way a pair gets into it.
+
+    OUT/{train,test}/{low_blur_noise,low_blur,low_sharp,high_sharp_scaled,high_sharp_original}/0000/0000.png
+    OUT/manifest.jsonl  OUT/recipe.toml
+    OUT/.lolblur/pairs/{train,test}/0000/0000.json    one record a pair: the record is the commit
+    OUT/.lolblur/failed/0000/0000.json                pairs that could not be built, with the reason
+    OUT/.lolblur/tmp/                                 staged files of pairs in flight
+
+Commit protocol: stage the five images, fsync, rename each into its folder, fsync the folders, then the record in the
+same way. A file without a record is not there; overwriting it is harmless, since its content is deterministic.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from lolblur_synth.errors import ForeignOutput, InputError, NoSpace
+from lolblur_synth.files import listing
+
+FOLDERS = ("low_blur_noise", "low_blur", "low_sharp", "high_sharp_scaled", "high_sharp_original")
+SPLITS = ("train", "test")
+STATE = ".lolblur"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Disk:
+    """The four operations through which every byte of a dataset goes; tests replace them to inject failures."""
+
+    def write(self, path: Path, data: bytes) -> None:
+        """Create path with data and force it to the disk. A short write is an error, never a torn file."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o644)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def rename(self, source: Path, target: Path) -> None:
+        os.replace(source, target)
+
+    def fsync(self, folder: Path) -> None:
+        """Make the renames inside folder durable."""
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def unlink(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+
+
+disk = Disk()
+
+
+def write_atomic(out: Path, path: Path, data: bytes) -> None:
+    """Write a whole file of the dataset or nothing: staged, fsynced, renamed, folder fsynced."""
+    temporary = out / STATE / "tmp" / f"{os.getpid()}-{path.name}"
+    try:
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        disk.write(temporary, data)
+        disk.rename(temporary, path)
+        disk.fsync(path.parent)
+    except OSError as error:
+        try:
+            disk.unlink(temporary)
+        except OSError:
+            pass  # the first error is the one to report
+        raise_no_space(error, path)
+        raise
+
+
+def clean(out: Path) -> None:
+    """Forget what an interrupted build had staged. Not to be called while another build or shard is at work."""
+    shutil.rmtree(out / STATE / "tmp", ignore_errors=True)
+
+
+def raise_no_space(error: OSError, path: Path) -> None:
+    """Turn "no space left" (also a quota or a file-size limit) into NoSpace; leave every other error alone."""
+    if error.errno in FULL:
+        free = shutil.disk_usage(path.parent if path.parent.exists() else "/").free
+        raise NoSpace(
+            f"no space left for {path} ({free / 1e6:.0f} MB free)",
+            "free some space, then run the same command again: it continues",
+        ) from error
+
+
+def image_path(out: Path, split: str, folder: str, sequence: str, name: str) -> Path:
+    return out / split / folder / sequence / f"{name}.png"
+
+
+def record_path(out: Path, split: str, sequence: str, name: str) -> Path:
+    return out / STATE / "pairs" / split / sequence / f"{name}.json"
+
+
+def failure_path(out: Path, sequence: str, name: str) -> Path:
+    return out / STATE / "failed" / sequence / f"{name}.json"
+
+
+def encode_png(pixels: np.ndarray, level: int) -> bytes:
+    """(H, W, 3) uint8 RGB -> PNG bytes."""
+    ok, data = cv2.imencode(".png", pixels[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, level])
+    if not ok:
+        raise InputError("the PNG encoder refused a frame", "report this as a bug", "encode")
+    return data.tobytes()
+
+
+def checksums(pixels: np.ndarray, data: bytes) -> dict:
+    """What `verify` compares: bytes of the file, and pixels, which survive a re-encoding."""
+    return {
+        "file": hashlib.sha256(data).hexdigest(),
+        "pixels": hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest(),
+        "bytes": len(data),
+    }
+
+
+def commit(out: Path, record: dict, images: dict[str, np.ndarray], png_level: int) -> dict:
+    """Write one pair and its record. Returns the record with `sha256` filled in.
+
+    record: has `split`, `sequence` and `name`; images: folder -> (H, W, 3) uint8 RGB.
+    """
+    split, sequence, name = record["split"], record["sequence"], record["name"]
+    staging = out / STATE / "tmp" / f"{os.getpid()}-{sequence}-{name}"
+    encoded = {folder: encode_png(images[folder], png_level) for folder in FOLDERS}
+    record = record | {"sha256": {folder: checksums(images[folder], encoded[folder]) for folder in FOLDERS}}
+    try:
+        staging.mkdir(parents=True, exist_ok=True)
+        for folder in FOLDERS:
+            disk.write(staging / folder, encoded[folder])
+        for folder in FOLDERS:
+            target = image_path(out, split, folder, sequence, name)
+            _own_folder(out, target.parent)
+            disk.rename(staging / folder, target)
+            disk.fsync(target.parent)
+        target = record_path(out, split, sequence, name)
+        _own_folder(out, target.parent)
+        write_atomic(out, target, to_json(record))
+        disk.unlink(failure_path(out, sequence, name))
+    except OSError as error:
+        raise_no_space(error, out / split)
+        raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return record
+
+
+def _own_folder(out: Path, folder: Path) -> None:
+    """Create folder inside out, and refuse a link that would lead the write elsewhere."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(out)):
+        raise ForeignOutput(
+            f"{folder} is a link that leads out of {out}", "remove the link, or use another output folder"
+        )
+
+
+def to_json(value: dict) -> bytes:
+    """Canonical JSON: sorted, ASCII, one line; the same value gives the same bytes everywhere."""
+    return (json.dumps(value, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n").encode()
+
+
+def read_json(path: Path) -> dict | None:
+    """The object in a state file; None when it is missing, torn or not an object."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def records(out: Path) -> Iterator[dict]:
+    """Every readable record, in the order of split, sequence and frame."""
+    for split in SPLITS:
+        for path in _state_files(out / STATE / "pairs" / split):
+            record = read_json(path)
+            if record is not None:
+                yield record
+
+
+def failures(out: Path) -> Iterator[dict]:
+    """Every failure record, in the order of sequence and frame."""
+    for path in _state_files(out / STATE / "failed"):
+        record = read_json(path)
+        if record is not None:
+            yield record
+
+
+def _state_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*/*.json") if not listing.is_system(path.name))
+
+
+def write_failure(out: Path, sequence: str, name: str, failure: dict) -> None:
+    """Note why a pair could not be built. A failure never counts as done: the next build tries again."""
+    path = failure_path(out, sequence, name)
+    write_atomic(out, path, to_json(failure | {"sequence": sequence, "name": name}))
+
+
+def is_done(out: Path, split: str, sequence: str, name: str, key: str) -> bool:
+    """True when the pair's record has this key and its five images have the recorded sizes."""
+    record = read_json(record_path(out, split, sequence, name))
+    if record is None or record.get("key") != key:
+        return False
+    try:
+        return all(
+            image_path(out, split, folder, sequence, name).stat().st_size == record["sha256"][folder]["bytes"]
+            for folder in FOLDERS
+        )
+    except (OSError, KeyError, TypeError):
+        return False

@@ -1,0 +1,52 @@
+"""manifest.jsonl: one line a pair, sorted, derived from the records; a pure function of inputs, recipe and seed."""
+
+import json
+import re
+from pathlib import Path
+
+from filelock import FileLock
+
+from lolblur_synth.dataset import layout
+from lolblur_synth.errors import Damaged
+
+NAME = "manifest.jsonl"
+PAIR = re.compile(r"[0-9]+/[0-9]+")  # clip and frame
+
+
+def line(record: dict) -> dict:
+    """The public part of a record: without the key that decides whether it is up to date."""
+    return {key: value for key, value in record.items() if key not in ("key", "name", "sequence")}
+
+
+def write(out: Path) -> int:
+    """Rewrite the manifest from the records. Returns the number of pairs.
+
+    Shards take turns: whoever is last sees every record, so the final manifest is complete.
+    """
+    with FileLock(out / layout.STATE / "manifest.lock"):
+        lines = [layout.to_json(line(record)) for record in layout.records(out)]
+        layout.write_atomic(out, out / NAME, b"".join(lines))
+    return len(lines)
+
+
+def read(out: Path) -> list[dict]:
+    """All lines of the manifest. Raises Damaged with the line number when one cannot be read, or names no pair.
+
+    The names make paths, so that they must be those that we give: `../..` would lead out of the dataset.
+    """
+    pairs = []
+    try:
+        text = (out / NAME).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Damaged(f"{out / NAME}: {error}", "run `lolblur-synth build` again to write it anew") from None
+    for number, row in enumerate(text.splitlines(), 1):
+        try:
+            pair = json.loads(row)
+        except ValueError:
+            pair = None
+        if not isinstance(pair, dict):
+            raise Damaged(f"{out / NAME}:{number}: not a JSON object", "run `lolblur-synth build` again")
+        if pair.get("split") not in layout.SPLITS or not PAIR.fullmatch(str(pair.get("pair"))):
+            raise Damaged(f"{out / NAME}:{number}: it names no pair of a dataset", "run `lolblur-synth build` again")
+        pairs.append(pair)
+    return pairs

@@ -1,0 +1,127 @@
+"""The tool behind `lolblur-synth preview`: one picture, a row a pair, of a dataset or of what a build would make."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from lolblur_synth.dataset import build, layout, manifest
+from lolblur_synth.errors import Damaged, UsageError
+from lolblur_synth.files import atomic, images, video
+from lolblur_synth.parallel import machine
+from lolblur_synth.recipe.schema import Recipe
+
+THUMB = 360  # px wide
+GAP, LINE = 8, 22  # px between pictures; height of a line of text
+GROUND, INK = (22, 24, 29), (216, 219, 226)  # RGB
+CAPTIONS = {
+    "low_blur_noise": "input: dark, blurred, noisy",
+    "low_blur": "dark, blurred",
+    "low_sharp": "dark, sharp",
+    "high_sharp_scaled": "ground truth",
+    "high_sharp_original": "source frame, resized",
+}
+
+
+def write(
+    paths: list[Path], target: Path, recipe: Recipe, count: int = 6, *, jobs: int | None = None, device: str = "auto",
+    listener: build.Listener = lambda kind, facts: None,
+) -> int:  # fmt: skip
+    """Write the sheet `target` (PNG or JPEG) of a dataset folder, or of videos; returns the number of its rows.
+
+    A dataset: `count` of its pairs, evenly spread. Videos: `count` pairs that a build with this recipe would make, the
+    same pixels; nothing else is written. Raises UsageError, InputError (no usable video), Damaged.
+    """
+    if target.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise UsageError(f"{target}: not a picture", "name a .png or .jpg file")
+    if len(paths) == 1 and (paths[0] / layout.STATE).is_dir():
+        for split in layout.SPLITS:
+            build.check_inputs([paths[0] / split] * (paths[0] / split).is_dir(), target)
+        rows = _built(paths[0], count)
+    else:
+        build.check_inputs(paths, None)
+        if video.find(paths)[0]:
+            build.check_inputs(paths, target)  # the next build would take the picture for a frame
+        rows = _synthesised(paths, recipe, count, jobs, device, listener)
+    sheet = [_row(record, pictures) for record, pictures in rows]
+    ok, data = cv2.imencode(target.suffix.lower(), np.concatenate([_heading(sheet[0].shape[1]), *sheet])[..., ::-1])
+    if not ok:
+        raise UsageError(f"{target}: the sheet could not be encoded", "ask for fewer rows")
+    atomic.write(target, data.tobytes())
+    return len(sheet)
+
+
+def drawn(record: dict) -> str:
+    """What was drawn for a pair, in words."""
+    draws = record["draws"]
+    words = [f"{record['window']} source frames round {record['mid']}"]
+    if "darken" in draws:
+        words.append(f"exposure {draws['darken']['exposure']:.2f}")
+    if "clip_reverse" in draws and draws["clip_reverse"].get("r") is not None:
+        words.append(f"r {draws['clip_reverse']['r']:.0f}")
+    if "defocus" in draws:
+        words.append("defocused" if draws["defocus"]["applied"] else "in focus")
+    if "noise" in draws:
+        words.append(f"ISO {draws['noise']['iso']:.0f}" if draws["noise"]["applied"] else "no noise")
+    return ", ".join(words)
+
+
+def spread(items: list, count: int) -> list:
+    """At most `count` of the items, evenly spread, first and last among them."""
+    return [items[round(i)] for i in np.linspace(0, len(items) - 1, min(count, len(items)))]
+
+
+def _built(out: Path, count: int) -> Iterator[tuple[dict, dict[str, np.ndarray]]]:
+    records = manifest.read(out)
+    if not records:
+        raise UsageError(f"{out} has no pairs yet", "run `lolblur-synth build` first")
+    for record in spread(records, count):
+        paths = [layout.image_path(out, record["split"], f, *record["pair"].split("/")) for f in layout.FOLDERS]
+        for path in paths:
+            if not path.is_file():
+                raise Damaged(f"{path} is missing", "`lolblur-synth build` makes it again")
+        yield record, {f: images.read_image(path) for f, path in zip(layout.FOLDERS, paths, strict=True)}
+
+
+def _synthesised(paths, recipe, count, jobs, device, listener) -> Iterator[tuple[dict, dict[str, np.ndarray]]]:
+    from lolblur_synth.dataset import worker
+
+    device = machine.resolve_device(device)
+    plan, pairs = build.prepare(paths, None, recipe, jobs, device, listener, write=False)
+    clips = {clip.sequence: clip for clip in plan.clips}
+    for pair in spread(pairs, count):
+        job = {"recipe": recipe, "clip": clips[pair.sequence], "keys": {pair: ""}, "weights": {}, "device": device}
+        pictures, record = worker.synthesise(job, pair)
+        yield record, {folder: pixels / np.float32(255) for folder, pixels in pictures.items()}
+
+
+def _row(record: dict, pictures: dict[str, np.ndarray]) -> np.ndarray:
+    """Five thumbnails over a line of text, (h, w, 3) uint8."""
+    height = max(1, round(THUMB * pictures["low_sharp"].shape[0] / pictures["low_sharp"].shape[1]))
+    row = _ground(height + LINE + GAP, len(layout.FOLDERS) * (THUMB + GAP) + GAP)
+    for number, folder in enumerate(layout.FOLDERS):
+        left = GAP + number * (THUMB + GAP)
+        small = cv2.resize(pictures[folder], (THUMB, height), interpolation=cv2.INTER_AREA)
+        row[:height, left : left + THUMB] = np.rint(255 * small)
+    _text(row, f"{record['pair']}  {record['source']['name']}: {drawn(record)}", GAP, height + LINE - 6)
+    return row
+
+
+def _heading(width: int) -> np.ndarray:
+    heading = _ground(2 * LINE + GAP, width)
+    for number, (folder, caption) in enumerate(CAPTIONS.items()):
+        left = GAP + number * (THUMB + GAP)
+        _text(heading, folder, left, LINE - 4)
+        _text(heading, caption, left, 2 * LINE - 4)
+    return heading
+
+
+def _ground(height: int, width: int) -> np.ndarray:
+    return np.tile(np.array(GROUND, np.uint8), (height, width, 1))
+
+
+def _text(pixels: np.ndarray, words: str, x: int, y: int) -> None:
+    """Write on a picture, in place; the font has ASCII only."""
+    words = words.encode("ascii", "replace").decode()
+    cv2.putText(pixels, words, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, INK, 1, cv2.LINE_AA)

@@ -1,0 +1,1 @@
+"""The room that opens files: atomic writes, listings, images, weights, video."""

@@ -1,0 +1,14 @@
+"""Which samples of an exposure are made together: what both twins of the specification follow."""
+
+import numpy as np
+
+CHUNK = 8  # instants whose motion is held at once
+
+
+def by_pair(instants: np.ndarray, count: int) -> list[tuple[int, np.ndarray]]:
+    """Instants grouped by source-frame pair: [(pair, fractions of its interval)], in time order.
+
+    instants: positions in `count` frames, 0..count-1, ascending.
+    """
+    pairs = np.minimum(np.floor(instants).astype(int), count - 2)
+    return [(int(p), (instants[pairs == p] - p).astype(np.float32)) for p in np.unique(pairs)]

@@ -1,0 +1,82 @@
+"""Pieces of vector IR for the kernels whose shape LLVM finds in no loop that we could write: Numba tests each index for
+being negative, which keeps LLVM from seeing neighbours as one vector. LLVM maps the IR to whatever vectors the machine
+has.
+
+Arrays are flat and float32; a row is eight neighbours.
+"""
+
+import inspect
+from collections.abc import Callable
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+SIDE = 8
+ROW = ir.VectorType(ir.FloatType(), SIDE)
+
+
+def twin(plain: Callable, returns=types.void) -> Callable:
+    """Decorates the maker of the vector IR that stands in for `plain`, a Numba function of the same arguments: the
+    specification, kept in the attribute `plain`. The maker takes (context, builder, signature, arguments) and returns
+    the values of the tuple `returns`, or nothing.
+    """
+
+    def decorate(make: Callable):
+        def typed(typing, *arguments):
+            def generate(context, builder, signature, values):
+                results = make(context, builder, signature, values)
+                if returns is types.void:
+                    return context.get_dummy_value()
+                return context.make_tuple(builder, returns, results)
+
+            return returns(*arguments), generate
+
+        named = list(inspect.signature(plain.py_func).parameters.values())
+        context = inspect.Parameter("typing", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        typed.__signature__ = inspect.Signature([context, *named])
+        typed.__name__, typed.__doc__ = make.__name__, plain.__doc__
+        vectorised = intrinsic(typed)
+        vectorised.plain = plain
+        return vectorised
+
+    return decorate
+
+
+def arrays(context, builder, signature, arguments, which):
+    """Pointers to the values of the arguments of these numbers."""
+    return [cgutils.create_struct_proxy(signature.args[k])(context, builder, arguments[k]).data for k in which]
+
+
+def rows(builder, first, pitch, count=SIDE):
+    """Indices of `count` rows; pitch: from one to the next, a value or a number."""
+    pitch = ir.Constant(first.type, pitch) if isinstance(pitch, int) else pitch
+    return [builder.add(first, builder.mul(pitch, ir.Constant(pitch.type, row))) for row in range(count)]
+
+
+def pointer(builder, data, index):
+    """To the row that begins at an index."""
+    return builder.bitcast(builder.gep(data, [index]), ROW.as_pointer())
+
+
+def load(builder, data, index):
+    """The row that begins at an index."""
+    return builder.load(pointer(builder, data, index), align=4)
+
+
+def spread(builder, value, kind=ROW):
+    """A scalar in every lane."""
+    vector = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+    return lanes(builder, vector, [0] * kind.count)
+
+
+def lanes(builder, vector, order):
+    """The lanes of a vector in this order."""
+    order = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), list(order))
+    return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), order)
+
+
+def multiply_add(builder, a, b, c):
+    """a b + c, fused where the machine can."""
+    return builder.fadd(builder.fmul(a, b, flags=("contract",)), c, flags=("contract",))

@@ -1,0 +1,1 @@
+"""Figures about pictures: quality against a truth, tone curves, the fingerprint of noise."""

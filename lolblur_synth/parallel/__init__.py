@@ -1,0 +1,1 @@
+"""Worker processes here and on clusters, and what the machine offers."""

@@ -1,0 +1,238 @@
+"""darken: well-exposed frames become frames of a requested low exposure (section 3.2, EC-Zero-DCE), and the ground
+truth is dimmed a little before (`scale`).
+
+In   (T, 3, H, W) float32, display sRGB, 0..1, the frames of one window
+Out  (T, 3, H, W) float32, display sRGB, 0..1
+Random: `exposure`, the mean L*/100 of unsaturated pixels asked for, and `dim`; both once a segment.
+
+    l  = L*(frame) / 100
+    r  = network(l without lamps, exposure)  where to darken; around a lamp, as in its surroundings
+    r' = (1 - (1 - r)^s) (1 - lamp)          how much: one s for the window, solved for
+    l' = curve(l, r', white)                 Zero-DCE's curve, see models/dce.py
+    frame' = g(light * Y(l') / Y(l))         one factor for the three channels, in linear light
+
+The exposure of a window is the mean of l over its unsaturated pixels (L* <= 98) and all of its frames. Because s is
+solved for (calibration.py), the exposure of the result is the one asked for, to 0.001; because the factor is common to
+the channels and acts on light, hue and saturation stay. Saturated pixels keep their own exposure (lamp = 1), and so
+does the glow of a small lamp. With `lamp_area` below 1 a clipped sky or wall, larger than that, is no lamp: it darkens
+with the rest, to which end `white` is above 1 there. Frames darker than the request stay as they are: this stage never
+brightens.
+Maps are smoothed over the neighbouring frames and s is common to the window, so the window does not flicker.
+A build asks no segment for more than `max_share` of the exposure of its ground truth (`capped`): an input that is no
+darker than its truth teaches a network nothing.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.optimize import brentq
+from torch import Tensor
+
+from lolblur_synth import frames as fr
+from lolblur_synth.errors import UsageError
+from lolblur_synth.models import dce
+from lolblur_synth.recipe.schema import DarkenConfig
+from lolblur_synth.stages.darken import lights
+from lolblur_synth.stages.darken.calibration import Calibration, Samples
+
+GLOW_SHARE, GLOW_POWER = 0.3, 64.0  # of the exposure that glows and edges of lights take at most; how, at most
+SURROUNDINGS = 12  # of a light, in cells of the reduced frame
+NEIGHBOURS = 2.0  # standard deviation of the smoothing of the maps along time, in frames
+DARKEST_REQUEST = 0.001  # mean L* / 100; the cap asks for no less, as the recipe does not
+
+Moments = tuple[float, float]  # mean of l, and of l^2, over the unsaturated pixels of frames; l is L* / 100
+
+
+@dataclass(frozen=True)
+class Draw:
+    exposure: float  # asked for: mean L* / 100 of the unsaturated pixels of the darkened frames, 0..1
+    dim: float  # slope of the ground truth's shadows in lightness, 0..1; 1 leaves it as it is
+    drawn: float | None = None  # the exposure before `capped`; None where it was given, not drawn
+
+
+def draw(config: DarkenConfig, rng: np.random.Generator) -> Draw:
+    """Exposure and dim, uniform in their ranges."""
+    exposure = float(rng.uniform(*config.exposure))
+    return Draw(exposure, dim=float(rng.uniform(*config.dim)), drawn=exposure)
+
+
+def capped(draw: Draw, config: DarkenConfig, source: Moments) -> Draw:
+    """The draw with an exposure of at most `max_share` of the ground truth's.
+
+    source: of the frames of the whole segment before `scale`, so that the cap is the same for all of its pairs.
+    """
+    if config.max_share >= 1:
+        return draw
+    most = max(config.max_share * dimmed(source, draw.dim), DARKEST_REQUEST)
+    return replace(draw, exposure=min(draw.exposure, most))
+
+
+def dimmed(source: Moments, dim: float) -> float:
+    """Exposure of the ground truth, 0..1: the mean of l - (1 - dim) l (1 - l), which `scale` makes of l."""
+    mean, mean_square = source
+    return mean - (1 - dim) * (mean - mean_square)
+
+
+def scale(frames: Tensor, config: DarkenConfig, draw: Draw) -> Tensor:
+    """high_sharp_scaled, the softly dimmed ground truth: one step of the curve with r = 1 - dim. White stays white."""
+    fr.check(frames)
+    if draw.dim == 1:
+        return frames
+    _check_share(draw.dim, "dim")
+    out = torch.empty_like(frames)
+    for t, frame in enumerate(frames.split(1)):
+        light = fr.srgb_to_light(frame)
+        lightness = _lightness(light)
+        r = torch.full_like(lightness, 1 - draw.dim)
+        out[t] = _relight(light, lightness, dce.curve(lightness, r, steps=1))[0]
+    return out
+
+
+def apply(frames: Tensor, config: DarkenConfig, draw: Draw) -> Tensor:
+    """The frames at exposure `draw.exposure`. Raises UsageError, WeightsError, InputError."""
+    return _darken(frames, config, draw)[0]
+
+
+def maps(frames: Tensor, config: DarkenConfig, draw: Draw) -> Tensor:
+    """The luminance adjustment map that `apply` uses: (T, 1, H, W), 0 where a pixel is kept, 1 where it turns black.
+
+    It is r', the parameter of the curve (the mean over the iterations, where a network has several).
+    """
+    return _darken(frames, config, draw, want_maps=True)[1]
+
+
+def exposure_of(frames: Tensor, source: Tensor | None = None) -> float:
+    """Mean L*/100 over the unsaturated pixels (L* <= 98) of display frames (T, 3, H, W); of all, if all are saturated.
+
+    source: the frames before darkening, to judge by them what is saturated, as `apply` does. This is the number that
+    `Draw.exposure` asks for; of a source it is the brightest exposure that can be had, because nothing is brightened.
+    """
+    total, count, everything = 0.0, 0, 0.0
+    for frame, judge in zip(frames.split(1), (frames if source is None else source).split(1), strict=True):
+        lightness = fr.lightness(frame).cpu().numpy()
+        kept = fr.lightness(judge).cpu().numpy() <= lights.SATURATED
+        total += float(lightness.sum(where=kept, dtype=np.float64))
+        count += int(kept.sum())
+        everything += float(lightness.sum(dtype=np.float64))
+    return total / count if count else everything / (frames.numel() // 3)
+
+
+def achievable(frames: Tensor, exposure: float) -> bool:
+    """Whether the frames are bright enough to be darkened to `exposure`; otherwise `apply` leaves them unchanged."""
+    return exposure_of(frames) >= exposure
+
+
+def unmet(source: Moments, config: DarkenConfig) -> float:
+    """About which share of the exposures drawn, 0..1, is above what `capped` allows a clip of these frames."""
+    low, high = config.exposure
+    most = min(config.max_share, 1) * dimmed(source, sum(config.dim) / 2)
+    return min(max((high - most) / (high - low), 0.0), 1.0) if high > low else float(high > most)
+
+
+def exposure_map(lightness: Tensor, lamp: Tensor, exposure: float | Tensor) -> Tensor:
+    """What the network is asked for, pixel by pixel: the exposure, and a lamp's own lightness. (T, 1, H, W)."""
+    return exposure + lamp * (lightness - exposure)
+
+
+def _darken(frames: Tensor, config: DarkenConfig, draw: Draw, want_maps=False) -> tuple[Tensor, Tensor | None]:
+    """The darkened frames and, if wanted, r'. Works frame by frame; only two planes a frame are held for the window."""
+    fr.check(frames)
+    _check_share(draw.exposure, "exposure")
+    net = dce.load(config.weights, str(frames.device))
+    out = torch.empty_like(frames)
+    lightness, lamp = (frames.new_empty((len(frames), 1, *frames.shape[-2:])) for _ in range(2))
+    for t, frame in enumerate(frames.split(1)):
+        light = fr.srgb_to_light(frame)
+        lightness[t] = _lightness(light)[0]
+        out[t] = light[0]
+    lamp_model = _smooth_in_time(
+        [lights.model(now, config.lamp_area, dce.CurveNet.reduction) for now in lightness.split(1)]
+    )
+    for t, planes in enumerate(lamp_model.split(1)):
+        lamp[t] = lights.weight(planes, lightness[t, None])[0]
+    samples = Samples(lightness)
+    if (power := _glow_power(samples, lamp, draw.exposure)) > 1:
+        lamp.pow_(power)
+    model = _model(net, lightness, lamp, draw.exposure)
+    calibration = Calibration(net, model, lamp_model, lightness, lamp, samples)
+    strength = calibration.strength(draw.exposure)
+    used = torch.zeros_like(lightness) if want_maps else None
+    if strength == 0:
+        return frames, used
+    for t, (r, white) in enumerate(calibration.adjusted(strength)):
+        now = lightness[t, None]
+        out[t] = _relight(out[t, None], now, dce.curve(now, r, net.steps, white))[0]
+        if want_maps:
+            used[t] = r.mean(1).clamp(0, 1)
+    return out, used
+
+
+def _glow_power(samples: Samples, lamp: Tensor, exposure: float) -> float:
+    """The power of `lamp` with which glows and edges of lights keep no more than GLOW_SHARE of the exposure; from 1.
+
+    Where all is white paper (L* 97) they would keep more than is asked for, and the rest would have to be black.
+    """
+    kept = samples.of(lamp)
+
+    def excess(log_power: float) -> float:
+        return samples.mean(kept.pow(np.exp(log_power)).mul_(samples.lightness)) - GLOW_SHARE * exposure
+
+    weakest = np.log(GLOW_POWER)
+    if excess(0.0) <= 0:
+        return 1.0
+    return GLOW_POWER if excess(weakest) >= 0 else float(np.exp(brentq(excess, 0.0, weakest, xtol=1e-3)))
+
+
+def _model(net: torch.nn.Module, lightness: Tensor, lamp: Tensor, exposure: float) -> Tensor:
+    """The network's maps on reduced frames, as a model of the lightness there, smoothed along time: (T, 2K, h, w)."""
+    find = _maps if isinstance(net, dce.CurveNet) else _published_maps
+    planes = zip(lightness.split(1), lamp.split(1), strict=True)
+    return _smooth_in_time([dce.edge_model(*find(net, now, kept, exposure)) for now, kept in planes])
+
+
+def _published_maps(net: torch.nn.Module, lightness: Tensor, lamp: Tensor, exposure: float) -> tuple[Tensor, Tensor]:
+    """As the release does: the whole frame, and a map that asks a light for its own lightness. Maps and guide."""
+    small = dce.reduce(lightness, net.reduction)
+    return net.maps(small, dce.reduce(exposure_map(lightness, lamp, exposure), net.reduction)), small
+
+
+def _maps(net: torch.nn.Module, lightness: Tensor, lamp: Tensor, exposure: float) -> tuple[Tensor, Tensor]:
+    """The frame without its lamps. Near a lamp, the maps that pixels as bright have in its surroundings: what the
+    network sees there is the halo, which it would take for a bright place and darken to a dark ring. Maps and guide.
+    """
+    small = lights.without(lightness, lamp, net.reduction)
+    maps = net.maps(small, torch.full_like(small, exposure))
+    near = lights.nearness(dce.reduce(lamp, net.reduction))
+    if near.any():
+        around = dce.edge_model(maps, small, (1 - near).clamp_min(1e-3), SURROUNDINGS)
+        maps = torch.lerp(maps, dce.follow_edges(around, small), near)
+    return maps, small
+
+
+def _smooth_in_time(planes: list[Tensor]) -> Tensor:
+    """Gaussian means over the neighbouring frames, of T planes (1, C, h, w): (T, C, h, w)."""
+    stack = torch.cat(planes)
+    time = torch.arange(len(stack), device=stack.device, dtype=torch.float32)
+    weight = torch.exp(-0.5 * ((time[:, None] - time) / NEIGHBOURS) ** 2)
+    return torch.einsum("ts,schw->tchw", weight / weight.sum(1, keepdim=True), stack)
+
+
+def _check_share(value: float, name: str) -> None:
+    if not 0 < value < 1:
+        raise UsageError(f"darken: {name} {value} is not between 0 and 1", f"the recipe's {name} is a range of shares")
+
+
+def _lightness(light: Tensor) -> Tensor:
+    """L*/100 of linear light (1, 3, H, W) -> (1, 1, H, W)."""
+    red, green, blue = light.split(1, dim=1)
+    return fr.luminance_to_lightness(red * fr.LUMA[0] + green * fr.LUMA[1] + blue * fr.LUMA[2])
+
+
+def _relight(light: Tensor, old: Tensor, new: Tensor) -> Tensor:
+    """Scale linear light (1, 3, H, W), all channels alike, from one lightness (1, 1, H, W) to another; -> display.
+
+    `light` is overwritten.
+    """
+    gain = fr.lightness_to_luminance(new).div_(fr.lightness_to_luminance(old).clamp_min_(1e-8))
+    return fr.light_to_srgb(light.mul_(gain))

@@ -1,0 +1,1 @@
+"""Paths in, paths out: what the commands beside `build` run."""

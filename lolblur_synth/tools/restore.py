@@ -1,0 +1,262 @@
+"""Run LEDNet on images and videos: dark blurred frames in, restored frames out, of any size.
+
+INPUT              OUTPUT
+an image           an image (PNG, JPEG, TIFF, by its suffix), or a folder
+a folder of images a folder with the same names and sub-folders, as PNG
+a video            a video (its sound is kept) where OUTPUT has a video suffix, else a folder of PNG frames
+
+A video that is interrupted, or damaged further on, leaves the frames so far in NAME.partial.SUFFIX.
+One frame is in memory at a time; a whole 1280x720 frame needs about 1.1 GB on a CPU.
+"""
+
+import contextlib
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from lolblur_synth.errors import InputError, Interrupted, UsageError, WeightsError
+from lolblur_synth.files import images, listing, video
+from lolblur_synth.files.video.recorder import partials, record
+from lolblur_synth.files.video.tracks import Tracks, tracks_of
+from lolblur_synth.models import lednet
+from lolblur_synth.parallel.pool import signals
+from lolblur_synth.recipe.schema import InputConfig
+from lolblur_synth.tools import outputs, sources
+from lolblur_synth.training import distributed
+from lolblur_synth.training.config import RestoreConfig, checked
+
+BUNDLED = "lednet-small"
+log = logging.getLogger(__name__)
+Restore = Callable[[np.ndarray], np.ndarray]
+
+
+def restore(source: str | Path, target: str | Path, quiet: bool = False, overwrite: bool = False, **options) -> int:
+    """Restore SOURCE into TARGET. options: the fields of RestoreConfig. Returns the number of frames written.
+
+    Raises InputError for input that cannot be read, WeightsError, and UsageError where the output exists (unless
+    `overwrite`) or cannot hold the input.
+    """
+    config = checked(RestoreConfig, options)
+    if config.bits not in (8, 16):
+        raise UsageError(f"--bits {config.bits}", "use 8 or 16")
+    source, target = Path(source), Path(target)
+    if not source.is_file() and not source.is_dir():
+        reason = "no such file or folder"
+        if os.path.lexists(source):
+            reason = f"a {listing.kind_of(source)}"
+        raise InputError(f"{source}: {reason}", "give an image, a video or a folder of images", "missing")
+    if target.resolve() == source.resolve():
+        raise UsageError(f"{target} is the input", "give another output")
+    net = _network(config)
+    if source.is_dir() or source.suffix.lower() in video.IMAGE_SUFFIXES:
+        return _images(source, target, net, config, overwrite, quiet)
+    return _video(source, target, net, config, overwrite, quiet)
+
+
+def export_onnx(target: str | Path, width: int, height: int, **options) -> None:
+    """Write the network as ONNX for frames of one size: (1, 3, height, width), 0..1 in and out, any width and height.
+
+    options: `weights` and `range` of RestoreConfig. The padding, the range and the clipping are inside, and the pooling
+    grids are exact, so the answers are those of `restore`. Needs the packages onnx and onnxscript (UsageError).
+    """
+    config = checked(RestoreConfig, options)
+    if find_spec("onnx") is None or find_spec("onnxscript") is None:
+        raise UsageError("ONNX export needs the packages onnx and onnxscript", "pip install 'lolblur-synth[onnx]'")
+    model = _Display(*_load(config)).eval()
+    target = Path(target)
+    with tempfile.TemporaryDirectory(prefix=".exporting-", dir=target.parent) as folder:
+        file = Path(folder) / target.name
+        torch.onnx.export(
+            model,
+            (torch.zeros(1, 3, height, width),),
+            file,
+            dynamo=True,
+            verbose=False,
+            external_data=False,
+            input_names=["dark"],
+            output_names=["restored"],
+        )
+        os.replace(file, target)
+
+
+class _Display(nn.Module):
+    """`lednet.enhance` as a module."""
+
+    def __init__(self, net: lednet.LEDNet, value_range: str):
+        super().__init__()
+        self.net, self.value_range = net, value_range
+
+    def forward(self, dark: Tensor) -> Tensor:
+        return lednet.enhance(self.net, dark, self.value_range)
+
+
+def _load(config: RestoreConfig) -> tuple[lednet.LEDNet, str]:
+    path = Path(config.weights)
+    if config.weights == RestoreConfig.weights and not path.is_dir():
+        log.warning("no %s/ here: using the bundled %s, a small network that few clips taught", path, BUNDLED)
+        path = Path(BUNDLED)
+    if path.is_dir() and not (path / "lednet.safetensors").is_file():
+        raise WeightsError(f"{path}: its training has left no lednet.safetensors yet",
+                           f"let train-lednet go on, or use the bundled network: --weights {BUNDLED}")  # fmt: skip
+    net, value_range = lednet.load(path / "lednet.safetensors" if path.is_dir() else path, config.range)
+    log.info("%s: input and output in %s", path, value_range)
+    return net, value_range
+
+
+def _network(config: RestoreConfig) -> Restore:
+    """(H, W, 3) float32 RGB display, 0..1 -> the same, restored."""
+    device = distributed.choose(config.device)
+    net, value_range = _load(config)
+    net.to(device)
+    half = config.precision == "bfloat16" or config.precision == "auto" and device.type == "cuda"
+
+    def run(pixels: np.ndarray) -> np.ndarray:
+        frame = torch.from_numpy(pixels).permute(2, 0, 1)[None].clamp(0, 1).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            restored = lednet.enhance(net, frame, value_range)[0].float().permute(1, 2, 0).cpu().numpy()
+        return np.concatenate((pixels, restored), 1) if config.compare else restored
+
+    return run
+
+
+def _images(source: Path, target: Path, net: Restore, config: RestoreConfig, overwrite: bool, quiet: bool) -> int:
+    files, paths = _image_jobs(source, target, config.bits)
+    outputs.claim(paths, files, overwrite)
+    done, told = 0, set()
+    with _telling(target, "images", len(files), lambda: done), signals() as stop:
+        for file, path in tqdm(list(zip(files, paths, strict=True)), unit="image", disable=quiet):
+            _check_stop(stop)
+            _restore_image(file, path, net, config, told)
+            done += 1
+    return len(files)
+
+
+def _image_jobs(source: Path, target: Path, bits: int) -> tuple[list[Path], list[Path]]:
+    """The images to restore, and where each goes: a folder keeps the names and the sub-folders."""
+    if source.is_file():
+        is_file = outputs.form(target, 1, bits=bits, from_image=True) == "image"
+        return [source], [target if is_file else target / f"{source.stem}.png"]
+    outputs.refuse_inside(target, source)
+    files = listing.files(source, video.IMAGE_SUFFIXES, below=True)
+    if not files:
+        raise InputError(f"{source}: no images in this folder", "give a folder of PNG, JPEG or TIFF images", "empty")
+    form = outputs.form(target, len(files), bits=bits, no_video="a folder of images does not make a video")
+    sources.tell_passed_over(source, below=True)
+    paths = [target / file.relative_to(source).with_suffix(".png") for file in files]
+    return files, paths if form == "folder" else [target]
+
+
+def _restore_image(file: Path, path: Path, net: Restore, config: RestoreConfig, told: set[str]) -> None:
+    """One image; an alpha channel is kept as it is, and the colours beneath it are restored.
+
+    told: what was said of images before this one, and is not said again.
+    """
+    try:
+        pixels = images.load(file)
+    except InputError as error:  # names the file without its folder
+        raise InputError(f"{file.parent}/{error}", error.hint, error.reason) from error
+    if pixels.dtype == np.float32:
+        raise InputError(f"{file}: linear light (float TIFF)", "give display images, 8 or 16 bit", "linear")
+    for note in {*images.notes(file.read_bytes(), pixels[:, :, :3] if pixels.ndim == 3 else pixels)} - told:
+        told.add(note)
+        log.warning(f"{file}: {note}")
+    alpha = None
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        if not pixels[:, :, 3].any():
+            log.warning(f"{file}: its alpha channel is 0 everywhere; it is left out")
+            pixels = np.ascontiguousarray(pixels[:, :, :3])
+        elif path.suffix.lower() in outputs.JPEG:
+            log.warning(f"{file}: JPEG holds no alpha channel; the picture is laid on black")
+        else:
+            alpha = pixels[:, :, 3].astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+            alpha = np.concatenate((alpha, alpha), 1) if config.compare else alpha
+            pixels = np.ascontiguousarray(pixels[:, :, :3])
+    outputs.write_frame(path, net(images.to_rgb(pixels)), linear=False, bits=config.bits, alpha=alpha)
+
+
+def _video(source: Path, target: Path, net: Restore, config: RestoreConfig, overwrite: bool, quiet: bool) -> int:
+    found, refused = video.find([source])
+    if not found:
+        raise InputError(
+            refused[0].message if refused else f"{source}: neither an image nor a video",
+            "give an image, a video or a folder of images",
+            "format",
+        )
+    clip = video.probe(found[0], InputConfig())
+    for note in clip.notes:
+        log.warning("%s: %s", clip.name, note)
+    form = outputs.form(target, clip.frames, bits=config.bits)
+    paths = [target / f"{i:06d}.png" for i in range(clip.frames)] if form == "folder" else [target]
+    outputs.claim(paths, [source], overwrite)
+    if form == "folder":
+        outputs.refuse_mixture(target, paths)
+    else:
+        _check_partials(source, target)
+    tracks = tracks_of(clip.path, target.suffix.lower() if form == "video" else ".mkv", clip.max_pixels)
+    left_out = [*tracks.left_out, *(["its sound"] if form != "video" and tracks.sound else [])]
+    if left_out:
+        log.warning(f"{source}: left out of {target}: {', '.join(left_out)}")
+    with signals() as stop:
+        shown = tqdm(video.read(clip), total=clip.frames, unit="frame", disable=quiet)
+        frames = (net(frame) for frame in shown if _check_stop(stop))
+        if form == "video":
+            _record(target, frames, clip, tracks)
+        else:
+            done = 0
+            with _telling(target, "frames", clip.frames, lambda: done):
+                for path, frame in zip(paths, frames, strict=True):
+                    outputs.write_frame(path, frame, linear=False, bits=config.bits)
+                    done += 1
+    return clip.frames
+
+
+def _check_partials(source: Path, target: Path) -> None:
+    """What an interrupted run left beside the output is written again, unless it is the input."""
+    for partial in {*partials(target)}:
+        if partial.resolve() == source.resolve():
+            raise UsageError(f"{partial} is the input, and is written while {target.name} grows", "give another output")
+        if partial.exists():
+            log.warning(f"{partial}: left by an earlier run; it is replaced")
+
+
+def _record(target: Path, frames: Iterator[np.ndarray], clip: video.Video, tracks: Tracks) -> None:
+    """A video with the sound of the source. Raises what ended it early, and tells where its frames are."""
+    recording = record(target, frames, clip.played, tracks)
+    if recording.error is not None:
+        with _telling(target, "frames", clip.frames, lambda: recording.frames, f"; they are in {recording.path}"):
+            raise recording.error
+
+
+def _check_stop(stop: threading.Event) -> bool:
+    """Raise Interrupted after Ctrl-C or SIGTERM."""
+    if stop.is_set():
+        raise Interrupted("interrupted", "the same command begins again")
+    return True
+
+
+@contextlib.contextmanager
+def _telling(target: Path, what: str, total: int, done: Callable[[], int], where: str = "") -> Iterator[None]:
+    """An error gets the number of results that are there all the same."""
+    try:
+        yield
+    except (InputError, Interrupted) as error:
+        if not done():
+            raise
+        message = f"{target}: {done()} of {total} {what} restored{where}: {error}"
+        if isinstance(error, InputError):
+            raise InputError(message, error.hint, error.reason) from error
+        hint = "add --overwrite to begin again" if not where else error.hint
+        raise Interrupted(message, hint) from error
+    except BaseException:
+        if done():
+            log.warning(f"{target}: {done()} of {total} {what} restored{where}")
+        raise
