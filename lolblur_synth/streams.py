@@ -16,7 +16,7 @@ from torch import Tensor
 from lolblur_synth import draw, frames
 from lolblur_synth.files import video
 from lolblur_synth.kernels import exposure
-from lolblur_synth.recipe.schema import ClipReverseConfig, Recipe
+from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.stages import average, darken, defocus, denoise, interpolate, noise
 
 log = logging.getLogger(__name__)
@@ -96,18 +96,8 @@ def _overlapping(shown: Iterator[Tensor]) -> Iterator[tuple[Tensor, int, int]]:
 
 def _average(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
     """One exposure from each window of consecutive frames; recipe.interpolate.factor of them are a source frame."""
-    mean = average.mean if linear else lambda window: light_and_mask(window)[0]
+    mean = average.mean if linear else lambda window: exposure.average(window)[0]
     return (light[None] for light in windows(shown, drawn.window * recipe.interpolate.factor, mean))
-
-
-def light_and_mask(window: Iterator[Tensor], config: ClipReverseConfig | None = None) -> tuple[Tensor, Tensor]:
-    """`exposure.average` of (3, H, W) frames that come one at a time; on a device it takes them together."""
-    first = next(window)
-    together = itertools.chain([first], window)
-    if first.is_cuda:
-        together = torch.stack(list(together))
-        together = together if exposure.runs_on(first.device) else together.cpu()
-    return exposure.average(together, config)
 
 
 def windows(shown: Iterator[Tensor], size: int, mean: Callable) -> Iterator:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lolblur_synth import streams
 from lolblur_synth.camera import dng
+from lolblur_synth.kernels import exposure
 from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.stages import darken, noise
 from lolblur_synth.tools import outputs
@@ -22,7 +23,7 @@ def average_and_mask(shown: Iterator[Tensor], drawn, recipe: Recipe, paths: list
     """Exposures of display frames; the mean mask of each is written beside."""
     outputs.make_folder(paths[0].parent)
     size = drawn.window * recipe.interpolate.factor
-    means = streams.windows(shown, size, lambda window: streams.light_and_mask(window, recipe.clip_reverse))
+    means = streams.windows(shown, size, lambda window: exposure.average(window, recipe.clip_reverse))
     for path, (light, mask) in zip(paths, means, strict=True):
         outputs.write_frame(path, mask.cpu().permute(1, 2, 0).contiguous().numpy(), linear=True)
         yield light[None]
