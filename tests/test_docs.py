@@ -49,4 +49,4 @@ def test_readme_command_lines_parse():
         words, command = line.split(), cli.main
         while isinstance(command, click.Group):
             command = command.commands[words.pop(0)]
-        command.make_parser(click.Context(command)).parse_args(words)
+        command.make_parser(click.Context(command, help_option_names=["-h", "--help"])).parse_args(words)
