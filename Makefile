@@ -54,7 +54,7 @@ perceptual: $(VENV)/ready
 	$(BIN)/python -c "from pathlib import Path; from lolblur_synth.models import vgg; vgg.convert(); \
 	  vgg.convert_niqe(Path('build/basicsr-1.4.2.tar.gz'))"
 
-bench: $(VENV)/ready-test  ## the tables of docs/benchmarks.md
+bench: $(VENV)/ready-test  ## the tables that docs/benchmarks.md and docs/notes/ quote
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:

@@ -163,7 +163,7 @@ class InterpolateConfig:
         "curved",
         "curved: with the acceleration that the frames before and after the two tell of; straight: without",
         choices=("curved", "straight"),
-        source="Xu 2019, Quadratic video interpolation; docs/benchmarks.md",
+        source="Xu 2019, Quadratic video interpolation; docs/notes/motion.md",
     )
     most: int = option(64, "adaptive: most samples a source-frame interval", lo=8, hi=256, source="DESIGN.md")
     preset: str = option(
