@@ -40,7 +40,7 @@ def dark_video(tmp_path_factory):
 def built(clip, pairs, recipe=RECIPE) -> list[tuple[dict, dict]]:
     """The pairs as one job makes them, in one pass over the video."""
     job = {"recipe": recipe, "clip": clip, "keys": dict.fromkeys(clip.pairs, ""), "weights": {}, "device": "cpu"}
-    stacks = worker._stacks(recipe, clip.facts, pairs)
+    stacks = worker._stacks(recipe, clip.video, pairs)
     return [worker.make(stack, pair, job) for stack, pair in zip(stacks, pairs, strict=True)]
 
 

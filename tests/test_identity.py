@@ -13,7 +13,7 @@ from lolblur_synth.models import cycleisp
 
 
 def hashes(*words):
-    return keys.weights_of(recipes.override(recipes.load("lolblur"), list(words)))
+    return keys.weight_hashes(recipes.override(recipes.load("lolblur"), list(words)))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from lolblur_synth import recipes
 from lolblur_synth.dataset import plan
-from lolblur_synth.dataset.plan import Facts
+from lolblur_synth.dataset.plan import VideoInfo
 from lolblur_synth.errors import InputError
 from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.stages import average
@@ -16,8 +16,8 @@ from lolblur_synth.stages import average
 RECIPE = recipes.override(Recipe(), ["skip=denoise"])
 
 
-def video(name="a.mp4", frames=1000, fps=250.0, cuts=(), sha="00", **facts) -> Facts:
-    return Facts(name, f"/x/{name}", "video", sha, fps, frames, 1280, 720, 8, "yuv420p", "test", tuple(cuts),
+def video(name="a.mp4", frames=1000, fps=250.0, cuts=(), sha="00", **facts) -> VideoInfo:
+    return VideoInfo(name, f"/x/{name}", "video", sha, fps, frames, 1280, 720, 8, "yuv420p", "test", tuple(cuts),
                  facts.get("repeats", 1), 0.0, facts.get("lightness", 0.5))  # fmt: skip
 
 
@@ -86,10 +86,10 @@ def test_denoising_context_stays_inside_the_segment():
 def test_adding_a_video_changes_nothing_else():
     videos = [video(f"{c}.mp4", sha=c * 4) for c in "bdf"]
     before = plan.make(videos, [], RECIPE, {})
-    previous = {clip.facts.sha256: (clip.sequence, clip.split) for clip in before.clips}
+    previous = {clip.video.sha256: (clip.sequence, clip.split) for clip in before.clips}
     after = plan.make([video("a.mp4", sha="aaaa"), *videos], [], RECIPE, previous)
-    kept = {clip.facts.sha256: clip for clip in after.clips}
-    assert all(kept[clip.facts.sha256] == clip for clip in before.clips)
+    kept = {clip.video.sha256: clip for clip in after.clips}
+    assert all(kept[clip.video.sha256] == clip for clip in before.clips)
     assert kept["aaaa"].sequence == "0003"
 
 

@@ -239,7 +239,7 @@ def here(function: str, tasks: list, jobs: int, report) -> None:
                 report(kind, item, *result)
 
 
-def planned(out: Path, *words: str | Path) -> list[plan.Facts]:
+def planned(out: Path, *words: str | Path) -> list[plan.VideoInfo]:
     """The clips of the plan of a build into `out`."""
     made, _ = build.prepare([Path(word) for word in words], out, PLAIN, 1, "cpu", lambda *facts: None, run=here)
     return [made_clip.facts for made_clip in made.clips]

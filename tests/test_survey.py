@@ -13,7 +13,7 @@ import pytest
 from lolblur_synth import recipes
 from lolblur_synth.dataset import build as builder
 from lolblur_synth.dataset import layout, stored, survey, worker
-from lolblur_synth.dataset.plan import Facts
+from lolblur_synth.dataset.plan import VideoInfo
 from lolblur_synth.errors import ForeignOutput, InputError
 from lolblur_synth.files import video
 from lolblur_synth.parallel import clusters
@@ -300,6 +300,6 @@ def test_a_refusal_of_the_reader_keeps_its_hint(tmp_path):
 
 
 def test_facts_read_back_are_the_facts_that_were_written():
-    facts = Facts("a", "p", "video", "0", 250.0, 9, 64, 48, 8, "rgb", "x", (3, 7), 1, 0.5, 0.4, ((0.1, 2.0),), "s")
+    facts = VideoInfo("a", "p", "video", "0", 250.0, 9, 64, 48, 8, "rgb", "x", (3, 7), 1, 0.5, 0.4, ((0.1, 2.0),), "s")
     values = json.loads(layout.to_json(facts.__dict__))
-    assert Facts(**{key: survey._tuples(value) for key, value in values.items()}) == facts
+    assert VideoInfo(**{key: survey._tuples(value) for key, value in values.items()}) == facts

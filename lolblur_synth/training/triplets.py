@@ -22,7 +22,7 @@ from lolblur_synth import draw
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import listing
 from lolblur_synth.files.images import read_image
-from lolblur_synth.files.video import IMAGE_SUFFIXES, Input, digest, find, probe, read, survey
+from lolblur_synth.files.video import IMAGE_SUFFIXES, Input, digest, find, probe, read, scan_frames
 from lolblur_synth.recipe.schema import InputConfig, InterpolateConfig
 from lolblur_synth.stages import interpolate
 from lolblur_synth.training import scenes
@@ -124,7 +124,7 @@ def _small(frame: np.ndarray, width: int, least: int = 1) -> np.ndarray:
 
 def _runs(source: Input, width: int, least: int = 1) -> list[np.ndarray]:
     video = probe(source, InputConfig(), fps=30.0)  # slow motion and sequences may lack a rate; it does not matter here
-    cuts = survey(video).cuts
+    cuts = scan_frames(video).cuts
     starts = np.unique(np.linspace(0, max(0, video.frames - RUN), RUNS).round().astype(int))
     taken: dict[int, list[np.ndarray]] = {int(start): [] for start in starts}
     for index, frame in enumerate(read(video)):

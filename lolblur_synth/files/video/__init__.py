@@ -12,15 +12,15 @@ capture  the capture rate that a file tells
 boxes    the boxes of an MP4 file
 yuv      decoded frames to RGB
 geometry crop, square pixels and orientation; container_crop reads the crop that MP4 and Matroska ask for
-survey   scene cuts and repeated frames
+scan     scene cuts and repeated frames
 writer   frames to a video file
 recorder frames to a video that plays while it grows, with the sound that tracks finds in another file
 """
 
-from lolblur_synth.files.video.inputs import Input, Refusal, digest, digest_of, find, find_clips
+from lolblur_synth.files.video.inputs import Input, RejectedInput, digest, digest_of, find, find_clips
 from lolblur_synth.files.video.names import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from lolblur_synth.files.video.reader import Video, probe, read
-from lolblur_synth.files.video.scan import Survey, repeated, repeats_in_words, survey
+from lolblur_synth.files.video.scan import Scan, cuts_in_words, repeated, repeats_in_words, scan_frames
 from lolblur_synth.files.video.sequence import frames_of, image_files
 from lolblur_synth.files.video.stamp import stamp
 from lolblur_synth.files.video.writer import write_video
@@ -29,9 +29,10 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "VIDEO_SUFFIXES",
     "Input",
-    "Refusal",
-    "Survey",
+    "RejectedInput",
+    "Scan",
     "Video",
+    "cuts_in_words",
     "digest",
     "digest_of",
     "find",
@@ -42,7 +43,7 @@ __all__ = [
     "read",
     "repeated",
     "repeats_in_words",
+    "scan_frames",
     "stamp",
-    "survey",
     "write_video",
 ]

@@ -38,7 +38,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RejectedInput:
     """Something that looked like an input and was not opened. `reason` is a stable word; `message` and `hint`, what to
     do about it, are one line each."""
 
@@ -48,7 +48,7 @@ class Refusal:
     hint: str = ""
 
 
-def find(paths: Sequence[Path]) -> tuple[list[Input], list[Refusal]]:
+def find(paths: Sequence[Path]) -> tuple[list[Input], list[RejectedInput]]:
     """Videos and image sequences at or under `paths`, sorted by the bytes of their names, and what was refused.
 
     A folder that directly holds images and no video is one image sequence; whether its frames are one is for `probe`.
@@ -60,7 +60,7 @@ def find(paths: Sequence[Path]) -> tuple[list[Input], list[Refusal]]:
     up: day1/C0001.MP4 and day2/C0001.MP4.
     """
     found: dict[str, Input] = {}
-    refused: list[Refusal] = []
+    refused: list[RejectedInput] = []
     bases = {top: top for top in (Path(os.path.abspath(path)) for path in paths)}  # what names are relative to
     while True:
         items = [(top, item) for top, base in bases.items() for item in _walk(top, base, given=True)]
@@ -69,7 +69,7 @@ def find(paths: Sequence[Path]) -> tuple[list[Input], list[Refusal]]:
             break
         bases |= {top: bases[top].parent for top in alike}
     for _, item in items:
-        if isinstance(item, Refusal):
+        if isinstance(item, RejectedInput):
             refused.append(item)
         else:
             found.setdefault(os.path.realpath(item.path), item)
@@ -77,7 +77,7 @@ def find(paths: Sequence[Path]) -> tuple[list[Input], list[Refusal]]:
     return inputs, sorted(set(refused), key=lambda item: (item.name.encode(), item.reason))
 
 
-def _alike(items: list[tuple[Path, Input | Refusal]]) -> set[Path]:
+def _alike(items: list[tuple[Path, Input | RejectedInput]]) -> set[Path]:
     """The given paths under which different items have the same name."""
     tops: dict[str, dict[str, Path]] = {}
     for top, item in items:
@@ -86,7 +86,7 @@ def _alike(items: list[tuple[Path, Input | Refusal]]) -> set[Path]:
     return {top for places in tops.values() if len(set(places.values())) > 1 for top in places.values()}
 
 
-def find_clips(words: Sequence[str | Path]) -> tuple[list[Input], list[Refusal]]:
+def find_clips(words: Sequence[str | Path]) -> tuple[list[Input], list[RejectedInput]]:
     """As `find`, for inputs that may be named with a capture rate, `a.mp4@960`, or listed in a clips.toml beside them.
 
     Raises UsageError, RecipeError.
@@ -96,7 +96,7 @@ def find_clips(words: Sequence[str | Path]) -> tuple[list[Input], list[Refusal]]
     return capture_rates.assign(inputs, named), refused
 
 
-def _walk(path: Path, top: Path, given: bool = False) -> Iterator[Input | Refusal]:
+def _walk(path: Path, top: Path, given: bool = False) -> Iterator[Input | RejectedInput]:
     try:
         kind = listing.kind_of(path)
         if kind == listing.LINKED_FOLDER and given:
@@ -107,10 +107,10 @@ def _walk(path: Path, top: Path, given: bool = False) -> Iterator[Input | Refusa
             yield from _judge(path, kind, top, given)
     except OSError as error:
         name = safe_name(path, top)
-        yield Refusal(name, "unreadable", f"{name}: {error.strerror}", "check the path and its permissions")
+        yield RejectedInput(name, "unreadable", f"{name}: {error.strerror}", "check the path and its permissions")
 
 
-def _walk_folder(folder: Path, top: Path) -> Iterator[Input | Refusal]:
+def _walk_folder(folder: Path, top: Path) -> Iterator[Input | RejectedInput]:
     children = listing.entries(folder)
     files = [child.path for child in children if child.kind not in (listing.FOLDER, listing.LINKED_FOLDER)]
     videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
@@ -121,7 +121,7 @@ def _walk_folder(folder: Path, top: Path) -> Iterator[Input | Refusal]:
         yield Input(folder, safe_name(folder, top), "images")
     elif images:
         name, first = safe_name(folder, top), safe_name(images[0], images[0])
-        yield Refusal(name, "format", f"{name}: {images[0].suffix.lower()} images ({first}) are not read", CONVERT)
+        yield RejectedInput(name, "format", f"{name}: {images[0].suffix.lower()} images ({first}) are not read", CONVERT)
     for path, kind in children:
         if kind == listing.FOLDER and path.suffix.lower() not in VIDEO_SUFFIXES:
             yield from _walk(path, top)
@@ -129,7 +129,7 @@ def _walk_folder(folder: Path, top: Path) -> Iterator[Input | Refusal]:
             yield from _judge(path, kind, top)
 
 
-def _judge(path: Path, kind: str, top: Path, given: bool = False) -> Iterator[Input | Refusal]:
+def _judge(path: Path, kind: str, top: Path, given: bool = False) -> Iterator[Input | RejectedInput]:
     """What a name in a folder is, or a path that was given, if it is no folder to walk through."""
     suffix = path.suffix.lower()
     other = (*names.OTHER_VIDEO, *names.CAMERA_RAW_VIDEO)
@@ -139,33 +139,33 @@ def _judge(path: Path, kind: str, top: Path, given: bool = False) -> Iterator[In
     if suffix in VIDEO_SUFFIXES and kind == listing.FILE:
         yield Input(path, name, "video")
     elif kind == listing.DANGLING:
-        yield Refusal(name, "dangling", f"{name}: a {kind}", FETCH)
+        yield RejectedInput(name, "dangling", f"{name}: a {kind}", FETCH)
     elif suffix in VIDEO_SUFFIXES:
         folders = (listing.FOLDER, listing.LINKED_FOLDER)
-        yield Refusal(name, "not-regular", f"{name}: a {kind}, not a regular file; it was not opened",
+        yield RejectedInput(name, "not-regular", f"{name}: a {kind}, not a regular file; it was not opened",
                       UNLIKE_A_VIDEO if kind in folders else "give the file itself")  # fmt: skip
     elif kind == listing.LINKED_FOLDER:
-        yield Refusal(name, "not-regular", f"{name}: a link to a folder; it was not followed",
+        yield RejectedInput(name, "not-regular", f"{name}: a link to a folder; it was not followed",
                       "name that folder among the inputs")  # fmt: skip
     elif kind == listing.FILE and suffix in names.OTHER_VIDEO:
-        yield Refusal(name, "format", f"{name}: {suffix} is not a container that is read", REWRAP)
+        yield RejectedInput(name, "format", f"{name}: {suffix} is not a container that is read", REWRAP)
     elif kind == listing.FILE and suffix in names.CAMERA_RAW_VIDEO:
-        yield Refusal(name, "format", f"{name}: {suffix} is a camera's raw video, which is not read", DEVELOP)
+        yield RejectedInput(name, "format", f"{name}: {suffix} is a camera's raw video, which is not read", DEVELOP)
     elif given:
-        yield Refusal(name, "format", f"{name}: neither a folder nor one of {' '.join(VIDEO_SUFFIXES)}",
+        yield RejectedInput(name, "format", f"{name}: neither a folder nor one of {' '.join(VIDEO_SUFFIXES)}",
                       "give videos, or folders of videos or of frames")  # fmt: skip
 
 
-def _beside_video(folder: Path, top: Path, images: list[Path], videos: list[Path]) -> Iterator[Refusal]:
+def _beside_video(folder: Path, top: Path, images: list[Path], videos: list[Path]) -> Iterator[RejectedInput]:
     """Whether frames beside a video are meant is not guessed. Posters of videos, and a single picture, are no clip."""
     images = _without_posters(images, videos)
     if len(images) > 1:
         name, first, video = safe_name(folder, top), images[0], videos[0]
-        yield Refusal(name, "mixed", f"{name}: {len(images)} images ({safe_name(first, first)}, …) beside the video "
+        yield RejectedInput(name, "mixed", f"{name}: {len(images)} images ({safe_name(first, first)}, …) beside the video "
                       f"{safe_name(video, video)} are not used", OWN_FOLDER)  # fmt: skip
     elif images and images[0].suffix.lower() not in IMAGE_SUFFIXES:
         name = safe_name(images[0], top)
-        yield Refusal(name, "format", f"{name}: {images[0].suffix.lower()} images are not read", CONVERT)
+        yield RejectedInput(name, "format", f"{name}: {images[0].suffix.lower()} images are not read", CONVERT)
 
 
 def _without_posters(images: list[Path], videos: list[Path]) -> list[Path]:

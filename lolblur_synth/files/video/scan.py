@@ -7,7 +7,7 @@ are stored several times, cuts are judged on distinct frames: next to a repeated
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -23,10 +23,11 @@ SATURATED = 0.98  # L* / 100; LOL-Blur paper, section 3.2
 NOISE = 0.01  # standard deviation below which a thumbnail counts as black, so that two black frames are alike
 STILL = 0.5 / 255  # mean absolute difference below which nothing moves
 LONGEST_REPEAT = 16  # frames
+CUTS_NAMED = 3  # in a message
 
 
 @dataclass(frozen=True)
-class Survey:
+class Scan:
     """frames: decoded, always what `probe` counted. differences: mean absolute difference of frames i and i+1, 0..1.
     cuts: i where a new scene begins at i+1. repeats: each picture is stored this many times in a row (8 for 30 fps kept
     in a 240 fps file, 2.5 for 24 in 60), 1 where pictures differ. lightness: mean L*/100 of the thumbnails, 0..1.
@@ -41,7 +42,7 @@ class Survey:
     moments: tuple[tuple[float, float], ...] = ()
 
 
-def survey(video: Video, cut: float = 0.15, ratio: float = 2.5, shown: tuple[float, float] = (1.0, 1.0)) -> Survey:
+def scan_frames(video: Video, cut: float = 0.15, ratio: float = 2.5, shown: tuple[float, float] = (1.0, 1.0)) -> Scan:
     """Decode all of `video` once, one frame in memory. Raises InputError where a frame is damaged or missing.
 
     cut: a scene cut has a decorrelation above this, 0..1, between both frames before it and both frames after it;
@@ -66,7 +67,7 @@ def survey(video: Video, cut: float = 0.15, ratio: float = 2.5, shown: tuple[flo
     if cuts and repeats > 1:
         cuts = _cuts_between_distinct(video, distinct(np.array(differences), repeats), cut, ratio)
     moments = tuple((round(one / count, 5), round(two / count, 5)) for count, one, two in sums.tolist())
-    return Survey(video.frames, tuple(differences), cuts, repeats, round(float(np.mean(means)), 4), moments)
+    return Scan(video.frames, tuple(differences), cuts, repeats, round(float(np.mean(means)), 4), moments)
 
 
 def _cuts_between_distinct(video: Video, chosen: np.ndarray, cut: float, ratio: float) -> tuple[int, ...]:
@@ -92,7 +93,7 @@ class _Jumps:
         self.last.append(texture)
 
     def cuts(self, cut: float, ratio: float) -> tuple[int, ...]:
-        """i where a new scene begins at thumbnail i + 1; arguments as of `survey`."""
+        """i where a new scene begins at thumbnail i + 1; arguments as of `scan_frames`."""
         one, two, three = self.lags
         found = []
         for i, here in enumerate(one):
@@ -144,6 +145,13 @@ def repeated(differences: np.ndarray) -> float:
     differences: mean absolute difference of frames i and i + 1, 0..1.
     """
     return _even_repeat(differences) or _uneven_repeat(differences) or _some_repeated(differences) or 1
+
+
+def cuts_in_words(cuts: Sequence[int]) -> str:
+    """`4 scene cuts, after frames 40, 47, 300, …`: where a new scene begins after frame i, at least one."""
+    frame_numbers = ", ".join(map(str, cuts[:CUTS_NAMED])) + (", …" if len(cuts) > CUTS_NAMED else "")
+    plural = "s" * (len(cuts) > 1)
+    return f"{len(cuts)} scene cut{plural}, after frame{plural} {frame_numbers}"
 
 
 def repeats_in_words(repeats: float) -> str:
