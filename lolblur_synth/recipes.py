@@ -8,7 +8,6 @@ import dataclasses
 import difflib
 import hashlib
 import json
-import math
 import re
 import tomllib
 from importlib import resources
@@ -17,6 +16,7 @@ from typing import Any
 
 from lolblur_synth.errors import RecipeError
 from lolblur_synth.recipe.schema import SECTIONS, STAGE_NAMES, Recipe
+from lolblur_synth.recipe.values import check, describe_range, skipped_stages
 
 
 def names() -> list[str]:
@@ -113,7 +113,7 @@ def _with(recipe: Recipe, key: str, value: Any, where: str) -> Recipe:
     if not dot:
         if key != "skip":
             raise RecipeError(f"{where}: unknown key {key!r}", _suggest(key))
-        return dataclasses.replace(recipe, skip=_stages(value, where))
+        return dataclasses.replace(recipe, skip=_skipped(value, where))
     fields = {f.name: f for f in dataclasses.fields(getattr(recipe, section))} if section in SECTIONS else {}
     if name not in fields:
         raise RecipeError(f"{where}: unknown key {key!r}", _suggest(key))
@@ -131,86 +131,11 @@ def _suggest(key: str) -> str:
     return f"did you mean {close[0]!r}?" if close else "see `lolblur-synth recipe show lolblur` for all keys"
 
 
-def _stages(value: Any, where: str) -> tuple[str, ...]:
-    value = value.split(",") if isinstance(value, str) else value
-    if not isinstance(value, list) or any(not isinstance(v, str) for v in value):
+def _skipped(value: Any, where: str) -> tuple[str, ...]:
+    words = value.split(",") if isinstance(value, str) else value
+    if not isinstance(words, list) or any(not isinstance(word, str) for word in words):
         raise RecipeError(f"{where}: skip = {value!r} is not a list of stages", f"stages: {', '.join(STAGE_NAMES)}")
-    words = [v.strip().replace("-", "_") for v in value if v.strip()]
-    for word in words:
-        if word not in STAGE_NAMES or word == "resize":
-            raise RecipeError(f"{where}: cannot skip {word!r}", f"stages: {', '.join(STAGE_NAMES[1:])}")
-    return tuple(name for name in STAGE_NAMES if name in words)
-
-
-def check(field: dataclasses.Field, value: Any, what: str) -> Any:
-    """`value` in the type and range that the option declares, or RecipeError naming `what`."""
-    meta = field.metadata
-    if meta["flag"] == "range":
-        pair = [value, value] if _is_number(value) else value
-        if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-            raise RecipeError(f"{what} = {value!r} is not a range", _range_hint(value))
-        low, high = (_number(v, meta, float, what) for v in pair)
-        if low > high:
-            raise RecipeError(f"{what} = {value!r}: the range is empty", "write the smaller number first")
-        return (low, high)
-    if meta["flag"] == "list":
-        values = list(value) if isinstance(value, (list, tuple)) else [value]
-        if not values:
-            raise RecipeError(f"{what}: the list is empty", "give at least one value")
-        return tuple(dict.fromkeys(_number(v, meta, int, what) for v in values))
-    if meta["choices"]:
-        if value not in meta["choices"]:
-            close = difflib.get_close_matches(str(value), meta["choices"], 1)
-            raise RecipeError(f"{what} = {value!r}", (f"did you mean {close[0]!r}? " if close else "") +
-                              f"one of {', '.join(meta['choices'])}")  # fmt: skip
-        return value
-    if isinstance(value, str) and value in meta["words"]:
-        return value
-    if isinstance(field.default, str) and not meta["words"]:
-        if not isinstance(value, str):
-            raise RecipeError(f"{what} = {value!r} is not text", "put it in quotes")
-        return value
-    kind = int if isinstance(field.default, int) else float
-    return _number(value, meta, kind, what)
-
-
-def _range_hint(value: Any) -> str:
-    """How a range is written, with the numbers of one in another form: 400-1600, 400..1600, 400 to 1600, 10-20%."""
-    number, between = r"(\d+(?:\.\d+)?|\.\d+)", r"\s*(?:-|–|\.{2,3}|[:,;/~]|to|\s)\s*"
-    match = re.fullmatch(rf"{number}(%?)(?:{between}{number}(%?))?", str(value).strip())
-    if match is None or not (match[3] or match[2]):
-        return "write LO:HI ([LO, HI] in a file) or one number"
-    scale = 100 if match[2] or match[4] else 1
-    return f"write {':'.join(f'{float(end) / scale:g}' for end in (match[1], match[3]) if end)}"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _number(value: Any, meta, kind: type, what: str) -> int | float:
-    words = f" or {', '.join(meta['words'])}" if meta["words"] else ""
-    if not _is_number(value) or not math.isfinite(value) or (kind is int and value != int(value)):
-        raise RecipeError(f"{what} = {value!r} is not {'a whole' if kind is int else 'a'} number{words}",
-                          _range_hint(value) if str(value).endswith("%") else meta["help"])  # fmt: skip
-    if not meta["lo"] <= value <= meta["hi"]:
-        allowed, hint = describe_range(meta), meta["help"]
-        wrong = f"is outside its range, {allowed}" if allowed.startswith("at least") else f"is outside {allowed}"
-        if meta["hi"] <= 1 < value <= 100:
-            hint = f"{hint}; {value:g} % is written {value / 100:g}"
-        raise RecipeError(f"{what} = {value!r} {wrong}", hint)
-    return kind(value)
-
-
-def describe_range(meta) -> str:
-    """`0..1`, `at least 1`, … with the unit, for help and messages."""
-    unit = f" {meta['unit']}" if meta["unit"] else ""
-    if meta["choices"]:
-        return " | ".join(meta["choices"])
-    low, high = (f"{v:g}" for v in (meta["lo"], meta["hi"]))
-    if math.isinf(meta["hi"]):
-        return unit.strip() if math.isinf(meta["lo"]) else f"at least {low}{unit}"
-    return f"{low}..{high}{unit}"
+    return skipped_stages(words, f"{where}: skip")
 
 
 def to_toml(recipe: Recipe) -> str:

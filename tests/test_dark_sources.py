@@ -10,6 +10,7 @@ from conftest import moving_street
 from lolblur_synth import frames as fr
 from lolblur_synth import recipes
 from lolblur_synth.dataset import plan, worker
+from lolblur_synth.dataset.records import Job, Plan
 from lolblur_synth.files import video
 from lolblur_synth.files.video import write_video
 from lolblur_synth.recipe.schema import Recipe
@@ -21,10 +22,9 @@ RECIPE = recipes.override(
 )
 
 
-def clip_of(path, recipe=RECIPE) -> plan.Plan:
+def clip_of(path, recipe=RECIPE) -> Plan:
     item = video.Input(path, path.name, "video")
-    facts = [event[2] for event in worker.survey(recipe, (item,)) if event[0] == "done"]
-    return plan.make(facts, [], recipe, {})
+    return plan.make([worker.inspect(recipe, item)], [], recipe, {})
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +39,8 @@ def dark_video(tmp_path_factory):
 
 def built(clip, pairs, recipe=RECIPE) -> list[tuple[dict, dict]]:
     """The pairs as one job makes them, in one pass over the video."""
-    job = {"recipe": recipe, "clip": clip, "keys": dict.fromkeys(clip.pairs, ""), "weights": {}, "device": "cpu"}
-    stacks = worker._stacks(recipe, clip.video, pairs)
-    return [worker.make(stack, pair, job) for stack, pair in zip(stacks, pairs, strict=True)]
+    stacks = worker.read_stacks(recipe, clip.video, pairs)
+    return [worker.make(stack, pair, Job(recipe, clip)) for stack, pair in zip(stacks, pairs, strict=True)]
 
 
 def exposure(images: dict, folder: str) -> float:

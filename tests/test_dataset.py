@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from lolblur_synth import recipes
-from lolblur_synth.dataset import build as builder
-from lolblur_synth.dataset import layout, manifest, verify
+from lolblur_synth.dataset import checks, layout, manifest, verify
 from lolblur_synth.errors import Damaged, ForeignOutput, NoSpace
 
 PAIRS = [("train", "0000", "0000"), ("train", "0000", "0001"), ("test", "0001", "0000")]
@@ -232,11 +231,11 @@ def test_system_files_are_neither_damage_nor_content(tmp_path):
 @pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "lost+found", "._out", "desktop.ini"])
 def test_a_folder_with_system_files_alone_is_empty(tmp_path, name):
     (tmp_path / name).mkdir()
-    builder.claim(tmp_path, recipes.load("lolblur"))
+    checks.claim(tmp_path, recipes.load("lolblur"))
     assert (tmp_path / layout.STATE).is_dir()
 
 
 def test_a_folder_with_anything_else_is_foreign(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ForeignOutput, match="holds files that are not"):
-        builder.claim(tmp_path, recipes.load("lolblur"))
+        checks.claim(tmp_path, recipes.load("lolblur"))

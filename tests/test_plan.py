@@ -8,7 +8,7 @@ import pytest
 
 from lolblur_synth import recipes
 from lolblur_synth.dataset import plan
-from lolblur_synth.dataset.plan import VideoInfo
+from lolblur_synth.dataset.records import Place, VideoInfo
 from lolblur_synth.errors import InputError
 from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.stages import average
@@ -47,9 +47,10 @@ def test_no_window_crosses_a_scene_cut():
         assert not any(pair.first <= cut < pair.last for cut in cuts)
 
 
-def test_scene_cuts_are_said():
+def test_scene_cuts_are_named():
     text = "\n".join(plan.make([video(cuts=(40, 47, 300, 760))], [], RECIPE, {}).warnings)
-    assert "4 scene cuts, after frame 40, 47, 300, …" in text and "none crosses one" in text
+    assert "4 scene cuts, after frames 40, 47, 300, …" in text
+    assert "none crosses one" in text
 
 
 @pytest.mark.parametrize("frames", [9, 10, 11, 12, 18, 19, 23, 97])
@@ -86,7 +87,7 @@ def test_denoising_context_stays_inside_the_segment():
 def test_adding_a_video_changes_nothing_else():
     videos = [video(f"{c}.mp4", sha=c * 4) for c in "bdf"]
     before = plan.make(videos, [], RECIPE, {})
-    previous = {clip.video.sha256: (clip.sequence, clip.split) for clip in before.clips}
+    previous = {clip.video.sha256: Place(clip.sequence, clip.split) for clip in before.clips}
     after = plan.make([video("a.mp4", sha="aaaa"), *videos], [], RECIPE, previous)
     kept = {clip.video.sha256: clip for clip in after.clips}
     assert all(kept[clip.video.sha256] == clip for clip in before.clips)

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 from lolblur_synth import recipes
 from lolblur_synth.cli import main
-from lolblur_synth.dataset import build, estimate, plan, worker
+from lolblur_synth.dataset import build, checks, estimate, plan, worker
+from lolblur_synth.dataset.records import VideoInfo
 from lolblur_synth.errors import ForeignOutput, InputError, RecipeError, UsageError
 from lolblur_synth.files import capture_rates, images, video
 from lolblur_synth.recipe.schema import InputConfig, Recipe
@@ -239,10 +240,10 @@ def here(function: str, tasks: list, jobs: int, report) -> None:
                 report(kind, item, *result)
 
 
-def planned(out: Path, *words: str | Path) -> list[plan.VideoInfo]:
+def planned(out: Path, *words: str | Path) -> list[VideoInfo]:
     """The clips of the plan of a build into `out`."""
     made, _ = build.prepare([Path(word) for word in words], out, PLAIN, 1, "cpu", lambda *facts: None, run=here)
-    return [made_clip.facts for made_clip in made.clips]
+    return [made_clip.video for made_clip in made.clips]
 
 
 def test_a_build_takes_each_clip_at_its_rate_and_is_not_continued_at_another(tmp_path):
@@ -301,7 +302,7 @@ def test_the_commands_take_a_rate_behind_an_at(tmp_path, monkeypatch):
 
 def test_a_file_that_is_missing_is_named_without_its_rate(tmp_path):
     with pytest.raises(InputError, match=r"c\.mp4: no such file"):
-        build.check_inputs([tmp_path / "c.mp4@960"], None)
+        checks.check_inputs([tmp_path / "c.mp4@960"], None)
 
 
 def test_what_is_written_plays_as_fast_as_the_file(tmp_path):

@@ -4,8 +4,6 @@ Imports click and the standard library only: `lolblur-synth --help` must not wai
 """
 
 import dataclasses
-import difflib
-import re
 import sys
 from collections.abc import Callable
 from importlib import resources
@@ -14,9 +12,9 @@ from typing import Any
 
 import click
 
-from lolblur_synth.errors import UsageError
+from lolblur_synth.commands.parse import parse_device, parse_jobs, parse_size, parse_stages
 from lolblur_synth.recipe.schema import STAGE_NAMES
-from lolblur_synth.recipes import describe_range
+from lolblur_synth.recipe.values import describe_range
 
 STAGE_WORDS = [name.replace("_", "-") for name in STAGE_NAMES]
 
@@ -152,49 +150,6 @@ def overrides(
         if value is not None:
             words.append(f"{key}={value}")
     return words + list(assignments)
-
-
-def parse_stages(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Stages to leave out, as `recipe.STAGE_NAMES` has them: clip-reverse or clip_reverse, one each or with commas."""
-    names = [word.strip().lower().replace("-", "_") for value in values for word in value.split(",") if word.strip()]
-    for name in names:
-        if name not in STAGE_NAMES[1:]:
-            word = name.replace("_", "-")
-            close = difflib.get_close_matches(word, STAGE_WORDS[1:], 1) or [w for w in STAGE_WORDS[1:] if word in w]
-            known = f"did you mean {close[0]}?" if close else f"give one of {', '.join(STAGE_WORDS[1:])}"
-            raise click.BadParameter(f"{word} is no stage that can be left out; {known}")
-    return tuple(names)
-
-
-def parse_size(value: str) -> tuple[int, int]:
-    """WxH -> (width, height). Raises UsageError."""
-    match = re.fullmatch(r"(\d+)\s*[xX×*]\s*(\d+)", value)
-    if match is None:
-        raise UsageError(f"--size {value}: not a size", "write --size 1120x640")
-    return int(match[1]), int(match[2])
-
-
-def parse_jobs(value: str) -> int | None:
-    """None for auto, else a positive number."""
-    if value == "auto":
-        return None
-    if not value.isdigit() or int(value) < 1:
-        raise click.BadParameter("give a number from 1 on, or auto")
-    return int(value)
-
-
-def parse_device(value: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
-        raise click.BadParameter("give auto, cpu, cuda or cuda:N")
-    return value
-
-
-def parse_shard(value: str | None) -> tuple[int, int]:
-    """`I/N` -> (I, N)."""
-    match = re.fullmatch(r"(\d+)/(\d+)", value or "1/1")
-    if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise click.BadParameter("give I/N with 1 <= I <= N, such as 3/16", param_hint="--shard")
-    return int(match[1]), int(match[2])
 
 
 def config_options(config: type, leave_out: tuple[str, ...] = ()) -> Callable[[Callable], Callable]:

@@ -1,6 +1,6 @@
 """The tool behind `lolblur-synth build`: videos in, a dataset out, resumable and byte-identical.
 
-    find inputs -> survey (read each once) -> plan -> jobs of at most CHUNK pairs -> manifest
+find inputs -> survey (read each once) -> plan -> jobs of at most CHUNK pairs -> manifest
 """
 
 import contextlib
@@ -142,9 +142,7 @@ def prepare(
         pair
         for clip in planned.clips
         for pair in clip.pairs
-        if not layout.is_done(
-            out, clip.split, pair.sequence, pair.name, keys.key(recipe, clip, pair, weights, device)
-        )
+        if not layout.is_done(out, clip.split, pair.sequence, pair.name, keys.key(recipe, clip, pair, weights, device))
     ]
     return planned, pending
 

@@ -53,22 +53,18 @@ def claim(out: Path, recipe: Recipe) -> None:
         probe.unlink()
     except OSError as error:
         layout.raise_no_space(error, state)
-        raise ForeignOutput(
-            f"cannot write to {out}: {error.strerror}", OTHER_FOLDER
-        ) from None
+        raise ForeignOutput(f"cannot write to {out}: {error.strerror}", OTHER_FOLDER) from None
 
 
 def _holds_files(folder: Path) -> bool:
     try:
         return bool(listing.entries(folder))
     except OSError as error:
-        raise ForeignOutput(
-            f"cannot look into {folder}: {error.strerror}", OTHER_FOLDER
-        ) from None
+        raise ForeignOutput(f"cannot look into {folder}: {error.strerror}", OTHER_FOLDER) from None
 
 
 def check_rates(plan: Plan, out: Path | None) -> None:
-    """Raise ForeignOutput where the plan stored in `out` has another capture rate for a clip: its pairs would differ."""
+    """Raise ForeignOutput where the plan in `out` has another capture rate for a clip: its pairs would differ."""
     earlier = layout.read_json(out / layout.STATE / "plan.json") if out else None
     rate_by_sha256 = {clip["sha256"]: clip.get("fps") for clip in earlier["clips"]} if earlier else {}
     for video in (clip.video for clip in plan.clips):

@@ -1,4 +1,4 @@
-"""The key of a pair: a hash of everything its bytes depend on. A built pair is up to date while its key stays the same."""
+"""The key of a pair: a hash of everything its bytes depend on. A built pair is up to date while its key is."""
 
 import dataclasses
 import hashlib
@@ -12,7 +12,8 @@ from lolblur_synth.recipe.schema import Recipe
 def weight_hashes(recipe: Recipe) -> dict[str, str]:
     """sha256 of each further file that the pixels depend on: the networks, and a camera file of the user.
 
-    Keys: "darken", "interpolate", "noise.NETWORK", "noise.camera", as far as the recipe uses them. Raises WeightsError, RecipeError.
+    Keys: "darken", "interpolate", "noise.NETWORK", "noise.camera", as far as the recipe uses them.
+    Raises WeightsError, RecipeError.
     """
     from lolblur_synth.camera import tables
     from lolblur_synth.files import weights

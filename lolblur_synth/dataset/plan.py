@@ -20,9 +20,7 @@ from lolblur_synth.recipe.schema import AverageConfig, Recipe
 from lolblur_synth.stages import average, denoise
 
 
-def make(
-    videos: list[VideoInfo], refused: list[RejectedInput], recipe: Recipe, previous: dict[str, Place]
-) -> Plan:
+def make(videos: list[VideoInfo], refused: list[RejectedInput], recipe: Recipe, previous: dict[str, Place]) -> Plan:
     """Place the pairs of every video.
 
     previous: sha256 -> place of each video in an earlier plan for the same output: a video that is added later changes

@@ -1,4 +1,4 @@
-"""The tool behind `lolblur-synth preview`: a contact sheet, one row a pair, of a dataset or of what a build would make."""
+"""The tool behind `lolblur-synth preview`: a contact sheet, one row a pair, of a dataset or a future one."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,7 @@
 """The records that survey, plan, build and worker hand to each other. Standard library only, plain values, picklable.
 
-    VideoInfo   what one pass over an input showed      Pair, Clip, Plan   what is to be built
-    Job         all that a worker needs to build pairs of one clip
+VideoInfo   what one pass over an input showed      Pair, Clip, Plan   what is to be built
+Job         all that a worker needs to build pairs of one clip
 """
 
 from __future__ import annotations

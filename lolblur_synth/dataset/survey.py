@@ -81,7 +81,7 @@ def _as_tuple(value: Any) -> Any:
 
 def _cache_path(out: Path, item: Input, recipe: Recipe, stamp: str) -> Path:
     """The cache file of an input. Its name is a hash of the input's path and stamp, the options that matter, and the
-    fields of `VideoInfo`: where one of them changes, the input is read again, with the same result for the same file."""
+    fields of `VideoInfo`: where one of them changes, the input is read again."""
     options = [recipe.input, recipe.interpolate.cut, recipe.skip, recipe.resize, item.fps]
     if "denoise" not in recipe.skip:
         options.append(recipe.denoise)

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 STAGE_NAMES = ("resize", "denoise", "darken", "interpolate", "clip_reverse", "average", "defocus", "noise")
 
 
-def option(default, help, *, unit="", lo=-math.inf, hi=math.inf, choices=(), source="", words=(), flag=""):
+def option(default, help, *, unit="", lo=-math.inf, hi=math.inf, choices=(), source="", flag=""):
     """A field of a config: its default, what it means, its unit, inclusive range or choices, and where it comes from.
 
     A tuple default of length 2 with `flag="range"` is a LO:HI range; with `flag="list"`, a list of allowed values.
-    `words` are admitted beside a number, such as "auto".
+    Beside a numeric range `choices` are words that are no number, such as "auto": `words` in the metadata.
     """
     metadata = {"help": help, "unit": unit, "lo": lo, "hi": hi, "source": source, "flag": flag}
-    metadata |= {"choices": tuple(choices), "words": tuple(words)}
+    is_number = lo > -math.inf
+    metadata |= {"choices": () if is_number else tuple(choices), "words": tuple(choices) if is_number else ()}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -92,7 +93,7 @@ class DenoiseConfig:
         unit="8-bit code values",
         lo=0,
         hi=100,
-        words=("auto",),
+        choices=("auto",),
         source="not stated; V-BM4D (section 3.2)",
     )
     profile: str = option(
@@ -156,7 +157,7 @@ class InterpolateConfig:
         "samples a source-frame interval; adaptive: 8, and more where motion exceeds 1 px a sample",
         lo=1,
         hi=256,
-        words=("adaptive",),
+        choices=("adaptive",),
         source="section 3.2: 250 to 2000 fps",
     )
     path: str = option(

@@ -120,8 +120,9 @@ def _walk_folder(folder: Path, top: Path) -> Iterator[Input | RejectedInput]:
     elif any(path.suffix.lower() in IMAGE_SUFFIXES for path in images):
         yield Input(folder, safe_name(folder, top), "images")
     elif images:
-        name, first = safe_name(folder, top), safe_name(images[0], images[0])
-        yield RejectedInput(name, "format", f"{name}: {images[0].suffix.lower()} images ({first}) are not read", CONVERT)
+        name, first = safe_name(folder, top), images[0]
+        message = f"{name}: {first.suffix.lower()} images ({safe_name(first, first)}) are not read"
+        yield RejectedInput(name, "format", message, CONVERT)
     for path, kind in children:
         if kind == listing.FOLDER and path.suffix.lower() not in VIDEO_SUFFIXES:
             yield from _walk(path, top)
@@ -161,8 +162,9 @@ def _beside_video(folder: Path, top: Path, images: list[Path], videos: list[Path
     images = _without_posters(images, videos)
     if len(images) > 1:
         name, first, video = safe_name(folder, top), images[0], videos[0]
-        yield RejectedInput(name, "mixed", f"{name}: {len(images)} images ({safe_name(first, first)}, …) beside the video "
-                      f"{safe_name(video, video)} are not used", OWN_FOLDER)  # fmt: skip
+        message = (f"{name}: {len(images)} images ({safe_name(first, first)}, …) beside the video "
+                   f"{safe_name(video, video)} are not used")  # fmt: skip
+        yield RejectedInput(name, "mixed", message, OWN_FOLDER)
     elif images and images[0].suffix.lower() not in IMAGE_SUFFIXES:
         name = safe_name(images[0], top)
         yield RejectedInput(name, "format", f"{name}: {images[0].suffix.lower()} images are not read", CONVERT)
