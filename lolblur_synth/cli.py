@@ -32,7 +32,7 @@ KEEPS_RESULTS = ("stage", "restore")  # an interrupted run names the results it 
 
 
 class Commands(click.Group):
-    """Prints a foreseen error as two lines and exits with its code. Prints a traceback only for bugs, and only with -v."""
+    """Prints a foreseen error as two lines and exits with its code; prints a traceback only for bugs, with -v."""
 
     def invoke(self, context: click.Context):
         """Run the command. When it is interrupted, the hint tells whether the same command continues its work."""

@@ -112,20 +112,15 @@ def _lmdb(out: Path, target: Path, split: str, records: Iterator[dict], folders:
 
 
 def _webdataset(out: Path, target: Path, split: str, records: Iterator[dict], folders: Sequence[str]) -> None:
-    shard, archive = 0, None
-    try:
-        for number, record in enumerate(records):
-            if number % SHARD_PAIRS == 0:
-                if archive:
-                    archive.close()
-                archive = tarfile.open(target / f"{split}-{shard:06d}.tar", "w", format=tarfile.USTAR_FORMAT)
-                shard += 1
-            for folder in folders:
-                _add(archive, f"{_name(record)}.{folder}.png", _png(out, record, folder))
-            _add(archive, f"{_name(record)}.json", layout.to_json(record))
-    finally:
-        if archive:
-            archive.close()
+    for shard in itertools.count():
+        first = next(records, None)
+        if first is None:
+            return
+        with tarfile.open(target / f"{split}-{shard:06d}.tar", "w", format=tarfile.USTAR_FORMAT) as archive:
+            for record in itertools.chain([first], itertools.islice(records, SHARD_PAIRS - 1)):
+                for folder in folders:
+                    _add(archive, f"{_name(record)}.{folder}.png", _png(out, record, folder))
+                _add(archive, f"{_name(record)}.json", layout.to_json(record))
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -142,8 +137,8 @@ def _huggingface(out: Path, target: Path, split: str, records: Iterator[dict], f
         for folder, place in places.items():
             _write(target / split / place, _png(out, record, folder))
         columns = {f"{folder}_file_name": place for folder, place in places.items()}
-        kept = ("pair", "source", "frames", "mid", "window", "samples", "draws")
-        rows.append(layout.to_json(columns | {key: record[key] for key in kept}))
+        fields = ("pair", "source", "frames", "mid", "window", "samples", "draws")
+        rows.append(layout.to_json(columns | {key: record[key] for key in fields}))
     _write(target / split / "metadata.jsonl", b"".join(rows))
 
 

@@ -119,9 +119,14 @@ def checksums(pixels: np.ndarray, data: bytes) -> dict:
     """What `verify` compares: bytes of the file, and pixels, which survive a re-encoding."""
     return {
         "file": hashlib.sha256(data).hexdigest(),
-        "pixels": hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest(),
+        "pixels": pixel_checksum(pixels),
         "bytes": len(data),
     }
+
+
+def pixel_checksum(pixels: np.ndarray) -> str:
+    """sha256 of (H, W, 3) uint8 RGB pixels, row by row."""
+    return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
 
 
 def commit(out: Path, record: dict, images: dict[str, np.ndarray], png_level: int) -> dict:
@@ -204,7 +209,7 @@ def write_failure(out: Path, sequence: str, name: str, failure: dict) -> None:
     write_atomic(out, path, to_json(failure | {"sequence": sequence, "name": name}))
 
 
-def is_done(out: Path, split: str, sequence: str, name: str, key: str) -> bool:
+def is_done(out: Path, split: str, sequence: str, name: str, key: str | None) -> bool:
     """True when the pair's record has this key and its five images have the recorded sizes."""
     record = read_json(record_path(out, split, sequence, name))
     if record is None or record.get("key") != key:

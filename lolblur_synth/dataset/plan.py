@@ -46,8 +46,8 @@ def make(videos: list[VideoInfo], refused: list[RejectedInput], recipe: Recipe, 
     clips = []
     for video, pairs in placed:
         sequence = sequences[video.sha256]
-        pairs = tuple(dataclasses.replace(pair, sequence=sequence) for pair in pairs)
-        clips.append(Clip(sequence, splits[video.sha256], video, pairs))
+        numbered = tuple(dataclasses.replace(pair, sequence=sequence) for pair in pairs)
+        clips.append(Clip(sequence, splits[video.sha256], video, numbered))
     clips.sort(key=lambda clip: clip.sequence)
     return Plan(tuple(clips), tuple(sorted(refused, key=lambda r: r.name)), tuple(warnings))
 
@@ -135,5 +135,5 @@ def _split(hashes: list[str], recipe: Recipe, previous: dict[str, Place]) -> dic
     splits = {sha: previous[sha].split for sha in hashes if sha in previous}
     rank = {sha: hashlib.sha256(f"{sha}\x1fsplit".encode()).digest() for sha in hashes}
     missing = round(recipe.dataset.test_fraction * len(hashes)) - sum(split == "test" for split in splits.values())
-    fresh = sorted((sha for sha in hashes if sha not in splits), key=rank.get)
+    fresh = sorted((sha for sha in hashes if sha not in splits), key=lambda sha: rank[sha])
     return splits | {sha: "test" if position < missing else "train" for position, sha in enumerate(fresh)}

@@ -67,16 +67,16 @@ def left_over(out: Path, plan: Plan) -> list[str]:
         split, sequence, name = path.parts[-3], path.parts[-2], path.stem
         record = layout.read_json(path) if sequence not in planned else None
         if record is not None and isinstance(record.get("source"), dict):
-            place = (str(record["source"].get("name")), os.path.join(split, "*", sequence))
+            video, place = str(record["source"].get("name")), os.path.join(split, "*", sequence)
             is_whole = layout.is_done(out, split, sequence, name, record.get("key"))
-            (whole if is_whole else damaged)[place] += 1
+            (whole if is_whole else damaged)[video, place] += 1
     lines = []
-    for name, place in sorted(whole.keys() | damaged.keys()):
-        count, lost = whole[name, place] + damaged[name, place], damaged[name, place]
+    for video, place in sorted(whole.keys() | damaged.keys()):
+        count, lost = whole[video, place] + damaged[video, place], damaged[video, place]
         line = (
-            f"{name}: its content has changed; {count} pairs of the earlier content stay in {place}"
-            if name in names
-            else f"{name}: not among the inputs any more; its {count} pairs stay in {place}"
+            f"{video}: its content has changed; {count} pairs of the earlier content stay in {place}"
+            if video in names
+            else f"{video}: not among the inputs any more; its {count} pairs stay in {place}"
         )
         lines.append(line + (f" ({lost} of them lack files that only the earlier input can give back)" if lost else ""))
     return lines

@@ -22,7 +22,7 @@ torch.set_num_threads(1)
 cv2.setNumThreads(1)
 # On a GPU torch would let convolutions round their input to 10 bits (TF32) and choose algorithms that sum in any order.
 # Pixels are to be float32 up to the last rounding, and the same in every run.
-torch.backends.fp32_precision = "ieee"
+torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]
 torch.backends.cudnn.deterministic = True
 
 
@@ -53,6 +53,7 @@ def _decode(recipe: Recipe, item: video.Input, stamp: str) -> VideoInfo:
     shown = resize.shown((source.width, source.height), recipe.resize)
     scan = video.scan_frames(source, recipe.interpolate.cut, shown=shown)
     noise = denoise.Draw(0.0) if "denoise" in recipe.skip else _noise(recipe, source)
+    assert noise.sigma is not None  # it was estimated
     return VideoInfo(
         name=source.name,
         path=str(item.path),
