@@ -593,7 +593,7 @@ def test_an_image_sequence(tmp_path):
     assert (found.frames, found.width, found.height, found.fps, found.bits) == (12, 64, 48, 250, 8)
     np.testing.assert_array_equal(np.stack(list(video.read(found))), scene / np.float32(255))  # 2.png before 10.png
     np.testing.assert_array_equal(np.stack(list(video.read(found, 3, 5))), scene[3:5] / np.float32(255))
-    assert video.survey(found).frames == 12
+    assert video.scan_frames(found).frames == 12
     (tmp_path / "5.png").rename(tmp_path / "five")
     error = refusal(tmp_path, fps=250)
     assert error.reason == "vfr" and "frame 5 is missing between 4.png and 6.png" in str(error)
@@ -690,7 +690,7 @@ def test_cuts_are_found_and_flashes_are_not(tmp_path, gain):
     frames[10] = np.minimum(frames[10].astype(int) + 90, 255)  # a flash
     frames[50, :, :80] = 255  # lightning on one side
     path = media.encode(tmp_path / "a.mp4", frames, 250, options={"crf": "12"})
-    found = video.survey(probe(path))
+    found = video.scan_frames(probe(path))
     assert found.cuts == (19, 39)
     assert found.frames == 60 and len(found.differences) == 59 and found.repeats == 1
     assert found.differences[9] > 0.05 < found.differences[10]
@@ -701,7 +701,7 @@ def test_cuts_are_found_and_flashes_are_not(tmp_path, gain):
 def test_repeated_frames_are_noticed(tmp_path, times):
     texture = media.scene(1, 90, 160)[0]
     frames = np.stack([np.roll(texture, 2 * index, 1) for index in range(30)]).repeat(times, axis=0)[1:]
-    assert video.survey(probe(media.encode(tmp_path / "a.mp4", frames, 240))).repeats == times
+    assert video.scan_frames(probe(media.encode(tmp_path / "a.mp4", frames, 240))).repeats == times
 
 
 def test_the_lightness_of_unsaturated_pixels_is_told_by_parts_of_the_video(tmp_path):
@@ -711,15 +711,15 @@ def test_the_lightness_of_unsaturated_pixels_is_told_by_parts_of_the_video(tmp_p
     pictures[:, :, :40] = pictures[:, :, -40:] = 200
     pictures[:, 40:50, 70:90] = 255
     path = media.encode(tmp_path / "a.mkv", pictures, 250, "ffv1")
-    found = video.survey(probe(path), shown=(0.5, 1.0))
+    found = video.scan_frames(probe(path), shown=(0.5, 1.0))
     assert len(found.moments) == 40
     for (mean, square), code in ((found.moments[0], 60), (found.moments[-1], 120)):
         lightness = 1.16 * (((code / 255 + 0.055) / 1.055) ** 2.4) ** (1 / 3) - 0.16
         assert mean == pytest.approx(lightness, abs=0.005)
         assert square == pytest.approx(lightness**2, abs=0.005)
-    assert video.survey(probe(path)).moments[0][0] > found.moments[0][0] + 0.1
+    assert video.scan_frames(probe(path)).moments[0][0] > found.moments[0][0] + 0.1
     upright = media.encode(tmp_path / "b.mp4", pictures, 250, rotation=90)
-    assert video.survey(probe(upright), shown=(1.0, 0.5)).moments[0][0] == pytest.approx(found.moments[0][0], abs=0.01)
+    assert video.scan_frames(probe(upright), shown=(1.0, 0.5)).moments[0][0] == pytest.approx(found.moments[0][0], abs=0.01)
 
 
 def test_a_survey_never_misses_damage(tmp_path):
@@ -727,14 +727,14 @@ def test_a_survey_never_misses_damage(tmp_path):
     found = probe(path)
     media.rot(path, 0)
     with pytest.raises(InputError):
-        video.survey(found)
+        video.scan_frames(found)
 
 
 def test_fireworks_at_night():
     path = Path(__file__).parents[2] / "shared/videos/test-only/night-lights/mcdaga_fireworks_night_720p25.mp4"
     if not path.exists():
         pytest.skip("the footage of fireworks is not here")
-    found = video.survey(probe(path))
+    found = video.scan_frames(probe(path))
     assert found.cuts == (100, 225, 250, 302, 353, 479, 695)  # as seen by eye
     assert found.repeats == 1
 

@@ -1,15 +1,15 @@
 """Reading and writing video: the room of the package that opens video files and folders of frames.
 
 names    suffixes, and names fit to print
-sequence the frames of a folder, in time order, or why they are none
-inputs   what the user pointed at, found without opening it
-stamp    whether an input still is what was read before
-guard    what is checked before a file is opened, and from its header; which video track is used
+sequence the frames of a folder in time order, or why the folder is rejected
+inputs   the videos and folders of frames at the paths that the user gave; none is opened
+stamp    a fingerprint of an input's files, which changes when they do
+guard    checks before a file is opened and on its header; the choice of the video track
 reader   `probe` checks a file, `read` streams its frames
 timing   time stamps: constant rate, nothing missing
 complete is the end of the file there?
-capture  the capture rate that a file tells
-boxes    the boxes of an MP4 file
+capture  the capture rate in the metadata of a file
+boxes    the boxes of an MP4 file; ebml: the elements of a Matroska file
 yuv      decoded frames to RGB
 geometry crop, square pixels and orientation; container_crop reads the crop that MP4 and Matroska ask for
 scan     scene cuts and repeated frames

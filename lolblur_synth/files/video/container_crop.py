@@ -11,9 +11,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from lolblur_synth.files.video import ebml
+
 MAX_STEPS = 100_000  # headers that are looked at in one file; a Matroska file of hours has thousands of clusters
 MAX_BYTES = 1 << 20  # of one Matroska `Tracks` element or one sample entry of MP4; real ones have a few kilobytes
-SEGMENT, TRACKS, TRACK, TRACK_TYPE, VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0x83, 0xE0  # RFC 9559
 CROP = {0x54CC: "left", 0x54BB: "top", 0x54DD: "right", 0x54AA: "bottom"}  # PixelCropLeft and its kin, RFC 9559
 PATH = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")  # ISO/IEC 14496-12
 VISUAL_ENTRY = 86  # bytes of a VisualSampleEntry before its boxes, its own header included (ISO/IEC 14496-12)
@@ -115,13 +116,13 @@ def _matroska(file: BinaryIO) -> Iterator[Crop]:
     at = 0
     for _ in range(MAX_STEPS):
         file.seek(at)
-        head = file.read(12)
+        head = file.read(ebml.MAX_HEADER)
         if not head:
             return
-        identity, size, length = _element(head, 0)
-        if identity == SEGMENT:  # go in
+        identity, size, length = ebml.element(head)
+        if identity == ebml.SEGMENT:  # go in
             at += length
-        elif identity == TRACKS:
+        elif identity == ebml.TRACKS:
             if size is None or size > min(MAX_BYTES, end):
                 return
             file.seek(at + length)
@@ -134,30 +135,8 @@ def _matroska(file: BinaryIO) -> Iterator[Crop]:
 
 
 def _tracks(data: bytes) -> Iterator[Crop]:
-    for identity, track in _children(data):
-        fields = dict(_children(track)) if identity == TRACK else {}
-        if int.from_bytes(fields.get(TRACK_TYPE, b"")) == 1:  # video
-            found = dict(_children(fields.get(VIDEO, b"")))
-            yield Crop(**{side: int.from_bytes(found.get(key, b"")) for key, side in CROP.items()})
-
-
-def _children(data: bytes) -> Iterator[tuple[int, bytes]]:
-    at = 0
-    while at < len(data):
-        identity, size, length = _element(data, at)
-        if size is None or at + length + size > len(data):
-            return
-        yield identity, data[at + length : at + length + size]
-        at += length + size
-
-
-def _element(data: bytes, at: int) -> tuple[int, int | None, int]:
-    """(ID, bytes of content, bytes of this header) of an EBML element; None: its length is not known (RFC 8794)."""
-    id_length = 9 - data[at].bit_length()  # a number's length is the place of its first set bit
-    size_at = at + id_length
-    size_length = 9 - data[size_at].bit_length()
-    if id_length > 4 or size_length > 8 or size_at + size_length > len(data):
-        raise ValueError("not an EBML element")
-    size = int.from_bytes(data[size_at : size_at + size_length]) & (1 << 7 * size_length) - 1
-    unknown = size == (1 << 7 * size_length) - 1
-    return int.from_bytes(data[at:size_at]), None if unknown else size, id_length + size_length
+    for identity, track in ebml.children(data):
+        fields = dict(ebml.children(track)) if identity == ebml.TRACK else {}
+        if int.from_bytes(fields.get(ebml.TRACK_TYPE, b"")) == 1:  # video
+            picture = dict(ebml.children(fields.get(ebml.VIDEO, b"")))
+            yield Crop(**{side: int.from_bytes(picture.get(key, b"")) for key, side in CROP.items()})
