@@ -4,7 +4,7 @@
     lolblur_synth.PairDataset(root, split="train")         its pairs, for training
     lolblur_synth.stages.<stage>.draw / .apply             one stage
 
-Names are imported when they are first used, so that importing the package stays quick.
+Names are imported on first use, so that importing the package takes no time.
 """
 
 import importlib
@@ -12,17 +12,17 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_HOMES = {"build": "lolblur_synth.dataset.build", "PairDataset": "lolblur_synth.training.data"}
+_MODULES = {"build": "lolblur_synth.dataset.build", "PairDataset": "lolblur_synth.training.data"}
 _PACKAGES = ("stages", "models", "recipes")
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     if name in _PACKAGES:
         return importlib.import_module(f"lolblur_synth.{name}")
     raise AttributeError(f"module 'lolblur_synth' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES, *_PACKAGES])
+    return sorted([*globals(), *_MODULES, *_PACKAGES])

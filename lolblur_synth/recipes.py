@@ -1,7 +1,7 @@
-"""The built-in recipes, and how a recipe is read, checked, changed, compared and written.
+"""Recipes: read (`load`), change (`override`), compare (`changes`), write (`to_toml`) and hash (`sha256`) them.
 
-`load` reads a built-in name or a TOML file, `override` applies `--set section.key=value`, `to_toml` writes the whole of
-a recipe with a comment on each line, `sha256` names the dataset. Standard library only.
+`recipe/schema.py` declares the values, `recipe/values.py` checks them, `recipe/builtin/` holds the built-in recipes.
+Standard library only.
 """
 
 import dataclasses
@@ -20,14 +20,17 @@ from lolblur_synth.recipe.values import check, describe_range, skipped_stages
 
 
 def names() -> list[str]:
-    """The built-in recipes."""
+    """The names of the built-in recipes, sorted."""
     return sorted(
         f.name[:-5] for f in resources.files("lolblur_synth.recipe.builtin").iterdir() if f.name.endswith(".toml")
     )
 
 
 def load(name_or_file: str) -> Recipe:
-    """A built-in recipe by name, or a TOML file. A file may name a built-in `base` and hold departures only."""
+    """A built-in recipe by name, or a TOML file. A file may name a built-in `base` and hold only what differs from it.
+
+    Raises RecipeError.
+    """
     if name_or_file in names():
         text = (resources.files("lolblur_synth.recipe.builtin") / f"{name_or_file}.toml").read_text()
         return parse(text, f"{name_or_file}.toml", default_name=name_or_file)
@@ -50,7 +53,7 @@ def load(name_or_file: str) -> Recipe:
 
 
 def parse(text: str, where: str, default_name: str = "custom") -> Recipe:
-    """A recipe from TOML text; `where` is the file name for messages."""
+    """A recipe from TOML text. where: file name for messages. default_name: without `name`. Raises RecipeError."""
     try:
         table = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -72,7 +75,7 @@ def parse(text: str, where: str, default_name: str = "custom") -> Recipe:
 
 
 def override(recipe: Recipe, assignments: tuple[str, ...] | list[str]) -> Recipe:
-    """Apply `section.key=value` words, as `--set` takes them. LO:HI and A,B stand for lists."""
+    """The recipe with `section.key=value` words applied, as `--set` takes them. Raises RecipeError."""
     for word in assignments:
         key, equals, text = word.partition("=")
         if not equals:
@@ -82,7 +85,7 @@ def override(recipe: Recipe, assignments: tuple[str, ...] | list[str]) -> Recipe
 
 
 def _value(text: str) -> Any:
-    """A TOML value, a LO:HI or A,B list, or else the bare word. `.1`, which is no number in TOML, is 0.1."""
+    """The value that a word means: a TOML value (`.1` is 0.1), a list LO:HI or A,B, or else the word itself."""
     plain = text
     if re.fullmatch(r"[\[\]\d.,:+\s-]+", text):
         plain = re.sub(r"(?<!\d)\.(?=\d)", "0.", text)
@@ -95,7 +98,7 @@ def _value(text: str) -> Any:
 
 
 def _line(text: str, section: str, key: str, where: str) -> str:
-    """`file:line` of a key, for messages."""
+    """`file:line` of a key, for messages; the file alone where the line is not found."""
     current = ""
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()
@@ -139,7 +142,7 @@ def _skipped(value: Any, where: str) -> tuple[str, ...]:
 
 
 def to_toml(recipe: Recipe) -> str:
-    """The whole recipe as TOML, each line with its meaning, range and source."""
+    """All values of a recipe as TOML, each below a comment with its meaning, range and source."""
     lines = [f"name = {json.dumps(recipe.name)}", f"skip = {json.dumps(list(recipe.skip))}  # stages left out"]
     for section in SECTIONS:
         lines += ["", f"[{section}]"]
@@ -153,12 +156,12 @@ def to_toml(recipe: Recipe) -> str:
 
 
 def to_dict(recipe: Recipe) -> dict:
-    """Plain nested dict, for JSON."""
+    """The recipe as nested dicts, for JSON."""
     return dataclasses.asdict(recipe)
 
 
 def sha256(recipe: Recipe) -> str:
-    """Names the dataset: every value, not the recipe's own name."""
+    """sha256 of every value but the recipe's own name: datasets with the same hash were built with the same recipe."""
     values = to_dict(recipe)
     del values["name"]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -18,7 +18,14 @@ from lolblur_synth.stages import darken
 from lolblur_synth.stages.darken import lights
 
 RECIPE = recipes.override(
-    Recipe(), ["skip=denoise", "resize.width=96", "resize.height=64", "dataset.pairs=6", "darken.exposure=0.12:0.16"]
+    Recipe(),
+    [
+        "skip=denoise,interpolate,noise",
+        "resize.width=96",
+        "resize.height=64",
+        "dataset.pairs=6",
+        "darken.exposure=0.12:0.16",
+    ],
 )
 
 
@@ -66,7 +73,7 @@ def test_one_exposure_for_a_segment_whatever_job_builds_it(dark_video):
     segments = [pair.segment for pair in clip.pairs]
     assert len(set(zip(segments, asked, strict=True))) == 2
     assert asked[-1] < 0.8 * asked[0], "the second segment is darker"
-    for start in (0, 1, 2, 3):
+    for start in (1, 3):  # within the first segment, and at the beginning of the second
         for (images, record), (again, same) in zip(together[start:], built(clip, clip.pairs[start:]), strict=True):
             assert record == same
             assert all(np.array_equal(images[folder], again[folder]) for folder in images)

@@ -177,7 +177,7 @@ def test_without_input_and_output_the_sample_is_used_and_said(tmp_path, run):
     for count in ("3", "2"):  # the default folder may be written again, and no frame of a longer run is left in it
         done = run("stage", "darken", "--exposure", "0.2", "--frames", count, cwd=tmp_path)
         assert done.code == 0 and "bundled sample" in done.err and "darken-out" in done.err
-    assert "3 files of an earlier run were replaced" in done.err
+    assert "replaced 3 files of an earlier run" in done.err
     assert len(list((tmp_path / "darken-out").glob("*.png"))) == 2
     assert "dim" not in done.out and "darken: exposure 0.200, 2 frames -> darken-out" in done.out
 

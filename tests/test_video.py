@@ -719,7 +719,9 @@ def test_the_lightness_of_unsaturated_pixels_is_told_by_parts_of_the_video(tmp_p
         assert square == pytest.approx(lightness**2, abs=0.005)
     assert video.scan_frames(probe(path)).moments[0][0] > found.moments[0][0] + 0.1
     upright = media.encode(tmp_path / "b.mp4", pictures, 250, rotation=90)
-    assert video.scan_frames(probe(upright), shown=(1.0, 0.5)).moments[0][0] == pytest.approx(found.moments[0][0], abs=0.01)
+    assert video.scan_frames(probe(upright), shown=(1.0, 0.5)).moments[0][0] == pytest.approx(
+        found.moments[0][0], abs=0.01
+    )
 
 
 def test_a_survey_never_misses_damage(tmp_path):

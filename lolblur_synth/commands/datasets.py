@@ -37,7 +37,7 @@ def status(out, as_json):
 @click.option("--pixels", is_flag=True, help="Compare pixels instead of bytes; survives re-encoding of the PNGs.")
 @opt.json_option
 def verify(out, pixels, as_json):
-    """Compare every file of the dataset OUT with its record. Changes nothing; exit code 12 on damage."""
+    """Compare every file of the dataset OUT with its record. Changes nothing; exit code 12 where they differ."""
     from lolblur_synth.dataset import verify
 
     damages = verify.verify(out, pixels)
@@ -46,8 +46,8 @@ def verify(out, pixels, as_json):
     else:
         for damage in damages:
             click.echo(f"{damage.word}: {opt.printable(damage.path)}")
-        repair = "`lolblur-synth build` of the same videos repairs all but extra files"
-        click.echo(f"{opt.counted(len(damages), 'fault')}; {repair}" if damages else "whole")
+        repair = "`lolblur-synth build` with the same videos repairs all but extra files"
+        click.echo(f"{opt.counted(len(damages), 'fault')}; {repair}" if damages else "no damage")
     return Damaged.exit_code if damages else 0
 
 
@@ -61,7 +61,7 @@ def verify(out, pixels, as_json):
 )  # fmt: skip
 @click.pass_obj
 def preview(style, paths, recipe, assignments, jobs, device, sample, as_json, rows, output, **everyday):
-    """Write a contact sheet of the dataset OUT; or of VIDEOS, as a build with these options would make them.
+    """Write a contact sheet of the dataset OUT, or of the pairs that a build of VIDEOS with these options would make.
 
     Example: lolblur-synth preview videos/ --exposure 0.1 -n 3
     """
@@ -97,7 +97,7 @@ def preview(style, paths, recipe, assignments, jobs, device, sample, as_json, ro
 @click.option("--folders", metavar="NAME,…", help="Which of the five images; default all.")
 @click.pass_obj
 def export(style, out, dest, form, folders):
-    """Write the dataset OUT into the new folder DEST (default OUT-FORMAT) in a form that other codes read.
+    """Write the dataset OUT into the new folder DEST (default OUT-FORMAT) in a format of other training codes.
 
     Example: lolblur-synth export out/ --format lmdb --folders low_blur_noise,high_sharp_scaled
     """

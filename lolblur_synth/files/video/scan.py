@@ -1,9 +1,11 @@
-"""One quick look at a whole video: does every frame decode, where are the scene cuts, are frames repeated?
+"""One pass over a video: does every frame decode, where are the scene cuts, are frames repeated, how bright is it?
 
-Frames are compared as grey thumbnails of about 160 columns. A cut shows in their *decorrelation*, 1 - r of the square
-roots of the thumbnails: at night the mean difference of two shots may be less than that of one firework, but two shots
-do not look alike. A flash looks like a cut, except that the frame after it looks like the frame before it. Where frames
-are stored several times, cuts are judged on distinct frames: next to a repeated frame each step of a pan is a jump.
+Frames are compared as grey thumbnails of about 160 columns. Two frames belong to different scenes if their
+*decorrelation* is high: 1 - r, with r the correlation of the square roots of the thumbnails. The mean difference fails
+at night, when two shots may differ less than two frames of one firework. A flash is told from a cut by the frame after
+it, which resembles the frame before it. Where frames are stored several times, only distinct frames are compared, since
+a pan jumps from one to the next. `stages.interpolate` has a detector of its own for the few frames it is given, because
+this one needs two frames on each side, and no stage opens files.
 """
 
 from collections import deque
@@ -18,10 +20,10 @@ from lolblur_synth import frames
 from lolblur_synth.files.video.reader import Video, luma
 
 COLUMNS = 160
-MOMENTS = 1024  # parts of a video whose lightness is told apart
+MAX_PARTS = 1024  # of a video, for each of which lightness is measured
 SATURATED = 0.98  # L* / 100; LOL-Blur paper, section 3.2
-NOISE = 0.01  # standard deviation below which a thumbnail counts as black, so that two black frames are alike
-STILL = 0.5 / 255  # mean absolute difference below which nothing moves
+BLACK_DEVIATION = 0.01  # standard deviation, 0..1, below which a thumbnail is black; two black frames are alike
+STILL_DIFFERENCE = 0.5 / 255  # mean absolute difference, 0..1, below which nothing moves
 LONGEST_REPEAT = 16  # frames
 CUTS_NAMED = 3  # in a message
 
@@ -31,7 +33,7 @@ class Scan:
     """frames: decoded, always what `probe` counted. differences: mean absolute difference of frames i and i+1, 0..1.
     cuts: i where a new scene begins at i+1. repeats: each picture is stored this many times in a row (8 for 30 fps kept
     in a 240 fps file, 2.5 for 24 in 60), 1 where pictures differ. lightness: mean L*/100 of the thumbnails, 0..1.
-    moments: of at most MOMENTS equal parts of the video, in order, the means of l = L*/100 and of l^2 over the
+    moments: of at most MAX_PARTS equal parts of the video, in order, the means of l = L*/100 and of l^2 over the
     unsaturated pixels shown."""
 
     frames: int
@@ -53,7 +55,7 @@ def scan_frames(video: Video, cut: float = 0.15, ratio: float = 2.5, shown: tupl
     jumps = _Jumps()
     means, differences = [], []
     previous = None
-    sums = np.zeros((min(video.frames, MOMENTS), 3))
+    sums = np.zeros((min(video.frames, MAX_PARTS), 3))
     for number, frame in enumerate(luma(video)):
         sums[number * len(sums) // video.frames] += _sums(frame, across, down)
         small = _thumbnail(frame)
@@ -135,7 +137,7 @@ def _thumbnail(frame: np.ndarray) -> np.ndarray:
 
 
 def _decorrelation(a: np.ndarray, b: np.ndarray) -> float:
-    floor = NOISE**2 * a.size
+    floor = BLACK_DEVIATION**2 * a.size
     return 1 - float(((a * b).sum() + floor) / (np.sqrt((a * a).sum() * (b * b).sum()) + floor))
 
 
@@ -166,7 +168,7 @@ def _even_repeat(differences: np.ndarray) -> int:
     for period in range(LONGEST_REPEAT, 1, -1):
         for phase in range(period):
             blocks = differences[phase : phase + (len(differences) - phase) // period * period].reshape(-1, period)
-            moving = blocks[blocks.max(axis=1, initial=0) > STILL]
+            moving = blocks[blocks.max(axis=1, initial=0) > STILL_DIFFERENCE]
             if len(moving) >= 4 and np.mean(moving[:, 0] > 4 * moving[:, 1:].max(axis=1)) >= 0.9:
                 return period
     return 0
@@ -203,7 +205,7 @@ def _changes(differences: np.ndarray, reach: int) -> np.ndarray:
     near = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
     before = np.fmax.reduce(near[:, :reach], axis=1)  # NaN at the first, where there is none
     after = np.fmax.reduce(near[:, reach + 1 :], axis=1)
-    return differences > np.fmax(STILL, np.fmin(before, after) / 4)
+    return differences > np.fmax(STILL_DIFFERENCE, np.fmin(before, after) / 4)
 
 
 def distinct(differences: np.ndarray, repeats: float) -> np.ndarray:
