@@ -34,21 +34,21 @@ def open_output(out: Path) -> dict:
 def status(out: Path) -> dict:
     """Counts and failures of a dataset folder, as a JSON-able dict."""
     plan = open_output(out)
-    done = {(r.get("sequence"), r.get("name")) for r in layout.records(out)}
+    committed = {(r.get("sequence"), r.get("name")) for r in layout.records(out)}
     planned = {(clip["sequence"], name): clip for clip in plan["clips"] for name in clip["pairs"]}
-    failed = [f for f in layout.failures(out) if (f.get("sequence"), f.get("name")) not in done]
+    failed = [f for f in layout.failures(out) if (f.get("sequence"), f.get("name")) not in committed]
     images = [entry.path for split in layout.SPLITS for entry in _below(out / split)
               if entry.kind == listing.FILE and entry.path.suffix == ".png"]  # fmt: skip
     return {
         "out": str(out),
         "planned": len(planned),
-        "done": len(done & planned.keys()),
+        "done": len(committed & planned.keys()),
         "failed": [
             {"pair": f"{f['sequence']}/{f['name']}"} | {key: f.get(key) for key in ("reason", "message", "hint")}
             for f in failed
         ],
         "refused": plan.get("refused", []),
-        "left": len(planned.keys() - done),
+        "left": len(planned.keys() - committed),
         "train": sum(clip["split"] == "train" for clip in plan["clips"]),
         "test": sum(clip["split"] == "test" for clip in plan["clips"]),
         "bytes": sum(path.stat().st_size for path in images),

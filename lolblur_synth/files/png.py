@@ -19,13 +19,13 @@ DISPLAY_GAMMA = (40_000, 60_000)  # gAMA in 1/100000: 1/2.2 is 45455, old Macint
 
 def chunks(data: bytes) -> dict[bytes, bytes]:
     """The content of the first chunk of each kind, but for pixels; a header that is cut short ends the search."""
-    found, at = {}, len(SIGNATURE)
+    chunk_by_kind, at = {}, len(SIGNATURE)
     while at + 12 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, at)
         if kind != b"IDAT":
-            found.setdefault(kind, data[at + 8 : at + 8 + size])
+            chunk_by_kind.setdefault(kind, data[at + 8 : at + 8 + size])
         at += 12 + size
-    return found
+    return chunk_by_kind
 
 
 def check(parts: dict[bytes, bytes], name: str) -> None:

@@ -87,9 +87,9 @@ def _page(data: bytes, order: str, big: bool, at: int) -> Page:
 
 def pages(first: Page) -> int:
     """How many pictures a file holds, not counting reduced copies and masks."""
-    count, page, seen = 1, first, set()
-    while page.following and page.following not in seen and len(seen) < MAX_PAGES:
-        seen.add(page.following)
+    count, page, offsets = 1, first, set()
+    while page.following and page.following not in offsets and len(offsets) < MAX_PAGES:
+        offsets.add(page.following)
         try:
             page = _page(page.data, page.order, page.big, page.following)
         except (struct.error, ValueError):

@@ -1,21 +1,33 @@
 """The recipe: every number of the paper stands here once, with its unit, its range and its source.
 
-Standard library only, so that `--help` and shell completion start without torch. The package `recipes` reads, checks
-and writes recipes.
+One class a stage, all in one file: whoever compares the paper with the package reads it from top to bottom. Standard
+library only, so that `--help` and shell completion start without torch. `values` checks, `recipes` reads and writes.
 """
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 STAGE_NAMES = ("resize", "denoise", "darken", "interpolate", "clip_reverse", "average", "defocus", "noise")
 
 
-def option(default, help, *, unit="", lo=-math.inf, hi=math.inf, choices=(), source="", flag=""):
-    """A field of a config: its default, what it means, its unit, inclusive range or choices, and where it comes from.
+def option(
+    default: Any,
+    help: str,
+    *,
+    unit: str = "",
+    lo: float = -math.inf,
+    hi: float = math.inf,
+    choices: Sequence[str] = (),
+    source: str = "",
+    flag: str = "",
+) -> Any:
+    """A field of a config: its default, meaning, unit, inclusive range lo..hi or choices, and the default's source.
 
-    A tuple default of length 2 with `flag="range"` is a LO:HI range; with `flag="list"`, a list of allowed values.
-    Beside a numeric range `choices` are words that are no number, such as "auto": `words` in the metadata.
+    flag: "range" for a default (LO, HI) from which a value is drawn, "list" for a tuple of values. Beside a numeric
+    range, `choices` are words that may stand in place of a number, such as "auto"; the metadata calls them `words`.
     """
     metadata = {"help": help, "unit": unit, "lo": lo, "hi": hi, "source": source, "flag": flag}
     is_number = lo > -math.inf

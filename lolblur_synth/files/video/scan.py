@@ -30,11 +30,14 @@ CUTS_NAMED = 3  # in a message
 
 @dataclass(frozen=True)
 class Scan:
-    """frames: decoded, always what `probe` counted. differences: mean absolute difference of frames i and i+1, 0..1.
-    cuts: i where a new scene begins at i+1. repeats: each picture is stored this many times in a row (8 for 30 fps kept
-    in a 240 fps file, 2.5 for 24 in 60), 1 where pictures differ. lightness: mean L*/100 of the thumbnails, 0..1.
-    moments: of at most MAX_PARTS equal parts of the video, in order, the means of l = L*/100 and of l^2 over the
-    unsaturated pixels shown."""
+    """What one pass over a video showed.
+
+    frames: how many were decoded, always as many as `probe` counted. differences: mean absolute difference of frames i
+    and i + 1, 0..1. cuts: i where a new scene begins at i + 1. repeats: how often each picture is stored in a row (8
+    for 30 fps in a 240 fps file, 2.5 for 24 in 60), 1 where pictures differ. lightness: mean L*/100 of the thumbnails.
+    moments: for at most MAX_PARTS equal parts of the video, in order, the means of l = L*/100 and of l^2 over the
+    unsaturated pixels that the output shows.
+    """
 
     frames: int
     differences: tuple[float, ...]
@@ -73,16 +76,16 @@ def scan_frames(video: Video, cut: float = 0.15, ratio: float = 2.5, shown: tupl
 
 
 def _cuts_between_distinct(video: Video, chosen: np.ndarray, cut: float, ratio: float) -> tuple[int, ...]:
-    """The cuts of a video, judged on the `chosen` frames (numbers, ascending) alone; one more look at it."""
-    jumps, wanted = _Jumps(), set(chosen.tolist())
+    """The cuts of a video between the `chosen` frames (numbers, ascending); decodes the video once more."""
+    jumps, numbers = _Jumps(), set(chosen.tolist())
     for number, small in enumerate(_thumbnails(video)):
-        if number in wanted:
+        if number in numbers:
             jumps.add(small)
     return tuple(int(chosen[i + 1]) - 1 for i in jumps.cuts(cut, ratio))
 
 
 class _Jumps:
-    """How much each thumbnail of a sequence differs from the three before it; holds no more than those."""
+    """The decorrelation of each thumbnail from the three before it; only these are held."""
 
     def __init__(self) -> None:
         self.last: deque[np.ndarray] = deque(maxlen=3)
@@ -97,7 +100,7 @@ class _Jumps:
     def cuts(self, cut: float, ratio: float) -> tuple[int, ...]:
         """i where a new scene begins at thumbnail i + 1; arguments as of `scan_frames`."""
         one, two, three = self.lags
-        found = []
+        cuts = []
         for i, here in enumerate(one):
             across = [
                 here,
@@ -106,14 +109,14 @@ class _Jumps:
             ]  # every pair of i-1, i with i+1, i+2
             around = max([*one[max(i - 1, 0) : i], *one[i + 1 : i + 2]], default=0.0)
             if min(across) > max(cut, ratio * around):
-                found.append(i)
-        return tuple(found)
+                cuts.append(i)
+        return tuple(cuts)
 
 
 def _sums(frame: np.ndarray, across: float, down: float) -> tuple[int, float, float]:
-    """Number, sum of l and sum of l^2 of unsaturated pixels of the middle of a frame; of all, if all are saturated.
+    """Number, sum of l and sum of l^2 of the unsaturated pixels in the middle of a frame; of all, if all are saturated.
 
-    About COLUMNS pixels a row are looked at, as they are: means of neighbours would make large lamps of small ones.
+    About COLUMNS pixels of each row are taken as they are: means of neighbours would spread the light of small lamps.
     """
     height, width = frame.shape
     top, left = round(height * (1 - down) / 2), round(width * (1 - across) / 2)
@@ -142,7 +145,7 @@ def _decorrelation(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def repeated(differences: np.ndarray) -> float:
-    """How often a picture is stored: 8 for 30 fps kept in 240, 2.5 for 24 in 60, 1.2 for 25 in 30, 1 where all differ.
+    """How often a picture is stored: 8 for 30 fps in 240, 2.5 for 24 in 60, 1.2 for 25 in 30, 1 where all differ.
 
     differences: mean absolute difference of frames i and i + 1, 0..1.
     """
@@ -157,14 +160,14 @@ def cuts_in_words(cuts: Sequence[int]) -> str:
 
 
 def repeats_in_words(repeats: float) -> str:
-    """What `repeated` found, as the beginning of a sentence."""
+    """The result of `repeated` in words, to begin a sentence with."""
     if repeats % 1 == 0:
         return f"every frame is stored {repeats:g} times"
     return f"frames are stored {repeats:g} times on average"
 
 
 def _even_repeat(differences: np.ndarray) -> int:
-    """The longest period at which one difference is clear and those between are not, wherever something moves; or 0."""
+    """The longest period in which one difference is large and the others are not, wherever something moves; or 0."""
     for period in range(LONGEST_REPEAT, 1, -1):
         for phase in range(period):
             blocks = differences[phase : phase + (len(differences) - phase) // period * period].reshape(-1, period)
@@ -175,7 +178,7 @@ def _even_repeat(differences: np.ndarray) -> int:
 
 
 def _uneven_repeat(differences: np.ndarray) -> float:
-    """The mean of two lengths that differ by one, if frames are held for one or the other wherever something moves."""
+    """The mean hold, in frames, if holds have two lengths that differ by one wherever something moves; or 0."""
     changes = np.flatnonzero(_changes(differences, reach=3))
     holds = np.diff(changes)
     holds = holds[holds <= LONGEST_REPEAT]  # longer: nothing moves
@@ -187,7 +190,7 @@ def _uneven_repeat(differences: np.ndarray) -> float:
 
 
 def _some_repeated(differences: np.ndarray) -> float:
-    """The mean of holds of one and two frames, if pictures are stored twice at even distances; or 0."""
+    """The mean hold, in frames, if every so many pictures one is stored twice; or 0."""
     holds = np.diff(np.flatnonzero(_changes(differences, reach=3)))
     distances = np.diff(np.flatnonzero(holds == 2))  # in pictures
     if len(distances) < 6:
@@ -198,7 +201,7 @@ def _some_repeated(differences: np.ndarray) -> float:
 
 
 def _changes(differences: np.ndarray, reach: int) -> np.ndarray:
-    """Whether frame i + 1 is a new picture: its difference is clear beside those within `reach` on either side."""
+    """Whether frame i + 1 is a new picture: its difference stands out among those within `reach` on either side."""
     if not len(differences):
         return np.zeros(0, bool)
     padded = np.pad(differences, reach, constant_values=np.nan)
@@ -209,7 +212,7 @@ def _changes(differences: np.ndarray, reach: int) -> np.ndarray:
 
 
 def distinct(differences: np.ndarray, repeats: float) -> np.ndarray:
-    """The numbers of the frames that are new pictures; where nothing moves, one in LONGEST_REPEAT."""
+    """The numbers of the frames that are new pictures, and one in LONGEST_REPEAT where nothing moves."""
     new = np.concatenate([[True], _changes(differences, int(np.ceil(repeats)))])
     held = 0
     for number in range(len(new)):

@@ -122,15 +122,17 @@ def _numbers(files: list[Path], name: str) -> tuple[list[int], bool]:
     if (signed := _signed(stems)) is not None:
         return signed, False
     parts = [FIELD.split(stem) for stem in stems]  # text, digits, text, digits, ..., text
-    alike = len({tuple(part[::2]) for part in parts}) == 1
-    columns = [list(map(int, column)) for column in zip(*(part[1::2] for part in parts), strict=True)] if alike else []
+    is_one_kind = len({tuple(part[::2]) for part in parts}) == 1
+    columns = (
+        [list(map(int, column)) for column in zip(*(part[1::2] for part in parts), strict=True)] if is_one_kind else []
+    )
     varying = [column for column in columns if len(set(column)) > 1]
     if len(varying) == 1 and _is_even(varying[0]):
         return varying[0], False
     stamps = _decimals(stems)
     if stamps is not None and not (len(set(stamps)) < len(stamps) and len(varying) == 1 and _is_dense(varying[0])):
         return stamps, True
-    if alike and not varying:  # 10.png and 0010.png, a.png and a.PNG
+    if is_one_kind and not varying:  # 10.png and 0010.png, a.png and a.PNG
         return [0] * len(files), False
     counters = varying if len(varying) == 1 else [c for c in varying if _is_even(c) and _never_fall(c, varying)]
     if counters:
@@ -157,24 +159,24 @@ def _never_fall(counter: list[int], columns: list[list[int]]) -> bool:
 
 def _signed(stems: list[str]) -> list[int] | None:
     """The last number of each name if some are negative; None where every `-` may be a hyphen, as in shot-0001."""
-    found = [SIGNED.fullmatch(stem) for stem in stems]
-    if not all(found) or len({(match[1], match[4]) for match in found}) > 1:
+    matches = [SIGNED.fullmatch(stem) for stem in stems]
+    if not all(matches) or len({(match[1], match[4]) for match in matches}) > 1:
         return None
-    prefix, signs = found[0][1], {match[2] for match in found}
+    prefix, signs = matches[0][1], {match[2] for match in matches}
     if "-" not in signs or signs == {"-"} and prefix and prefix[-1] not in "_.":
         return None
-    return [-int(match[3]) if match[2] else int(match[3]) for match in found]
+    return [-int(match[3]) if match[2] else int(match[3]) for match in matches]
 
 
 def _decimals(stems: list[str]) -> list[int] | None:
     """Decimal numbers in units of their last digit; None where the names hold none, or differ elsewhere as well."""
-    found = [DECIMAL.fullmatch(stem) for stem in stems]
-    if not all(found) or len({(match[1], match[4]) for match in found}) > 1:
+    matches = [DECIMAL.fullmatch(stem) for stem in stems]
+    if not all(matches) or len({(match[1], match[4]) for match in matches}) > 1:
         return None
-    digits = max(len(match[3] or "") for match in found)
+    digits = max(len(match[3] or "") for match in matches)
     if digits == 0:
         return None
-    return [int(match[2] + (match[3] or "").ljust(digits, "0")) for match in found]
+    return [int(match[2] + (match[3] or "").ljust(digits, "0")) for match in matches]
 
 
 def _no_order(files: list[Path], parts: list[list[str]], columns: list[list[int]], name: str) -> InputError:
@@ -192,9 +194,9 @@ def _no_order(files: list[Path], parts: list[list[str]], columns: list[list[int]
             f"{name}: {_both(one, two)} are names of two kinds: two sequences, or a copy", SEPARATE, "mixed"
         )
     counter = next(column for column in reversed(columns) if len(set(column)) > 1)
-    seen: dict[int, Path] = {}
+    file_by_number: dict[int, Path] = {}
     for number, file in zip(counter, files, strict=True):
-        if (other := seen.setdefault(number, file)) is not file:
+        if (other := file_by_number.setdefault(number, file)) is not file:
             return InputError(f"{name}: {_both(other, file)} have the same number {number}: two sequences", SEPARATE,
                               "mixed")  # fmt: skip
     return InputError(f"{name}: several numbers change from {safe_name(files[0], files[0])} to "
