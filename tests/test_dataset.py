@@ -123,14 +123,17 @@ def test_no_space_names_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(layout, "disk", FaultyDisk(3, "ENOSPC"))
     with pytest.raises(NoSpace) as caught:
         build(tmp_path / "out")
-    assert "MB free" in str(caught.value) and caught.value.hint and caught.value.exit_code == 13
+    assert "MB free" in str(caught.value)
+    assert caught.value.hint
+    assert caught.value.exit_code == 13
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "add", "swap", "record", "no-record", "manifest"])
 def test_verify_finds_damage_and_build_repairs_it(damage, tmp_path, reference):
     out = tmp_path / "out"
     build(out)
-    assert verify.verify(out) == [] and verify.verify(out, pixels=True) == []
+    assert verify.verify(out) == []
+    assert verify.verify(out, pixels=True) == []
     image = out / "train/low_blur/0000/0001.png"
     other = out / "train/low_blur/0000/0000.png"
     record = layout.record_path(out, "train", "0000", "0001")

@@ -56,7 +56,8 @@ def test_scene_cuts_are_named():
 @pytest.mark.parametrize("frames", [9, 10, 11, 12, 18, 19, 23, 97])
 def test_short_clips_give_what_fits(frames):
     pairs = plan.place(video(frames=frames), RECIPE)
-    assert pairs and all(p.first >= 0 and p.last < frames for p in pairs)
+    assert pairs
+    assert all(p.first >= 0 and p.last < frames for p in pairs)
 
 
 @pytest.mark.parametrize("frames", [0, 1, 8])
@@ -110,12 +111,14 @@ def test_the_split_does_not_depend_on_the_seed():
     videos = [video(f"{i}.mp4", sha=f"{i:064d}") for i in range(40)]
     splits = {seed: [clip.split for clip in plan.make(videos, [], recipes.override(RECIPE, [f"dataset.seed={seed}"]),
                                                       {}).clips] for seed in range(4)}  # fmt: skip
-    assert all(split == splits[0] for split in splits.values()) and splits[0].count("test") == 6
+    assert all(split == splits[0] for split in splits.values())
+    assert splits[0].count("test") == 6
 
 
 def test_the_same_content_is_used_once_and_said():
     found = plan.make([video("a.mp4"), video("b.mp4")], [], RECIPE, {})
-    assert len(found.clips) == 1 and "same content as a.mp4" in found.warnings[0]
+    assert len(found.clips) == 1
+    assert "same content as a.mp4" in found.warnings[0]
 
 
 def plan_of(lightness, *words):
@@ -160,4 +163,6 @@ def test_the_lightness_of_a_segment_is_that_of_the_frames_that_its_pairs_span():
 def test_warnings():
     small = dataclasses.replace(video(fps=30.0, repeats=8), width=640)
     text = "\n".join(plan.make([small], [], RECIPE, {}).warnings)
-    assert "enlarged" in text and "stored 8 times" in text and "--fps 250" in text
+    assert "enlarged" in text
+    assert "stored 8 times" in text
+    assert "--fps 250" in text

@@ -54,7 +54,7 @@ def check_lightness(video: VideoInfo, pairs: list[Pair], recipe: Recipe) -> list
         raise InputError(
             f"{video.name}: too dark for a ground truth: mean L* {truth:.1f} of its unsaturated pixels, once dimmed; "
             f"at least {recipe.dataset.min_lightness:g} is needed",
-            "use a brighter clip, or take it all the same with --set dataset.min_lightness=0",
+            "use a brighter clip, or keep this one with --set dataset.min_lightness=0",
             "too-dark",
         )
     if unmet <= TOLERATED_SHARE:

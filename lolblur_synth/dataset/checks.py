@@ -28,7 +28,7 @@ def check_inputs(paths: Sequence[Path], out: Path | None) -> None:
         if os.path.isdir(path / layout.STATE):
             raise UsageError(
                 f"{path} is a dataset, not a folder of videos",
-                f"name the videos before it, or see how far it is: lolblur-synth status {path}",
+                f"give the VIDEOS, then OUT; to see how far this one is: lolblur-synth status {path}",
             )
         if out is not None and path.is_dir() and out.resolve().is_relative_to(path.resolve()):
             raise UsageError(f"the output {out} is inside the input {path}", "choose an output elsewhere")

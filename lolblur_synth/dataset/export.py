@@ -166,7 +166,7 @@ def _png(out: Path, record: dict, folder: str) -> bytes:
     except OSError:
         data = b""
     if hashlib.sha256(data).hexdigest() != record["sha256"][folder]["file"]:
-        raise Damaged(f"{path} is missing or not what was built", "`lolblur-synth build` makes it again")
+        raise Damaged(f"{path} is missing or was changed after it was built", "`lolblur-synth build` makes it again")
     return data
 
 

@@ -47,6 +47,6 @@ def read(out: Path) -> list[dict]:
         if not isinstance(pair, dict):
             raise Damaged(f"{out / NAME}:{number}: not a JSON object", "run `lolblur-synth build` again")
         if pair.get("split") not in layout.SPLITS or not PAIR.fullmatch(str(pair.get("pair"))):
-            raise Damaged(f"{out / NAME}:{number}: it names no pair of a dataset", "run `lolblur-synth build` again")
+            raise Damaged(f"{out / NAME}:{number}: not the record of a pair", "run `lolblur-synth build` again")
         pairs.append(pair)
     return pairs

@@ -74,7 +74,7 @@ def _at(item, named: Sequence[Named]) -> float | None:
     innermost = rates[max(rates)]
     if len(innermost) > 1:
         both = " and ".join(f"{fps:g}" for fps in sorted(innermost))
-        raise UsageError(f"{item.name}: two capture rates, {both} fps", "give it one")
+        raise UsageError(f"{item.name}: two capture rates, {both} fps", "give one of them")
     return innermost.pop()
 
 

@@ -1,4 +1,4 @@
-"""The rate at which a camera took its frames, where the file tells another than the one it plays at.
+"""The rate at which a camera took its frames, where the metadata of the file give another than the one it plays at.
 
 Android phones leave `com.android.capture.fps` in the file's metadata; Sony's cameras (XAVC S) an XML document with
 `captureFps`, in the file and often beside it, as C0001M01.XML. What is read is bounded, and no XML parser sees it.
@@ -16,7 +16,7 @@ from lolblur_synth.files.video.names import safe_name
 
 ANDROID = "com.android.capture.fps"
 SONY = "captureFps of Sony's XML metadata"
-SLOWED = 1.5  # times the rate at which the file plays: below, both mean the same rate
+SLOWED = 1.5  # times the rate at which the file plays; below, both are the same rate
 HIGHEST = 1e6  # frames/s, as recipe.InputConfig.fps
 MAX_XML = 1 << 20  # bytes; Sony's have 2 to 10 kB
 FRAME = re.compile(rb"<(?:\w{1,40}:)?VideoFrame\s([^<>]{0,2000})>")
@@ -24,21 +24,20 @@ CAPTURE = re.compile(rb"(?:^|\s)captureFps\s{0,9}=\s{0,9}[\"']([^\"'<>]{0,40})[\
 
 
 def rate(path: Path, metadata: Mapping[str, str], played: float) -> tuple[float | None, tuple[str, ...]]:
-    """The capture rate in frames/s that a video tells, and notes for the user, each without the
-    name of the file; None where it tells none of use.
+    """The capture rate in frames/s in the metadata of a video, None where there is no useful one; and notes for the
+    user, each without the name of the file.
 
-    metadata: of the container. played: the rate at which the file plays.
+    metadata: of the container. played: the rate at which the file plays, frames/s.
     """
     notes = []
-    for text, source in _told(path, metadata):
-        told = _number(text)
-        if told is None:
-            notes.append(f"its capture rate is {text[:40]!a}, says the file ({source}): that is no rate, and "
-                         "is not used")  # fmt: skip
-        elif told > SLOWED * played:
-            return told, (*notes, f"captured at {told:g} fps, says the file ({source})")
-        elif told * SLOWED < played:
-            notes.append(f"captured at {told:g} fps, says the file ({source}), but it plays at {played:g} fps, "
+    for text, source in _rate_texts(path, metadata):
+        fps = _number(text)
+        if fps is None:
+            notes.append(f"the capture rate in the file ({source}), {text[:40]!a}, is not a rate; it is not used")
+        elif fps > SLOWED * played:
+            return fps, (*notes, f"captured at {fps:g} fps according to the file ({source})")
+        elif fps * SLOWED < played:
+            notes.append(f"captured at {fps:g} fps according to the file ({source}), but it plays at {played:g} fps, "
                          "as a time lapse does; that rate is not used")  # fmt: skip
     return None, tuple(notes)
 
@@ -55,8 +54,8 @@ def sidecar(path: Path) -> Path | None:
     return None
 
 
-def _told(path: Path, metadata: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """(text of a rate, where it stands), the most trusted first."""
+def _rate_texts(path: Path, metadata: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """(text of a rate, its source for messages), the most reliable first."""
     if ANDROID in metadata:
         yield metadata[ANDROID], ANDROID
     with path.open("rb") as file:
