@@ -208,7 +208,7 @@ def test_a_manifest_that_names_no_pair_is_damage(tmp_path, names):
     build(tmp_path)
     line = json.loads((tmp_path / manifest.NAME).read_text().splitlines()[0])
     (tmp_path / manifest.NAME).write_text(json.dumps(line | names) + "\n")
-    with pytest.raises(Damaged, match=r"manifest\.jsonl:1: it names no pair"):
+    with pytest.raises(Damaged, match=r"manifest\.jsonl:1: not the record of a pair"):
         manifest.read(tmp_path)
 
 
