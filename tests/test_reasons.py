@@ -272,7 +272,7 @@ def test_another_recipe_is_told_in_the_words_of_the_options(ours, tmp_path):
 @pytest.mark.parametrize("style", ["human", "json"])
 def test_that_the_recipe_of_the_dataset_is_taken_is_told_to_people(ours, capsys, style):
     resolve(None, (), ours, style, skip=())
-    assert ("recipe lolblur, as in" in capsys.readouterr().err) == (style == "human")
+    assert ("recipe night, as in" in capsys.readouterr().err) == (style == "human")
 
 
 def test_a_recipe_file_that_is_not_there_is_told():
