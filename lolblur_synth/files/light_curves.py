@@ -6,6 +6,8 @@ are 0..1 for the nominal range of codes, and may go above 1 where the codes do. 
 
 import numpy as np
 
+from lolblur_synth.frames import GAMMA
+
 WHITE = 203.0  # cd/m2, HDR reference white (ITU-R BT.2408)
 PQ_PEAK = 10000.0  # cd/m2 at signal 1 (SMPTE ST 2084)
 PQ_M1, PQ_M2 = 2610 / 16384, 2523 / 32  # SMPTE ST 2084
@@ -19,7 +21,6 @@ BT2020_TO_BT709 = np.array(
 P3_TO_BT709 = np.array(
     [[1.224940, -0.224940, 0], [-0.042057, 1.042057, 0], [-0.019638, -0.078636, 1.098274]], np.float32
 )  # linear RGB, D65, from Display P3 (SMPTE EG 432-1)
-GAMMA = 2.2  # paper, Eq. 1: display values are light^(1/2.2)
 
 
 def pq_to_light(signal: np.ndarray) -> np.ndarray:

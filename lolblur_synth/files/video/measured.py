@@ -10,8 +10,9 @@ import av
 import cv2
 import numpy as np
 
+from lolblur_synth import frames
 from lolblur_synth.errors import InputError
-from lolblur_synth.files import light_curves
+from lolblur_synth.files import hdr_images, light_curves
 from lolblur_synth.files.video import yuv
 
 STEPS = 1 << 16  # of a curve that is looked up: 0.013 % of light at most, a seventieth of a step of 10-bit PQ
@@ -33,29 +34,27 @@ def to_extended(frame: av.VideoFrame, codec: str, opaque: bool = False) -> np.nd
         extended = _through_curve(frame, codec, extended=True)
     else:
         light = _light_in_bt709(frame, codec)
-        extended = cv2.pow(cv2.threshold(light, 0, 0, cv2.THRESH_TOZERO)[1], 1 / light_curves.GAMMA)
+        extended = cv2.pow(cv2.threshold(light, 0, 0, cv2.THRESH_TOZERO)[1], 1 / frames.GAMMA)
     alpha = None if opaque else yuv.alpha(frame)
     return extended if alpha is None else extended * alpha[:, :, None]
 
 
-def luma(frame: av.VideoFrame, codec: str, opaque: bool = False) -> np.ndarray:
-    """(H, W) float32 grey of such a frame as a display shows it, 0..1: of the luma plane alone, where there is one."""
-    frame = yuv.planar(frame)
-    if yuv.is_yuv(frame):
-        return np.minimum(_looked_up(frame, 0, extended=True), 1)
-    return cv2.cvtColor(np.minimum(to_extended(frame, codec, opaque), 1), cv2.COLOR_RGB2GRAY)
+def luma(frame: av.VideoFrame) -> np.ndarray:
+    """(h, w) float32 of the luma plane of such a Y'CbCr frame, as a display shows it, 0..1; cheaper than colours."""
+    return np.minimum(_looked_up(yuv.planar(frame), 0, extended=True), 1)
 
 
-def about(frame: av.VideoFrame, codec: str) -> list[str]:
-    """What a user should know about colours that BT.709 cannot hold."""
+def about(frame: av.VideoFrame, name: str, codec: str) -> list[str]:
+    """What a user should know about colours that BT.709 cannot hold. name: for errors, which are of `to_extended`."""
     frame = yuv.planar(frame)
-    if _matrix(frame) is None:
-        return []
-    share = float((_light_in_bt709(frame, codec) < -OUTSIDE).any(2).mean())
+    try:
+        share = float((_light_in_bt709(frame, codec) < -OUTSIDE).any(2).mean())
+    except InputError as error:
+        raise InputError(f"{name}: frame 0: {error}", error.hint, error.reason) from None
     if share < OUTSIDE_NOTED:
         return []
-    return [f"{100 * share:.0f} % of the pixels of its first frame have a colour outside BT.709, and lose the negative "
-            "light that it would take"]  # fmt: skip
+    what = "negative light" if _matrix(frame) is None else "a colour outside BT.709, which is negative light in it"
+    return [f"{100 * share:.0f} % of the pixels of its first frame have {what}; it is read as 0"]
 
 
 def _matrix(frame: av.VideoFrame) -> np.ndarray | None:
@@ -122,7 +121,7 @@ def _curve(transfer: int, signal: np.ndarray, extended: bool) -> np.ndarray:
 def _float_light(frame: av.VideoFrame) -> np.ndarray:
     """(H, W, 3) float32 linear RGB, in the frame's primaries, of a frame of floats."""
     _check_planar(frame)
-    planes = [yuv.floats(frame, index) for index in range(min(len(frame.planes), 3))]
+    planes = [hdr_images.float_plane(frame, index) for index in range(min(len(frame.planes), 3))]
     values = np.dstack([planes[RED], planes[GREEN], planes[BLUE]] if len(planes) == 3 else planes[:1] * 3)
     if not np.isfinite(values.sum(dtype=np.float64)):
         raise InputError("NaN or infinite light", "repair the frames", "not-finite")

@@ -109,13 +109,13 @@ def check_colours(frame: av.VideoFrame, name: str) -> list[str]:
     if measured and frame.color_primaries == UNSPECIFIED and frame.color_trc in HDR:
         notes.append("its primaries are not tagged; they are taken for those of BT.2020")
     if frame.color_trc in HDR and bits(frame) <= 8:
-        notes.append(f"{HDR[frame.color_trc]} with 8 bits: its light comes in steps of 2 to 7 %, which may show as bands")
+        notes.append(f"{HDR[frame.color_trc]} with 8 bits: its light comes in steps of 2 to 7 %, which shows as bands")
     if is_float(frame) and not measured:
         notes.append("its float values are read as display values and cut at 1; tag them as linear light "
                      "(-color_trc linear), PQ or HLG to keep what is above")  # fmt: skip
     if bits(frame) > 8 and frame.color_primaries == BT2020_PRIMARIES and frame.color_trc in MAYBE_LOG:
-        notes.append(f"{bits(frame)} bits in BT.2020 without a transfer of HDR: it may be log footage, or HDR that lost "
-                     "its tags; it is read like BT.709")  # fmt: skip
+        notes.append(f"{bits(frame)} bits in BT.2020 without a transfer of HDR: it may be log footage, or HDR "
+                     "that lost its tags; it is read like BT.709")  # fmt: skip
     return notes
 
 
@@ -162,7 +162,7 @@ def to_rgb(frame: av.VideoFrame, codec: str, opaque: bool = False) -> np.ndarray
 
 
 def signal(frame: av.VideoFrame, codec: str) -> np.ndarray:
-    """A `planar` Y'CbCr or grey frame as (H, W, 3) float32 RGB: 0..1 for the nominal codes, and beyond where they are."""
+    """A `planar` Y'CbCr or grey frame as (H, W, 3) float32 RGB: 0..1 for the nominal codes, and beyond."""
     luma_plane, *others = [plane(frame, index) for index in range(min(len(frame.planes), 3))]
     chroma = [_upsample(samples, luma_plane.shape, codec not in CENTRED) for samples in others]
     chroma = chroma or [np.full_like(luma_plane, 2 ** (bits(frame) - 1))] * 2  # grey
@@ -231,14 +231,6 @@ def codes(frame: av.VideoFrame, index: int) -> np.ndarray:
     kind = np.dtype("u1" if bits(frame) <= 8 else ">u2" if frame.format.is_big_endian else "<u2")
     rows = np.frombuffer(plane, kind).reshape(-1, plane.line_size // kind.itemsize)
     return rows[: plane.height, : plane.width]
-
-
-def floats(frame: av.VideoFrame, index: int) -> np.ndarray:
-    """One plane of a format of floats as float32, (h, w), without its padding."""
-    plane, size = frame.planes[index], bits(frame) // 8
-    kind = np.dtype(f"{'>' if frame.format.is_big_endian else '<'}f{size}")
-    rows = np.frombuffer(plane, kind).reshape(-1, plane.line_size // size)
-    return rows[: plane.height, : plane.width].astype(np.float32)
 
 
 def code_range(frame: av.VideoFrame) -> tuple[float, float]:
