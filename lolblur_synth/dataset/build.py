@@ -156,6 +156,7 @@ def _plan_json(plan: Plan, recipe: Recipe) -> dict:
             "name": clip.video.name,
             "sha256": clip.video.sha256,
             "fps": clip.video.fps,
+            "light": clip.video.light,
             "pairs": [pair.name for pair in clip.pairs],
         }
         for clip in plan.clips

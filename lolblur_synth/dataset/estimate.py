@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from lolblur_synth import recipes
-from lolblur_synth.dataset import build, checks, layout, stored
+from lolblur_synth.dataset import build, checks, layout, stored, verify
 from lolblur_synth.dataset.records import Job, Listener, Pair, Plan
 from lolblur_synth.parallel import machine
 from lolblur_synth.recipe.schema import Recipe
@@ -48,6 +48,7 @@ def plan(
                 "size": [clip.video.width, clip.video.height],
                 "cuts": len(clip.video.cuts),
                 "pairs": len(clip.pairs),
+                "light": clip.video.light,
             }
             for clip in planned.clips
         ],
@@ -83,6 +84,7 @@ def to_text(account: dict) -> str:
         lines.append(
             f"{clip['sequence']:>6} {clip['split']:6} {clip['frames']:7} {clip['fps']:7g} {size:>10} "
             f"{clip['cuts']:5} {clip['pairs']:6}  {clip['name']}"
+            + (f" ({verify.LIGHT_IN_WORDS})" if clip["light"] == "measured" else "")
         )
     for refusal in account["refused"]:
         lines += [f"refused: {refusal['message']}", *([f"  {refusal['hint']}"] if refusal["hint"] else [])]

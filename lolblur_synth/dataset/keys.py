@@ -49,5 +49,6 @@ def key(recipe: Recipe, clip: Clip, pair: Pair, weights: dict[str, str], device:
         device.split(":")[0],
         video.decoder,
         __version__,
+        *([video.light] if video.light != "guessed" else []),  # so that keys of earlier versions stay the same
     )
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -41,6 +41,7 @@ class VideoInfo:
     curve: tuple[tuple[float, float], ...] = ()  # noise by brightness: (level 0..1, standard deviation)
     notes: tuple[str, ...] = ()  # warnings of the reader, each without the name of the input
     moments: tuple[Moments, ...] = ()  # of equal parts of the video, in time order
+    light: str = "guessed"  # "measured" where the file holds light above white, as `files.video.Video.light`
     stamp: str = ""  # `files.video.stamp` at the time of reading; pixels do not depend on it
 
     def moments_of(self, first: int, last: int) -> Moments:

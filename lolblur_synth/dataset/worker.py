@@ -1,5 +1,6 @@
 """What a worker process does: survey inputs, build pairs. `parallel/pool.py` calls `survey` and `build` by name."""
 
+import dataclasses
 import functools
 import time
 from collections.abc import Iterator
@@ -73,6 +74,7 @@ def _decode(recipe: Recipe, item: video.Input, stamp: str) -> VideoInfo:
         curve=noise.curve,
         notes=source.notes,
         moments=scan.moments,
+        light=source.light,
         stamp=stamp,
     )
 
@@ -83,7 +85,7 @@ def _noise(recipe: Recipe, source: video.Video) -> denoise.Draw:
         return denoise.Draw(float(recipe.denoise.sigma))
     count = min(source.frames, 2 * average.reach(min(recipe.average.window)) + 1)
     start = (source.frames - count) // 2
-    stack = [pipeline.prepare(frame, recipe) for frame in video.read(source, start, start + count)]
+    stack = [pipeline.prepare(frame, recipe) for frame in video.display(source, start, start + count)]
     return denoise.estimate(torch.cat(stack))
 
 
@@ -169,7 +171,10 @@ def synthesise(job: Job, pair: Pair) -> tuple[dict[str, np.ndarray], dict]:
 def make(stack: torch.Tensor, pair: Pair, job: Job) -> tuple[dict[str, np.ndarray], dict]:
     """The images of one pair, folder -> (H, W, 3) uint8 RGB, and its record without checksums. Writes nothing."""
     recipe, info = job.recipe, job.clip.video
-    draws = pipeline.draw_all(recipe, info.sha256, pair.segment, pair.name, pair.window, info.sigma,
+    drawn = recipe
+    if info.light == video.MEASURED:  # the frames hold the light above white, so that none is guessed
+        drawn = dataclasses.replace(recipe, skip=(*recipe.skip, "clip_reverse"))
+    draws = pipeline.draw_all(drawn, info.sha256, pair.segment, pair.name, pair.window, info.sigma,
                               info.curve, job.clip.moments(pair.segment))  # fmt: skip
     images, measured = pipeline.synthesise(stack, pair.mid - pair.first, recipe, draws, job.device)
     record = {
@@ -185,10 +190,12 @@ def make(stack: torch.Tensor, pair: Pair, job: Job) -> tuple[dict[str, np.ndarra
             "decoder": info.decoder,
             "colour": info.colour,
             "bits": info.bits,
-        },
+        }
+        | ({"notes": list(info.notes)} if info.light == video.MEASURED and info.notes else {}),
         "frames": [pair.first, pair.last],
         "mid": pair.mid,
         "window": pair.window,
+        "light": info.light,
         **measured,
         "draws": pipeline.plain(draws),
         "skipped": list(recipe.skip),
