@@ -4,8 +4,8 @@ Frames are compared as grey thumbnails of about 160 columns. Two frames belong t
 *decorrelation* is high: 1 - r, with r the correlation of the square roots of the thumbnails. The mean difference fails
 at night, when two shots may differ less than two frames of one firework. A flash is told from a cut by the frame after
 it, which resembles the frame before it. Where frames are stored several times, only distinct frames are compared, since
-a pan jumps from one to the next. `stages.interpolate` has a detector of its own for the few frames it is given, because
-this one needs two frames on each side, and no stage opens files.
+a pan jumps from one to the next. `stages.interpolate` keeps a simpler detector for the frames of one
+window: a stage may not import this room, and which frames it holds is part of its result.
 """
 
 from collections import deque
