@@ -12,17 +12,17 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_MODULES = {"build": "lolblur_synth.dataset.build", "PairDataset": "lolblur_synth.training.data"}
+_HOMES = {"build": "lolblur_synth.dataset.build", "PairDataset": "lolblur_synth.training.data"}
 _PACKAGES = ("stages", "models", "recipes")
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(importlib.import_module(_MODULES[name]), name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     if name in _PACKAGES:
         return importlib.import_module(f"lolblur_synth.{name}")
     raise AttributeError(f"module 'lolblur_synth' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_MODULES, *_PACKAGES])
+    return sorted([*globals(), *_HOMES, *_PACKAGES])
