@@ -31,7 +31,7 @@ test: $(VENV)/ready-test  ## the whole suite, without a GPU
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 soak: $(VENV)/ready-test  ## the long tests
 	$(BIN)/python -m pytest -q -m slow
