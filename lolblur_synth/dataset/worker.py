@@ -160,14 +160,19 @@ def synthesise(job: dict, pair: Pair) -> tuple[dict[str, np.ndarray], dict]:
     return make(next(_stacks(job["recipe"], job["clip"].facts, (pair,))), pair, job)
 
 
+def draws_of(pair: Pair, job: dict) -> dict:
+    """Every draw of one pair, by stage. Light above white that was measured is in the frames, and is not guessed at."""
+    recipe, facts = job["recipe"], job["clip"].facts
+    if facts.light == video.MEASURED:
+        recipe = dataclasses.replace(recipe, skip=(*recipe.skip, "clip_reverse"))
+    return pipeline.draw_all(recipe, facts.sha256, pair.segment, pair.name, pair.window, facts.sigma,
+                             facts.curve, job["clip"].moments(pair.segment))  # fmt: skip
+
+
 def make(stack: torch.Tensor, pair: Pair, job: dict) -> tuple[dict[str, np.ndarray], dict]:
     """The images of one pair and its record, without checksums. Nothing is written."""
     recipe, facts = job["recipe"], job["clip"].facts
-    drawn = recipe
-    if facts.light == video.MEASURED:  # light above white is in the frames, and is not guessed at
-        drawn = dataclasses.replace(recipe, skip=(*recipe.skip, "clip_reverse"))
-    draws = pipeline.draw_all(drawn, facts.sha256, pair.segment, pair.name, pair.window, facts.sigma,
-                              facts.curve, job["clip"].moments(pair.segment))  # fmt: skip
+    draws = draws_of(pair, job)
     images, measured = pipeline.synthesise(stack, pair.mid - pair.first, recipe, draws, job["device"])
     record = {
         "pair": f"{pair.sequence}/{pair.name}",
