@@ -87,11 +87,12 @@ def test_the_bitstream_comes_before_the_container(tmp_path):
     assert probe(path).colour == "yuv420p bt601 limited"
 
 
-@pytest.mark.parametrize("transfer", [16, 18])
-def test_hdr_is_refused_when_only_the_container_says_so(tmp_path, transfer):
-    with pytest.raises(InputError, match="HDR") as caught:
-        probe(hevc(tmp_path / "a.mp4", (9, transfer, 9, 0)))
-    assert caught.value.reason == "hdr"
+@pytest.mark.parametrize(("transfer", "curve"), [(16, "PQ"), (18, "HLG")])
+def test_hdr_is_measured_light_when_only_the_container_says_so(tmp_path, transfer, curve):
+    clip = probe(hevc(tmp_path / "a.mp4", (9, transfer, 9, 0)))
+    assert clip.light == "measured"
+    assert clip.colour == f"yuv420p bt2020 limited {curve} (tags of the container)"
+    assert f"{curve} with 8 bits" in " ".join(clip.notes)
 
 
 def test_colours_that_are_not_converted_are_named_or_refused(tmp_path):

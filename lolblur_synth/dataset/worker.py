@@ -168,14 +168,19 @@ def synthesise(job: Job, pair: Pair) -> tuple[dict[str, np.ndarray], dict]:
     return make(next(read_stacks(job.recipe, job.clip.video, (pair,))), pair, job)
 
 
+def draws_of(pair: Pair, job: Job) -> dict:
+    """Every draw of one pair, by stage; without clip_reverse where the frames hold the light above white."""
+    recipe, info = job.recipe, job.clip.video
+    if info.light == video.MEASURED:
+        recipe = dataclasses.replace(recipe, skip=(*recipe.skip, "clip_reverse"))
+    return pipeline.draw_all(recipe, info.sha256, pair.segment, pair.name, pair.window, info.sigma,
+                             info.curve, job.clip.moments(pair.segment))  # fmt: skip
+
+
 def make(stack: torch.Tensor, pair: Pair, job: Job) -> tuple[dict[str, np.ndarray], dict]:
     """The images of one pair, folder -> (H, W, 3) uint8 RGB, and its record without checksums. Writes nothing."""
     recipe, info = job.recipe, job.clip.video
-    drawn = recipe
-    if info.light == video.MEASURED:  # the frames hold the light above white, so that none is guessed
-        drawn = dataclasses.replace(recipe, skip=(*recipe.skip, "clip_reverse"))
-    draws = pipeline.draw_all(drawn, info.sha256, pair.segment, pair.name, pair.window, info.sigma,
-                              info.curve, job.clip.moments(pair.segment))  # fmt: skip
+    draws = draws_of(pair, job)
     images, measured = pipeline.synthesise(stack, pair.mid - pair.first, recipe, draws, job.device)
     record = {
         "pair": f"{pair.sequence}/{pair.name}",
