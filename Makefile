@@ -30,6 +30,7 @@ demo: $(VENV)/ready  ## a dataset from the bundled clip, in out/
 test: $(VENV)/ready-test  ## the whole suite, without a GPU
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 soak: $(VENV)/ready-test  ## the long tests
@@ -41,6 +42,7 @@ gpu-test: $(VENV)/ready-test  ## what needs a CUDA device
 lint: $(VENV)/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 docs: $(VENV)/ready  ## rewrite what is generated: recipe/builtin/lolblur.toml, docs/cli.md
 	$(BIN)/python docs/generate.py

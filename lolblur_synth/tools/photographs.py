@@ -12,10 +12,12 @@ import torch
 from tqdm import tqdm
 
 from lolblur_synth.errors import InputError, Interrupted, LolblurError, UsageError
+from lolblur_synth.files.video import LIGHT_SUFFIXES
 from lolblur_synth.parallel.machine import auto_jobs
 from lolblur_synth.tools import outputs, sources, stage
 from lolblur_synth.tools.request import LINEAR_OUT, NEED_NEIGHBOURS, Report, Request, Result, check
 
+MAY_BE_LINEAR = (*outputs.TIFF, *LIGHT_SUFFIXES)
 log = logging.getLogger(__name__)
 
 
@@ -32,8 +34,8 @@ def _files(request: Request) -> list[Path] | None:
         return None
     files = sources.photographs(request.source)
     if not files:
-        raise InputError(f"{request.source}: no PNG, JPEG or TIFF images in this folder", "give a folder of frames",
-                         "none")  # fmt: skip
+        raise InputError(f"{request.source}: no PNG, JPEG, TIFF, EXR or HDR images in this folder",
+                         "give a folder of frames", "none")  # fmt: skip
     if not request.each and not sources.differ_in_size(files):
         return None
     if request.name in NEED_NEIGHBOURS:
@@ -75,9 +77,8 @@ def _run_each(request: Request, files: list[Path]) -> Report:
 
 
 def _photograph_path(request: Request, file: Path) -> Path:
-    linear = request.name in LINEAR_OUT or (
-        request.name == "defocus" and file.suffix.lower() in outputs.TIFF and sources.image(file, request.recipe).linear
-    )
+    keeps_kind = request.name == "defocus" and file.suffix.lower() in MAY_BE_LINEAR
+    linear = request.name in LINEAR_OUT or keeps_kind and sources.image(file, request.recipe).linear
     return request.target / f"{file.stem}{'.tiff' if linear else '.png'}"
 
 

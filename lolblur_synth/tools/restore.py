@@ -35,6 +35,7 @@ from lolblur_synth.training import distributed
 from lolblur_synth.training.config import RestoreConfig, checked
 
 BUNDLED = "lednet-small"
+CLIPPED = "it holds light above white, which the network does not know: it is clipped at white"
 log = logging.getLogger(__name__)
 Restore = Callable[[np.ndarray], np.ndarray]
 
@@ -148,7 +149,9 @@ def _image_jobs(source: Path, target: Path, bits: int) -> tuple[list[Path], list
     outputs.refuse_inside(target, source)
     files = listing.files(source, video.IMAGE_SUFFIXES, below=True)
     if not files:
-        raise InputError(f"{source}: no images in this folder", "give a folder of PNG, JPEG or TIFF images", "empty")
+        raise InputError(
+            f"{source}: no images in this folder", "give a folder of PNG, JPEG, TIFF, EXR or HDR images", "empty"
+        )
     form = outputs.form(target, len(files), bits=bits, no_video="a folder of images does not make a video")
     sources.tell_passed_over(source, below=True)
     paths = [target / file.relative_to(source).with_suffix(".png") for file in files]
@@ -164,9 +167,14 @@ def _restore_image(file: Path, path: Path, net: Restore, config: RestoreConfig, 
         pixels = images.load(file)
     except InputError as error:  # names the file without its folder
         raise InputError(f"{file.parent}/{error}", error.hint, error.reason) from error
+    notes = images.notes(file.read_bytes(), pixels[:, :, :3] if pixels.ndim == 3 else pixels)
+    if file.suffix.lower() in video.LIGHT_SUFFIXES:
+        notes.append(CLIPPED)
+        shown = images.light_to_display(images.to_rgb(pixels))[:, :, ::-1]
+        pixels = np.rint(shown * np.iinfo(np.uint16).max).astype(np.uint16)
     if pixels.dtype == np.float32:
         raise InputError(f"{file}: linear light (float TIFF)", "give display images, 8 or 16 bit", "linear")
-    for note in {*images.notes(file.read_bytes(), pixels[:, :, :3] if pixels.ndim == 3 else pixels)} - told:
+    for note in sorted({*notes} - told):
         told.add(note)
         log.warning(f"{file}: {note}")
     alpha = None
@@ -194,6 +202,8 @@ def _video(source: Path, target: Path, net: Restore, config: RestoreConfig, over
     clip = video.probe(found[0], InputConfig())
     for note in clip.notes:
         log.warning("%s: %s", clip.name, note)
+    if clip.light == video.MEASURED:
+        log.warning("%s: %s", clip.name, CLIPPED)
     form = outputs.form(target, clip.frames, bits=config.bits)
     paths = [target / f"{i:06d}.png" for i in range(clip.frames)] if form == "folder" else [target]
     outputs.claim(paths, [source], overwrite)
@@ -206,7 +216,7 @@ def _video(source: Path, target: Path, net: Restore, config: RestoreConfig, over
     if left_out:
         log.warning(f"{source}: left out of {target}: {', '.join(left_out)}")
     with signals() as stop:
-        shown = tqdm(video.read(clip), total=clip.frames, unit="frame", disable=quiet)
+        shown = tqdm(video.display(clip), total=clip.frames, unit="frame", disable=quiet)
         frames = (net(frame) for frame in shown if _check_stop(stop))
         if form == "video":
             _record(target, frames, clip, tracks)
