@@ -86,7 +86,7 @@ def _splat(flow, bend, t, sign, weight, sums):
 
 @njit
 def deposit(sums, place, pitch, carried, shares):
-    """Add (dx, dy, 1, bend x, bend y, 0, 0, 0), times the Shares, to the vectors of the cell at index `place` and of its
+    """Add (dx, dy, 1, bend x, bend y, 0, 0, 0), times the Shares, to the vectors of the cell at `place` and of its
     neighbours to the right, below, and below to the right.
 
     As vectors 4 times as fast.
