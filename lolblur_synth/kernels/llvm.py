@@ -49,6 +49,21 @@ def arrays(context, builder, signature, arguments, which):
     return [cgutils.create_struct_proxy(signature.args[k])(context, builder, arguments[k]).data for k in which]
 
 
+def unpacked(context, builder, signature, arguments):
+    """The arguments, arrays as pointers to their values; those that are NamedTuples as such, of the same kind."""
+    return [_unpacked(context, builder, kind, value) for kind, value in zip(signature.args, arguments, strict=True)]
+
+
+def _unpacked(context, builder, kind, value):
+    if isinstance(kind, types.Array):
+        return cgutils.create_struct_proxy(kind)(context, builder, value).data
+    if isinstance(kind, types.BaseNamedTuple):
+        members = cgutils.unpack_tuple(builder, value, len(kind.fields))
+        pairs = zip(kind.types, members, strict=True)
+        return kind.instance_class(*(_unpacked(context, builder, *pair) for pair in pairs))
+    return value
+
+
 def rows(builder, first, pitch, count=SIDE):
     """Indices of `count` rows; pitch: from one to the next, a value or a number."""
     pitch = ir.Constant(first.type, pitch) if isinstance(pitch, int) else pitch

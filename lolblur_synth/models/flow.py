@@ -194,7 +194,7 @@ def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 def correct(which: str, guide: Tensor, forward: np.ndarray, backward: np.ndarray, trust: np.ndarray, pairs: list):
-    """Correct the motion of some pairs, and their mean trust, in place; returns `fuse` of stages/interpolate.Motion.
+    """Correct the motion of some pairs, and their mean trust, in place; returns `interpolate.Motion.correct_fields`.
 
     which: weights, a bundled name or a file; guide: (T, 3, H, W) display; forward, backward: (T-1, h, w, 3);
     trust: (T-1,); pairs: which of the T - 1 move.
@@ -210,14 +210,14 @@ def correct(which: str, guide: Tensor, forward: np.ndarray, backward: np.ndarray
                 cells[pair] = refined[0].permute(1, 2, 0).numpy()
 
     @torch.inference_mode()
-    def fuse(pair: int, instants: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    def correct_fields(pair: int, instants: np.ndarray, motion: np.ndarray) -> np.ndarray:
         fields = [
             net.fuse(known[pair], torch.from_numpy(cells)[None], torch.tensor(t).view(1, 1, 1, 1))
             for t, cells in zip(instants, motion, strict=True)
         ]
         return torch.cat(fields).numpy()
 
-    return fuse
+    return correct_fields
 
 
 @functools.lru_cache(maxsize=4)

@@ -4,24 +4,27 @@ In   (T, 3, H, W) float32, display sRGB, 0..1, neighbouring frames of one shot
 Out  ((T - 1) * factor + 1, 3, H, W) float32, display sRGB, 0..1; every factor-th frame is a source frame
 Random: nothing.
 
-Motion is estimated once for each pair of frames, both ways (kernels/inverse_search, after Kroeger 2016, "Fast optical
-flow using dense inverse search"), and serves any number of instants. At the instant t of a pair both motions are
-carried along themselves to where things are at t ("splatted"), and each frame is fetched from there by a cubic spline:
+Motion is estimated once for each pair of frames, in both directions (kernels/inverse_search, after Kroeger 2016, "Fast
+optical flow using dense inverse search"), and serves any number of instants. At the instant t of a pair each cell of
+both motions is carried along its own motion to where it is at t ("splatted"), and both frames are fetched along that by
+a cubic spline:
 
     sample(x) = (1 - m) first(x - t v(x) + q(x)) + m second(x + (1 - t) v(x) + q(x)),
-    m = t, or the frame that sees x alone;    q = t (1 - t) b, b half the acceleration (exposure/acceleration.py)
+    v  motion at t;    q = t (1 - t) b, b half the acceleration (kernels/exposure/acceleration.py)
+    m = t, or 0 or 1 where only one of the two frames shows the point
 
-Acceleration is known where there is a frame before the pair and one after it; elsewhere the path is straight. The
-method `net` lets a network correct all of it: both motions, v, q and m at each instant (models/flow.py). The method
-`sepconv` knows no motion: the paper's network finds the frame halfway, and again halfway to it, up to 1/64.
+Acceleration is measured where there is a frame before the pair and one after it; elsewhere the path is straight. With
+method `net` a network corrects both motions, and v, q and m at each instant (models/flow.py). Method `sepconv` uses no
+motion: the paper's network makes the frame halfway, then the frames halfway to that one, down to 1/64 of the interval.
 
-Motion lives on cells of 2x2 pixels: by default nothing finer is searched. It may be estimated on a brighter `guide`
-than the frames that are fetched. A cut has no in-between: `motion` refuses it, or holds each frame for its half of the
-interval.
+Motion is held on cells of 2x2 pixels, because by default the search stops at half the resolution. It may be estimated
+on a brighter `guide` than the frames that are fetched. Nothing lies between two shots: at a scene cut `motion` raises
+InputError, or each frame is held for its half of the interval.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,25 +33,35 @@ from torch import Tensor
 
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, UsageError
-from lolblur_synth.kernels import exposure
-from lolblur_synth.kernels import inverse_search as search
+from lolblur_synth.kernels import exposure, inverse_search
 from lolblur_synth.kernels.exposure.acceleration import bends
 from lolblur_synth.kernels.exposure.reference import CELL
 from lolblur_synth.models import flow, sepconv
 from lolblur_synth.recipe.schema import InterpolateConfig
 
-TRUST = np.exp(-np.arange(256) / (255 * flow.TOLERANCE)).astype(np.float32)  # by difference of code values
-PRESETS = {  # px between patches, sweeps over them, down to the full resolution
-    "ultrafast": (8, 1, False),
-    "fast": (4, 1, False),
-    "medium": (4, 3, False),
-    "fine": (4, 3, True),
+
+class Preset(NamedTuple):
+    """How thoroughly motion is searched."""
+
+    stride: int  # px from patch to patch
+    passes: int  # sweeps over the patches
+    fine: bool  # down to the full resolution, instead of half of it
+
+
+PRESETS = {
+    "ultrafast": Preset(8, 1, False),
+    "fast": Preset(4, 1, False),
+    "medium": Preset(4, 3, False),
+    "fine": Preset(4, 3, True),
 }
-MIN_SIDE = 32  # px; below it there is no pyramid
-GUIDE_MEDIAN = 0.4  # a darker guide is brightened by a power curve until its median is there ...
-GUIDE_GAMMA = 0.4  # ... but by no stronger one than this: it lifts the noise as well
-FLAT = (1 / 255) ** 2  # variance of a frame without content, where correlation would be that of noise
-PERCENTILE = 99.5  # of the motion's length, which the adaptive factor follows
+TRUST = np.exp(-np.arange(256) / (255 * flow.TOLERANCE)).astype(np.float32)  # 0..1, by difference in code values
+MIN_SIDE = 32  # px; a smaller frame has no pyramid
+GUIDE_MEDIAN = 0.4  # display value, 0..1: a darker guide is brightened by a power curve until its median is this ...
+GUIDE_GAMMA = 0.4  # ... but by no smaller exponent than this, because the curve amplifies noise as well
+NOISE_VARIANCE = (1 / 255) ** 2  # of display values; added, so that two frames without content count as alike
+MOTION_PERCENTILE = 99.5  # of the length of the motion in a frame pair: what the adaptive factor follows
+THUMBNAIL = 90, 160  # px, height and width at most: frames are compared at this size to find cuts
+CUT_RATIO = 4  # a cut changes the picture by this many times what the pairs before and after it do
 
 
 @dataclass(frozen=True)
@@ -58,17 +71,17 @@ class Draw:
 
 @dataclass(frozen=True)
 class Motion:
-    """Of each of T - 1 frame pairs. h, w = ceil(H / CELL), ceil(W / CELL); float32.
+    """The motion of each of T - 1 frame pairs; float32, on cells, h, w = ceil(H / CELL), ceil(W / CELL).
 
     forward, backward: (T-1, h, w, 3), where each cell goes from the first to the second frame, and back:
         (dx, dy) in pixels an interval, and trust, 0..1: how well the two frames agree along it.
-    bend: (T-1, 2, h, w, 2), half the acceleration of each cell of the first frame, and of the second
-        (kernels/exposure/acceleration.py).
-    confidence: (T-1,), mean trust; NaN where a method knows none.
-    still: (T-1,) bool, nothing moves: cross-fade. cut: (T-1,) bool, hold.
-    fuse: None, or (pair, n instants of its interval, v and q there (n, 4, h, w)) -> (n, 6, h, w): both corrected, the
-        share of the second frame, and that of a cross-fade (models/flow.py).
-    render: None, or (frames, pair, t) -> the sample (3, H, W), by a network that knows no motion (models/sepconv.py).
+    bend: (T-1, 2, h, w, 2), half the acceleration of each cell of the first frame, and of the second, pixels an
+        interval^2 (kernels/exposure/acceleration.py).
+    confidence: (T-1,), mean trust, 0..1; NaN where the method measures none.
+    still: (T-1,) bool: nothing moves, samples are cross-fades. cut: (T-1,) bool: each frame is held for its half.
+    correct_fields: None, or (pair, n instants of its interval, v and q there (n, 4, h, w)) -> (n, 6, h, w): v and q
+        corrected, the share of the second frame, and the share of a cross-fade, both 0..1 (models/flow.py).
+    render_sample: None, or (frames, pair, t) -> the sample (3, H, W), by a network without motion (models/sepconv.py).
     """
 
     forward: np.ndarray
@@ -77,8 +90,8 @@ class Motion:
     confidence: np.ndarray
     still: np.ndarray
     cut: np.ndarray
-    fuse: Callable[[int, np.ndarray, np.ndarray], np.ndarray] | None = None
-    render: Callable[[Tensor, int, float], Tensor] | None = None
+    correct_fields: Callable[[int, np.ndarray, np.ndarray], np.ndarray] | None = None
+    render_sample: Callable[[Tensor, int, float], Tensor] | None = None
 
 
 def draw(config: InterpolateConfig, rng: np.random.Generator) -> Draw:
@@ -86,16 +99,23 @@ def draw(config: InterpolateConfig, rng: np.random.Generator) -> Draw:
 
 
 def apply(frames: Tensor, config: InterpolateConfig, draw: Draw | None = None, guide: Tensor | None = None) -> Tensor:
-    """All samples of a stack. A cut is held, not refused: this is for a video as a whole."""
+    """All samples of a stack, (T, 3, H, W) display -> ((T - 1) * factor + 1, 3, H, W).
+
+    guide: frames of the same size to estimate motion on; None: `frames`. At a cut frames are held, because a whole
+    video may have some. InputError: no frames, fewer than two, or too small.
+    """
     fr.check(frames, "interpolate")
-    found = motion(frames if guide is None else guide, config, refuse_cuts=False)
-    steps = factor(found, config)
+    field = motion(frames if guide is None else guide, config, refuse_cuts=False)
+    steps = factor(field, config)
     times = np.arange((len(frames) - 1) * steps + 1) / steps
-    return torch.stack(list(samples(frames, found, times)))
+    return torch.stack(list(samples(frames, field, times)))
 
 
 def motion(guide: Tensor, config: InterpolateConfig, refuse_cuts: bool = True) -> Motion:
-    """Motion between neighbouring frames of (T, 3, H, W) display, T >= 2. Raises InputError("cut") at a scene cut."""
+    """Motion between neighbouring frames of (T, 3, H, W) display, T >= 2.
+
+    InputError: no frames, fewer than two, too small, or, with `refuse_cuts`, a scene cut (reason "cut").
+    """
     fr.check(guide, "interpolate")
     if len(guide) < 2:
         raise InputError("interpolate: one frame has no motion", "pass at least two frames", "too-short")
@@ -119,27 +139,28 @@ def motion(guide: Tensor, config: InterpolateConfig, refuse_cuts: bool = True) -
     bend = np.zeros((cells[0], 2, *cells[1:3], 2), np.float32)
     if config.method == "sepconv":
         unknown = np.where(still, 1, np.where(cut, 0, np.nan)).astype(np.float32)
-        return Motion(forward, backward, bend, unknown, still, cut, render=_halving(guide, config))
-    preset = PRESETS["fine" if config.method == "net" else config.preset]  # it costs little beside the network
+        return Motion(forward, backward, bend, unknown, still, cut, render_sample=_halving(guide, config))
+    preset = PRESETS["fine" if config.method == "net" else config.preset]  # "fine" costs little beside the network
     for pair, both in _flows(grey, np.flatnonzero(moving), preset):
         forward[pair], backward[pair] = both
     if config.path == "curved":
         bend = bends(forward, backward, moving)
     trust = 0.5 * (forward[..., 2].mean((1, 2)) + backward[..., 2].mean((1, 2)))
-    fuse = None
+    correct_fields = None
     if config.method == "net":
         pairs = np.flatnonzero(moving).tolist()
-        fuse = flow.correct(config.weights or flow.BUNDLED, guide, forward, backward, trust, pairs)
+        correct_fields = flow.correct(config.weights or flow.BUNDLED, guide, forward, backward, trust, pairs)
     confidence = np.where(cut, 0, trust)
-    return Motion(forward, backward, bend, confidence.astype(np.float32), still, cut, fuse)
+    return Motion(forward, backward, bend, confidence.astype(np.float32), still, cut, correct_fields)
 
 
 def factor(motion: Motion, config: InterpolateConfig) -> int:
-    """Samples an interval: the config's, or for "adaptive" 8 and more, so that next to nothing jumps over a pixel."""
+    """Samples in a source-frame interval: the config's number; for "adaptive" 8 to `config.most`, enough that hardly
+    anything moves by more than a pixel from one to the next."""
     if not isinstance(config.factor, str):  # "adaptive"
         return config.factor
     length = np.hypot(motion.forward[..., 0], motion.forward[..., 1])
-    fastest = max(float(np.percentile(pair, PERCENTILE)) for pair in length)
+    fastest = max(float(np.percentile(pair, MOTION_PERCENTILE)) for pair in length)
     return int(np.clip(np.ceil(fastest), 8, config.most))
 
 
@@ -150,7 +171,7 @@ def samples(frames: Tensor, motion: Motion, times: np.ndarray) -> Iterator[Tenso
 
 
 def sample(frames: Tensor, motion: Motion, time: float) -> Tensor:
-    """The frame at position `time`, 0..T-1, of (T, 3, H, W): (3, H, W) display, 0..1."""
+    """The frame at position `time`, 0..T-1, of (T, 3, H, W): (3, H, W) display, 0..1. UsageError: outside of that."""
     if not 0 <= time <= len(frames) - 1:
         raise UsageError(f"interpolate: time {time} is outside of 0..{len(frames) - 1}", "pass more frames")
     pair = min(int(time), len(frames) - 2)
@@ -160,64 +181,69 @@ def sample(frames: Tensor, motion: Motion, time: float) -> Tensor:
         return (first if t < 0.5 else second).clone()
     if motion.still[pair]:
         return first + t * (second - first)
-    if motion.render:
-        return motion.render(frames, pair, t)
+    if motion.render_sample:
+        return motion.render_sample(frames, pair, t)
     return exposure.sample(frames, motion, time)
 
 
 def _halving(guide: Tensor, config: InterpolateConfig) -> Callable[[Tensor, int, float], Tensor]:
-    """`Motion.render` by SepConv, which finds the frame halfway, then those halfway to it, as the guide moves.
+    """`Motion.render_sample` by SepConv: the frame halfway, then the frame halfway to that one, and so on.
 
-    Of the frames on the way it keeps those that led to the last instant: later ones of the interval begin there.
+    Kernels are found on the guide, which is halved along with the frames. The frames on the way to the last instant are
+    kept, because later instants of the interval start from them.
     """
     net, source = sepconv.load(sepconv.required(config)).to(guide.device), None
-    known: dict[tuple[int, float], Tensor] = {}
+    kept: dict[tuple[int, float], Tensor] = {}
 
     @torch.inference_mode()
-    def render(frames: Tensor, pair: int, t: float) -> Tensor:
-        nonlocal known, source
+    def render_sample(frames: Tensor, pair: int, t: float) -> Tensor:
+        nonlocal kept, source
         if frames is not source:
-            known, source = {}, frames
+            kept, source = {}, frames
         first, second = (torch.cat((guide[i], frames[i]))[None] for i in (pair, pair + 1))
         low, high, way = 0.0, 1.0, {}
         while (pair, t) not in way:
             middle = (low + high) / 2
-            half = known.get((pair, middle))
+            half = kept.get((pair, middle))
             way[pair, middle] = half = net.between(first, second) if half is None else half
             low, high, first, second = (low, middle, first, half) if t < middle else (middle, high, half, second)
-        known = way
+        kept = way
         return way[pair, t][0, 3:]
 
-    return render
+    return render_sample
 
 
 def _grey(guide: Tensor) -> np.ndarray:
-    """(T, H, W) uint8 for the flow. A dark guide is brightened, by one curve for all frames."""
+    """(T, H, W) uint8 for the search. A dark guide is brightened, by one curve for all frames."""
     red, green, blue = guide[len(guide) // 2, :, ::2, ::2].clamp(0, 1)
     median = float((0.299 * red + 0.587 * green + 0.114 * blue).median().clamp_min(1e-4))
     gamma = min(1.0, max(GUIDE_GAMMA, np.log(GUIDE_MEDIAN) / np.log(min(median, 0.99))))
-    return np.stack([search.grey(frame, np.float32(gamma)) for frame in guide.cpu().numpy()])
+    return np.stack([inverse_search.grey(frame, np.float32(gamma)) for frame in guide.cpu().numpy()])
 
 
-def _flows(grey: np.ndarray, pairs: np.ndarray, preset: tuple[int, int, bool]) -> Iterator[tuple[int, tuple]]:
-    """(pair, (forward, backward)) of each of `pairs`, ascending, as `Motion` holds them; two pyramids at a time."""
+def _flows(grey: np.ndarray, pairs: np.ndarray, preset: Preset) -> Iterator[tuple[int, tuple]]:
+    """(pair, (forward, backward)) of each of `pairs`, ascending, as `Motion` holds them; two pyramids are held."""
     levels: dict[int, list] = {}
     for pair in pairs.tolist():
-        levels = {i: levels[i] if i in levels else search.pyramid(grey[i], preset[2]) for i in (pair, pair + 1)}
+        levels = {
+            i: levels[i] if i in levels else inverse_search.pyramid(grey[i], preset.fine) for i in (pair, pair + 1)
+        }
         first, second = levels[pair], levels[pair + 1]
-        yield pair, (search.flow(first, second, *preset, TRUST), search.flow(second, first, *preset, TRUST))
+        yield pair, tuple(inverse_search.flow(a, b, *preset, TRUST) for a, b in ((first, second), (second, first)))
 
 
 def cuts(guide: Tensor, limit: float) -> np.ndarray:
-    """(T-1,) bool: two frames of (T, 3, H, W) do not look alike, and 4 times less than the pairs before and after.
+    """(T-1,) bool: where a scene cut lies between two frames of (T, 3, H, W) display: their decorrelation is above
+    `limit`, 0..1, and above CUT_RATIO times that of the pairs before and after.
 
-    The measure is 1 - r, the correlation of thumbnails: dark scenes differ by few code values, and yet they differ.
-    Two frames alone are no cut: there is nothing to compare them with, and who passes them wants what is between.
+    The measure is 1 - r, r the correlation of thumbnails, and does not depend on brightness: cuts between dark scenes,
+    which differ by few code values, are found. Two frames alone are never a cut, because there is nothing to compare
+    their difference with.
     """
-    size = min(90, guide.shape[2]), min(160, guide.shape[3])
+    size = min(THUMBNAIL[0], guide.shape[2]), min(THUMBNAIL[1], guide.shape[3])
     small = F.interpolate(guide.clamp(0, 1).mean(1, keepdim=True), size=size, mode="area").sqrt().flatten(1)
     small = small - small.mean(1, keepdim=True)
     power = small.square().mean(1)
-    change = (small[1:] - small[:-1]).square().mean(1) / (power[1:] + power[:-1] + FLAT)
+    change = (small[1:] - small[:-1]).square().mean(1) / (power[1:] + power[:-1] + NOISE_VARIANCE)
     beside = F.pad(change, (1, 1), value=0 if len(change) > 1 else torch.inf)
-    return ((change > limit) & (change > 4 * torch.maximum(beside[:-2], beside[2:]))).cpu().numpy()
+    return ((change > limit) & (change > CUT_RATIO * torch.maximum(beside[:-2], beside[2:]))).cpu().numpy()

@@ -64,14 +64,14 @@ def test_shares_of_a_network_are_followed():
     """A field with two more planes: the share of the second frame, and that of a cross-fade."""
     frames, motion = scene(44, 58)
 
-    def fuse(pair, parts, field):
+    def correct_fields(pair, parts, field):
         y, x = np.mgrid[: field.shape[2], : field.shape[3]].astype(np.float32)
         shares = np.stack([0.5 + 0.4 * np.sin(x / 3), 0.5 + 0.5 * np.cos(y / 5)])
         return np.concatenate([field, np.broadcast_to(shares, (len(parts), *shares.shape))], 1, dtype=np.float32)
 
     times = 1.5 + average.times(2, 8)
     plain = exposure.expose(frames, motion, times)
-    motion = dataclasses.replace(motion, fuse=fuse)
+    motion = dataclasses.replace(motion, correct_fields=correct_fields)
     got = exposure.expose(frames, motion, times)
     assert (got - readable(frames, motion, times)).abs().max() < 1e-4
     assert (got - plain).abs().max() > 0.01

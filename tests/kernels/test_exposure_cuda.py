@@ -67,11 +67,11 @@ def test_pairs_without_motion(cuda_device, kind):
 def test_a_network_may_choose_the_frame(cuda_device, share, fade, kind):
     frames, motion = scene(20, 26)
 
-    def fuse(pair, parts, field):
+    def correct_fields(pair, parts, field):
         assert field.shape == (len(parts), 4, 10, 13)
         return np.concatenate([0 * field, np.full_like(field[:, :1], share), np.full_like(field[:, :1], fade)], 1)
 
-    given = replace(motion, fuse=fuse)
+    given = replace(motion, correct_fields=correct_fields)
     got, _ = exposure_cuda.integrate(frames.to(cuda_device), given, np.array([1.25, 1.5]))
     shown = {"first": [frames[1]] * 2, "second": [frames[2]] * 2,
              "faded": [frames[1].lerp(frames[2], t) for t in (0.25, 0.5)]}[kind]  # fmt: skip
@@ -80,7 +80,7 @@ def test_a_network_may_choose_the_frame(cuda_device, share, fade, kind):
 
 def test_a_network_may_render_the_sample(cuda_device):
     frames, motion = scene(20, 26)
-    given = replace(motion, render=lambda stack, pair, t: stack[pair] * t)
+    given = replace(motion, render_sample=lambda stack, pair, t: stack[pair] * t)
     got, _ = exposure_cuda.integrate(frames.to(cuda_device), given, np.array([1.25, 1.5]))
     assert (got.cpu() - specified([frames[1] * 0.25, frames[1] * 0.5], None)).abs().max() < 1e-5
 

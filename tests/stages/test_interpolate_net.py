@@ -54,8 +54,8 @@ def test_the_kernel_equals_the_readable_functions(stirred, size):
     frames = torch.stack([texture(*size, 3.0 * t) for t in range(3)])
     motion = interpolate.motion(frames, stirred)
     resting = np.zeros((1, 4, *motion.forward.shape[1:3]), np.float32)
-    fused = motion.fuse(0, np.array([0.3], np.float32), resting)
-    assert fused[:, 5].max() > 0.1 and np.abs(fused[:, 4] - 0.3).max() > 0.1, "the test shows nothing"
+    corrected = motion.correct_fields(0, np.array([0.3], np.float32), resting)
+    assert corrected[:, 5].max() > 0.1 and np.abs(corrected[:, 4] - 0.3).max() > 0.1, "the test shows nothing"
     times = 1 + average.times(1, 8)
     expected, _ = reference.integrate(frames, motion, times)
     assert (exposure.expose(frames, motion, times) - expected).abs().max() < 1e-4

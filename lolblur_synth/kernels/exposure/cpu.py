@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lolblur_synth.kernels.exposure import bspline
 from lolblur_synth.kernels.exposure.clip_reverse_rows import Sums, add_row, clip_rule
+from lolblur_synth.kernels.exposure.reference import OUTSIDE
 from lolblur_synth.kernels.exposure.schedule import CHUNK, by_pair
 from lolblur_synth.kernels.exposure.splat import fields, motion_row
 from lolblur_synth.recipe.schema import ClipReverseConfig
@@ -25,13 +26,33 @@ F = np.float32
 
 
 class Pair(NamedTuple):
-    """Two neighbouring frames, (3, H, W) display, and their prepared splines, see bspline.py."""
+    """Two neighbouring frames, (3, H, W) float32 display, 0..1, and their prepared splines, see bspline.py."""
 
     first: np.ndarray
     second: np.ndarray
     first_spline: np.ndarray
     second_spline: np.ndarray
     pitch: int  # of the splines, pixels from one row to the next
+
+
+class Fields(NamedTuple):
+    """Where the light of a frame pair comes from at n instants, on cells of 2x2 pixels; letters as in reference.py."""
+
+    planes: np.ndarray  # (n, 4, h, w) float32: v, pixels an interval, and q, pixels; (n, 6, h, w): then m and g, 0..1
+    has_shares: bool  # whether planes has m and g; otherwise m is the instant, and g is 0
+    parts: np.ndarray  # (n,) float32: the instants, fractions of the interval
+
+
+class Buffers(NamedTuple):
+    """One row of a sample in the making; W pixels."""
+
+    cells: np.ndarray  # (w,) float32: a row of cells, see `splat.motion_row`
+    planes: np.ndarray  # (4 or 6, W) float32: those of Fields
+    index: np.ndarray  # (4, W) int32: whole pixels of the points fetched, x and y in the first frame, in the second
+    overshoot: np.ndarray  # (4, W) float32: how far each lies outside of the frame, pixels
+    corners: np.ndarray  # (2, W) int32: see `bspline.mix`
+    parts: np.ndarray  # (6, W) float32: see `bspline.mix`
+    quads: np.ndarray  # (4 W,) float32: RGB0
 
 
 def integrate(
@@ -46,17 +67,15 @@ def integrate(
         if motion.still[pair] or motion.cut[pair]:
             _add_faded(a, b, np.round(parts) if motion.cut[pair] else parts, sums, rule)
             continue
-        if motion.render:
+        if motion.render_sample:
             for part in parts:
-                _add((motion.render(frames, pair, float(part)).numpy(),), sums, rule)
+                _add((motion.render_sample(frames, pair, float(part)).numpy(),), sums, rule)
             continue
         prepared = {i: prepared.get(i) or bspline.prepare(stack[i]) for i in (pair, pair + 1)}
         (first, pitch), (second, _) = prepared[pair], prepared[pair + 1]
         frames_of_pair = Pair(a, b, first, second, pitch)
         for start in range(0, len(parts), CHUNK):
-            chunk = parts[start : start + CHUNK]
-            field = _fused_fields(motion, pair, chunk)
-            _add_warped(frames_of_pair, field, chunk, sums, rule)
+            _add_warped(frames_of_pair, _fields(motion, pair, parts[start : start + CHUNK]), sums, rule)
     return tuple(torch.from_numpy(values / F(len(instants))) for values in sums)
 
 
@@ -66,7 +85,7 @@ def sample(frames: Tensor, motion, instant: float) -> Tensor:
     (first, pitch), (second, _) = (bspline.prepare(frames[i].numpy()) for i in (pair, pair + 1))
     out = np.empty(tuple(frames.shape[1:]), np.float32)
     a, b = (np.ascontiguousarray(frames[i].numpy()) for i in (pair, pair + 1))
-    _render(Pair(a, b, first, second, pitch), _fused_fields(motion, pair, parts)[0], parts[0], out)
+    _render(Pair(a, b, first, second, pitch), _fields(motion, pair, parts), out)
     return torch.from_numpy(out)
 
 
@@ -86,10 +105,12 @@ def average(frames: Iterable[Tensor], config: ClipReverseConfig | None = None, r
     return tuple(torch.from_numpy(values / F(count)) for values in sums)
 
 
-def _fused_fields(motion, pair: int, parts: np.ndarray) -> np.ndarray:
-    """(n, 4, h, w) motion and bend at each of n instants of a pair; with a network (n, 6, h, w), see `Motion.fuse`."""
-    field = fields(motion.forward[pair], motion.backward[pair], motion.bend[pair], parts)
-    return motion.fuse(pair, parts, field) if motion.fuse else field
+def _fields(motion, pair: int, parts: np.ndarray) -> Fields:
+    """The Fields of a pair at n instants, corrected where the motion has a network for that."""
+    planes = fields(motion.forward[pair], motion.backward[pair], motion.bend[pair], parts)
+    if motion.correct_fields:
+        return Fields(motion.correct_fields(pair, parts, planes), True, parts)
+    return Fields(planes, False, parts)
 
 
 @njit(cache=True)
@@ -104,32 +125,38 @@ def _inside(overshoot):
 
 
 @njit(cache=True)
-def _places(velocity, y, t, height, pitch, index, over, corners, parts):
-    """Where row y of the sample at t is fetched from: `corners` and `parts` of `bspline.mix`.
+def _place_row(buffers, has_shares, y, t, height, pitch):
+    """Where row y of the sample at t is fetched from: `corners` and `parts` of Buffers, from its `planes`.
 
-    Each frame counts by its distance in time, or as the field says, and not where the point lies outside of it. The
+    Each frame counts by its distance in time, or as a network says, and not where the point lies outside of it. The
     loops are small, so that LLVM finds their arrays to be distinct and vectorises them.
     """
-    width = velocity.shape[1]
-    first, second = parts[4], parts[5]
+    planes = buffers.planes
+    width = planes.shape[1]
+    first, second = buffers.parts[4], buffers.parts[5]
     for x in range(width):
-        second[x] = velocity[4, x] if len(velocity) == 6 else t
+        second[x] = planes[4, x] if has_shares else t
     for x in range(width):
         first[x] = F(1) - second[x]
     for frame, step in enumerate((-t, F(1) - t)):
         k = 2 * frame
-        _axis(F(0), F(1), step, velocity[0], velocity[2], F(width - 1), index[k], parts[k], over[k])
-        _axis(F(y), F(0), step, velocity[1], velocity[3], F(height - 1), index[k + 1], parts[k + 1], over[k + 1])
-        _corner(index[k], index[k + 1], pitch, corners[frame])
-        _seen(over[k], over[k + 1], parts[4 + frame])
+        _axis(buffers, k, F(0), F(1), step, F(width - 1))
+        _axis(buffers, k + 1, F(y), F(0), step, F(height - 1))
+        _corner(buffers.index[k], buffers.index[k + 1], pitch, buffers.corners[frame])
+        _seen(buffers.overshoot[k], buffers.overshoot[k + 1], buffers.parts[4 + frame])
     for x in range(width):
         total = F(1) / (first[x] + second[x])
         first[x], second[x] = first[x] * total, second[x] * total
 
 
 @njit(cache=True)
-def _axis(start, pace, step, velocity, off, last, index, part, over):
-    """start + pace x + step velocity[x] + off[x], held in 0..last: whole pixels, fraction, how far it lay outside."""
+def _axis(buffers, k, start, pace, step, last):
+    """Along one axis of one frame, k = 2 frame + axis: start + pace x + step v[x] + q[x], held in 0..last.
+
+    Fills row k of index, parts and overshoot: whole pixels, fractions, and how far it lay outside.
+    """
+    velocity, off = buffers.planes[k % 2], buffers.planes[2 + k % 2]
+    index, part, over = buffers.index[k], buffers.parts[k], buffers.overshoot[k]
     for x in range(len(velocity)):
         position = start + pace * F(x) + step * velocity[x] + off[x]
         held = _within(position, last)
@@ -147,39 +174,39 @@ def _corner(column, row, pitch, corner):
 def _seen(over_x, over_y, share):
     """Let the share fall to nearly nothing one pixel outside of the frame."""
     for x in range(len(share)):
-        share[x] *= _inside(over_x[x]) * _inside(over_y[x]) + F(1e-6)
+        share[x] *= _inside(over_x[x]) * _inside(over_y[x]) + F(OUTSIDE)
 
 
 @njit(cache=True)
-def _warped_row(pair, field, y, t, scratch, out):
-    """Row y of the sample at t, (3, W): both frames of a Pair fetched along the motion and blended."""
-    a, b, first, second, pitch = pair
-    row, velocity, index, over, corners, parts, quads = scratch
-    height, width = a.shape[1:]
-    motion_row(field, y, row, velocity)
-    _places(velocity, y, t, height, pitch, index, over, corners, parts)
+def _warped_row(pair, fields, k, y, buffers, out):
+    """Row y of the sample at instant number k, into out (3, W): both frames fetched along the motion and blended."""
+    height, width = pair.first.shape[1:]
+    t = fields.parts[k]
+    motion_row(fields.planes[k], y, buffers.cells, buffers.planes)
+    _place_row(buffers, fields.has_shares, y, t, height, pair.pitch)
     for x in range(width):
-        bspline.mix(first, second, corners, pitch * 4, parts, x, quads)
-    if len(velocity) == 6:
-        _fade_row(a, b, y, t, velocity[5], quads)
+        bspline.mix(
+            pair.first_spline, pair.second_spline, buffers.corners, pair.pitch * 4, buffers.parts, x, buffers.quads
+        )
+    if fields.has_shares:
+        _fade_row(pair.first, pair.second, y, t, buffers.planes[5], buffers.quads)
     for x in range(width):
         for c in range(3):
-            out[c, x] = _within(quads[4 * x + c], F(1))
+            out[c, x] = _within(buffers.quads[4 * x + c], F(1))
 
 
 @njit(cache=True)
-def _fade_row(a, b, y, t, give_up, quads):
-    """Turn the share `give_up` (W) of row y of a sample, RGB0, into a cross-fade of the frames a and b."""
-    for x in range(len(give_up)):
+def _fade_row(a, b, y, t, share, quads):
+    """Turn the share (W,) of row y of a sample, RGB0, into a cross-fade of the frames a and b."""
+    for x in range(len(share)):
         for c in range(3):
-            quads[4 * x + c] += give_up[x] * (a[c, y, x] + t * (b[c, y, x] - a[c, y, x]) - quads[4 * x + c])
+            quads[4 * x + c] += share[x] * (a[c, y, x] + t * (b[c, y, x] - a[c, y, x]) - quads[4 * x + c])
 
 
 @njit(cache=True)
-def _scratch(field, width):
-    """Row buffers of `_warped_row`."""
-    channels, _, cells = field.shape
-    return (
+def _buffers(planes, width):
+    channels, cells = planes.shape[1], planes.shape[3]
+    return Buffers(
         np.empty(cells, np.float32),
         np.empty((channels, width), np.float32),
         np.empty((4, width), np.int32),
@@ -191,12 +218,12 @@ def _scratch(field, width):
 
 
 @njit(cache=True, parallel=True)
-def _add_warped(pair, fields, parts, sums, rule):
+def _add_warped(pair, fields, sums, rule):
     _, height, width = sums.light.shape
     for y in prange(height):
-        scratch, shown = _scratch(fields[0], width), np.empty((3, width), np.float32)
-        for k in range(len(parts)):
-            _warped_row(pair, fields[k], y, parts[k], scratch, shown)
+        buffers, shown = _buffers(fields.planes, width), np.empty((3, width), np.float32)
+        for k in range(len(fields.parts)):
+            _warped_row(pair, fields, k, y, buffers, shown)
             add_row(shown, sums, y, rule)
 
 
@@ -226,11 +253,12 @@ def _add(frames, sums, rule):
 
 
 @njit(cache=True, parallel=True)
-def _render(pair, field, t, out):
+def _render(pair, fields, out):
+    """The sample at the first instant of Fields, into out (3, H, W)."""
     _, height, width = out.shape
     for y in prange(height):
-        scratch, shown = _scratch(field, width), np.empty((3, width), np.float32)
-        _warped_row(pair, field, y, t, scratch, shown)
+        buffers, shown = _buffers(fields.planes, width), np.empty((3, width), np.float32)
+        _warped_row(pair, fields, 0, y, buffers, shown)
         for c in range(3):
             for x in range(width):
                 out[c, y, x] = shown[c, x]

@@ -38,9 +38,9 @@ def integrate(
         if motion.still[pair] or motion.cut[pair]:
             add_faded(frames[pair], frames[pair + 1], np.round(parts) if motion.cut[pair] else parts)
             continue
-        if motion.render:  # a network that makes whole samples: each is its own cross-fade
+        if motion.render_sample:  # a network that makes whole samples: each is its own cross-fade
             for part in parts:
-                shown = motion.render(frames, pair, float(part)).contiguous()
+                shown = motion.render_sample(frames, pair, float(part)).contiguous()
                 add_faded(shown, shown, np.zeros(1))
             continue
         prepared = {i: prepared[i] if i in prepared else _prepare(frames[i]) for i in (pair, pair + 1)}
@@ -113,8 +113,8 @@ def _fields(motion, pair: int, parts: Tensor) -> tuple[Tensor, Tensor]:
     field, off = (torch.empty((count, height, width, n), dtype=torch.float32, device=parts.device) for n in (4, 2))
     cuda.launch(SOURCE, "resolve", (width, height, count), forward, backward, parts, sums, field, off, UNIT,
                 BASELINE, *size)  # fmt: skip
-    if motion.fuse:  # a network that corrects it, on the CPU
+    if motion.correct_fields:  # a network that corrects it, on the CPU
         carried = torch.cat((field[..., :2], off), 3).permute(0, 3, 1, 2).contiguous().cpu().numpy()
-        corrected = motion.fuse(pair, parts.cpu().numpy(), carried).transpose(0, 2, 3, 1)
+        corrected = motion.correct_fields(pair, parts.cpu().numpy(), carried).transpose(0, 2, 3, 1)
         return _upload(corrected[..., [0, 1, 4, 5]], parts.device), _upload(corrected[..., 2:4], parts.device)
     return field, off

@@ -44,8 +44,8 @@ def integrate(
             for part in parts:
                 if motion.still[pair] or motion.cut[pair]:
                     yield first + float(np.round(part) if motion.cut[pair] else part) * (second - first)
-                elif motion.render:
-                    yield motion.render(frames, pair, float(part))
+                elif motion.render_sample:
+                    yield motion.render_sample(frames, pair, float(part))
                 else:
                     yield sample(frames, motion, pair + float(part))
 
@@ -87,12 +87,12 @@ def sample(frames: Tensor, motion, instant: float) -> Tensor:
     """The frame at the position `instant` of (T, 3, H, W), where neither `still` nor `cut` holds: (3, H, W), 0..1."""
     ((pair, parts),) = by_pair(np.array([instant]), len(frames))
     cells = fields(motion.forward[pair], motion.backward[pair], motion.bend[pair], parts)
-    if motion.fuse:
-        cells = motion.fuse(pair, parts, cells)
+    if motion.correct_fields:
+        cells = motion.correct_fields(pair, parts, cells)
     first, second = frames[pair, None], frames[pair + 1, None]
     t = torch.tensor(parts[0], device=frames.device).view(1, 1, 1, 1)
     cells = torch.from_numpy(np.ascontiguousarray(cells)).to(frames.device)
-    if not motion.fuse:
+    if not motion.correct_fields:
         cells = torch.cat((cells, t.expand_as(cells[:, :1]), torch.zeros_like(cells[:, :1])), 1)
     return render(first, second, (spline(first), spline(second)), cells, t)[0].clamp(0, 1)
 

@@ -1,26 +1,47 @@
 """Motion carried along itself: from the motion of a frame pair to the motion at the instants between, on the CPU.
 
-`fields` is the fast twin of that in reference.py. Sums are vectors (dx, dy, 1, bend x, bend y, -, -, -), times trust,
-so that a cell is deposited with one vector addition for each of the four cells it lands on; LLVM finds that shape in no
-loop that we could write, so `deposit` writes it as vector IR. A margin of a cell on each side takes what leaves the
-frame.
+`fields` is the fast twin of `reference.fields`. Sums are vectors (dx, dy, 1, bend x, bend y, unused, unused, unused)
+times trust, so that a cell is deposited with one vector addition on each of the four cells that it lands on. LLVM
+vectorises no loop that we could write for this, so `deposit` is vector IR. A margin of one cell on each side takes what
+leaves the frame.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from llvmlite import ir
 from numba import njit, prange
 
 from lolblur_synth.kernels.exposure.reference import BASELINE, CELL
-from lolblur_synth.kernels.llvm import ROW, SIDE, arrays, load, multiply_add, pointer, spread, twin
+from lolblur_synth.kernels.llvm import ROW, SIDE, load, multiply_add, pointer, spread, twin, unpacked
 
 LANES = SIDE  # of a vector; five are used
 F = np.float32
 
 
+class Carried(NamedTuple):
+    """What a cell takes along, float32."""
+
+    dx: np.float32  # its motion, px an interval
+    dy: np.float32
+    bend_x: np.float32  # half its acceleration, px an interval^2
+    bend_y: np.float32
+
+
+class Shares(NamedTuple):
+    """How much of a cell lands on each of four neighbours, times its weight, float32."""
+
+    upper_left: np.float32
+    upper_right: np.float32
+    lower_left: np.float32
+    lower_right: np.float32
+
+
 @njit(cache=True, parallel=True)
 def fields(forward, backward, bend, parts):
-    """(h, w, 3) motion and trust, both ways, (2, h, w, 2) bend of either frame -> (n, 4, h, w) at each of n instants:
-    motion, pixels an interval, and how far the path is off the straight one, pixels."""
+    """Motion and trust (h, w, 3) of a frame pair, forward and backward, and bend (2, h, w, 2), half the acceleration of
+    each cell of either frame -> (n, 4, h, w) at n instants: motion, pixels an interval, and how far the path is off
+    the straight one, pixels. parts: (n,) float32, the instants as fractions of the interval."""
     height, width, _ = forward.shape
     field = np.empty((len(parts), 4, height, width), np.float32)
     for k in prange(len(parts)):
@@ -58,40 +79,34 @@ def _splat(flow, bend, t, sign, weight, sums):
             lower = trust * fy
             upper = trust - lower
             place = np.int64(top) * pitch + left * LANES
-            deposit(
-                sums,
-                place,
-                pitch,
-                sign * dx,
-                sign * dy,
-                bend[y, x, 0],
-                bend[y, x, 1],
-                upper - upper * fx,
-                upper * fx,
-                lower - lower * fx,
-                lower * fx,
-            )
+            carried = Carried(sign * dx, sign * dy, bend[y, x, 0], bend[y, x, 1])
+            shares = Shares(upper - upper * fx, upper * fx, lower - lower * fx, lower * fx)
+            deposit(sums, place, pitch, carried, shares)
 
 
 @njit
-def deposit(sums, place, pitch, dx, dy, bx, by, a, b, c, d):
-    """Add (dx, dy, 1, bx, by, 0 ...) times a, b, c, d to the vectors at `place`, right of it, below, right of that. As
-    vectors 4 times as fast."""
-    below = place + pitch
-    for at, share in ((place, a), (place + LANES, b), (below, c), (below + LANES, d)):
-        sums[at] += share * dx
-        sums[at + 1] += share * dy
-        sums[at + 2] += share
-        sums[at + 3] += share * bx
-        sums[at + 4] += share * by
+def deposit(sums, place, pitch, carried, shares):
+    """Add (dx, dy, 1, bend x, bend y, 0, 0, 0), times the Shares, to the vectors of the cell at `place` and of its
+    neighbours to the right, below, and below to the right.
+
+    As vectors 4 times as fast.
+    """
+    left, right = shares.upper_left, shares.upper_right
+    for row in range(2):
+        for at, share in ((place + row * pitch, left), (place + row * pitch + LANES, right)):
+            sums[at] += share * carried.dx
+            sums[at + 1] += share * carried.dy
+            sums[at + 2] += share
+            sums[at + 3] += share * carried.bend_x
+            sums[at + 4] += share * carried.bend_y
+        left, right = shares.lower_left, shares.lower_right
 
 
 @twin(deposit)
 def deposit(context, builder, signature, arguments):
-    _, place, pitch, dx, dy, bx, by, *shares = arguments
-    (data,) = arrays(context, builder, signature, arguments, (0,))
+    data, place, pitch, carried, shares = unpacked(context, builder, signature, arguments)
     moved = ir.Constant(ROW, [0.0, 0.0, 1.0] + [0.0] * (LANES - 3))
-    for lane, value in ((0, dx), (1, dy), (3, bx), (4, by)):
+    for lane, value in zip((0, 1, 3, 4), carried, strict=True):
         moved = builder.insert_element(moved, value, ir.Constant(ir.IntType(32), lane))
     below = builder.add(place, pitch)
     for start, step, share in zip((place, place, below, below), (0, LANES, 0, LANES), shares, strict=True):
@@ -102,7 +117,7 @@ def deposit(context, builder, signature, arguments):
 
 @njit(cache=True)
 def motion_row(field, y, row, out):
-    """Row y of the pixels from (C, h, w) cells of 2x2 pixels, bilinear: (C, W); row: scratch (w)."""
+    """Row y of the pixels from (C, h, w) cells of 2x2 pixels, bilinear, into out (C, W); row: (w,), overwritten."""
     channels, height, width = field.shape
     up, down = max((y - 1) // 2, 0), min((y + 1) // 2, height - 1)
     share = F(0.75) if y % 2 else F(0.25)

@@ -1,45 +1,51 @@
 """Dense inverse search: the motion between two frames, patch by patch, from coarse to fine.
 
 Kroeger 2016, "Fast optical flow using dense inverse search", without its variational refinement. A patch of 8x8 pixels
-is registered by a few Gauss-Newton steps of the inverse compositional kind, less its mean, so that a change of light
-moves nothing. It starts from the motion of the level above, or from that of a neighbour which fits better, and pays for
-every pixel by which it strays from there: what shows no motion of its own goes with what is beside it. Then each pixel
-takes the mean of the patches over it, each by how well it agrees there.
+is registered by a few Gauss-Newton steps of the inverse compositional kind. Its mean is left out, so that a change of
+light is not mistaken for motion. It starts from the motion of the level above, or from that of a neighbour where that
+fits better, and pays for every pixel by which it strays from there, so that a patch without texture moves with its
+neighbours. Then each pixel takes the mean of the patches that cover it, weighted by how well each agrees there.
 
-This is the specification of `flow`, in plain loops (compiled all the same: there are too many patches for
-interpreted ones); cpu.py is its fast twin. `pyramid` and `grey` are loops over whole rows, which need no other form.
+This is the specification of `flow`, in plain loops, which are compiled because a frame has too many patches for
+interpreted ones; cpu.py is its fast twin. `pyramid` and `grey` have no twin: their loops over whole rows are fast as
+they stand.
 """
 
 import numpy as np
 from numba import njit
 
 from lolblur_synth.kernels.inverse_search import patch
-from lolblur_synth.kernels.inverse_search.patch import PATCH
+from lolblur_synth.kernels.inverse_search.patch import PATCH, Level, Point, Votes
 from lolblur_synth.kernels.powers import exp2, log2
 
-PAD = 16  # px round a level, repeated: how far patches may leave it
-COARSEST = 16  # px of the shorter side, at least
-STEPS = 8  # Gauss-Newton steps of a patch
-FAR = PATCH  # px from its start at which a patch is lost
-STRAY = 400.0  # squared code values, of the sum over a patch, that a pixel from its start costs
+PAD = 16  # px of margin round a level, the border repeated: how far patches may leave it
+COARSEST = 16  # px of the shorter side of a level, at least
+MAX_STEPS = 8  # Gauss-Newton steps of a patch
+MAX_STRAY = PATCH  # px from its start at which a patch is given up
+PRICE_OF_STRAYING = 400.0  # squared code values, summed over a patch, for each squared pixel from its start
 F = np.float32
 COUNT = F(PATCH * PATCH)
-FLAT = F(1e-3)  # on the diagonal of a patch's matrix: without texture it stays where it is
+REGULARISATION = F(1e-3)  # added to the diagonal of a patch's matrix: without texture a patch stays where it is
 compare, moments, vote = patch.compare.plain, patch.moments.plain, patch.vote.plain
 
 
-def pyramid(grey: np.ndarray, fine: bool = False) -> list[tuple]:
-    """(H, W) uint8 -> levels of (image, its gradients along x and y, height, width), halved again and again.
+def pyramid(grey: np.ndarray, fine: bool = False) -> list[Level]:
+    """(H, W) uint8 -> its levels, each half as large as the one before.
 
-    The first has half the resolution; fine: the full one. Images are padded, flat, float32, in code values.
+    The first level has half the resolution; fine: the full one.
     """
-    levels = [(*_level(grey), *grey.shape)] if fine else []
+    levels = [_level(grey)] if fine else []
     image = halved(grey)
     while True:
-        levels.append((*_level(image), *image.shape))
+        levels.append(_level(image))
         if min(image.shape) // 2 < COARSEST:
             return levels
         image = halved(image)
+
+
+def _level(image: np.ndarray) -> Level:
+    height, width = image.shape
+    return Level(*_padded_with_gradients(image), height, width, width + 2 * PAD)
 
 
 @njit(cache=True)
@@ -62,7 +68,7 @@ def grey(frame, gamma):
 
 @njit(cache=True)
 def halved(image):
-    """Means of 2x2 pixels; an odd size goes on with its last pixels."""
+    """Means of 2x2 pixels; where a size is odd, the last row or column is repeated."""
     height, width = image.shape
     out = np.empty(((height + 1) // 2, (width + 1) // 2), np.float32)
     for y in range(len(out)):
@@ -75,8 +81,8 @@ def halved(image):
 
 
 @njit(cache=True)
-def _level(image):
-    """An image, padded, and its gradients of the fourth order."""
+def _padded_with_gradients(image):
+    """An image with its margin, and its gradients along x and y, of the fourth order: three flat float32 arrays."""
     height, width = image.shape
     padded = np.empty((height + 2 * PAD, width + 2 * PAD), np.float32)
     for y in range(len(padded)):
@@ -94,26 +100,26 @@ def _level(image):
 
 
 def flow(
-    first: list[tuple], second: list[tuple], stride: int, passes: int, fine: bool, trust: np.ndarray
+    first: list[Level], second: list[Level], stride: int, passes: int, fine: bool, trust: np.ndarray
 ) -> np.ndarray:
-    """Pyramids of two frames -> (h, w, 3) at half the resolution: motion (dx, dy) in pixels of the frame, and trust.
+    """Pyramids of two frames -> (h, w, 3) float32 at half the resolution: motion (dx, dy) in pixels of the frame, and
+    trust, 0..1.
 
     stride: px from patch to patch; passes: sweeps over the patches, there and back; fine: the pyramids begin at the
-    full resolution; trust: (256), by difference.
+    full resolution; trust: (256,) float32, by the difference that is left along the motion, in code values.
     """
     motion = np.zeros((1, 1, 2), np.float32)
-    for own, other in zip(first[::-1], second[::-1], strict=True):
-        *_, height, width = own
-        ys, xs = grid(height, stride), grid(width, stride)
+    for level, other in zip(first[::-1], second[::-1], strict=True):
+        ys, xs = grid(level.height, stride), grid(level.width, stride)
         rows = np.minimum((ys + PATCH // 2) // 2, len(motion) - 1)
         columns = np.minimum((xs + PATCH // 2) // 2, motion.shape[1] - 1)
         patches = F(2) * motion[np.ix_(rows, columns)]
         for number in range(passes):
-            _sweep(*own, other[0], ys, xs, number % 2 == 1, patches)
-        motion = _densified(own[0], other[0], height, width, ys, xs, patches)
+            _sweep(level, other.image, ys, xs, number % 2 == 1, patches)
+        motion = _densified(level, other.image, ys, xs, patches)
     if fine:
         motion = np.stack([halved(np.ascontiguousarray(motion[..., k])) for k in (0, 1)], -1) / F(2)
-    return trusted(first[fine][0], second[fine][0], motion, trust)
+    return trusted(first[fine].image, second[fine].image, motion, trust)
 
 
 @njit(cache=True)
@@ -123,80 +129,81 @@ def grid(size, stride):
 
 
 @njit(cache=True)
-def _sweep(image, along_x, along_y, height, width, target, ys, xs, back, patches):
+def _sweep(level, target, ys, xs, back, patches):
     """Register every patch, from the top left to the bottom right or back; starts pass from neighbour to neighbour."""
-    pitch, step = width + 2 * PAD, -1 if back else 1
+    step = -1 if back else 1
     for i in range(len(ys)):
         for j in range(len(xs)):
             row, column = (len(ys) - 1 - i, len(xs) - 1 - j) if back else (i, j)
             y, x = ys[row] + PAD, xs[column] + PAD
-            place, best = y * pitch + x, F(np.inf)
+            best = F(np.inf)
             start_u, start_v = patches[row, column]
             for other_row, other_column in ((row, column), (row, column - step), (row - step, column)):
                 if 0 <= other_row < len(ys) and 0 <= other_column < len(xs):
                     u, v = patches[other_row, other_column]
-                    base, fx, fy = where(y, x, u, v, height, width, pitch)
-                    total, squares, _, _ = compare(target, base, fx, fy, image, along_x, along_y, place, pitch)
-                    if squares - total * total / COUNT < best:
-                        start_u, start_v, best = u, v, squares - total * total / COUNT
-            patches[row, column] = _registered(image, along_x, along_y, height, width, target, y, x, start_u, start_v)
+                    difference = compare(level, y * level.pitch + x, target, where(level, y, x, u, v))
+                    cost = difference.squares - difference.total * difference.total / COUNT
+                    if cost < best:
+                        start_u, start_v, best = u, v, cost
+            patches[row, column] = _registered(level, target, y, x, start_u, start_v)
 
 
 @njit(cache=True)
-def _registered(image, along_x, along_y, height, width, target, y, x, start_u, start_v):
-    """Where a patch that starts at (u, v) goes: downhill, as long as that helps more than it costs to stray."""
-    pitch = width + 2 * PAD
-    place = y * pitch + x
-    sum_x, sum_y, xx, xy, yy = moments(along_x, along_y, place, pitch)
-    xx, xy, yy = xx - sum_x * sum_x / COUNT + FLAT, xy - sum_x * sum_y / COUNT, yy - sum_y * sum_y / COUNT + FLAT
+def _registered(level, target, y, x, start_u, start_v):
+    """Where a patch that starts at (start_u, start_v) goes: downhill, as long as that helps more than it costs to
+    stray."""
+    place = y * level.pitch + x
+    sum_x, sum_y, xx, xy, yy = moments(level, place)
+    xx, yy = xx - sum_x * sum_x / COUNT + REGULARISATION, yy - sum_y * sum_y / COUNT + REGULARISATION
+    xy -= sum_x * sum_y / COUNT
     scale = F(1) / max(xx * yy - xy * xy, F(1e-6))
     u, v, next_u, next_v, cost = start_u, start_v, start_u, start_v, F(np.inf)
-    for _ in range(STEPS + 1):
+    for _ in range(MAX_STEPS + 1):
         away_u, away_v = next_u - start_u, next_v - start_v
-        if not (abs(away_u) <= F(FAR) and abs(away_v) <= F(FAR)):
+        if not (abs(away_u) <= F(MAX_STRAY) and abs(away_v) <= F(MAX_STRAY)):
             break
-        base, fx, fy = where(y, x, next_u, next_v, height, width, pitch)
-        total, squares, by_x, by_y = compare(target, base, fx, fy, image, along_x, along_y, place, pitch)
-        reached = squares - total * total / COUNT + F(STRAY) * (away_u * away_u + away_v * away_v)
+        d = compare(level, place, target, where(level, y, x, next_u, next_v))
+        reached = d.squares - d.total * d.total / COUNT + F(PRICE_OF_STRAYING) * (away_u * away_u + away_v * away_v)
         if not reached < cost:
             break
         u, v, cost = next_u, next_v, reached
-        down_x = by_x + F(STRAY) * away_u - total * sum_x / COUNT
-        down_y = by_y + F(STRAY) * away_v - total * sum_y / COUNT
+        down_x = d.by_x + F(PRICE_OF_STRAYING) * away_u - d.total * sum_x / COUNT
+        down_y = d.by_y + F(PRICE_OF_STRAYING) * away_v - d.total * sum_y / COUNT
         next_u, next_v = u - (yy * down_x - xy * down_y) * scale, v - (xx * down_y - xy * down_x) * scale
     return u, v
 
 
 @njit(cache=True)
-def where(y, x, u, v, height, width, pitch):
-    """Index and fractions of the patch at (y, x) + (v, u), held within the padded image."""
-    px = min(max(F(x) + u, F(1)), F(width + 2 * PAD - PATCH - 2))
-    py = min(max(F(y) + v, F(1)), F(height + 2 * PAD - PATCH - 2))
+def where(level, y, x, u, v):
+    """The Point (y, x) + (v, u) of the padded image, held so that a patch there lies within it."""
+    px = min(max(F(x) + u, F(1)), F(level.width + 2 * PAD - PATCH - 2))
+    py = min(max(F(y) + v, F(1)), F(level.height + 2 * PAD - PATCH - 2))
     left, top = np.int32(px), np.int32(py)
-    return np.int64(top) * pitch + left, px - F(left), py - F(top)
+    return Point(np.int64(top) * level.pitch + left, px - F(left), py - F(top))
 
 
 @njit(cache=True)
-def _densified(image, target, height, width, ys, xs, patches):
+def _densified(level, target, ys, xs, patches):
     """(h, w, 2): at each pixel the mean of the patches over it, by how well each agrees there."""
-    pitch, sums = width + 2 * PAD, np.zeros((3, height * width), np.float32)
+    sums = np.zeros((3, level.height * level.width), np.float32)
+    votes = Votes(sums[0], sums[1], sums[2])
     for row, y in enumerate(ys):
         for column, x in enumerate(xs):
             u, v = patches[row, column]
-            base, fx, fy = where(y + PAD, x + PAD, u, v, height, width, pitch)
-            vote(target, base, fx, fy, image, (y + PAD) * pitch + x + PAD, pitch, u, v, sums[0], sums[1], sums[2],
-                 y * width + x, width)  # fmt: skip
-    return (sums[:2] / sums[2]).reshape(2, height, width).transpose(1, 2, 0).copy()
+            place, point = (y + PAD) * level.pitch + x + PAD, where(level, y + PAD, x + PAD, u, v)
+            vote(level, place, target, point, u, v, votes, y * level.width + x)
+    return (sums[:2] / sums[2]).reshape(2, level.height, level.width).transpose(1, 2, 0).copy()
 
 
 @njit(cache=True)
-def trusted(image, target, found, trust):
-    """Motion in pixels of the frame, and how far to trust it, by the difference that is left along it."""
-    height, width, _ = found.shape
+def trusted(image, target, motion, trust):
+    """(h, w, 3): motion (h, w, 2) of half the resolution in pixels of the frame, and how far to trust it, by the
+    difference that is left along it between the padded images."""
+    height, width, _ = motion.shape
     pitch, out = width + 2 * PAD, np.empty((height, width, 3), np.float32)
     for y in range(height):
         for x in range(width):
-            u, v = found[y, x]
+            u, v = motion[y, x]
             px = min(max(F(x) + u, F(0)), F(width - 1)) + F(PAD)
             py = min(max(F(y) + v, F(0)), F(height - 1)) + F(PAD)
             left, top = np.int32(px), np.int32(py)

@@ -1,7 +1,7 @@
-"""Trajectories of blocks through time: where the block of frame t0 is found in the frames before and after it.
+"""Trajectories of blocks through time: where the blocks of a reference frame are in the frames before and after it.
 
-Every later frame is compared with the *reference* block, not with its neighbour in time: at 250 frames/s the motion of
-one interval rounds to zero, and concatenated integer vectors drift away from the block.
+Blocks of every frame are compared with the *reference* block, not with the block before them in time: at 250 frames/s
+the motion of one interval rounds to zero, and concatenated integer vectors drift away from the block.
 """
 
 from typing import NamedTuple
@@ -16,23 +16,38 @@ SPAN = 8 * TILE + 8  # room for the columns of a tile, whose blocks are at most 
 
 
 class Paths(NamedTuple):
-    """The 8x8 blocks of a grid of one frame, and where they are found in the frames round it."""
+    """The 8x8 blocks of a grid of one frame, and where they are in the frames round it."""
 
-    slots: np.ndarray  # (2 h + 1,) where each frame lies, the one of the grid in the middle; -1: there is none
+    slots: np.ndarray  # (2 h + 1,) ring slot of each frame, the reference in the middle; -1: there is none
     ys: np.ndarray  # (rows,) of the grid, pixels
     xs: np.ndarray  # (columns,)
     active: np.ndarray  # (rows, columns) bool: blocks that are asked for
-    path: np.ndarray  # (rows, columns, 2 h + 1, 2) int16: displacements (dy, dx)
+    path: np.ndarray  # (rows, columns, 2 h + 1, 2) int16: displacements (dy, dx), px
     extent: np.ndarray  # (rows, columns, 2) int16: frames before and after through which the block was followed
 
 
-class Search(NamedTuple):
-    """How blocks are looked for; squared distances are of 64 values."""
+class Tile(NamedTuple):
+    """Neighbouring 8x8 blocks of the reference frame."""
 
-    radius: np.ndarray  # px of a first search round the predicted place, and of that in the next frame, in later ones
-    penalty: np.float32  # what a pixel away from the predicted place costs, squared distance
-    close: np.float32  # squared distance up to which a match is good enough
-    limit: np.float32  # squared distance at which a trajectory stops (occlusion, scene cut)
+    pixels: np.ndarray  # flat float32: eight rows of SPAN pixels, from the first block on
+    y: int  # px, of the blocks
+    xs: np.ndarray  # px, ascending
+
+
+class Matches(NamedTuple):
+    """The best match so far of each of n blocks."""
+
+    wanted: np.ndarray  # (n,) bool: the others keep the match that they have
+    cost: np.ndarray  # (n,) float32, squared distance and penalty; infinite: there is no match
+    distance: np.ndarray  # (n,) float32, squared distance
+    moved: np.ndarray  # (n, 2) displacement (dy, dx), px
+
+
+class Buffers(NamedTuple):
+    """Rows of SPAN values, float32."""
+
+    sums: np.ndarray  # squared differences of columns of eight pixels
+    boxes: np.ndarray  # those of 8x8 pixels
 
 
 @njit(fastmath=MATH)
@@ -60,13 +75,15 @@ def _boxes(sums, count, out):
 
 
 @njit(fastmath=MATH)
-def _search(reference, frame, y, xs, centre, radius, penalty, sums, boxes, best, cost, found, wanted):
-    """Best displacement of the wanted 8x8 blocks at (y, xs) within `radius` of the centre, by squared distance and
-    penalty."""
+def _search(tile, frame, centre, radius, penalty, matches, buffers):
+    """Look for the wanted blocks of a Tile in `frame` (H, W), up to `radius` px from the displacement `centre`, by
+    squared distance and penalty; fill Matches."""
     height, width = frame.shape
+    y, xs, sums, boxes = tile.y, tile.xs, buffers.sums, buffers.boxes
+    wanted, cost, distance, moved = matches
     for n in range(xs.size):
         if wanted[n]:
-            best[n], found[n, 0], found[n, 1] = np.float32(np.inf), centre[0], centre[1]
+            cost[n], moved[n, 0], moved[n, 1] = np.float32(np.inf), centre[0], centre[1]
     for dy in range(max(centre[0] - radius, -y), min(centre[0] + radius, height - 8 - y) + 1):
         for dx in range(centre[1] - radius, centre[1] + radius + 1):
             left = max(xs[0], -dx)
@@ -75,89 +92,97 @@ def _search(reference, frame, y, xs, centre, radius, penalty, sums, boxes, best,
                 continue
             sums[:columns] = np.float32(0)
             for r in range(0, 8, 4):
-                _squares(reference, r * SPAN + left - xs[0], frame, y + dy + r, left + dx, columns, sums)
+                _squares(tile.pixels, r * SPAN + left - xs[0], frame, y + dy + r, left + dx, columns, sums)
             _boxes(sums, columns - 7, boxes)
             fee = penalty * np.float32(abs(dy - centre[0]) + abs(dx - centre[1]))
             for n in range(xs.size):
                 i = xs[n] - left
-                if i >= 0 and i < columns - 7 and boxes[i] + fee < best[n] and wanted[n]:
-                    best[n] = boxes[i] + fee
-                    cost[n] = boxes[i]
-                    found[n, 0] = dy
-                    found[n, 1] = dx
+                if i >= 0 and i < columns - 7 and boxes[i] + fee < cost[n] and wanted[n]:
+                    cost[n] = boxes[i] + fee
+                    distance[n] = boxes[i]
+                    moved[n, 0] = dy
+                    moved[n, 1] = dx
 
 
 @njit(parallel=True, cache=True, fastmath=MATH)
 def trajectories(frames, paths, search):
-    """Follow the blocks of a grid: fill `path` and `extent` of paths (Paths), as search (Search) says.
+    """Follow the blocks of a grid: fill `path` and `extent` of Paths, as Search says.
 
-    frames (slots, 3, H, W) float32, searched in channel 0. Neighbours share the centre of the search: their median
-    displacement, continued at constant speed.
+    frames (slots, 3, H, W) float32, searched in channel 0. Neighbouring blocks share the centre of their search: the
+    median of their displacements, continued at constant speed.
     """
-    slots, ys, xs, active, path, extent = paths
-    radius, penalty, close, limit = search
-    h = slots.size // 2
-    tiles = (xs.size + TILE - 1) // TILE
-    for task in prange(ys.size * tiles):
-        row = task // tiles
+    tiles = (paths.xs.size + TILE - 1) // TILE
+    for task in prange(paths.ys.size * tiles):
         first = (task % tiles) * TILE
-        last = min(first + TILE, xs.size)
-        if not active[row, first:last].any():
-            continue
-        y, here = ys[row], xs[first:last]
-        span = here[-1] - here[0] + 8
-        reference = np.zeros(8 * SPAN, np.float32)
-        for r in range(8):
-            reference[r * SPAN : r * SPAN + span] = frames[slots[h], 0, y + r][here[0] : here[0] + span]
-        sums, boxes = np.empty(SPAN, np.float32), np.empty(SPAN, np.float32)
-        best, cost = np.empty(last - first, np.float32), np.empty(last - first, np.float32)
-        found = np.zeros((last - first, 2), np.int64)
-        wanted = np.empty(last - first, np.bool_)
-        path[row, first:last, h] = 0
-        extent[row, first:last] = 0
-        for side in range(2):
-            sign = 2 * side - 1
-            centre = (0, 0)
-            for k in range(1, h + 1):
-                slot = slots[h + sign * k]
-                if slot < 0:
-                    break
-                there = frames[slot, 0]
-                wanted[:] = True
-                _search(reference, there, y, here, centre, radius[0], penalty, sums, boxes, best, cost, found, wanted)
-                left, right = last - first, 0
-                for n in range(last - first):
-                    settled = best[n] < np.inf and cost[n] <= close
-                    wanted[n] = active[row, first + n] and extent[row, first + n, side] == k - 1 and not settled
-                    if wanted[n]:
-                        left, right = min(left, n), n + 1
-                if left < right:
-                    _search(
-                        reference[here[left] - here[0] :],
-                        there,
-                        y,
-                        here[left:right],
-                        centre,
-                        radius[min(k, 2)],
-                        penalty,
-                        sums,
-                        boxes,
-                        best[left:right],
-                        cost[left:right],
-                        found[left:right],
-                        wanted[left:right],
-                    )
-                alive = False
-                for n in range(last - first):
-                    if extent[row, first + n, side] == k - 1 and best[n] < np.inf and cost[n] <= limit:
-                        extent[row, first + n, side] = k
-                        path[row, first + n, h + sign * k, 0] = found[n, 0]
-                        path[row, first + n, h + sign * k, 1] = found[n, 1]
-                        alive = True
-                if not alive:
-                    break
-                middle = (last - first) // 2
-                centre = (
-                    int(np.rint(np.sort(found[:, 0])[middle] * (k + 1) / k)),
-                    int(np.rint(np.sort(found[:, 1])[middle] * (k + 1) / k)),
-                )
+        _follow_tile(frames, paths, search, task // tiles, first, min(first + TILE, paths.xs.size))
+
+
+@njit(fastmath=MATH)
+def _follow_tile(frames, paths, search, row, first, last):
+    """Follow the blocks first..last - 1 of a grid row, backwards and forwards in time."""
+    if not paths.active[row, first:last].any():
+        return
+    y, xs, h, count = paths.ys[row], paths.xs[first:last], paths.slots.size // 2, last - first
+    span = xs[-1] - xs[0] + 8
+    pixels = np.zeros(8 * SPAN, np.float32)
+    for r in range(8):
+        pixels[r * SPAN : r * SPAN + span] = frames[paths.slots[h], 0, y + r][xs[0] : xs[0] + span]
+    tile, buffers = Tile(pixels, y, xs), Buffers(np.empty(SPAN, np.float32), np.empty(SPAN, np.float32))
+    cost, distance = np.empty(count, np.float32), np.empty(count, np.float32)
+    matches = Matches(np.empty(count, np.bool_), cost, distance, np.zeros((count, 2), np.int64))
+    paths.path[row, first:last, h] = 0
+    paths.extent[row, first:last] = 0
+    for side in range(2):
+        centre = (0, 0)
+        for k in range(1, h + 1):
+            slot = paths.slots[h + (2 * side - 1) * k]
+            if slot < 0:
+                break
+            frame = frames[slot, 0]
+            matches.wanted[:] = True
+            _search(tile, frame, centre, search.radius[0], search.penalty, matches, buffers)
+            left, right = count, 0
+            for n in range(count):
+                good = cost[n] < np.inf and distance[n] <= search.good
+                alive = paths.active[row, first + n] and paths.extent[row, first + n, side] == k - 1
+                matches.wanted[n] = alive and not good
+                if matches.wanted[n]:
+                    left, right = min(left, n), n + 1
+            if left < right:
+                part = Tile(pixels[xs[left] - xs[0] :], y, xs[left:right])
+                _search(part, frame, centre, search.radius[min(k, 2)], search.penalty, _part(matches, left, right),
+                        buffers)  # fmt: skip
+            if not _extend(paths, search.limit, row, first, side, k, matches):
+                break
+            centre = _predicted(matches.moved, k)
+
+
+@njit(fastmath=MATH)
+def _part(matches, left, right):
+    """The matches of the blocks left..right - 1, as views."""
+    wanted, cost, distance, moved = matches
+    return Matches(wanted[left:right], cost[left:right], distance[left:right], moved[left:right])
+
+
+@njit(fastmath=MATH)
+def _extend(paths, limit, row, first, side, k, matches):
+    """Extend to k intervals the trajectories that reached k - 1 and have a match within the limit; whether any did."""
+    middle, extended = paths.slots.size // 2, False
+    for n in range(matches.cost.size):
+        matched = matches.cost[n] < np.inf and matches.distance[n] <= limit
+        if paths.extent[row, first + n, side] == k - 1 and matched:
+            paths.extent[row, first + n, side] = k
+            paths.path[row, first + n, middle + (2 * side - 1) * k, 0] = matches.moved[n, 0]
+            paths.path[row, first + n, middle + (2 * side - 1) * k, 1] = matches.moved[n, 1]
+            extended = True
+    return extended
+
+
+@njit(fastmath=MATH)
+def _predicted(moved, k):
+    """The displacement k + 1 intervals away: the median of those k intervals away, continued at constant speed."""
+    middle = len(moved) // 2
+    return (
+        int(np.rint(np.sort(moved[:, 0])[middle] * (k + 1) / k)),
+        int(np.rint(np.sort(moved[:, 1])[middle] * (k + 1) / k)),
+    )

@@ -1,10 +1,12 @@
 """Denoising on the CPU, without grouping: host side of the Numba kernels block_matching, volumes and aggregation; a
-fast twin of reference.py."""
+fast twin of reference.py.
+"""
 
 import numpy as np
 
 from lolblur_synth.kernels.vbm4d.aggregation import aggregate, normalise, uncovered
-from lolblur_synth.kernels.vbm4d.block_matching import Paths, Search, trajectories
+from lolblur_synth.kernels.vbm4d.block_matching import Paths, trajectories
+from lolblur_synth.kernels.vbm4d.settings import PassSettings, Search
 from lolblur_synth.kernels.vbm4d.transforms import temporal_matrices
 from lolblur_synth.kernels.vbm4d.volumes import Shrinkage, filter_volumes, noise_at
 
@@ -14,16 +16,17 @@ ROWS = 4  # grid rows filtered between two aggregations: bounds the memory for f
 class Volumes:
     """One pass over a clip: the planes of 2 h + 1 frames and the sums of blocks put back into them, in rings.
 
-    What `reference.Volumes` does, with its arguments.
+    Does what `reference.Volumes` does, with the same arguments.
     """
 
-    def __init__(self, planes: np.ndarray, first_pass: bool, h: int, sigma, table, window, strength, radius,
-                 penalty: float, close: float, limit: float, grids):  # fmt: skip
-        span = 2 * h + 1
-        self.first_pass, self.grids, self.shape = first_pass, grids, planes.shape
-        self.search = Search(radius, *(np.float32(bound) for bound in (penalty, close, limit)))
-        self.sigma, self.strength, self.window = (np.asarray(v, np.float32) for v in (sigma, strength, window))
-        self.table = None if table is None else np.asarray(table, np.float32)
+    def __init__(self, planes: np.ndarray, settings: PassSettings):
+        span, first_pass = 2 * settings.h + 1, settings.first_pass
+        self.first_pass, self.grids, self.shape = first_pass, settings.grids, planes.shape
+        self.search = Search(settings.search.radius, *map(np.float32, settings.search[1:]))
+        self.sigma, self.strength, self.window = (
+            np.asarray(values, np.float32) for values in (settings.sigma, settings.strength, settings.window)
+        )
+        self.table = None if settings.table is None else np.asarray(settings.table, np.float32)
         self.noisy = np.zeros((span, *planes.shape), np.float32)
         self.pilot = self.noisy if first_pass else np.zeros_like(self.noisy)
         self.total = np.zeros((span, 4, *planes.shape[1:]), np.float32)

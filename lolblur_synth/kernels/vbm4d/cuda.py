@@ -9,31 +9,34 @@ import torch
 from torch import Tensor
 
 from lolblur_synth.kernels import cuda
+from lolblur_synth.kernels.vbm4d.block_matching import Paths
 from lolblur_synth.kernels.vbm4d.reference import RAMP, TILE
+from lolblur_synth.kernels.vbm4d.settings import PassSettings
 from lolblur_synth.kernels.vbm4d.transforms import BLOCK, LONGEST, temporal_matrices
 
 ROWS = 32  # grid rows filtered at once: bounds the memory for spectra, 62 MB a set at 1120x640
 UNIT = 2.0**30  # fixed point of a weight, in inverse noise variances
-MOST = 2.0**40  # largest weight in that unit: 2000 of them at 512 code values still fit into 63 bits
+MAX_WEIGHT = 2.0**40  # in that unit; 2000 of them, times 512 code values, fit into 63 bits
 
 
 class Volumes:
-    """One pass over a clip: what `reference.Volumes` does, with its arguments, on the device of its planes."""
+    """One pass over a clip: what `reference.Volumes` does, with the same arguments, on the device of its planes."""
 
-    def __init__(self, planes: Tensor, first_pass: bool, h: int, sigma, table, window, strength, radius,
-                 penalty: float, close: float, limit: float, grids):  # fmt: skip
-        self.first_pass, self.h, self.shape, self.device = first_pass, h, planes.shape, planes.device
-        self.radius = [int(r) for r in radius]
-        self.bounds, self.unit = (float(penalty), float(close), float(limit)), UNIT * float(sigma[0]) ** 2
+    def __init__(self, planes: Tensor, settings: PassSettings):
+        self.first_pass, self.h, self.shape, self.device = settings.first_pass, settings.h, planes.shape, planes.device
+        search = settings.search
+        self.radius, self.bounds = [int(r) for r in search.radius], tuple(map(float, search[1:]))
+        self.unit = UNIT * float(settings.sigma[0]) ** 2
         self.sigma, self.strength, self.window, matrices = (
-            self._upload(v, np.float32) for v in (sigma, strength, window, temporal_matrices())
+            self._upload(values, np.float32)
+            for values in (settings.sigma, settings.strength, settings.window, temporal_matrices())
         )
         self.forward, self.backward = matrices.unbind()
-        self.table = None if table is None else self._upload(table, np.float32)
-        self.grids = [tuple(self._upload(places, np.int32) for places in grid) for grid in grids]
-        span = 2 * h + 1
+        self.table = None if settings.table is None else self._upload(settings.table, np.float32)
+        self.grids = [tuple(self._upload(places, np.int32) for places in grid) for grid in settings.grids]
+        span = 2 * settings.h + 1
         self.noisy = torch.zeros((span, *planes.shape), dtype=torch.float32, device=self.device)
-        self.pilot = self.noisy if first_pass else torch.zeros_like(self.noisy)
+        self.pilot = self.noisy if settings.first_pass else torch.zeros_like(self.noisy)
         self.total = torch.zeros((span, 4, *planes.shape[1:]), dtype=torch.int64, device=self.device)
 
     def put(self, t: int, noisy: Tensor, pilot: Tensor) -> None:
@@ -65,14 +68,16 @@ class Volumes:
             self._launch("follow", (columns, rows, 2), self.pilot, slots, ys, xs, active, path, extent, k, reach,
                          TILE, self.radius[0], self.radius[min(k, 2)], *self.bounds, rows, columns, height,
                          width)  # fmt: skip
+        paths = Paths(slots, ys, xs, active, path, extent)
         for first in range(0, rows, ROWS):
-            self._filter(slots, targets, ys, xs, active, path, extent, noise, reach, first, min(ROWS, rows - first))
+            self._filter(paths, targets, noise, first, min(ROWS, rows - first))
 
-    def _filter(self, slots, targets, ys, xs, active, path, extent, noise, reach: int, first: int, rows: int) -> None:
-        """Filter the volumes of `rows` grid rows from `first`, and add them to the frames."""
-        columns, (height, width) = len(xs), self.shape[1:]
-        part = first, rows, columns
-        where, grid = (ys, xs, active, path, extent), (columns * BLOCK, rows)
+    def _filter(self, paths: Paths, targets: Tensor, noise: Tensor, first: int, rows: int) -> None:
+        """Filter the volumes of `rows` grid rows from `first`, and add them to the frames. paths: of tensors."""
+        slots, *where = paths
+        active, extent, reach = paths.active, paths.extent, len(slots) // 2
+        columns, (height, width) = len(paths.xs), self.shape[1:]
+        part, grid = (first, rows, columns), (columns * BLOCK, rows)
         power = torch.empty((3, LONGEST, rows, columns), dtype=torch.float32, device=self.device)
 
         def spectra(planes: Tensor) -> Tensor:
@@ -89,7 +94,7 @@ class Volumes:
             self._launch("wiener", planes, values, spectra(self.pilot), power, active, extent, noise, self.sigma,
                          self.strength, *part)  # fmt: skip
         self._launch("aggregate", (*grid, 4), values, power, targets, *where, noise, self.backward, self.sigma,
-                     self.window, self.total, float(self.first_pass), self.unit, MOST, reach, *part, height,
+                     self.window, self.total, float(self.first_pass), self.unit, MAX_WEIGHT, reach, *part, height,
                      width)  # fmt: skip
 
     def finish(self, t: int) -> tuple[Tensor, Tensor]:

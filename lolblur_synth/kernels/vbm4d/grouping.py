@@ -5,14 +5,46 @@ Blocks are n x n with n at most 8 and lie in 8x8 of memory, zero beyond: a zero 
 no threshold and has a Wiener gain of zero. A task is one group and writes only what is its own.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit, prange
 
 from lolblur_synth.kernels.vbm4d.paper_trajectories import square_distance
 from lolblur_synth.kernels.vbm4d.transforms import BLOCK, MATH, VOLUME, haar, haar_back, over_space, over_time
-from lolblur_synth.kernels.vbm4d.volumes import _attenuate, _shrink
+from lolblur_synth.kernels.vbm4d.volumes import attenuate, shrink
 
-PACKED = 256  # steps of a code value in a packed plane, of which a Wiener gain sees nothing
+PACKED = 256  # steps of a code value in a packed plane: too fine for a Wiener gain to change
+
+
+class Batch(NamedTuple):
+    """Groups that are filtered together. Rows of path and extent are a ring: row y lies at y modulo their number."""
+
+    block: int  # px a side, n
+    refs: np.ndarray  # (groups, 2) int32, (y, x) of the reference of each group, px
+    members: np.ndarray  # (groups, M, 2) int32, (y, x) of its volumes, px, the reference first
+    counts: np.ndarray  # (groups,) of them, a power of two
+    path: np.ndarray  # (rows, W - n + 1, 2 h + 1, 2) int16: displacements (dy, dx) of the block of each pixel, px
+    extent: np.ndarray  # (rows, W - n + 1, 2) int16: frames before and after through which it was followed
+
+
+class Ring(NamedTuple):
+    """One channel of the frames round the reference."""
+
+    planes: np.ndarray  # (slots, channels, H, W)
+    channel: int
+    slots: np.ndarray  # (2 h + 1,) where each frame lies, the reference in the middle; -1: there is none
+    unit: np.float32  # code values that a step of the planes is worth
+
+
+class GroupShrinkage(NamedTuple):
+    """How groups are shrunk in one pass."""
+
+    sigma: np.ndarray  # (3,) float32 deviation of the noise in each channel, code values
+    threshold: np.float32  # hard threshold of the first pass, in sigma
+    window: np.ndarray  # (64,) float32, of the aggregation
+    spatial: np.ndarray  # `spatial_matrices`
+    temporal: np.ndarray  # `temporal_matrices`
 
 
 @njit(parallel=True, cache=True)
@@ -25,13 +57,15 @@ def pack(planes, out):
 
 
 @njit(parallel=True, cache=True, fastmath=MATH)
-def group(pilot, slots, n, refs, path, extent, reach, limits, members, counts):
-    """Volumes like those of the references refs (groups, 2) = (y, x) within `reach` pixels of them, the best first.
+def group(pilot, slots, batch, reach, limits):
+    """Fill members and counts of a Batch: volumes like those of the references, within `reach` pixels of them, the best
+    first.
 
-    A candidate's trajectory must cover the reference's, and is cut to its L frames; its squared distance in channel 0
-    must be below limits[L]. Fills members (groups, M, 2) with (y, x), the reference first, and counts (groups,), which
-    are powers of two. Of candidates as good as each other the first in raster order is taken.
+    pilot (slots, channels, H, W), compared in channel 0. A candidate's trajectory must cover the reference's, and is
+    cut to its L frames; its squared distance must be below limits[L]. Of candidates that are equally good the first in
+    raster order is taken.
     """
+    n, refs, members, counts, path, extent = batch
     h = slots.size // 2
     height, width = pilot.shape[2:]
     most, rows = members.shape[1], len(path)
@@ -71,86 +105,84 @@ def group(pilot, slots, n, refs, path, extent, reach, limits, members, counts):
 
 
 @njit(fastmath=MATH)
-def _spectrum(planes, channel, slots, unit, shape, group, count, path, extent, spatial, matrices, v, out):
-    """out = the 4-D transform of the volumes at group[:count] = (y, x) of a channel of planes (slots, channels, H, W),
-    whose values count in `unit`, each volume cut to extent."""
-    n, height, width = shape
-    before, length = extent[0], extent[0] + extent[1] + 1
-    size, pixels = length * BLOCK, planes.reshape(-1)
-    first = slots.size // 2 - before
-    for m in range(count):
-        y, x = group[m]
-        moved = path[y % len(path), x, first:]
+def _spectrum(ring, batch, g, shrinkage, v, out):
+    """out = the 4-D transform of the volumes of group g of a Batch, in code values; v: scratch, zero beyond a block."""
+    n, (height, width) = batch.block, ring.planes.shape[2:]
+    y0, x0 = batch.refs[g]
+    before, after = batch.extent[y0 % len(batch.extent), x0]
+    length = before + after + 1
+    size, pixels = length * BLOCK, ring.planes.reshape(-1)
+    first = ring.slots.size // 2 - before
+    for m in range(batch.counts[g]):
+        y, x = batch.members[g, m]
+        moved = batch.path[y % len(batch.path), x, first:]
         for k in range(length):
-            row = (slots[first + k] * planes.shape[1] + channel) * height + y + moved[k, 0]
-            at = row * width + x + moved[k, 1]
+            plane = ring.slots[first + k] * ring.planes.shape[1] + ring.channel
+            at = (plane * height + y + moved[k, 0]) * width + x + moved[k, 1]
             for r in range(n):
                 for c in range(n):
-                    v[k * BLOCK + r * 8 + c] = np.float32(pixels[at + r * width + c]) * unit
-        over_space(v, length, spatial[0], spatial[1])
-        over_time(v, out[m * size :], matrices[0, length], length)
-    haar(out, count, size)
+                    v[k * BLOCK + r * 8 + c] = np.float32(pixels[at + r * width + c]) * ring.unit
+        over_space(v, length, shrinkage.spatial[0], shrinkage.spatial[1])
+        over_time(v, out[m * size :], shrinkage.temporal[0, length], length)
+    haar(out, batch.counts[g], size)
 
 
 @njit(fastmath=MATH)
-def _put(spectrum, channel, count, length, spatial, matrices, scale, v, blocks):
+def _put(spectrum, count, length, shrinkage, scale, v, channel, blocks):
     """blocks[m, l, channel] = scale * l-th filtered block of member m."""
     size = length * BLOCK
     haar_back(spectrum, count, size)
     for m in range(count):
-        over_time(spectrum[m * size :], v, matrices[1, length], length)
-        over_space(v, length, spatial[2], spatial[3])
+        over_time(spectrum[m * size :], v, shrinkage.temporal[1, length], length)
+        over_space(v, length, shrinkage.spatial[2], shrinkage.spatial[3])
         for k in range(length):
             for i in range(BLOCK):
                 blocks[m, k, channel, i] = v[k * BLOCK + i] * scale[i]
 
 
 @njit(parallel=True, cache=True, fastmath=MATH)
-def filter_groups(
-    noisy, slots, pilot, chroma, pilot_slots, first_pass, n, refs, members, counts, path, extent, sigma, lam, spatial,
-    matrices, window, blocks, weights,
-):  # fmt: skip
-    """Shrink the groups of `group`: by a hard threshold at lam * sigma, or by the Wiener gain of the pilot.
+def filter_groups(noisy, pilot, chroma, first_pass, batch, shrinkage, blocks, weights):
+    """Shrink the groups of a Batch: by a hard threshold, or by the Wiener gain of the pilot.
 
-    slots: the frames in noisy; pilot_slots: in pilot and chroma, which are the first and the other channels of what
-    `group` was given, the latter packed; spatial: `spatial_matrices`; window (64,). blocks (groups, M,
-    LONGEST, 3, 64) receives the filtered blocks of a volume times window times weight, weights (groups, 3) the weight
-    of each channel, 1 / (sigma^2 N_har) or 1 / (sigma^2 ||W||^2).
+    noisy, pilot, chroma: Ring; pilot holds channel 0 of the pilot, chroma the other channels, packed. blocks (groups,
+    M, LONGEST, 3, 64) receives the filtered blocks of a volume times window times weight, weights (groups, 3) the
+    weight of each channel, 1 / (sigma^2 N_har) or 1 / (sigma^2 ||W||^2).
     """
-    one, packed = np.float32(1), np.float32(1 / PACKED)
-    for g in prange(len(refs)):
+    for g in prange(len(batch.refs)):
         v = np.zeros(VOLUME, np.float32)
-        spectrum = np.zeros((members.shape[1] + 1) * VOLUME, np.float32)
+        spectrum = np.zeros((batch.members.shape[1] + 1) * VOLUME, np.float32)
         prior = np.zeros(0 if first_pass else spectrum.size, np.float32)
-        reached, shape = extent[refs[g, 0] % len(path), refs[g, 1]], (n, noisy.shape[2], noisy.shape[3])
-        length = reached[0] + reached[1] + 1
-        values = counts[g] * length * BLOCK
+        before, after = batch.extent[batch.refs[g, 0] % len(batch.extent), batch.refs[g, 1]]
+        length, count = before + after + 1, batch.counts[g]
+        values = count * length * BLOCK
         scale = np.empty(BLOCK, np.float32)
         for c in range(3):
-            same = (shape, members[g], counts[g], path, reached, spatial, matrices, v)
-            variance = np.float32(sigma[c] * sigma[c])
-            _spectrum(noisy, c, slots, one, *same, spectrum)
+            sigma = shrinkage.sigma[c]
+            variance = np.float32(sigma * sigma)
+            _spectrum(Ring(noisy.planes, c, noisy.slots, noisy.unit), batch, g, shrinkage, v, spectrum)
             if first_pass:
-                threshold = np.float32(lam * sigma[c])
-                energy = variance * _shrink(spectrum, values, values, threshold, threshold)
+                threshold = np.float32(shrinkage.threshold * sigma)
+                energy = variance * shrink(spectrum, values, values, threshold, threshold)
             else:
                 if c == 0:
-                    _spectrum(pilot, 0, pilot_slots, one, *same, prior)
+                    _spectrum(pilot, batch, g, shrinkage, v, prior)
                 else:
-                    _spectrum(chroma, c - 1, pilot_slots, packed, *same, prior)
-                energy = np.float32(1e-6) + variance * _attenuate(spectrum, prior, values, variance)
+                    _spectrum(Ring(chroma.planes, c - 1, chroma.slots, chroma.unit), batch, g, shrinkage, v, prior)
+                energy = np.float32(1e-6) + variance * attenuate(spectrum, prior, values, variance)
             weights[g, c] = 1 / energy
             for i in range(BLOCK):
-                scale[i] = window[i] / energy
-            _put(spectrum, c, counts[g], length, spatial, matrices, scale, v, blocks[g])
+                scale[i] = shrinkage.window[i] / energy
+            _put(spectrum, count, length, shrinkage, scale, v, c, blocks[g])
 
 
 @njit(parallel=True, cache=True, fastmath=MATH)
-def add_groups(blocks, weights, window, targets, n, refs, members, counts, path, extent, total):
+def add_groups(blocks, weights, window, targets, batch, total):
     """Add the blocks of `filter_groups` to planes 0..2 of total (slots, 6, H, W), window times weight to planes 3..5.
 
-    targets: slots as in `aggregate`. One task owns one plane of one frame, as there.
+    targets: the slot of each of the 2 h + 1 frames round the reference, -1 for none. One task owns one plane of one
+    frame, so that no two tasks write the same pixel, and the order of sums does not depend on threads.
     """
+    n, refs, members, counts, path, extent = batch
     h = targets.size // 2
     for task in prange(targets.size * 6):
         k, c = task // 6, task % 6

@@ -21,7 +21,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lolblur_synth.kernels.vbm4d.block_matching import Paths, Search, trajectories
+from lolblur_synth.kernels.vbm4d.block_matching import Paths, trajectories
+from lolblur_synth.kernels.vbm4d.settings import Search
 
 LAGS = 8  # frames between the blocks compared, at most
 FLAT, BROAD = 0.15, 0.5  # share of the blocks, the flattest, that is used over the shortest lag and over the longest

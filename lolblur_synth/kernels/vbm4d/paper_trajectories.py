@@ -1,11 +1,12 @@
 """Trajectories as V-BM4D's paper defines them (section III.B), from every pixel: each block is compared with the block
 found in the frame before it, not with the first one.
 
-block_matching.py does better on slow motion, where integer vectors of one interval round to zero and drift when they
-are concatenated; this one is for the profile that follows the paper.
+block_matching.py is better on slow motion, where integer vectors of one interval round to zero and drift when they are
+concatenated; this one is for the profile that follows the paper.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit, prange
@@ -25,18 +26,29 @@ def square_distance(a, i, b, j, width, n):
     return total
 
 
-@njit(parallel=True, cache=True, fastmath=MATH)
-def chains(frames, slots, n, side, motion, limit, first, path, extent):
-    """Follow the n x n blocks of frame slots[h], of the rows from `first`, through frames slots[0 .. 2 h]; -1 is none.
+class PaperSearch(NamedTuple):
+    """How blocks are followed, in the letters of the paper's Table I. Distances are ||.||_2 / n^2, code values."""
 
-    frames (slots, 3, H, W) float32, compared in channel 0; side: N_S, of the largest search window; motion: (gp, gw,
-    sw, gd), the share of the last vector that predicts the next, how much a small vector narrows the window and what
-    counts as small, and the price of a pixel off the prediction; limit: tau_traj. Distances are ||.||_2 / n^2.
-    Fills path (rows, W - n + 1, 2 h + 1, 2) int16 and extent (rows, W - n + 1, 2) int16 as `trajectories`.
+    block: int  # n, px a side
+    side: int  # N_S, px: of the largest search window
+    gp: float  # share of the last motion vector that predicts the next one
+    gw: float  # how much a small motion vector narrows the window, 0..1
+    sw: float  # px: length of a motion vector that counts as small
+    gd: float  # distance that a pixel away from the predicted place costs
+    tau: float  # tau_traj: distance above which a trajectory ends
+
+
+@njit(parallel=True, cache=True, fastmath=MATH)
+def chains(frames, slots, search, first, path, extent):
+    """Follow the blocks of frame slots[h], of the rows from `first`, through the frames slots[0 .. 2 h]; -1 is none.
+
+    frames (slots, channels, H, W) float32, compared in channel 0; search: PaperSearch. Fills path (rows, W - n + 1,
+    2 h + 1, 2) int16 with displacements (dy, dx), px, and extent (rows, W - n + 1, 2) int16 with the number of frames
+    before and after through which each block was followed.
     """
     h = slots.size // 2
     height, width = frames.shape[2:]
-    gp, gw, sw, gd = motion
+    n, side, gp, gw, sw, gd, tau = search
     for row in prange(len(path)):
         y = first + row
         for x in range(width - n + 1):
@@ -61,7 +73,7 @@ def chains(frames, slots, n, side, motion, limit, first, path, extent):
                             d = d / (n * n) + gd * math.sqrt((v - py) ** 2 + (u - px) ** 2)
                             if d < best:
                                 best, by, bx = d, v, u
-                    if not best <= limit:
+                    if not best <= tau:
                         break
                     extent[row, x, way] = k
                     vy, vx, cy, cx = by - cy, bx - cx, by, bx

@@ -1,14 +1,16 @@
-"""V-BM4D without grouping, plainly: one loop for each thing the paper says. What cpu.py and cuda.py are compared with.
+"""V-BM4D without grouping, in plain loops: the specification that cpu.py and cuda.py are compared with.
 
-Only the innermost loop of the search is compiled: a frame of 1120x640 still takes about a minute.
+Only the innermost loop of the search is compiled; a frame of 1120x640 takes about a minute.
 """
 
 import numpy as np
 from numba import njit
 from scipy.fft import dct, dctn, idct, idctn
 
+from lolblur_synth.kernels.vbm4d.settings import PassSettings, Search
+
 TILE = 16  # neighbouring reference blocks that share the centre of their search window
-RAMP = 0.02  # of the hard threshold: its width; PSNR does not see it
+RAMP = 0.02  # width of the hard threshold's ramp, as a share of the threshold; it costs no PSNR
 
 
 def block(plane: np.ndarray, y: int, x: int, n: int = 8) -> np.ndarray:
@@ -35,26 +37,25 @@ def best_match(here, there, y, x, centre_y, centre_x, radius, penalty):
     return distance, dy, dx
 
 
-def follow(luma: dict[int, np.ndarray], y: int, tile: np.ndarray, asked: list[int], radius, penalty: float,
-           close: float, limit: float) -> dict[int, dict[int, tuple[int, int]]]:  # fmt: skip
-    """Trajectories {x: {k: (dy, dx)}} of the blocks (y, x), x in tile, of frame 0: search, prediction, stop.
+def follow(
+    luma: dict[int, np.ndarray], y: int, tile: np.ndarray, asked: list[int], search: Search
+) -> dict[int, dict[int, tuple[int, int]]]:
+    """Trajectories {x: {k: (dy, dx)}} of the blocks (y, x), x in tile, of frame 0: search, prediction, end.
 
-    luma: (H, W) of the frames k, 0 the reference; asked: the x that matter; radius: of a first search, and of that
-    which follows where its match is not `close`, in the next frame and in later ones; limit: squared distance at which
-    a trajectory stops. Neighbours share the centre of the search: their median displacement, continued at constant
-    speed.
+    luma: (H, W) of the frames k, 0 the reference; asked: the x that matter. Neighbouring blocks share the centre of
+    their search: the median of their displacements, continued at constant speed.
     """
     paths = {x: {0: (0, 0)} for x in tile}
     for sign in (-1, 1):
         centre, alive, k = (0, 0), set(tile), 1
         while sign * k in luma and alive:
             best = {}
-            for reach in (radius[0], radius[min(k, 2)]):
+            for radius in (search.radius[0], search.radius[min(k, 2)]):
                 for x in tile:
-                    if x not in best or (x in asked and x in alive and not best[x][0] <= close):
-                        best[x] = best_match(luma[0], luma[sign * k], y, x, *centre, reach, penalty)
+                    if x not in best or (x in asked and x in alive and not best[x][0] <= search.good):
+                        best[x] = best_match(luma[0], luma[sign * k], y, x, *centre, radius, search.penalty)
             for x in tile:
-                if best[x][0] > limit:
+                if best[x][0] > search.limit:
                     alive.discard(x)
                 if x in alive:
                     paths[x][sign * k] = best[x][1:]
@@ -81,21 +82,14 @@ def wiener(pilot: np.ndarray, power) -> np.ndarray:
 
 
 class Volumes:
-    """One pass over a clip, frame by frame: filter every volume, put it back, divide by the weights.
+    """One pass over a clip, frame by frame: filter every volume, put its blocks back, divide by the weights.
 
-    planes: (3, H, W) opponent planes of a first frame, in code values; first_pass: hard threshold, or Wiener filter; h:
-    frames each way; sigma (3,): deviation of the noise in each plane; table: (256,) variance of the noise at each level
-    of luminance, in sigma^2, or None: 1; window: (64,) of the aggregation; strength (3, 2): the threshold of each
-    channel in sigma, or the noise power of the Wiener gain in sigma^2, at the mean over time and at other temporal
-    frequencies; radius, penalty, close, limit: see `follow`; grids: places of the reference blocks, (ys, xs) for even
-    and odd frames. Frame t lies at t modulo 2 h + 1.
+    planes: (3, H, W) opponent planes of a first frame, in code values. Frame t lies at t modulo 2 h + 1.
     """
 
-    def __init__(self, planes: np.ndarray, first_pass: bool, h: int, sigma, table, window, strength, radius,
-                 penalty: float, close: float, limit: float, grids):  # fmt: skip
-        span, size = 2 * h + 1, planes.shape[1:]
-        self.first_pass, self.sigma, self.table, self.strength, self.grids = first_pass, sigma, table, strength, grids
-        self.window, self.bounds = np.reshape(window, (8, 8)), (radius, penalty, close, limit)
+    def __init__(self, planes: np.ndarray, settings: PassSettings):
+        span, size, self.settings = 2 * settings.h + 1, planes.shape[1:], settings
+        self.window = np.reshape(settings.window, (8, 8))
         self.noisy, self.pilot, self.total = (np.zeros((span, 3, *size)) for _ in range(3))
         self.weight = np.zeros((span, *size))
 
@@ -104,34 +98,38 @@ class Volumes:
         self.noisy[t % len(self.noisy)], self.pilot[t % len(self.noisy)] = noisy, pilot
 
     def add(self, phase: int, slots: np.ndarray, targets: np.ndarray, everywhere: bool) -> None:
-        """Filter the volumes of the frame in the middle of slots, on the grid `phase`, `everywhere` or only where the
-        frame has no estimate yet. slots: where the frames round it lie, -1 for none; targets: the same of those that
-        blocks are put back into."""
+        """Filter the volumes whose reference is the frame in the middle of `slots`, on the grid `phase`.
+
+        slots: ring slots of the frames round it, -1 for none; targets: the same, of those that blocks are put back
+        into; everywhere: all blocks of the grid are references, or only those over pixels that have no estimate yet.
+        """
         middle = len(slots) // 2
         frames = {k - middle: slot for k, slot in enumerate(slots) if slot >= 0}
         into = {k - middle: slot for k, slot in enumerate(targets) if slot >= 0}
         luma = {k: self.pilot[slot, 0] for k, slot in frames.items()}
-        before, (ys, xs) = self.weight[frames[0]].copy(), self.grids[phase]
+        before, (ys, xs) = self.weight[frames[0]].copy(), self.settings.grids[phase]
         for y in ys:
             for tile in (xs[n : n + TILE] for n in range(0, len(xs), TILE)):
                 asked = [x for x in tile if everywhere or (block(before, y, x) == 0).any()]
-                paths = follow(luma, y, tile, asked, *self.bounds) if asked else {}
+                paths = follow(luma, y, tile, asked, self.settings.search) if asked else {}
                 for x in asked:
                     places = sorted((k, y + dy, x + dx) for k, (dy, dx) in paths[x].items())
                     self._filter(frames, into, places, self._noise(block(luma[0], y, x).mean()))
 
     def _noise(self, level: float) -> np.ndarray:
         """Deviation of the noise in each plane at a level of luminance."""
-        share = 1.0 if self.table is None else np.interp(level, np.arange(256), self.table)
-        return np.asarray(self.sigma) * np.sqrt(share)
+        table = self.settings.table
+        share = 1.0 if table is None else np.interp(level, np.arange(256), table)
+        return np.asarray(self.settings.sigma) * np.sqrt(share)
 
     def _filter(self, frames: dict[int, int], into: dict[int, int], places: list, sigma: np.ndarray) -> None:
         """Shrink the volume at places (k, y, x), and add its blocks to the frames that it is put back into."""
         others, blocks, energy = len(places) - 1, [], 0.0
         for c in range(3):
-            strength = np.array([self.strength[c][0], *[self.strength[c][1]] * others])[:, None, None]
+            at_mean, elsewhere = self.settings.strength[c]
+            strength = np.array([at_mean, *[elsewhere] * others])[:, None, None]
             spectrum = spectrum_of({k: self.noisy[slot, c] for k, slot in frames.items()}, places)
-            if self.first_pass:
+            if self.settings.first_pass:
                 gain = hard_threshold(spectrum, strength * sigma[c])
                 energy += sigma[c] ** 2 * max(gain.sum(), 1)
                 gain[0, 0, 0] = 1

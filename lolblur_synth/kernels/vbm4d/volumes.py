@@ -16,6 +16,16 @@ from lolblur_synth.kernels.vbm4d.transforms import BLOCK, LONGEST, MATH, VOLUME,
 RUN = 16  # reference blocks of one task
 
 
+class Volume(NamedTuple):
+    """The blocks of one trajectory."""
+
+    y: int  # px, of the reference block
+    x: int
+    path: np.ndarray  # (2 h + 1, 2) displacements, px, the reference in the middle
+    before: int  # blocks before the reference
+    length: int  # blocks
+
+
 @njit(parallel=True, cache=True)
 def mix(matrix, planes, out):
     """out (3, H, W) = a 3x3 matrix on the channels of planes; returns it."""
@@ -52,21 +62,23 @@ def _forward(pixels, places, width, length, matrix, v, out):
 
 
 @njit(fastmath=MATH)
-def _places(slots, channel, height, width, y, x, path, before, length, places):
-    """places[n] = offset of the n-th block of the trajectory in flat (slots, 3, H, W) planes."""
-    h = slots.size // 2
-    for n in range(length):
-        k = h - before + n
-        places[n] = ((slots[k] * 3 + channel) * height + y + path[k, 0]) * width + x + path[k, 1]
+def _places(volume, slots, channel, height, width, places):
+    """places[n] = offset of the n-th block of a Volume in flat (slots, 3, H, W) planes."""
+    first = slots.size // 2 - volume.before
+    for n in range(volume.length):
+        dy, dx = volume.path[first + n]
+        places[n] = ((slots[first + n] * 3 + channel) * height + volume.y + dy) * width + volume.x + dx
 
 
 @njit(fastmath=MATH)
-def _inverse(spectrum, v, before, length, transposed, scale, reach, channel, blocks):
-    """blocks[reach + k, channel] = scale * filtered block of the frame k away, for |k| <= reach."""
-    over_time(spectrum, v, transposed, length)
-    idct_blocks(v, length)
-    for n in range(length):
-        k = n - before
+def _inverse(spectrum, v, volume, transposed, scale, channel, blocks):
+    """blocks[reach + k, channel] = scale * filtered block of the frame k away, for |k| <= reach; blocks (2 reach + 1,
+    3, 64)."""
+    reach = len(blocks) // 2
+    over_time(spectrum, v, transposed, volume.length)
+    idct_blocks(v, volume.length)
+    for n in range(volume.length):
+        k = n - volume.before
         if -reach <= k <= reach:
             out = blocks[reach + k, channel]
             block = v[n * BLOCK : (n + 1) * BLOCK]
@@ -91,7 +103,7 @@ def _zero_below(spectrum, values, threshold):
 
 
 @njit(fastmath=MATH)
-def _shrink(spectrum, first, values, threshold, later):
+def shrink(spectrum, first, values, threshold, later):
     """Zero what is below `threshold` in the first values, below `later` in the rest of `values`, except the mean.
 
     Returns the number of values kept, at least one.
@@ -103,7 +115,7 @@ def _shrink(spectrum, first, values, threshold, later):
 
 
 @njit(fastmath=MATH | {"reassoc"}, error_model="numpy")
-def _attenuate(spectrum, pilot, values, variance):
+def attenuate(spectrum, pilot, values, variance):
     """Multiply by the empirical Wiener gain W = p^2 / (p^2 + variance); return ||W||^2."""
     norm = np.float32(0)
     for i in range(values):
@@ -136,7 +148,7 @@ def filter_volumes(noisy, pilot, first_pass, paths, rows, shrinkage, blocks, wei
     """
     slots, ys, xs, active, path, extent = paths
     sigma, noise, strength, window, matrices = shrinkage
-    runs, reach = (xs.size + RUN - 1) // RUN, blocks.shape[2] // 2
+    runs = (xs.size + RUN - 1) // RUN
     height, width = noisy.shape[2], noisy.shape[3]
     pixels, pilots = noisy.reshape(-1), pilot.reshape(-1)
     for task in prange((rows[1] - rows[0]) * runs):
@@ -151,22 +163,23 @@ def filter_volumes(noisy, pilot, first_pass, paths, rows, shrinkage, blocks, wei
                 continue
             before, after = extent[row, n]
             length = before + after + 1
+            volume = Volume(ys[row], xs[n], path[row, n], before, length)
             energy = np.float32(0) if first_pass else np.float32(1e-6)
             for c in range(3):
-                _places(slots, c, height, width, ys[row], xs[n], path[row, n], before, length, places)
+                _places(volume, slots, c, height, width, places)
                 _forward(pixels, places, width, length, matrices[0, length], v, spectra[c])
                 variance = sigma[c] * sigma[c] * noise[row, n]
                 if first_pass:
                     deviation, values = sigma[c] * np.sqrt(noise[row, n]), length * BLOCK
                     mean, others = strength[c, 0] * deviation, strength[c, 1] * deviation
-                    energy += variance * _shrink(spectra[c], BLOCK, values, mean, others)
+                    energy += variance * shrink(spectra[c], BLOCK, values, mean, others)
                 else:
                     _forward(pilots, places, width, length, matrices[0, length], v, prior)
-                    energy += variance * _attenuate(spectra[c], prior, BLOCK, strength[c, 0] * variance)
+                    energy += variance * attenuate(spectra[c], prior, BLOCK, strength[c, 0] * variance)
                     values, power = (length - 1) * BLOCK, strength[c, 1] * variance
-                    energy += variance * _attenuate(spectra[c, BLOCK:], prior[BLOCK:], values, power)
+                    energy += variance * attenuate(spectra[c, BLOCK:], prior[BLOCK:], values, power)
             weights[row - rows[0], n] = 1 / energy
             for i in range(BLOCK):
                 scale[i] = window[i] / energy
             for c in range(3):
-                _inverse(spectra[c], v, before, length, matrices[1, length], scale, reach, c, blocks[row - rows[0], n])
+                _inverse(spectra[c], v, volume, matrices[1, length], scale, c, blocks[row - rows[0], n])
