@@ -21,17 +21,18 @@ BLOCK = (32, 4, 1)  # threads; one warp lies along x, where pixels are neighbour
 
 @functools.cache
 def available() -> bool:
-    """Whether CuPy is installed and kernels are not switched off. Otherwise the references run, on whatever device
-    their tensors are."""
+    """Whether CuPy is installed and kernels are not switched off. Otherwise the references run, on the device that holds
+    their tensors."""
     return switch.ON and importlib.util.find_spec("cupy") is not None
 
 
 def launch(source: str, name: str, threads: tuple[int, int, int], *arguments: Tensor | int | float | np.generic):
-    """Run kernel `name` of `source`.cu, a path below this folder, with at least `threads` (x, y, z) threads on the
-    current stream of its tensors.
+    """Run kernel `name` of `source`.cu, a path below this folder, with at least `threads` (x, y, z) threads, on torch's
+    current stream.
 
-    arguments: contiguous CUDA tensors of one device, passed as pointers; numbers, passed as int and float, or NumPy
-    scalars for parameters of other types.
+    arguments: contiguous CUDA tensors of one device, passed as pointers; Python numbers, passed as int and float; NumPy
+    scalars, passed as they are, for parameters of other types. ValueError: a tensor is not contiguous. UsageError: CuPy
+    cannot compile the source.
     """
     tensors = [value for value in arguments if isinstance(value, Tensor)]
     if not all(value.is_contiguous() for value in tensors):
@@ -43,7 +44,7 @@ def launch(source: str, name: str, threads: tuple[int, int, int], *arguments: Te
 
 
 def _passed(value: Tensor | int | float | np.generic) -> int | np.generic:
-    """What CuPy and the driver take for it; a Python integer is a pointer."""
+    """An argument as CuPy takes it, to which a Python integer is a pointer."""
     if isinstance(value, Tensor):
         return value.data_ptr()
     if isinstance(value, np.generic):
@@ -52,7 +53,7 @@ def _passed(value: Tensor | int | float | np.generic) -> int | np.generic:
 
 
 def upload(values, kind: type, device: torch.device) -> Tensor:
-    """An array, or what makes one, as a contiguous tensor of a NumPy type on a device."""
+    """An array, or a list of numbers, as a contiguous tensor of a NumPy type on a device."""
     return torch.from_numpy(np.ascontiguousarray(values, kind)).to(device)
 
 
@@ -62,23 +63,24 @@ def run(source: str, name: str, device: torch.device, grid: tuple[int, int, int]
 
     with torch.cuda.device(device):
         with cupy.cuda.ExternalStream(torch.cuda.current_stream(device).cuda_stream):
-            _function(source, name, device.index)(grid, BLOCK, arguments)
+            compiled(source, name, device.index)(grid, BLOCK, arguments)
 
 
 @functools.cache
-def _function(source: str, name: str, index: int):
-    """The compiled kernel, for the current device, which is number `index`."""
+def compiled(source: str, name: str, index: int):
+    """The compiled kernel, for the current device, which is number `index`. UsageError: CuPy cannot compile it."""
     import cupy
 
     try:
-        return _module(source).get_function(name)
+        return module(source).get_function(name)
     except (RuntimeError, cupy.cuda.compiler.CompileException) as error:  # no NVRTC, or one too old for the device
         why, hint = str(error).strip().splitlines()[0], "mend CuPy, uninstall it, or use --device cpu"
         raise UsageError(f"CuPy cannot compile {source.split('/')[-1]}.cu: {why}", hint) from None
 
 
 @functools.cache
-def _module(source: str):
+def module(source: str):
+    """`source`.cu as CuPy compiles it, once a process."""
     import cupy
 
     return cupy.RawModule(code=text(source))

@@ -120,7 +120,7 @@ def motion(guide: Tensor, config: InterpolateConfig, refuse_cuts: bool = True) -
     if len(guide) < 2:
         raise InputError("interpolate: one frame has no motion", "pass at least two frames", "too-short")
     height, width = guide.shape[2:]
-    grey = _grey(guide)
+    grey = grey_codes(guide)
     cut = cuts(guide, config.cut)
     if refuse_cuts and cut.any():
         where = f"frames {cut.argmax()} and {cut.argmax() + 1}"
@@ -213,7 +213,7 @@ def _halving(guide: Tensor, config: InterpolateConfig) -> Callable[[Tensor, int,
     return render_sample
 
 
-def _grey(guide: Tensor) -> np.ndarray:
+def grey_codes(guide: Tensor) -> np.ndarray:
     """(T, H, W) uint8 for the search. A dark guide is brightened, by one curve for all frames."""
     red, green, blue = guide[len(guide) // 2, :, ::2, ::2].clamp(0, 1)
     median = float((0.299 * red + 0.587 * green + 0.114 * blue).median().clamp_min(1e-4))

@@ -33,8 +33,8 @@ def stand_in(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(cuda_stream=0))
     yield SimpleNamespace(launched=launched, broken=broken)
-    cuda._function.cache_clear()
-    cuda._module.cache_clear()
+    cuda.compiled.cache_clear()
+    cuda.module.cache_clear()
 
 
 def test_a_launch_covers_the_threads_and_types_its_arguments(stand_in):

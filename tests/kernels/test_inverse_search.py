@@ -30,15 +30,13 @@ def flow(first: np.ndarray, second: np.ndarray, settings=MEDIUM) -> np.ndarray:
 
 
 @njit
-def _sums(target, base, fx, fy, image, along_x, along_y, place, pitch):
-    return patch.compare(target, base, fx, fy, image, along_x, along_y, place, pitch), patch.moments(
-        along_x, along_y, place, pitch
-    )
+def sums_of(level, place, target, point):
+    return patch.compare(level, place, target, point), patch.moments(level, place)
 
 
 @njit
-def _vote(target, base, fx, fy, image, place, pitch, u, v, sums, out, width):
-    patch.vote(target, base, fx, fy, image, place, pitch, u, v, sums[0], sums[1], sums[2], out, width)
+def add_votes(level, place, target, point, u, v, votes, first):
+    patch.vote(level, place, target, point, u, v, votes, first)
 
 
 def test_a_patch_is_summed_and_votes_as_numpy_does():
@@ -49,17 +47,20 @@ def test_a_patch_is_summed_and_votes_as_numpy_does():
     four = [target[top + j : top + j + 8, left + i : left + i + 8].astype(float) for j in (0, 1) for i in (0, 1)]
     error = (four[0] * (1 - fx) + four[1] * fx) * (1 - fy) + (four[2] * (1 - fx) + four[3] * fx) * fy - image[box]
     gx, gy = along_x[box].astype(float), along_y[box].astype(float)
-    flat = [plane.reshape(-1) for plane in planes]
-    compared, moments = _sums(flat[3], top * 24 + left, fx, fy, *flat[:3], y * 24 + x, 24)
-    assert compared == pytest.approx([error.sum(), (error**2).sum(), (error * gx).sum(), (error * gy).sum()], rel=1e-4)
-    assert moments == pytest.approx([gx.sum(), gy.sum(), *((a * b).sum() for a, b in ((gx, gx), (gx, gy), (gy, gy)))],
-                                    rel=1e-4)  # fmt: skip
-    sums = np.ones((3, 12 * 20), np.float32)
-    _vote(flat[3], top * 24 + left, fx, fy, flat[0], y * 24 + x, 24, np.float32(1.5), np.float32(-2), sums, 23, 20)
+    *images, moved = (plane.reshape(-1) for plane in planes)
+    level, point = patch.Level(*images, 12, 20, 24), patch.Point(top * 24 + left, fx, fy)
+    difference, moments = sums_of(level, y * 24 + x, moved, point)
+    assert difference == pytest.approx(
+        (error.sum(), (error**2).sum(), (error * gx).sum(), (error * gy).sum()), rel=1e-4
+    )
+    products = gx * gx, gx * gy, gy * gy
+    assert moments == pytest.approx((gx.sum(), gy.sum(), *(product.sum() for product in products)), rel=1e-4)
+    votes = np.ones((3, 12 * 20), np.float32)
+    add_votes(level, y * 24 + x, moved, point, np.float32(1.5), np.float32(-2), patch.Votes(*votes), 23)
     share = 1 / np.maximum(1, np.abs(error))
     expected = np.ones((3, 12, 20))
     expected[:, 1:9, 3:11] += np.stack([1.5 * share, -2 * share, share])
-    assert np.allclose(sums.reshape(3, 12, 20), expected, atol=1e-4)
+    assert np.allclose(votes.reshape(3, 12, 20), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("settings", [MEDIUM, FINE, (8, 1, False, TRUST)], ids=["medium", "fine", "ultrafast"])

@@ -7,6 +7,9 @@ import sys
 import numpy as np
 import pytest
 
+from lolblur_synth.errors import UsageError
+from lolblur_synth.kernels import switch
+
 SCRIPT = """
 import sys
 import numpy as np
@@ -47,10 +50,16 @@ def test_the_references_make_the_same_pictures(tmp_path):
 
 
 @pytest.mark.parametrize("word", ["0", "OFF", ""])
-def test_another_word_is_one_clear_line(word):
-    environment = os.environ | {"LOLBLUR_KERNELS": word}
+def test_another_word_is_refused(word):
+    with pytest.raises(UsageError, match=f"LOLBLUR_KERNELS is {word!r}") as caught:
+        switch.read(word)
+    assert "off" in caught.value.hint
+
+
+def test_another_word_is_one_clear_line_of_the_program():
+    environment = os.environ | {"LOLBLUR_KERNELS": "0"}
     command = [sys.executable, "-m", "lolblur_synth.cli", "doctor"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 2
-    assert f"LOLBLUR_KERNELS is {word!r}" in done.stderr
+    assert "LOLBLUR_KERNELS is '0'" in done.stderr
     assert "Traceback" not in done.stderr

@@ -20,6 +20,7 @@ from lolblur_synth.kernels import exposure, fasc, inverse_search, sepconv, vbm4d
 from lolblur_synth.kernels.exposure import bspline, splat
 from lolblur_synth.kernels.inverse_search import patch
 from lolblur_synth.kernels.vbm4d import blocks, paper_profile
+from lolblur_synth.kernels.vbm4d.settings import PassSettings, Search
 from lolblur_synth.recipe.schema import ClipReverseConfig
 from lolblur_synth.stages.interpolate import Motion
 
@@ -89,8 +90,8 @@ def fields(rng):
 
 
 def deposited(rng):
-    weights = rng.random(4).astype(F)
-    return rng.random(400).astype(F), np.int64(24), np.int64(160), *rng.normal(0, 4, 4).astype(F), *weights
+    carried, shares = splat.Carried(*rng.normal(0, 4, 4).astype(F)), splat.Shares(*rng.random(4).astype(F))
+    return rng.random(400).astype(F), np.int64(24), np.int64(160), carried, shares
 
 
 def mixed(rng):
@@ -99,22 +100,25 @@ def mixed(rng):
     return images[0], images[1], corners, np.int64(33 * 4), parts, np.int64(3), np.full(20, NAN)
 
 
-def patches(rng) -> np.ndarray:
-    return rng.normal(0, 20, (4, 21 * 27)).astype(F)
+def patches(rng) -> tuple[patch.Level, np.ndarray]:
+    """A level of 20x15 pixels in rows of 27, and the image that it is compared with."""
+    target, *images = rng.normal(0, 20, (4, 21 * 27)).astype(F)
+    return patch.Level(*images, 15, 20, 27), target
 
 
 def compared(rng):
-    target, image, along_x, along_y = patches(rng)
-    return target, 4 * 27 + 7, F(0.3), F(0.85), image, along_x, along_y, 2 * 27 + 5, 27
+    level, target = patches(rng)
+    return level, 2 * 27 + 5, target, patch.Point(4 * 27 + 7, F(0.3), F(0.85))
 
 
 def summed(rng):
-    return *patches(rng)[:2], 3 * 27 + 1, 27
+    return patches(rng)[0], 3 * 27 + 1
 
 
 def voted(rng):
-    target, image, *_ = patches(rng)
-    return target, 4 * 27 + 7, F(0.3), F(0.85), image, 2 * 27 + 5, 27, F(1.5), F(-2), *np.ones((3, 300), F), 23, 20
+    level, target = patches(rng)
+    point, votes = patch.Point(4 * 27 + 7, F(0.3), F(0.85)), patch.Votes(*np.ones((3, 300), F))
+    return level, 2 * 27 + 5, target, point, F(1.5), F(-2), votes, 23
 
 
 def flowed(settings: tuple[int, int, bool], size: tuple[int, int]) -> Callable:
@@ -152,9 +156,9 @@ def alone(grouped: type) -> Callable:
 def denoised(filters: Callable) -> Callable:
     """The estimates of one pass over a clip."""
 
-    def run(noisy, pilot, first_pass: bool, *settings):
+    def run(noisy, pilot, *settings):
         count, h = len(noisy), 4
-        volumes = filters(noisy[0], first_pass, h, *settings)
+        volumes = filters(noisy[0], *settings)
         for t in range(count):
             volumes.put(t, noisy[t], pilot[t])
         for t in range(count):
@@ -174,8 +178,9 @@ def volumes(first_pass: bool, size: tuple[int, int, int], by_level: bool = False
         grids = [[np.unique([0, *range(phase, side - 7, 4), side - 8]) for side in size[1:]] for phase in (0, 2)]
         table = np.linspace(0.5, 2, 256) if by_level else None
         bounds = np.multiply((6.0, 140.8, 1024.0) if first_pass else (0.6, 12.8, 256.0), 144).tolist()
-        return (noisy, noisy if first_pass else pilot, first_pass, sigma, table, np.outer(kaiser, kaiser).ravel(),
-                strength, np.array([2, 8, 3]), *bounds, grids)  # fmt: skip
+        search, window = Search(np.array([2, 8, 3]), *bounds), np.outer(kaiser, kaiser).ravel()
+        settings = PassSettings(first_pass, 4, sigma, table, window, strength, search, grids)
+        return noisy, noisy if first_pass else pilot, settings
 
     return inputs
 
@@ -186,7 +191,7 @@ def groups(first_pass: bool) -> Callable:
         pilot = noisy if first_pass else np.rint(256 * clip(rng, 4, 17, 26, 3.0).clip(-127, 127)) / F(256)  # as packed
         grids = [[np.unique([0, *range(0, side - shape.block + 1, shape.step), side - shape.block])
                   for side in noisy.shape[2:]]] * 2  # fmt: skip
-        return noisy, pilot.astype(F), first_pass, np.array([12.0, 14.0, 12.0]), 2.7, shape, grids
+        return noisy, pilot.astype(F), first_pass, 4, np.array([12.0, 14.0, 12.0]), 2.7, shape, grids
 
     return inputs
 
@@ -252,7 +257,8 @@ TABLE = [
     *_of_fasc("gradients", 1e-3, ROUNDING + ", of up to 126 pixels", True),
     Twin("sepconv.cuda.separable", sepconv.reference.separable, sepconv.cuda.separable, convolved, 1e-5, ROUNDING),
 ]  # fmt: skip
-NO_TWINS = {"fasc.cuda.runs_on", "exposure.cpu.Pair"}  # a condition, a record
+RECORDS = {"exposure.cpu.Pair", "exposure.cpu.Fields", "exposure.cpu.Buffers", "inverse_search.cpu.Fit"}
+NO_TWINS = RECORDS | {"fasc.cuda.runs_on"}  # a condition
 
 
 def flat(values) -> list[np.ndarray]:
@@ -270,6 +276,8 @@ def moved(values, device: torch.device, arrays: bool):
         return values.clone().to(device)
     if isinstance(values, np.ndarray):
         return torch.from_numpy(values).clone().to(device) if arrays and values.ndim == 4 else values.copy()
+    if isinstance(values, tuple) and hasattr(values, "_fields"):
+        return type(values)(*(moved(value, device, arrays) for value in values))
     return values
 
 

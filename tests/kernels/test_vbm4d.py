@@ -1,4 +1,4 @@
-"""The fast kernels against a slow, readable V-BM4D: tests/slow_denoise.py."""
+"""Denoising with its fast kernels against a slow, readable V-BM4D, tests/slow_denoise.py; transforms against SciPy."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,8 @@ from scipy.fft import dct, dctn
 from slow_denoise import moving
 
 from lolblur_synth.kernels.vbm4d import grouped_reference
-from lolblur_synth.kernels.vbm4d.block_matching import Paths, Search, trajectories
+from lolblur_synth.kernels.vbm4d.block_matching import Paths, trajectories
+from lolblur_synth.kernels.vbm4d.settings import Search
 from lolblur_synth.kernels.vbm4d.transforms import (
     VOLUME,
     dct_blocks,

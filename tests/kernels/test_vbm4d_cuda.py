@@ -8,6 +8,7 @@ from cuda_shim import compile_for_device
 
 from lolblur_synth.recipe.schema import DenoiseConfig
 from lolblur_synth.stages import denoise
+from lolblur_synth.stages.denoise import passes
 
 
 def moving(count: int, height: int, width: int, sigma: float) -> torch.Tensor:
@@ -25,7 +26,7 @@ def on_device(frames, draw: denoise.Draw, device: torch.device, monkeypatch, **k
     """`denoise.apply` on the device. On the CPU, planes are tensors all the same, so that the CUDA twin runs."""
     with monkeypatch.context() as patch:
         if device.type == "cpu":
-            patch.setattr(denoise, "_opponent", lambda frame: denoise._mix(denoise.OPPONENT * 255, frame))
+            patch.setattr(passes, "opponent", lambda frame: passes.mixed(passes.OPPONENT * 255, frame))
         return denoise.apply(frames.to(device), DenoiseConfig(), draw, **keep).cpu()
 
 
@@ -67,12 +68,12 @@ def check(got: torch.Tensor, expected: torch.Tensor) -> None:
 @pytest.mark.parametrize("stage", [0, 1], ids=["hard threshold", "Wiener"])
 def test_each_pass_equals_the_numba_kernels(cuda_device, stage):
     """On the same input, so that there are no ties; the second pass's pilot has a third of the noise."""
-    noisy = [denoise._opponent(frame) for frame in half_flat(11, 26, 44, 20.0)]
-    calm = noisy if stage == 0 else [denoise._opponent(frame) for frame in half_flat(11, 26, 44, 6.0)]
+    noisy = [passes.opponent(frame) for frame in half_flat(11, 26, 44, 20.0)]
+    calm = noisy if stage == 0 else [passes.opponent(frame) for frame in half_flat(11, 26, 44, 6.0)]
 
     def results(wrap) -> torch.Tensor:
         pairs = ((wrap(a), wrap(b)) for a, b in zip(noisy, calm, strict=True))
-        passed = denoise._estimates(pairs, stage, denoise.Draw(20.0), "fast", None, [])
+        passed = passes.estimates(pairs, stage, denoise.Draw(20.0), "fast", None, [])
         return torch.stack([torch.as_tensor(estimate).cpu() for _, estimate in passed])
 
     got, expected = results(lambda planes: torch.from_numpy(planes).to(cuda_device)), results(lambda planes: planes)

@@ -9,6 +9,7 @@ from lolblur_synth import recipes
 from lolblur_synth.errors import InputError, RecipeError
 from lolblur_synth.recipe.schema import DenoiseConfig, Recipe
 from lolblur_synth.stages import denoise
+from lolblur_synth.stages.denoise import passes
 
 CONFIG = DenoiseConfig()
 
@@ -71,7 +72,7 @@ def test_the_first_frame_of_a_stream_does_not_wait_for_the_last():
     taken = []
     frames = (taken.append(t) or frame for t, frame in enumerate(noisy(scene(0, 30, 16, 24), 10)))
     assert next(denoise.stream(frames, CONFIG, denoise.Draw(10.0))).shape == (1, 3, 16, 24)
-    assert len(taken) == 4 * denoise.H + 1
+    assert len(taken) == 4 * passes.H + 1
 
 
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")

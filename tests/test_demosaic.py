@@ -1,4 +1,4 @@
-"""camera/demosaic.py: against the method written out site by site; edges in both directions, grain, flat colours."""
+"""Demosaicing along edges against the method written site by site; edges in both directions, grain, flat colours."""
 
 import numpy as np
 import pytest
