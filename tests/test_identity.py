@@ -42,8 +42,8 @@ def test_a_camera_of_the_users_own_is_named_and_a_bundled_one_is_not(profile):
 
 def test_another_network_is_another_key():
     recipe = recipes.load("lolblur")
-    names = ["sha256", "fps", "sigma", "curve", "moments", "decoder"]
-    facts = dataclasses.make_dataclass("Facts", names)("0" * 64, 250.0, 1.0, (), (), "x")
+    names = ["sha256", "fps", "sigma", "curve", "moments", "decoder", "light"]
+    facts = dataclasses.make_dataclass("Facts", names)("0" * 64, 250.0, 1.0, (), (), "x", "guessed")
     clip = dataclasses.make_dataclass("Clip", ["facts", "split"])(facts, "train")
     pair = dataclasses.make_dataclass("Pair", ["name"])("0000")
     one, other = (keys.key(recipe, clip, pair, {"noise.ccm_joint": digest}, "cpu") for digest in ("a", "b"))
