@@ -33,7 +33,6 @@ MAY_TAKE_MORE = {
     "dataset/build.py build": "the public face, lolblur_synth.build: a user names each option",
 }
 TAKE_TOO_MANY = (  # still to be given records
-    "recipe/schema.py option",
     "training/darken.py train_darken",
     "training/interpolator.py train_interpolator",
     "training/noise.py train_noise",

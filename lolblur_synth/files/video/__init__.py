@@ -11,6 +11,7 @@ complete is the end of the file there?
 capture  the capture rate in the metadata of a file
 boxes    the boxes of an MP4 file; ebml: the elements of a Matroska file
 yuv      decoded frames to RGB; measured, to light above white where they hold it
+colour_notes  what its tags tell a user
 dolby    what a container tells of Dolby Vision
 geometry crop, square pixels and orientation; container_crop reads the crop that MP4 and Matroska ask for
 scan     scene cuts and repeated frames

@@ -15,7 +15,7 @@ import numpy as np
 
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import images, light_curves
-from lolblur_synth.files.video import capture, measured, yuv
+from lolblur_synth.files.video import capture, colour_notes, measured, yuv
 from lolblur_synth.files.video.complete import check_whole
 from lolblur_synth.files.video.container_crop import Crop
 from lolblur_synth.files.video.geometry import cropped, fitting, orientation, upright
@@ -217,7 +217,7 @@ def _probe_video(source: Input, limits: InputConfig, fps: float | None) -> Video
         aspect = float(stream.sample_aspect_ratio or 1)
     frame = _first_frame(source, limits.max_pixels)
     filled = yuv.fill(frame, header.colour)
-    about_colours = yuv.check_colours(frame, name)
+    about_colours = colour_notes.check(frame, name)
     holds_light = yuv.holds_light(frame)
     if holds_light:
         about_colours += measured.about(frame, name, context.name)

@@ -36,10 +36,7 @@ OTHER_MATRICES = {
 }  # H.273; of none of them do the equations below hold
 HDR = {16: "PQ", 18: "HLG"}  # H.273 TransferCharacteristics
 LINEAR = 8  # the same
-NOT_DISPLAY = {LINEAR: "linear light", 9: "logarithmic", 10: "logarithmic", 17: "SMPTE 428"}  # not as BT.709
-WIDE = {8: "film", 9: "BT.2020", 10: "XYZ", 11: "DCI-P3", 12: "Display P3"}  # H.273 ColourPrimaries, unlike BT.709's
-BT2020_PRIMARIES, P3_PRIMARIES = 9, 12  # the same
-MAYBE_LOG = (1, 2)  # transfers that cameras give log footage, which has no code in H.273
+BT2020_PRIMARIES, P3_PRIMARIES = 9, 12  # H.273 ColourPrimaries
 UNSPECIFIED = 2  # H.273; a range that is not said is 0 for FFmpeg
 FULL = 2  # AVCOL_RANGE_JPEG
 LIMITED = 1  # AVCOL_RANGE_MPEG
@@ -93,30 +90,6 @@ def is_float(frame: av.VideoFrame) -> bool:
 def holds_light(frame: av.VideoFrame) -> bool:
     """Whether a frame holds light above white: PQ, HLG, or floating point numbers that are tagged as linear light."""
     return frame.color_trc in HDR or is_float(frame) and frame.color_trc == LINEAR
-
-
-def check_colours(frame: av.VideoFrame, name: str) -> list[str]:
-    """What a user should know about the colours of a video. Raises InputError (format)."""
-    if is_yuv(frame) and frame.colorspace in OTHER_MATRICES:
-        raise InputError(f"{name}: its colour matrix ({OTHER_MATRICES[frame.colorspace]}) is not supported",
-                         "convert it, for example: ffmpeg -i IN -vf zscale=matrix=709 -c:v libx264 -crf 12 OUT.mp4",
-                         "format")  # fmt: skip
-    notes, measured = [], holds_light(frame)
-    if frame.color_trc in NOT_DISPLAY and not measured:
-        notes.append(f"its transfer ({NOT_DISPLAY[frame.color_trc]}) is not undone; it is read like BT.709")
-    if frame.color_primaries in WIDE and not (measured and frame.color_primaries in (BT2020_PRIMARIES, P3_PRIMARIES)):
-        notes.append(f"its primaries ({WIDE[frame.color_primaries]}) are not converted; colours come out paler")
-    if measured and frame.color_primaries == UNSPECIFIED and frame.color_trc in HDR:
-        notes.append("its primaries are not tagged; they are taken for those of BT.2020")
-    if frame.color_trc in HDR and bits(frame) <= 8:
-        notes.append(f"{HDR[frame.color_trc]} with 8 bits: its light comes in steps of 2 to 7 %, which shows as bands")
-    if is_float(frame) and not measured:
-        notes.append("its float values are read as display values and cut at 1; tag them as linear light "
-                     "(-color_trc linear), PQ or HLG to keep what is above")  # fmt: skip
-    if bits(frame) > 8 and frame.color_primaries == BT2020_PRIMARIES and frame.color_trc in MAYBE_LOG:
-        notes.append(f"{bits(frame)} bits in BT.2020 without a transfer of HDR: it may be log footage, or HDR "
-                     "that lost its tags; it is read like BT.709")  # fmt: skip
-    return notes
 
 
 def matrix_of(frame: av.VideoFrame) -> tuple[str, tuple[float, float]]:
