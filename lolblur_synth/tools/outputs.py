@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.errors import InputError, UsageError, listed
 from lolblur_synth.files import atomic, images, listing, sample_count
 from lolblur_synth.files.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from lolblur_synth.files.video.names import CAMERA_RAW_VIDEO, OTHER_IMAGES, OTHER_VIDEO
@@ -24,7 +24,6 @@ NOT_WRITTEN = {*VIDEO_SUFFIXES, *IMAGE_SUFFIXES, *OTHER_IMAGES, *OTHER_VIDEO, *C
                ".npy", ".npz", ".zip", ".tar", ".gz", ".7z", ".h5", ".hdf5", ".lmdb", ".txt", ".json",
                ".csv"} - {*IMAGES, *VIDEOS}  # fmt: skip
 MARKER = ".lolblur-stage.json"  # in a default folder: the files that the last runs wrote, and their sha256
-NAMED = 3  # files that a message names
 
 
 def form(target: Path, count: int, linear: bool = False, bits: int = 8, from_image: bool = False,
@@ -103,7 +102,7 @@ def refuse_mixture(target: Path, paths: Iterable[Path], replaceable: Iterable[Pa
     expected = {*paths, *replaceable}
     others = [file for file in listing.files(target, IMAGE_SUFFIXES) if file not in expected]
     if others:
-        raise UsageError(f"{target} holds images that are no frames of this run: {_few(others)}",
+        raise UsageError(f"{target} holds images that are no frames of this run: {listed([file.name for file in others])}",
                          "remove them, or name another folder: they would be taken for frames of the clip")  # fmt: skip
 
 
@@ -144,8 +143,8 @@ def earlier(default: Path, overwrite: bool) -> list[Path]:
     present = [entry.path for entry in listing.walk(default) if entry.kind != listing.FOLDER]
     ours = [path for path in present if _is_of(path, written.get(path.relative_to(default).as_posix()))]
     if len(ours) < len(present) and not overwrite:
-        foreign = [path for path in present if path not in ours]
-        raise UsageError(f"{default} holds files that are not as a stage run left them: {_few(foreign)}",
+        foreign = [path.name for path in present if path not in ours]
+        raise UsageError(f"{default} holds files that are not as a stage run left them: {listed(foreign)}",
                          "name an OUTPUT, or add --overwrite to replace files of the same names")  # fmt: skip
     return ours
 
@@ -164,8 +163,3 @@ def remove(paths: Iterable[Path]) -> None:
 
 def _is_of(path: Path, sha256: str | None) -> bool:
     return sha256 == "" or (sha256 is not None and path.is_file() and sha256 == atomic.sha256(path))
-
-
-def _few(paths: Sequence[Path]) -> str:
-    names = ", ".join(path.name for path in paths[:NAMED])
-    return f"{names} and {len(paths) - NAMED} more" if len(paths) > NAMED else names

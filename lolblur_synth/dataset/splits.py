@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lolblur_synth.dataset import manifest
+from lolblur_synth.dataset.pair_folders import PAIR, Folder, Pair, clip_names, pairs_in, scan, split_name
 from lolblur_synth.errors import InputError
-from lolblur_synth.training.pairs import PAIR, Folder, Pair, clip_names, pairs_in, scan, split_name
 
 VALIDATION_SHARE = 0.1
 WHOLE_BYTES = 256 << 20  # frames of a dataset that are read whole to tell whether they are the same: about a second
