@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lolblur_synth.dataset.splits import gather
 from lolblur_synth.dataset.pair_folders import PAIR, Pair
+from lolblur_synth.dataset.splits import gather
 from lolblur_synth.errors import InputError
 from lolblur_synth.files.images import read_image
 

@@ -208,7 +208,7 @@ class Networks(NamedTuple):
                 if done:
                     sampled = fr.srgb_to_light(planes.clamp(0, 1))
                 seen = torch.cat((display, display - demosaic.develop(sampled, self.colours)), 1)
-            planes = _detail(self.rgb2raw(seen), FLAT // 2) + planes
+            planes = without_local_mean(self.rgb2raw(seen), FLAT // 2) + planes
         return planes
 
     def raw(self, display: Tensor) -> Tensor:
@@ -224,7 +224,7 @@ class Networks(NamedTuple):
         start = demosaic.develop(raw, self.colours)
         if self.raw2rgb.inputs > raw.shape[1]:
             seen = torch.cat((seen, F.pixel_unshuffle(start, 2)), 1)
-        return _detail(self.raw2rgb(seen, gate), FLAT) + start
+        return without_local_mean(self.raw2rgb(seen, gate), FLAT) + start
 
 
 def files(folder: str) -> tuple[Path, Path, Path]:
@@ -278,7 +278,7 @@ def camera_colours(camera: str) -> np.ndarray:
     return mosaic.rgb_to_camera(tables.load(camera).xyz_to_camera)
 
 
-def _detail(correction: Tensor, size: int) -> Tensor:
+def without_local_mean(correction: Tensor, size: int) -> Tensor:
     """Without its local mean: cells of size x size px, joined smoothly."""
     mean = F.avg_pool2d(correction, size, ceil_mode=True, count_include_pad=False)
     return correction - F.interpolate(mean, size=correction.shape[-2:], mode="bilinear", align_corners=False)

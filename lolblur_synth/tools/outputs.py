@@ -100,9 +100,9 @@ def refuse_mixture(target: Path, paths: Iterable[Path], replaceable: Iterable[Pa
     if not target.is_dir():
         return
     expected = {*paths, *replaceable}
-    others = [file for file in listing.files(target, IMAGE_SUFFIXES) if file not in expected]
+    others = [file.name for file in listing.files(target, IMAGE_SUFFIXES) if file not in expected]
     if others:
-        raise UsageError(f"{target} holds images that are no frames of this run: {listed([file.name for file in others])}",
+        raise UsageError(f"{target} holds images that are no frames of this run: {listed(others)}",
                          "remove them, or name another folder: they would be taken for frames of the clip")  # fmt: skip
 
 

@@ -31,14 +31,11 @@ def _files(request: Request) -> list[Path] | None:
     if not request.source.is_dir():
         return None
     files = sources.photographs(request.source)
-    if not files:
-        raise InputError(f"{request.source}: no PNG, JPEG or TIFF images in this folder", "give a folder of frames",
-                         "none")  # fmt: skip
     if not request.each and not sources.differ_in_size(files):
         return None
     if request.name in NEED_NEIGHBOURS:
         raise InputError(f"{request.source}: its images differ in size", "give the frames of one clip", "size-changes")
-    sources.tell_passed_over(request.source)
+    sources.log_unread_files(request.source)
     return files[: request.limit]
 
 

@@ -77,18 +77,19 @@ def image(file: Path, recipe: Recipe) -> Source:
 def folder(path: Path, recipe: Recipe, limit: int | None, in_time: bool) -> Source:
     """A folder as one clip. in_time: the stage looks at neighbours, so the names must tell the order in time."""
     files = video.frames_of(path, str(path), recipe.input.max_jitter) if in_time else photographs(path)
-    if not files:
-        raise InputError(f"{path}: no PNG, JPEG or TIFF images in this folder", "give a folder of frames", "none")
-    tell_passed_over(path)
+    log_unread_files(path)
     return _of_files(path, files[:limit], recipe, video.digest_of(files))
 
 
 def photographs(path: Path) -> list[Path]:
-    """The images directly in a folder, in natural order."""
+    """The images directly in a folder, in natural order. Raises InputError where there is none."""
     try:
-        return video.image_files(path)
+        files = video.image_files(path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}", "check the path and its permissions") from error
+    if not files:
+        raise InputError(f"{path}: no PNG, JPEG or TIFF images in this folder", "give a folder of frames", "none")
+    return files
 
 
 def movie(path: Path, recipe: Recipe, limit: int | None) -> Source:
@@ -120,8 +121,8 @@ def differ_in_size(files: Sequence[Path]) -> bool:
     return False
 
 
-def tell_passed_over(path: Path, below: bool = False) -> None:
-    """One warning that names what lies in a folder, is not read, and may have been meant."""
+def log_unread_files(path: Path, below: bool = False) -> None:
+    """Log one warning that counts, by kind, the files in a folder that may have been meant and are not read."""
     kinds: Counter[str] = Counter()
     for entry in listing.walk(path) if below else listing.entries(path):
         suffix = entry.path.suffix.lower()

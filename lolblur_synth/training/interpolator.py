@@ -22,6 +22,7 @@ from lolblur_synth.models import flow
 from lolblur_synth.training import interpolator_card, triplets
 from lolblur_synth.training.cards import changed_numbers, made_by
 from lolblur_synth.training.config import InterpolatorTraining, checked
+from lolblur_synth.training.footage import gather
 from lolblur_synth.training.run import Report, SynthesisRun, follow, warmed_cosine
 from lolblur_synth.training.triplets import Batch
 
@@ -82,7 +83,7 @@ def train_interpolator(
     Diverged.
     """
     config, out = checked(InterpolatorTraining, options), Path(out)
-    footage = triplets.gather(photos, videos, config.size, held_out)
+    footage = gather(photos, videos, config.size, held_out)
     recipe = config.recipe(start=weights.sha256(config.start) if config.start else "",
                            files=sorted(sha256 for _, sha256 in footage.files))  # fmt: skip
     run, checkpoint = InterpolatorRun(recipe, config.device, config.start), out.with_suffix(".checkpoint")

@@ -11,8 +11,8 @@ from lolblur_synth.metrics import image_quality
 from lolblur_synth.recipe.schema import InterpolateConfig
 from lolblur_synth.stages import interpolate
 from lolblur_synth.training.cards import Card, table
+from lolblur_synth.training.footage import Footage, runs_of
 from lolblur_synth.training.run import AVERAGED_STEPS
-from lolblur_synth.training.triplets import Footage, runs_of
 
 SPANS = (2, 4)  # source frames between two frames that are given; of four such frames the middle instant is compared
 METHODS = ("blend", "dis", "net")

@@ -173,12 +173,12 @@ def pristine(cache, tmp_path):
 def test_niqe_pieces(pristine):
     """Shape of Gaussian noise is 2 (within its sampling error); halving keeps a constant and a ramp."""
     noise = np.random.default_rng(0).normal(size=(3, 96, 96))
-    alpha, left, right, mean = image_quality._fit(noise)
+    alpha, left, right, mean = image_quality.fit_generalised_gaussian(noise)
     assert alpha == pytest.approx(np.full(3, 2.0), abs=0.15)
     assert left == pytest.approx(right, rel=0.05) and np.abs(mean).max() < 0.05
-    assert image_quality._half(np.full((8, 6), 7.0)) == pytest.approx(np.full((4, 3), 7.0))
+    assert image_quality.halved(np.full((8, 6), 7.0)) == pytest.approx(np.full((4, 3), 7.0))
     ramp = np.arange(32.0)[None].repeat(4, 0)
-    assert image_quality._half(ramp)[:, 3:-3] == pytest.approx(ramp[:2, 6:-6:2] + 0.5)
+    assert image_quality.halved(ramp)[:, 3:-3] == pytest.approx(ramp[:2, 6:-6:2] + 0.5)
     assert image_quality.niqe(torch.full((1, 3, 100, 200), 0.5)).isnan().all(), "nothing to see"
     assert image_quality.niqe(torch.rand(1, 3, 100, 200)) > 0
     assert image_quality.niqe(torch.rand(1, 3, 50, 50)).isnan().all(), "smaller than two blocks"
@@ -193,5 +193,5 @@ def test_a_foreign_archive_is_refused(tmp_path):
 def test_luma_is_the_published_one():
     """Rounded 8-bit luma of a fixed ramp: a change of weights or rounding changes the hash."""
     ramp = (torch.arange(3 * 64 * 64) * 7919 % 256).view(1, 3, 64, 64) / 255
-    digest = hashlib.sha256(image_quality._luma(ramp).to(torch.uint8).numpy().tobytes()).hexdigest()
+    digest = hashlib.sha256(image_quality.luma(ramp).to(torch.uint8).numpy().tobytes()).hexdigest()
     assert digest == hashlib.sha256(luma(ramp[0]).astype(np.uint8).tobytes()).hexdigest()
