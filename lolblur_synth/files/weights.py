@@ -205,9 +205,9 @@ def _check(path: Path, module: nn.Module, name: str, tensor: Tensor, own: dict[s
     if tensor.layout != torch.strided or tensor.device.type != "cpu" or _overlaps(tensor):
         raise WeightsError(f"{path}: {name} is not stored value by value", "save the weights again, contiguous")
     if not torch.isfinite(tensor).all():
-        raise WeightsError(f"{path}: {name} holds NaN or infinite values", "the file is of no use; take another")
+        raise WeightsError(f"{path}: {name} holds NaN or infinite values", "use another file")
     if not torch.isfinite(tensor.to(kind)).all():
-        raise WeightsError(f"{path}: {name} holds values too large for {kind}", "the file is of no use; take another")
+        raise WeightsError(f"{path}: {name} holds values too large for {kind}", "use another file")
 
 
 def _overlaps(tensor: Tensor) -> bool:

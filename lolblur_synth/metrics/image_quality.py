@@ -92,7 +92,7 @@ def _ssim(a: Tensor, b: Tensor) -> Tensor:
 
 
 @lru_cache
-def _lpips_parts(net: str) -> tuple[torch.nn.Module, list[Tensor]]:
+def lpips_parts(net: str) -> tuple[torch.nn.Module, list[Tensor]]:
     return vgg.lpips_parts(net)
 
 
@@ -100,7 +100,7 @@ def _lpips_parts(net: str) -> tuple[torch.nn.Module, list[Tensor]]:
 def lpips(a: Tensor, b: Tensor, net: str = "alex") -> Tensor:
     """Learned perceptual distance v0.1, net "alex" or "vgg" (Zhang 2018): 0 for equal frames. Raises WeightsError."""
     _check_shapes(a, b)
-    features, linear = _lpips_parts(net)
+    features, linear = lpips_parts(net)
     features = features.to(a.device)
     distance = a.new_zeros(len(a))
     for map_a, map_b, weight in zip(features(a), features(b), linear, strict=True):
@@ -118,15 +118,15 @@ def niqe(frames: Tensor) -> Tensor:
 
     NaN for a frame with fewer than two blocks of 96 x 96 pixels that show anything.
     """
-    mean, covariance = _niqe_model()
+    mean, covariance = niqe_model()
     return torch.tensor([_niqe(luma.numpy()[0], mean, covariance) for luma in luma(frames).double().cpu()])
 
 
 @lru_cache
-def _niqe_model() -> tuple[np.ndarray, np.ndarray]:
+def niqe_model() -> tuple[np.ndarray, np.ndarray]:
     path = vgg.cache() / "niqe.safetensors"
     if not path.is_file():
-        raise WeightsError(f"NIQE needs {path}", vgg.HINT)
+        raise WeightsError(f"NIQE needs {path}", vgg.INSTALL_HINT)
     arrays = load_file(path)
     return arrays["mean"], arrays["covariance"]
 

@@ -195,14 +195,14 @@ def _chosen(names: str) -> dict[str, Callable]:
     if names == "auto":
         missing = [name for name, file in CACHED.items() if not (vgg.cache() / f"{file}.safetensors").is_file()]
         if missing:
-            log.warning("without %s, whose weights are not installed (%s)", ", ".join(missing), vgg.HINT)
+            log.warning("without %s, whose weights are not installed (%s)", ", ".join(missing), vgg.INSTALL_HINT)
         return {name: function for name, function in FUNCTIONS.items() if name not in missing}
     chosen = {}
     for name in filter(None, names.split(",")):
         if name not in FUNCTIONS and name not in REFERENCE_FREE:
             raise UsageError(f"no metric is called {name!r}", f"known: {', '.join([*FUNCTIONS, 'musiq', 'nrqm'])}")
         if name in CACHED and not (vgg.cache() / f"{CACHED[name]}.safetensors").is_file():
-            raise WeightsError(f"{name}: its weights are not in {vgg.cache()}", vgg.HINT)
+            raise WeightsError(f"{name}: its weights are not in {vgg.cache()}", vgg.INSTALL_HINT)
         chosen[name] = FUNCTIONS.get(name) or _pyiqa(name)
     if not chosen:
         raise UsageError("no metric is asked for", "for example --metrics psnr_rgb,ssim_y")

@@ -96,6 +96,7 @@ def loss(net: dce.CurveNet, lightness: Tensor, exposure: Tensor) -> tuple[Tensor
     return sum(terms.values()), terms
 
 
+@one_thread()
 def train_darken(
     inputs: Sequence[str | Path],
     out: str | Path,
@@ -122,7 +123,7 @@ def train_darken(
     photos = not_held_out(photos, unseen) if held_out else photos
     run = DarkenRun(config.recipe(pictures=sorted({picture.sha256 for picture in photos})), config.device)
     checkpoint = out.with_suffix(".checkpoint")
-    with scalars(config.tensorboard) as write, one_thread():
+    with scalars(config.tensorboard) as write:
 
         def log_and_report(step: int, losses: dict[str, float]) -> None:
             write(step, {f"loss/{name}": value for name, value in losses.items()})

@@ -188,6 +188,7 @@ def test_without_tensorboard_one_line_says_what_to_install(photos, tmp_path, mon
     assert "lolblur-synth[train]" in caught.value.hint and not any(tmp_path.iterdir())
 
 
+@pytest.mark.extra
 @pytest.mark.skipif(not importlib.util.find_spec("tensorboard"), reason="tensorboard is not installed")
 def test_tensorboard_reads_what_was_written(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -268,10 +268,16 @@ def test_training_begins_at_the_analytic_camera(photos):
     torch.testing.assert_close(back, expected, atol=1e-5, rtol=0)
 
 
-def test_the_published_size_is_the_default_one_of_the_networks():
-    assert noise.sizes("published", True) == ({}, {}, {})
-    assert noise.sizes("lite", False)[0] == {"size": cycleisp.LITE[0]}
-    assert noise.sizes("lite", True)[0] == {"size": cycleisp.LITE[0] | {"inputs": 6}}
+def test_the_published_sizes_have_the_published_numbers_of_parameters():
+    kinds = (cycleisp.Rgb2Raw, cycleisp.ColorBranch, cycleisp.Raw2Rgb)
+    with torch.device("meta"):
+        nets = [kind(**size) for kind, size in zip(kinds, noise.sizes("published", True), strict=True)]
+    assert [sum(p.numel() for p in net.parameters()) for net in nets] == [3_143_109, 1_084_419, 3_244_110]
+
+
+def test_networks_that_correct_a_camera_have_its_pictures_as_inputs():
+    assert [size["size"].get("inputs") for size in noise.sizes("lite", False)] == [None, None, None]
+    assert [size["size"].get("inputs") for size in noise.sizes("lite", True)] == [6, None, 16]
     with pytest.raises(UsageError, match="no such size"):
         noise.sizes("huge", True)
 
