@@ -22,6 +22,7 @@ torch.set_num_threads(1)
 cv2.setNumThreads(1)
 # On a GPU torch would let a convolution round its input to 10 bits (TF32) and choose among algorithms that sum in any
 # order: pixels are float32 to the last rounding, and the same on every run.
+torch.backends.cudnn.allow_tf32 = False  # the older name: torch's ONNX export refuses a contradiction
 torch.backends.fp32_precision = "ieee"
 torch.backends.cudnn.deterministic = True
 

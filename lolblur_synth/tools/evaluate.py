@@ -97,7 +97,7 @@ def evaluate(
 
 
 def _name(results: str | Path) -> str:
-    """What the rows of RESULTS are called: a bundled name, the name of a file, or the folder that train-lednet made."""
+    """The name of RESULTS in the report: a bundled name, the name of a file, or the folder that train-lednet made."""
     path = Path(results)
     if path.name == "lednet.safetensors":
         path = path.parent

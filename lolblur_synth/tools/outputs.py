@@ -1,4 +1,4 @@
-"""What `stage` and `restore` write: the suffix of OUTPUT says the format, names are checked before any work.
+"""What `stage` and `restore` write: the suffix of OUTPUT says the format; every path is checked before any work.
 
 A file that exists is replaced only where the user said so. The one folder that a command names itself (`darken-out`)
 holds a list of what was written there, so that it can be written again without losing a file of the user's.
@@ -30,8 +30,9 @@ def form(target: Path, count: int, linear: bool = False, bits: int = 8, from_ima
          no_video: str = "") -> str:  # fmt: skip
     """How `target` is written, "image", "video" or "folder", for `count` results; by its suffix, or it is refused.
 
-    linear: the results are linear light, which float TIFF alone holds. from_image: the input is one image; then a
-    suffix that is not known is no folder either. no_video: why there can be no video. Raises UsageError.
+    linear: the results are linear light, which only float TIFF holds. from_image: the input is one image; then an
+    unknown suffix is refused too, not taken for a part of a folder's name. no_video: why a video cannot be written.
+    Raises UsageError.
     """
     suffix = target.suffix.lower()
     if not suffix or target.is_dir():
@@ -65,7 +66,7 @@ def form(target: Path, count: int, linear: bool = False, bits: int = 8, from_ima
 
 
 def folder(path: Path, option: str) -> Path:
-    """`path`, where its name is fit for a folder. Raises UsageError: `--save-curves maps.png` asks for one file."""
+    """`path`, if its name can be that of a folder. Raises UsageError for one like `--save-curves maps.png`."""
     if not path.is_dir() and path.suffix.lower() in {*NOT_WRITTEN, *IMAGES, *VIDEOS}:
         raise UsageError(f"{option} {path}: {path.suffix} is the name of a file, but a folder is written",
                          f"name a folder, such as {path.stem}")  # fmt: skip
@@ -85,13 +86,13 @@ def claim(paths: Sequence[Path], sources: Sequence[Path], overwrite: bool, repla
                 raise InputError(f"{origin[path]} and {source.name} differ in their suffix alone: both would become "
                                  f"{path.name}", "rename one of them", "names")  # fmt: skip
             origin[path] = source
-    inputs, free = {source.resolve() for source in sources}, set(replaceable)
+    inputs, ours = {source.resolve() for source in sources}, set(replaceable)
     for path in paths:
         if path.resolve() in inputs:
             raise UsageError(f"{path} is the input", "give another output")
         if path.is_dir():
             raise UsageError(f"{path} is a folder", "name another output")
-        if path.exists() and not overwrite and path not in free:
+        if path.exists() and not overwrite and path not in ours:
             raise UsageError(f"{path} exists", "add --overwrite, or name another output")
 
 
@@ -124,7 +125,10 @@ def make_folder(path: Path) -> None:
 
 def write_frame(path: Path, frame: np.ndarray, linear: bool, bits: int = 8, samples: int = 1,
                 alpha: np.ndarray | None = None) -> None:  # fmt: skip
-    """Write (H, W, 3) float32 RGB in the format that `path` names; linear light is float TIFF. samples: noted."""
+    """Write (H, W, 3) float32 RGB in the format of the suffix of `path`; linear light as float TIFF.
+
+    samples: frames of this kind in an interval between two source frames, noted in the file. alpha: (H, W), 0..1.
+    """
     data = images.encode_linear(frame) if linear else images.encode(path.suffix, frame, bits, alpha)
     atomic.write(path, sample_count.marked(data, samples))
 
@@ -150,7 +154,7 @@ def earlier(default: Path, overwrite: bool) -> list[Path]:
 
 
 def remember(default: Path, paths: Iterable[Path], finished: bool) -> None:
-    """List the files of a default folder that are ours: before the work by their names, after it with their sha256."""
+    """Note which files of a default folder are ours: before the work by name, after it (finished) with their sha256."""
     files = {path.relative_to(default).as_posix(): atomic.sha256(path) if finished else "" for path in sorted(paths)}
     atomic.write(default / MARKER, json.dumps({"files": files}, indent=1).encode())
 

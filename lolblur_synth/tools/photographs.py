@@ -79,7 +79,7 @@ def _photograph_path(request: Request, file: Path) -> Path:
 
 
 class _Collected(logging.Handler):
-    """Keeps warnings, so that the parent can print them with the name of the photograph."""
+    """Collects warnings in a worker; the parent logs them with the name of the photograph."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -91,10 +91,10 @@ class _Collected(logging.Handler):
 
 def _photograph(request: Request) -> tuple[Result | LolblurError, list[str]]:
     """One photograph, in a worker or here, on one thread: the sums do not depend on the number of workers."""
-    threads, ours, collected = torch.get_num_threads(), logging.getLogger("lolblur_synth"), _Collected()
+    threads, package_log, collected = torch.get_num_threads(), logging.getLogger("lolblur_synth"), _Collected()
     torch.set_num_threads(1)
-    propagates, ours.propagate = ours.propagate, False
-    ours.addHandler(collected)
+    propagates, package_log.propagate = package_log.propagate, False
+    package_log.addHandler(collected)
     outcome: Result | LolblurError
     try:
         outcome = stage.run(request).results[0]
@@ -103,7 +103,7 @@ def _photograph(request: Request) -> tuple[Result | LolblurError, list[str]]:
         outcome = error if name in str(error) else type(error)(f"{name}: {error}", error.hint)
     finally:
         torch.set_num_threads(threads)
-        ours.removeHandler(collected)
-        ours.propagate = propagates
+        package_log.removeHandler(collected)
+        package_log.propagate = propagates
     name = str(request.source)
     return outcome, [line if name in line else f"{name}: {line}" for line in collected.lines]

@@ -1,4 +1,4 @@
-"""The tool behind `lolblur-synth realism`: the noise of a folder of frames, beside a reference or the published bands.
+"""The tool of `lolblur-synth realism`: the noise of a folder of frames, beside a reference or the published bands.
 
 Frames are display images. Every figure is of the flattest patches of each (fingerprint.py), the mean over frames.
 """

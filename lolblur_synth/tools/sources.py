@@ -31,9 +31,12 @@ HEAD = 1 << 16  # bytes of a file in which they are looked for
 class Source:
     """Frames to work on, in order, and what is known of them. Reading may begin again at any time.
 
-    files: of images, else `clip`. linear: they hold linear light, else display values. fps: of the frames as they are.
-    samples: frames of this source in an interval between two source frames, see sample_count.py. opaque: the alpha
-    channel of its images is not used.
+    files     the images, or none for a video, which is `clip`
+    count     how many frames are read
+    linear    whether they hold linear light, not display values
+    fps       of the frames as they are stored
+    samples   frames of this source in an interval between two frames of the camera, see sample_count.py
+    opaque    whether the alpha channel of its images is to be ignored
     """
 
     path: Path

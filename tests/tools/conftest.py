@@ -5,10 +5,20 @@ import logging
 import time
 
 import pytest
+import torch
 from click.testing import CliRunner
 from conftest import Done
 
 from lolblur_synth.cli import main
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Frames as small as these wait for each other's threads longer than they are worked on."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

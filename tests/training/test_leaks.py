@@ -339,7 +339,7 @@ def test_a_checkpoint_of_an_earlier_version_goes_on_and_it_is_said(tmp_path, mon
     checkpoint.save(tmp_path / "run/checkpoints", 1, state)
     with caplog.at_level(logging.WARNING):
         assert train_lednet(root, tmp_path / "run", **TINY | {"iterations": 2})["iteration"] == 2
-    assert "whether they were rebuilt since is not known" in caplog.text
+    assert "whether they were rebuilt since then is not known" in caplog.text
     assert checkpoint.log.name in {record.name for record in caplog.records}
 
 

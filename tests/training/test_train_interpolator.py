@@ -140,20 +140,21 @@ def test_repeated_and_interrupted_runs_give_the_same_weights(photo, clip, tmp_pa
         pass
 
     def stop(step, losses):
-        if step == 3:
+        if step == 2:
             raise Stop
 
-    whole = interpolator.train_interpolator([photo], [clip], tmp_path / "a.safetensors", steps=4, **SMALL)
+    options = SMALL | {"steps": 3, "checkpoint_every": 1}
+    whole = interpolator.train_interpolator([photo], [clip], tmp_path / "a.safetensors", **options)
     with pytest.raises(Stop):
-        interpolator.train_interpolator([photo], [clip], tmp_path / "b.safetensors", steps=4, report=stop, **SMALL)
+        interpolator.train_interpolator([photo], [clip], tmp_path / "b.safetensors", report=stop, **options)
     with pytest.raises(UsageError, match="other options"):
-        interpolator.train_interpolator([photo], [clip], tmp_path / "b.safetensors", steps=5, **SMALL)
-    resumed = interpolator.train_interpolator([photo], [clip], tmp_path / "b.safetensors", steps=4, **SMALL)
+        interpolator.train_interpolator([photo], [clip], tmp_path / "b.safetensors", **options | {"steps": 5})
+    resumed = interpolator.train_interpolator([photo], [clip], tmp_path / "b.safetensors", **options)
     assert whole["sha256"] == resumed["sha256"] == weights.sha256(tmp_path / "b.safetensors")
     assert not (tmp_path / "b.checkpoint").exists()
-    other = interpolator.train_interpolator([photo], [clip], tmp_path / "c.safetensors", steps=4, until=2, **SMALL)
+    other = interpolator.train_interpolator([photo], [clip], tmp_path / "c.safetensors", until=1, **options)
     assert other["sha256"] != whole["sha256"]
-    assert weights.about(tmp_path / "c.safetensors")["step"] == other["step"] == 2
+    assert weights.about(tmp_path / "c.safetensors")["step"] == other["step"] == 1
 
 
 def test_the_command_writes_weights_and_a_card_with_figures(photo, clip, tmp_path, monkeypatch):
@@ -209,7 +210,7 @@ def test_the_command_writes_weights_and_a_card_with_figures(photo, clip, tmp_pat
 def test_training_goes_on_from_given_weights(photo, tmp_path):
     """With a rate of next to nothing the weights stay what they were; the card tells where they began."""
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
-    interpolator.train_interpolator([photo], [], first, steps=2, **SMALL)
+    interpolator.train_interpolator([photo], [], first, steps=1, **SMALL)
     interpolator.train_interpolator([photo], [], second, steps=1, start=first, **SMALL | {"rate": 1e-9, "seed": 7})
     for a, b in zip(flow.load(str(first)).parameters(), flow.load(str(second)).parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-6)
@@ -223,7 +224,7 @@ def test_training_goes_on_from_given_weights(photo, tmp_path):
 def test_training_goes_on_from_weights_without_the_deep_blocks(photo, tmp_path):
     """They are nothing yet: the network does what it did. No other part may lack."""
     first, old = tmp_path / "first.safetensors", tmp_path / "old.safetensors"
-    interpolator.train_interpolator([photo], [], first, steps=2, **SMALL)
+    interpolator.train_interpolator([photo], [], first, steps=1, **SMALL)
     parts = flow.load(str(first)).state_dict()
     shallow = {name: value for name, value in parts.items() if not name.startswith(flow.DEEP)}
     assert len(shallow) < len(parts)

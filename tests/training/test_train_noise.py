@@ -27,15 +27,6 @@ def picture(seed, height, width):
     return cv2.resize(blobs, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Steps as small as these wait for each other's threads longer than they work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photos")
