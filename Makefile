@@ -30,7 +30,8 @@ demo: $(VENV)/ready  ## a dataset from the bundled clip, in out/
 test: $(VENV)/ready-test  ## the whole suite, without a GPU
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 soak: $(VENV)/ready-test  ## the long tests
 	$(BIN)/python -m pytest -q -m slow
@@ -45,6 +46,7 @@ test-extras: $(VENV)/ready-test  ## tests that `make test` skips: TensorBoard, O
 lint: $(VENV)/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 docs: $(VENV)/ready  ## rewrite what is generated: recipe/builtin/lolblur.toml, docs/cli.md
 	$(BIN)/python docs/generate.py
@@ -58,7 +60,7 @@ perceptual: $(VENV)/ready
 	$(BIN)/python -c "from pathlib import Path; from lolblur_synth.models import vgg; vgg.convert(); \
 	  vgg.convert_niqe(Path('build/basicsr-1.4.2.tar.gz'))"
 
-bench: $(VENV)/ready-test  ## the tables of docs/benchmarks.md
+bench: $(VENV)/ready-test  ## the tables that docs/benchmarks.md and docs/notes/ quote
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from lolblur_synth.files.images import read_image
-from lolblur_synth.files.video import IMAGE_SUFFIXES, find, probe, read
+from lolblur_synth.files.video import IMAGE_SUFFIXES, display, find, probe
 from lolblur_synth.files.video.inputs import image_files
 from lolblur_synth.metrics import image_quality
 from lolblur_synth.recipe.schema import InputConfig, ResizeConfig
@@ -44,7 +44,7 @@ def windows_of(paths: list[Path], count: int) -> dict[str, list[torch.Tensor]]:
         video = probe(source, InputConfig(), fps=250.0)
         starts = np.linspace(0, video.frames - WINDOW, count).astype(int) if video.frames >= WINDOW else []
         stacks = {int(start): [] for start in starts}
-        for index, pixels in enumerate(read(video, 0, max(stacks, default=-WINDOW) + WINDOW)):
+        for index, pixels in enumerate(display(video, 0, max(stacks, default=-WINDOW) + WINDOW)):
             for start, stack in stacks.items():
                 if start <= index < start + WINDOW:
                     stack.append(frame_of(pixels))

@@ -1,5 +1,9 @@
-"""Rewrites what is generated from the program: recipe/builtin/lolblur.toml and docs/cli.md. Run by `make docs`."""
+"""Rewrites what is generated from the program: recipe/builtin/lolblur.toml and docs/cli.md. Run by `make docs`.
 
+With --check it writes nothing, and fails where a file is not up to date.
+"""
+
+import sys
 from pathlib import Path
 
 import click
@@ -34,6 +38,16 @@ def recipe_file() -> str:
     return recipes.to_toml(Recipe())
 
 
+def main(check: bool) -> int:
+    """Write the files; with `check` write nothing and return 1 where one of them is not what the program says."""
+    files = {ROOT / "docs/cli.md": command_pages(), ROOT / "lolblur_synth/recipe/builtin/lolblur.toml": recipe_file()}
+    stale = [path for path, text in files.items() if path.read_text() != text]
+    for path in stale:
+        print(f"{path.relative_to(ROOT)} is {'not up to date: run `make docs`' if check else 'written'}")
+        if not check:
+            path.write_text(files[path])
+    return 1 if check and stale else 0
+
+
 if __name__ == "__main__":
-    (ROOT / "docs/cli.md").write_text(command_pages())
-    (ROOT / "lolblur_synth/recipe/builtin/lolblur.toml").write_text(recipe_file())
+    sys.exit(main("--check" in sys.argv[1:]))

@@ -4,7 +4,7 @@
     lolblur_synth.PairDataset(root, split="train")         its pairs, for training
     lolblur_synth.stages.<stage>.draw / .apply             one stage
 
-Names are imported when they are first used, so that importing the package stays quick.
+Names are imported on first use, so that importing the package takes no time.
 """
 
 import importlib

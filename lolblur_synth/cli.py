@@ -1,7 +1,7 @@
-"""The program: its global options, its commands, and how errors become words and exit codes.
+"""The program: global options, the list of commands, and how errors become messages and exit codes.
 
-The commands are in `commands/`. Tools are imported inside them, so that help and shell completion need neither torch
-nor OpenCV.
+The commands are in `commands/`. They import their tools when they run, so that help and shell completion load neither
+torch nor OpenCV.
 """
 
 import errno
@@ -13,7 +13,7 @@ import sys
 import click
 
 from lolblur_synth import __version__
-from lolblur_synth.commands import datasets, interpolator, networks, noise, recipe, stage
+from lolblur_synth.commands import build, datasets, interpolator, networks, noise, recipe, stage
 from lolblur_synth.commands import options as opt
 from lolblur_synth.errors import ForeignOutput, Interrupted, LolblurError, NoSpace, UsageError
 
@@ -23,24 +23,25 @@ Exit codes: 0 done, 1 a bug, 2 usage, 3 finished with failures, 4 recipe,
 recipe, 11 locked, 12 verify found damage, 13 no space, 130 interrupted."""
 
 
-DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)  # no permission, or a file system that is read only
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # full disk, quota, limit of a file's size
+DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)  # no permission, or a read-only file system
 RESUMABLE = ("build", "train-lednet", "train-darken", "train-interpolator", "train-noise")
-NO_SUCH_PLACE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO,
+BAD_PATH = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO,
                  errno.ESTALE)  # fmt: skip
-TELL_WHAT_IS_LEFT = ("stage", "restore")  # when interrupted: results that are there stay
+KEEPS_RESULTS = ("stage", "restore")  # an interrupted run names the results it has written
 
 
 class Commands(click.Group):
-    """Turns foreseen errors into two lines and an exit code; shows a traceback only for bugs, and only with -v."""
+    """Prints a foreseen error as two lines and exits with its code; prints a traceback only for bugs, with -v."""
 
     def invoke(self, context: click.Context):
-        """Run the command that was asked for. When interrupted, only one that keeps its work says that it continues."""
+        """Run the command. When it is interrupted, the hint tells whether the same command continues its work."""
         try:
             return super().invoke(context)
         except (KeyboardInterrupt, Interrupted) as stop:
             if context.invoked_subcommand in RESUMABLE and not context.meta.get(opt.DRY_RUN):
                 raise Interrupted(str(stop) or "interrupted", "the same command continues") from None
-            if context.invoked_subcommand in TELL_WHAT_IS_LEFT and isinstance(stop, Interrupted):
+            if context.invoked_subcommand in KEEPS_RESULTS and isinstance(stop, Interrupted):
                 raise
             raise Interrupted("interrupted", "nothing is kept to continue from; the same command begins anew") from None
 
@@ -57,10 +58,10 @@ class Commands(click.Group):
         except (click.Abort, KeyboardInterrupt):
             fail("interrupted", "", 130)
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of our output left: that is no error
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the program that read our output has ended: no error
             sys.exit(0)
         except OSError as error:
-            if error.errno in (28, 122, 27):
+            if error.errno in FULL:
                 fail(
                     f"no space left ({error.filename or 'on the disk'})",
                     "free some space, then run again",
@@ -72,7 +73,7 @@ class Commands(click.Group):
                     "check its permissions, or name another place for what is written",
                     ForeignOutput.exit_code,
                 )
-            if error.filename and error.errno in NO_SUCH_PLACE:  # of the user's disk, not of this program
+            if error.filename and error.errno in BAD_PATH:  # the user's path or disk, not a bug
                 fail(
                     f"{os.fsdecode(error.filename)}: {error.strerror}",
                     "check the path, its permissions and its disk, or name another",
@@ -85,7 +86,7 @@ class Commands(click.Group):
 
 
 def fail(message: str, hint: str, code: int) -> None:
-    """`Error: what`, then what to do, on stderr; leaves with the code."""
+    """Print `Error: message` and the hint on stderr, and exit with the code."""
     click.echo(f"Error: {opt.printable(message)}", err=True)
     if hint:
         click.echo(f"  {opt.printable(hint)}", err=True)
@@ -93,7 +94,7 @@ def fail(message: str, hint: str, code: int) -> None:
 
 
 def bug(error: Exception) -> None:
-    """An unforeseen error: a traceback with -v, otherwise one line."""
+    """Report an unforeseen error: with a traceback under -v, else in one line."""
     if logging.getLogger("lolblur_synth").isEnabledFor(logging.DEBUG):
         raise error
     fail(f"unexpected {type(error).__name__}: {error}", "this is a bug; run again with -v and report what it prints", 1)
@@ -133,10 +134,10 @@ def main(context: click.Context, verbose: int, quiet: bool, log_file: str | None
 def doctor(style, as_json):
     """Show versions, processor, GPU, weights and disk, and run one pair of the sample through the pipeline."""
     if style == "human" and not as_json:
-        click.echo("doctor: builds one pair of the sample, which takes about a minute", err=True)
-    from lolblur_synth.tools import doctor as tool
+        click.echo("doctor: building one pair of the sample clip, which takes about a minute", err=True)
+    from lolblur_synth.tools import doctor
 
-    report = tool.examine(opt.sample_clip())
+    report = doctor.examine(opt.sample_clip())
     if as_json:
         click.echo(json.dumps(report))
     else:
@@ -146,7 +147,7 @@ def doctor(style, as_json):
 
 
 for _command in (
-    datasets.build, datasets.plan, datasets.status, datasets.verify, datasets.preview,
+    build.build, build.plan, datasets.status, datasets.verify, datasets.preview,
     datasets.report, datasets.export, stage.stage, recipe.recipe,
     networks.train_lednet, networks.train_darken, interpolator.train_interpolator,
     noise.train_noise, networks.evaluate, networks.restore, networks.weights_group, noise.realism,

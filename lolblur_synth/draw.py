@@ -1,6 +1,7 @@
 """The only source of randomness: one independent stream for each (seed, video, unit, stage).
 
-Streams are keyed by content, not by order, so adding a video, shuffling the plan or using more workers changes no draw.
+A stream depends on the content of a video, not on its place: adding a video, another order and more workers change no
+draw.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ import numpy as np
 def rng(seed: int, video: str, unit: str, stage: str) -> np.random.Generator:
     """Philox keyed by sha256(seed, video, unit, stage).
 
-    video: sha256 of the source; unit: "segment-0" for what a segment shares, "pair-0007" for what one pair owns.
+    video: sha256 of the source. unit: "segment-0" for what all its pairs share, "pair-0007" for one pair's own.
     """
     name = "\x1f".join((str(seed), video, unit, stage))
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "little")
@@ -19,10 +20,10 @@ def rng(seed: int, video: str, unit: str, stage: str) -> np.random.Generator:
 
 
 def seed_of(rng: np.random.Generator) -> int:
-    """A 63-bit seed to be stored in a Draw, for noise fields too large to store themselves."""
+    """A 63-bit seed to store in a Draw, in place of a noise field, which is too large to store."""
     return int(rng.integers(0, 2**63 - 1))
 
 
 def field(seed: int) -> np.random.Generator:
-    """The generator that turns a stored seed into its noise field, the same one every time."""
+    """The generator of the noise field that belongs to a stored seed."""
     return np.random.Generator(np.random.Philox(key=seed))

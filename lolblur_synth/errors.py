@@ -1,6 +1,6 @@
-"""Errors a user can cause. Each one says what happened, to which file, and what to do; each has an exit code.
+"""Errors that a user can cause: each has a message (what, to which file), a hint (what to do) and an exit code.
 
-The exit codes are documented in README.md and `lolblur-synth --help`; scripts may rely on them.
+README.md and `lolblur-synth --help` document the exit codes; scripts may rely on them.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ def listed(names: Sequence[object]) -> str:
 
 
 class LolblurError(Exception):
-    """Root of every foreseen error. `hint` is the line that says what to do."""
+    """Base of every foreseen error. `hint`: one line that says what to do."""
 
     exit_code = 1
 
@@ -25,7 +25,7 @@ class LolblurError(Exception):
 
 
 class UsageError(LolblurError):
-    """The command line asks for something that cannot be (a bad value, a missing package, a bad combination)."""
+    """The command line asks for something impossible: a bad value, a missing package, a bad combination."""
 
     exit_code = 2
 
@@ -53,13 +53,13 @@ class InputError(LolblurError):
 
 
 class ForeignOutput(LolblurError):
-    """The output folder is not ours, cannot be written, or was built with another recipe."""
+    """The output folder is not a dataset of ours, cannot be written, or was built with another recipe."""
 
     exit_code = 10
 
 
 class Locked(LolblurError):
-    """Another live build owns the output folder."""
+    """Another build is running on the output folder."""
 
     exit_code = 11
 
@@ -83,10 +83,10 @@ class WeightsError(LolblurError):
 
 
 class Diverged(UsageError):
-    """The loss of a training is no longer finite: its learning rate or its data do not work."""
+    """The loss of a training is no longer finite: the learning rate is too high, or the data are unsuitable."""
 
 
 class Interrupted(LolblurError):
-    """Ctrl-C or SIGTERM: stopped in good order; the hint says whether the same command continues."""
+    """Stopped by Ctrl-C or SIGTERM, with its files in order; the hint says whether the same command continues."""
 
     exit_code = 130

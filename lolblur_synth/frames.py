@@ -2,6 +2,8 @@
 
 display  sRGB code values / 255, 0..1, what a PNG holds
 linear   gamma-2.2 light of Eq. 1 of the paper (g is "Gamma curve with gamma = 2.2"), 0..1, above 1 after clip_reverse
+extended display values that go on above 1, as light^(1/2.2): how a reader hands over measured light above white
+above    the part of linear light that is above white, 0 or more; None where a stack of frames has none
 """
 
 from collections.abc import Callable
@@ -48,6 +50,23 @@ def to_linear(display: Tensor) -> Tensor:
 def to_display(linear: Tensor) -> Tensor:
     """Clip, then g of Eq. 1: x^(1/2.2)."""
     return linear.clamp(0, 1).pow(1 / GAMMA)
+
+
+def split(extended: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Extended display values (T, 3, H, W) -> the display frame, clipped at white, and the linear light above it.
+
+    What decides (denoise, darken, motion) sees the first; the exposure adds the second. Their linear sum is the light.
+    """
+    if not (extended > 1).any():
+        return extended, None
+    return extended.clamp(max=1), to_linear(extended.clamp(min=1)).sub_(1)
+
+
+def join(display: Tensor, above: Tensor | None) -> Tensor:
+    """Inverse of `split`; where there is light above white over a display value below 1 (after a resize), their sum."""
+    if above is None:
+        return display
+    return torch.where(above > 0, (to_linear(display) + above).pow(1 / GAMMA), display)
 
 
 def srgb_to_light(display: Tensor) -> Tensor:

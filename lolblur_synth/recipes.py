@@ -1,14 +1,13 @@
-"""The built-in recipes, and how a recipe is read, checked, changed, compared and written.
+"""Recipes: read (`load`), change (`override`), compare (`changes`), write (`to_toml`) and hash (`sha256`) them.
 
-`load` reads a built-in name or a TOML file, `override` applies `--set section.key=value`, `to_toml` writes the whole of
-a recipe with a comment on each line, `sha256` names the dataset. Standard library only.
+`recipe/schema.py` declares the values, `recipe/values.py` checks them, `recipe/builtin/` holds the built-in recipes.
+Standard library only.
 """
 
 import dataclasses
 import difflib
 import hashlib
 import json
-import math
 import re
 import tomllib
 from importlib import resources
@@ -17,17 +16,21 @@ from typing import Any
 
 from lolblur_synth.errors import RecipeError
 from lolblur_synth.recipe.schema import SECTIONS, STAGE_NAMES, Recipe
+from lolblur_synth.recipe.values import check, describe_range, skipped_stages
 
 
 def names() -> list[str]:
-    """The built-in recipes."""
+    """The names of the built-in recipes, sorted."""
     return sorted(
         f.name[:-5] for f in resources.files("lolblur_synth.recipe.builtin").iterdir() if f.name.endswith(".toml")
     )
 
 
 def load(name_or_file: str) -> Recipe:
-    """A built-in recipe by name, or a TOML file. A file may name a built-in `base` and hold departures only."""
+    """A built-in recipe by name, or a TOML file. A file may name a built-in `base` and hold only what differs from it.
+
+    Raises RecipeError.
+    """
     if name_or_file in names():
         text = (resources.files("lolblur_synth.recipe.builtin") / f"{name_or_file}.toml").read_text()
         return parse(text, f"{name_or_file}.toml", default_name=name_or_file)
@@ -50,7 +53,7 @@ def load(name_or_file: str) -> Recipe:
 
 
 def parse(text: str, where: str, default_name: str = "custom") -> Recipe:
-    """A recipe from TOML text; `where` is the file name for messages."""
+    """A recipe from TOML text. where: file name for messages. default_name: without `name`. Raises RecipeError."""
     try:
         table = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -72,7 +75,7 @@ def parse(text: str, where: str, default_name: str = "custom") -> Recipe:
 
 
 def override(recipe: Recipe, assignments: tuple[str, ...] | list[str]) -> Recipe:
-    """Apply `section.key=value` words, as `--set` takes them. LO:HI and A,B stand for lists."""
+    """The recipe with `section.key=value` words applied, as `--set` takes them. Raises RecipeError."""
     for word in assignments:
         key, equals, text = word.partition("=")
         if not equals:
@@ -82,7 +85,7 @@ def override(recipe: Recipe, assignments: tuple[str, ...] | list[str]) -> Recipe
 
 
 def _value(text: str) -> Any:
-    """A TOML value, a LO:HI or A,B list, or else the bare word. `.1`, which is no number in TOML, is 0.1."""
+    """The value that a word means: a TOML value (`.1` is 0.1), a list LO:HI or A,B, or else the word itself."""
     plain = text
     if re.fullmatch(r"[\[\]\d.,:+\s-]+", text):
         plain = re.sub(r"(?<!\d)\.(?=\d)", "0.", text)
@@ -95,7 +98,7 @@ def _value(text: str) -> Any:
 
 
 def _line(text: str, section: str, key: str, where: str) -> str:
-    """`file:line` of a key, for messages."""
+    """`file:line` of a key, for messages; the file alone where the line is not found."""
     current = ""
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()
@@ -113,7 +116,7 @@ def _with(recipe: Recipe, key: str, value: Any, where: str) -> Recipe:
     if not dot:
         if key != "skip":
             raise RecipeError(f"{where}: unknown key {key!r}", _suggest(key))
-        return dataclasses.replace(recipe, skip=_stages(value, where))
+        return dataclasses.replace(recipe, skip=_skipped(value, where))
     fields = {f.name: f for f in dataclasses.fields(getattr(recipe, section))} if section in SECTIONS else {}
     if name not in fields:
         raise RecipeError(f"{where}: unknown key {key!r}", _suggest(key))
@@ -131,90 +134,15 @@ def _suggest(key: str) -> str:
     return f"did you mean {close[0]!r}?" if close else "see `lolblur-synth recipe show lolblur` for all keys"
 
 
-def _stages(value: Any, where: str) -> tuple[str, ...]:
-    value = value.split(",") if isinstance(value, str) else value
-    if not isinstance(value, list) or any(not isinstance(v, str) for v in value):
+def _skipped(value: Any, where: str) -> tuple[str, ...]:
+    words = value.split(",") if isinstance(value, str) else value
+    if not isinstance(words, list) or any(not isinstance(word, str) for word in words):
         raise RecipeError(f"{where}: skip = {value!r} is not a list of stages", f"stages: {', '.join(STAGE_NAMES)}")
-    words = [v.strip().replace("-", "_") for v in value if v.strip()]
-    for word in words:
-        if word not in STAGE_NAMES or word == "resize":
-            raise RecipeError(f"{where}: cannot skip {word!r}", f"stages: {', '.join(STAGE_NAMES[1:])}")
-    return tuple(name for name in STAGE_NAMES if name in words)
-
-
-def check(field: dataclasses.Field, value: Any, what: str) -> Any:
-    """`value` in the type and range that the option declares, or RecipeError naming `what`."""
-    meta = field.metadata
-    if meta["flag"] == "range":
-        pair = [value, value] if _is_number(value) else value
-        if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-            raise RecipeError(f"{what} = {value!r} is not a range", _range_hint(value))
-        low, high = (_number(v, meta, float, what) for v in pair)
-        if low > high:
-            raise RecipeError(f"{what} = {value!r}: the range is empty", "write the smaller number first")
-        return (low, high)
-    if meta["flag"] == "list":
-        values = list(value) if isinstance(value, (list, tuple)) else [value]
-        if not values:
-            raise RecipeError(f"{what}: the list is empty", "give at least one value")
-        return tuple(dict.fromkeys(_number(v, meta, int, what) for v in values))
-    if meta["choices"]:
-        if value not in meta["choices"]:
-            close = difflib.get_close_matches(str(value), meta["choices"], 1)
-            raise RecipeError(f"{what} = {value!r}", (f"did you mean {close[0]!r}? " if close else "") +
-                              f"one of {', '.join(meta['choices'])}")  # fmt: skip
-        return value
-    if isinstance(value, str) and value in meta["words"]:
-        return value
-    if isinstance(field.default, str) and not meta["words"]:
-        if not isinstance(value, str):
-            raise RecipeError(f"{what} = {value!r} is not text", "put it in quotes")
-        return value
-    kind = int if isinstance(field.default, int) else float
-    return _number(value, meta, kind, what)
-
-
-def _range_hint(value: Any) -> str:
-    """How a range is written, with the numbers of one in another form: 400-1600, 400..1600, 400 to 1600, 10-20%."""
-    number, between = r"(\d+(?:\.\d+)?|\.\d+)", r"\s*(?:-|–|\.{2,3}|[:,;/~]|to|\s)\s*"
-    match = re.fullmatch(rf"{number}(%?)(?:{between}{number}(%?))?", str(value).strip())
-    if match is None or not (match[3] or match[2]):
-        return "write LO:HI ([LO, HI] in a file) or one number"
-    scale = 100 if match[2] or match[4] else 1
-    return f"write {':'.join(f'{float(end) / scale:g}' for end in (match[1], match[3]) if end)}"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _number(value: Any, meta, kind: type, what: str) -> int | float:
-    words = f" or {', '.join(meta['words'])}" if meta["words"] else ""
-    if not _is_number(value) or not math.isfinite(value) or (kind is int and value != int(value)):
-        raise RecipeError(f"{what} = {value!r} is not {'a whole' if kind is int else 'a'} number{words}",
-                          _range_hint(value) if str(value).endswith("%") else meta["help"])  # fmt: skip
-    if not meta["lo"] <= value <= meta["hi"]:
-        allowed, hint = describe_range(meta), meta["help"]
-        wrong = f"is outside its range, {allowed}" if allowed.startswith("at least") else f"is outside {allowed}"
-        if meta["hi"] <= 1 < value <= 100:
-            hint = f"{hint}; {value:g} % is written {value / 100:g}"
-        raise RecipeError(f"{what} = {value!r} {wrong}", hint)
-    return kind(value)
-
-
-def describe_range(meta) -> str:
-    """`0..1`, `at least 1`, … with the unit, for help and messages."""
-    unit = f" {meta['unit']}" if meta["unit"] else ""
-    if meta["choices"]:
-        return " | ".join(meta["choices"])
-    low, high = (f"{v:g}" for v in (meta["lo"], meta["hi"]))
-    if math.isinf(meta["hi"]):
-        return unit.strip() if math.isinf(meta["lo"]) else f"at least {low}{unit}"
-    return f"{low}..{high}{unit}"
+    return skipped_stages(words, f"{where}: skip")
 
 
 def to_toml(recipe: Recipe) -> str:
-    """The whole recipe as TOML, each line with its meaning, range and source."""
+    """All values of a recipe as TOML, each below a comment with its meaning, range and source."""
     lines = [f"name = {json.dumps(recipe.name)}", f"skip = {json.dumps(list(recipe.skip))}  # stages left out"]
     for section in SECTIONS:
         lines += ["", f"[{section}]"]
@@ -228,12 +156,12 @@ def to_toml(recipe: Recipe) -> str:
 
 
 def to_dict(recipe: Recipe) -> dict:
-    """Plain nested dict, for JSON."""
+    """The recipe as nested dicts, for JSON."""
     return dataclasses.asdict(recipe)
 
 
 def sha256(recipe: Recipe) -> str:
-    """Names the dataset: every value, not the recipe's own name."""
+    """sha256 of every value but the recipe's own name: datasets with the same hash were built with the same recipe."""
     values = to_dict(recipe)
     del values["name"]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

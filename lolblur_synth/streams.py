@@ -73,9 +73,7 @@ def _interpolate(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor
         frame = window[end, None]
     yield frame
     if cuts:
-        places = ", ".join(map(str, cuts[:3])) + (", …" if len(cuts) > 3 else "")
-        log.warning(f"{len(cuts)} scene cut{'s' * (len(cuts) > 1)} after frame {places}: nothing lies in between, so "
-                    "each frame is held for half of the interval")  # fmt: skip
+        log.warning(f"{video.cuts_in_words(cuts)}: there each frame is held for half of the interval")
     if (stored := video.repeated(np.array(differences))) > 1:
         log.warning(f"{video.repeats_in_words(stored)}, so motion will stutter")
 

@@ -6,14 +6,25 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import OPTIONS
+from click.testing import CliRunner
+from conftest import OPTIONS, Done
 from test_dataset import tree
 
+from lolblur_synth.cli import main
+
+QUICK = [*OPTIONS, "--pairs", "1", "--skip", "denoise,interpolate,defocus,noise"]  # where no test looks at pixels
 ROLES = {"low_blur_noise", "low_blur", "low_sharp", "high_sharp_scaled", "high_sharp_original"}
 
 
-def one_clear_error(done) -> bool:
-    return "Traceback" not in done.err + done.out and done.err.strip() != ""
+def assert_one_clear_error(done) -> None:
+    assert "Traceback" not in done.err + done.out
+    assert done.err.strip() != ""
+
+
+def in_process(*words) -> Done:
+    """The command without a process of its own, whose start would take longer than the command."""
+    done = CliRunner().invoke(main, [str(word) for word in words])
+    return Done(done.exit_code, done.stdout, done.stderr, 0.0)
 
 
 def test_build_makes_what_the_contract_says(reference):
@@ -35,7 +46,8 @@ def test_build_makes_what_the_contract_says(reference):
             "sha256",
             "version",
         } <= set(line)
-        assert set(line["sha256"]) == ROLES and line["samples"] == 8 * line["window"]
+        assert set(line["sha256"]) == ROLES
+        assert line["samples"] == 8 * line["window"]
         for role in ROLES:
             assert (out / line["split"] / role / f"{line['pair']}.png").is_file()
     assert {line["split"] for line in lines} == {"train", "test"}
@@ -46,7 +58,8 @@ def test_build_makes_what_the_contract_says(reference):
 
 def test_building_again_does_nothing(reference, street_videos, run):
     done = run("build", street_videos, reference.out, *OPTIONS)
-    assert done.code == 0 and "0 to build" in done.err
+    assert done.code == 0
+    assert "0 to build" in done.err
     assert tree(reference.out) == reference.tree
 
 
@@ -57,33 +70,57 @@ def test_recipe_toml_builds_the_same_dataset(reference, street_videos, tmp_path,
 
 def test_another_recipe_is_refused_with_the_difference(reference, street_videos, run):
     done = run("build", street_videos, reference.out, *OPTIONS, "--seed", "1")
-    assert done.code == 10 and "dataset.seed: 0 -> 1" in done.err and one_clear_error(done)
+    assert done.code == 10
+    assert "dataset.seed: 0 -> 1" in done.err
+    assert_one_clear_error(done)
 
 
-def test_status_verify_plan_and_report(reference, street_videos, tmp_path, run):
-    state = json.loads(run("status", reference.out, "--json").out)
-    assert state["done"] == state["planned"] and state["left"] == 0 and not state["failed"]
-    assert run("verify", reference.out).code == 0 and run("verify", reference.out, "--pixels").code == 0
-    plan = run("plan", street_videos, reference.out, *OPTIONS, "--json")
-    assert plan.code == 0 and json.loads(plan.out)["left"] == 0
-    plan = run("plan", street_videos, *OPTIONS)
-    assert plan.code == 0 and "minutes with" in plan.out and "denoise" in plan.out or "off" not in plan.out
-    page = tmp_path / "report.html"
-    assert run("report", reference.out, "-o", page).code == 0
-    assert "data:image/jpeg" in page.read_text() and "http" not in page.read_text()
+def test_status_verify_and_plan_find_the_dataset_complete_and_change_nothing(reference, street_videos):
+    state = json.loads(in_process("status", reference.out, "--json").out)
+    assert state["done"] == state["planned"]
+    assert state["left"] == 0
+    assert state["failed"] == []
+    assert in_process("verify", reference.out).code == 0
+    assert in_process("verify", reference.out, "--pixels").code == 0
+    plan = in_process("plan", street_videos, reference.out, *OPTIONS, "--json")
+    assert plan.code == 0
+    assert json.loads(plan.out)["left"] == 0
     assert tree(reference.out) == reference.tree
 
 
-def test_dry_run_writes_nothing(street_videos, tmp_path, run):
-    done = run("build", street_videos, tmp_path / "out", *OPTIONS, "--dry-run")
-    assert done.code == 0 and "pairs" in done.out and not (tmp_path / "out").exists()
+def test_plan_names_the_time_and_the_stages_left_out(street_videos):
+    plan = in_process("plan", street_videos, *QUICK)
+    assert plan.code == 0
+    assert "with 1 worker" in plan.out
+    assert "off: denoise, interpolate, defocus, noise" in plan.out
+
+
+def test_the_report_shows_pictures_and_names_no_other_place(reference, tmp_path):
+    page = tmp_path / "report.html"
+    assert in_process("report", reference.out, "-o", page).code == 0
+    text = page.read_text()
+    pairs = len((reference.out / "manifest.jsonl").read_text().splitlines())
+    assert text.count("data:image/jpeg") == 5 * pairs, "five images of each pair, as there are no more than eight"
+    assert "http" not in text
+    assert "<li>dataset.pairs: 60 -&gt; 4" in text, "departures from the recipe, with HTML's own characters escaped"
+    assert tree(reference.out) == reference.tree
+
+
+def test_dry_run_writes_nothing(street_videos, tmp_path):
+    done = in_process("build", street_videos, tmp_path / "out", *QUICK, "--dry-run")
+    assert done.code == 0
+    assert "2 pairs, 2 to build" in done.out
+    assert not (tmp_path / "out").exists()
 
 
 def test_json_lines_of_a_build(street_videos, tmp_path, run):
-    done = run("build", street_videos, tmp_path / "out", *OPTIONS, "--json")
-    events = [json.loads(line) for line in done.out.splitlines()]
-    assert done.code == 0 and events[-1]["type"] == "summary" and events[-1]["failed"] == 0
-    assert sum(event["type"] == "pair" for event in events) == events[-1]["built"] == events[-1]["planned"]
+    done = run("build", street_videos, tmp_path / "out", *QUICK, "--json")
+    *events, summary = [json.loads(line) for line in done.out.splitlines()]
+    assert done.code == 0
+    assert summary["type"] == "summary"
+    assert summary["failed"] == 0
+    assert summary["built"] == summary["planned"] == 2
+    assert sum(event["type"] == "pair" for event in events) == 2
 
 
 def test_one_bad_folder_of_everything(street_videos, tmp_path, run):
@@ -107,8 +144,9 @@ def test_one_bad_folder_of_everything(street_videos, tmp_path, run):
     strange = os.fsdecode(os.fsencode(folder) + b"/na\xffme\n.mkv")
     shutil.copy(street_videos / "b.mkv", strange)
     before = sorted(p.name for p in tmp_path.iterdir())
-    done = run("build", folder, tmp_path / "out", *OPTIONS)
-    assert done.code == 3 and one_clear_error(done), done.err
+    done = run("build", folder, tmp_path / "out", *QUICK)
+    assert done.code == 3, done.err
+    assert_one_clear_error(done)
     assert "link.mp4: same content as good.mp4; used once" in done.err, "a link is followed to its file"
     for name in [*bad, "pipe.mp4", "nothing.mp4", "folder.mp4"]:
         assert len([line for line in done.err.splitlines() if name in line and "failed" in line]) == 1, name
@@ -116,8 +154,8 @@ def test_one_bad_folder_of_everything(street_videos, tmp_path, run):
     lines = [json.loads(line) for line in (tmp_path / "out/manifest.jsonl").read_text().splitlines()]
     assert {line["source"]["name"] for line in lines} == {"good.mp4", "na\\xffme\\n.mkv"}
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*before, "out"]), "nothing is written beside OUT"
-    assert run("verify", tmp_path / "out").code == 0
-    assert json.loads(run("status", tmp_path / "out", "--json").out)["refused"]
+    assert in_process("verify", tmp_path / "out").code == 0
+    assert json.loads(in_process("status", tmp_path / "out", "--json").out)["refused"]
 
 
 @pytest.mark.parametrize(("words", "code", "expected"), [
@@ -141,7 +179,7 @@ def test_one_bad_folder_of_everything(street_videos, tmp_path, run):
     (["stage", "darken", "{foreign}", "{out}"], 5, "no PNG"),
     (["recipe", "validate", "nowhere.toml"], 4, "nowhere.toml"),
 ])  # fmt: skip
-def test_what_a_user_can_get_wrong(words, code, expected, street_videos, tmp_path, run):
+def test_what_a_user_can_get_wrong(words, code, expected, street_videos, tmp_path):
     (tmp_path / "empty").mkdir(), (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign/file").write_text("mine")
     places = {
@@ -150,9 +188,10 @@ def test_what_a_user_can_get_wrong(words, code, expected, street_videos, tmp_pat
         "empty": tmp_path / "empty",
         "foreign": tmp_path / "foreign",
     }
-    done = run(*[word.format(**places) for word in words])
+    done = in_process(*[word.format(**places) for word in words])
     assert done.code == code, done.err
-    assert expected in done.err and one_clear_error(done)
+    assert expected in done.err
+    assert_one_clear_error(done)
     assert (tmp_path / "foreign/file").read_text() == "mine"
     assert sorted(p.name for p in street_videos.iterdir()) == ["a.mp4", "b.mkv"]
 
@@ -165,17 +204,19 @@ def test_read_only_output_is_refused_before_any_work(street_videos, tmp_path, ru
     else:
         out.chmod(0o555)
     done = run("build", street_videos, out, *OPTIONS)
-    assert done.code == 10 and "cannot write" in done.err and one_clear_error(done)
+    assert done.code == 10
+    assert "cannot write" in done.err
+    assert_one_clear_error(done)
 
 
-def test_recipe_commands(tmp_path, run):
-    assert {"lolblur", "fast", "night"} <= {line.split()[0] for line in run("recipe", "ls").out.splitlines()}
+def test_recipe_commands(tmp_path):
+    assert {"lolblur", "fast", "night"} <= {line.split()[0] for line in in_process("recipe", "ls").out.splitlines()}
     mine = tmp_path / "mine.toml"
-    assert run("recipe", "cp", "night", mine).code == 0
-    checked = run("recipe", "validate", mine)
+    assert in_process("recipe", "cp", "night", mine).code == 0
+    checked = in_process("recipe", "validate", mine)
     assert checked.code == 0
     assert "mine.toml: valid, hash " in checked.out
-    assert run("recipe", "diff", "night", mine).code == 0
-    assert run("recipe", "diff", "night").code == 3
-    assert run("recipe", "cp", "night", mine).code == 2
-    assert "section 3.2" in run("recipe", "show", "lolblur").out
+    assert in_process("recipe", "diff", "night", mine).code == 0
+    assert in_process("recipe", "diff", "night").code == 3
+    assert in_process("recipe", "cp", "night", mine).code == 2
+    assert "section 3.2" in in_process("recipe", "show", "lolblur").out

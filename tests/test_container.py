@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lolblur_synth import recipes
-from lolblur_synth.dataset import plan, worker
+from lolblur_synth.dataset import advice, worker
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import video
 from lolblur_synth.files.video.container_crop import Crop, container_crop
@@ -87,11 +87,12 @@ def test_the_bitstream_comes_before_the_container(tmp_path):
     assert probe(path).colour == "yuv420p bt601 limited"
 
 
-@pytest.mark.parametrize("transfer", [16, 18])
-def test_hdr_is_refused_when_only_the_container_says_so(tmp_path, transfer):
-    with pytest.raises(InputError, match="HDR") as caught:
-        probe(hevc(tmp_path / "a.mp4", (9, transfer, 9, 0)))
-    assert caught.value.reason == "hdr"
+@pytest.mark.parametrize(("transfer", "curve"), [(16, "PQ"), (18, "HLG")])
+def test_hdr_is_measured_light_when_only_the_container_says_so(tmp_path, transfer, curve):
+    clip = probe(hevc(tmp_path / "a.mp4", (9, transfer, 9, 0)))
+    assert clip.light == "measured"
+    assert clip.colour == f"yuv420p bt2020 limited {curve} (tags of the container)"
+    assert f"{curve} with 8 bits" in " ".join(clip.notes)
 
 
 def test_colours_that_are_not_converted_are_named_or_refused(tmp_path):
@@ -247,9 +248,9 @@ def test_interlaced_video_is_named_with_the_remedy(tmp_path, name, codec, option
 
 def test_notes_reach_the_plan_and_the_log(tmp_path, caplog):
     path = media.two_tracks(tmp_path / "a.mkv", [(32, 32), (64, 48)], [1])
-    recipe = recipes.override(recipes.load("lolblur"), ["resize.width=32", "resize.height=24"])
-    facts = worker._facts(recipe, video.Input(path, "a.mkv", "video"))
-    assert plan._warnings(facts, recipe, 60)[0].startswith("a.mkv: 2 video tracks; track 1 (64x48, default) is used")
+    recipe = recipes.override(recipes.load("lolblur"), ["skip=denoise", "resize.width=32", "resize.height=24"])
+    info = worker.inspect(recipe, video.Input(path, "a.mkv", "video"))
+    assert advice.about(info, recipe, 60)[0].startswith("a.mkv: 2 video tracks; track 1 (64x48, default) is used")
     stage.run(request.Request("resize", path, tmp_path / "out", recipe))
     assert "a.mkv: 2 video tracks" in caplog.text
     caplog.clear()

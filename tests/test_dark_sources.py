@@ -10,6 +10,7 @@ from conftest import moving_street
 from lolblur_synth import frames as fr
 from lolblur_synth import recipes
 from lolblur_synth.dataset import plan, worker
+from lolblur_synth.dataset.records import Job, Plan
 from lolblur_synth.files import video
 from lolblur_synth.files.video import write_video
 from lolblur_synth.recipe.schema import Recipe
@@ -17,14 +18,20 @@ from lolblur_synth.stages import darken
 from lolblur_synth.stages.darken import lights
 
 RECIPE = recipes.override(
-    Recipe(), ["skip=denoise", "resize.width=96", "resize.height=64", "dataset.pairs=6", "darken.exposure=0.12:0.16"]
+    Recipe(),
+    [
+        "skip=denoise,interpolate,noise",
+        "resize.width=96",
+        "resize.height=64",
+        "dataset.pairs=6",
+        "darken.exposure=0.12:0.16",
+    ],
 )
 
 
-def clip_of(path, recipe=RECIPE) -> plan.Plan:
+def clip_of(path, recipe=RECIPE) -> Plan:
     item = video.Input(path, path.name, "video")
-    facts = [event[2] for event in worker.survey(recipe, (item,)) if event[0] == "done"]
-    return plan.make(facts, [], recipe, {})
+    return plan.make([worker.inspect(recipe, item)], [], recipe, {})
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +46,8 @@ def dark_video(tmp_path_factory):
 
 def built(clip, pairs, recipe=RECIPE) -> list[tuple[dict, dict]]:
     """The pairs as one job makes them, in one pass over the video."""
-    job = {"recipe": recipe, "clip": clip, "keys": dict.fromkeys(clip.pairs, ""), "weights": {}, "device": "cpu"}
-    stacks = worker._stacks(recipe, clip.facts, pairs)
-    return [worker.make(stack, pair, job) for stack, pair in zip(stacks, pairs, strict=True)]
+    stacks = worker.read_stacks(recipe, clip.video, pairs)
+    return [worker.make(stack, pair, Job(recipe, clip)) for stack, pair in zip(stacks, pairs, strict=True)]
 
 
 def exposure(images: dict, folder: str) -> float:
@@ -67,7 +73,7 @@ def test_one_exposure_for_a_segment_whatever_job_builds_it(dark_video):
     segments = [pair.segment for pair in clip.pairs]
     assert len(set(zip(segments, asked, strict=True))) == 2
     assert asked[-1] < 0.8 * asked[0], "the second segment is darker"
-    for start in (0, 1, 2, 3):
+    for start in (1, 3):  # within the first segment, and at the beginning of the second
         for (images, record), (again, same) in zip(together[start:], built(clip, clip.pairs[start:]), strict=True):
             assert record == same
             assert all(np.array_equal(images[folder], again[folder]) for folder in images)

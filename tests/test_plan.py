@@ -8,7 +8,7 @@ import pytest
 
 from lolblur_synth import recipes
 from lolblur_synth.dataset import plan
-from lolblur_synth.dataset.plan import Facts
+from lolblur_synth.dataset.records import Place, VideoInfo
 from lolblur_synth.errors import InputError
 from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.stages import average
@@ -16,8 +16,8 @@ from lolblur_synth.stages import average
 RECIPE = recipes.override(Recipe(), ["skip=denoise"])
 
 
-def video(name="a.mp4", frames=1000, fps=250.0, cuts=(), sha="00", **facts) -> Facts:
-    return Facts(name, f"/x/{name}", "video", sha, fps, frames, 1280, 720, 8, "yuv420p", "test", tuple(cuts),
+def video(name="a.mp4", frames=1000, fps=250.0, cuts=(), sha="00", **facts) -> VideoInfo:
+    return VideoInfo(name, f"/x/{name}", "video", sha, fps, frames, 1280, 720, 8, "yuv420p", "test", tuple(cuts),
                  facts.get("repeats", 1), 0.0, facts.get("lightness", 0.5))  # fmt: skip
 
 
@@ -47,15 +47,17 @@ def test_no_window_crosses_a_scene_cut():
         assert not any(pair.first <= cut < pair.last for cut in cuts)
 
 
-def test_scene_cuts_are_said():
+def test_scene_cuts_are_named():
     text = "\n".join(plan.make([video(cuts=(40, 47, 300, 760))], [], RECIPE, {}).warnings)
-    assert "4 scene cuts, after frame 40, 47, 300, …" in text and "none crosses one" in text
+    assert "4 scene cuts, after frames 40, 47, 300, …" in text
+    assert "none crosses one" in text
 
 
 @pytest.mark.parametrize("frames", [9, 10, 11, 12, 18, 19, 23, 97])
 def test_short_clips_give_what_fits(frames):
     pairs = plan.place(video(frames=frames), RECIPE)
-    assert pairs and all(p.first >= 0 and p.last < frames for p in pairs)
+    assert pairs
+    assert all(p.first >= 0 and p.last < frames for p in pairs)
 
 
 @pytest.mark.parametrize("frames", [0, 1, 8])
@@ -86,10 +88,10 @@ def test_denoising_context_stays_inside_the_segment():
 def test_adding_a_video_changes_nothing_else():
     videos = [video(f"{c}.mp4", sha=c * 4) for c in "bdf"]
     before = plan.make(videos, [], RECIPE, {})
-    previous = {clip.facts.sha256: (clip.sequence, clip.split) for clip in before.clips}
+    previous = {clip.video.sha256: Place(clip.sequence, clip.split) for clip in before.clips}
     after = plan.make([video("a.mp4", sha="aaaa"), *videos], [], RECIPE, previous)
-    kept = {clip.facts.sha256: clip for clip in after.clips}
-    assert all(kept[clip.facts.sha256] == clip for clip in before.clips)
+    kept = {clip.video.sha256: clip for clip in after.clips}
+    assert all(kept[clip.video.sha256] == clip for clip in before.clips)
     assert kept["aaaa"].sequence == "0003"
 
 
@@ -109,12 +111,14 @@ def test_the_split_does_not_depend_on_the_seed():
     videos = [video(f"{i}.mp4", sha=f"{i:064d}") for i in range(40)]
     splits = {seed: [clip.split for clip in plan.make(videos, [], recipes.override(RECIPE, [f"dataset.seed={seed}"]),
                                                       {}).clips] for seed in range(4)}  # fmt: skip
-    assert all(split == splits[0] for split in splits.values()) and splits[0].count("test") == 6
+    assert all(split == splits[0] for split in splits.values())
+    assert splits[0].count("test") == 6
 
 
 def test_the_same_content_is_used_once_and_said():
     found = plan.make([video("a.mp4"), video("b.mp4")], [], RECIPE, {})
-    assert len(found.clips) == 1 and "same content as a.mp4" in found.warnings[0]
+    assert len(found.clips) == 1
+    assert "same content as a.mp4" in found.warnings[0]
 
 
 def plan_of(lightness, *words):
@@ -159,4 +163,6 @@ def test_the_lightness_of_a_segment_is_that_of_the_frames_that_its_pairs_span():
 def test_warnings():
     small = dataclasses.replace(video(fps=30.0, repeats=8), width=640)
     text = "\n".join(plan.make([small], [], RECIPE, {}).warnings)
-    assert "enlarged" in text and "stored 8 times" in text and "--fps 250" in text
+    assert "enlarged" in text
+    assert "stored 8 times" in text
+    assert "--fps 250" in text

@@ -34,7 +34,8 @@ def test_bad_input(reference, street_videos, tmp_path, run):
     with pytest.raises(UsageError, match="not a picture"):
         preview.write([reference.out], tmp_path / "sheet.txt", small(street_videos))
     done = run("preview", tmp_path, "-o", tmp_path / "sheet.png")
-    assert done.code == 5 and len(done.err.splitlines()) <= 2
+    assert done.code == 5
+    assert len(done.err.splitlines()) <= 2
     assert run("preview").code == 2
 
 

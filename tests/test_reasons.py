@@ -16,8 +16,8 @@ from click.testing import CliRunner
 
 from lolblur_synth import recipes
 from lolblur_synth.cli import main
-from lolblur_synth.commands import options
-from lolblur_synth.commands.datasets import resolve
+from lolblur_synth.commands import options, parse
+from lolblur_synth.commands.build import resolve
 from lolblur_synth.dataset import build, estimate, export
 from lolblur_synth.errors import Interrupted, RecipeError, UsageError, WeightsError
 from lolblur_synth.files import atomic
@@ -106,7 +106,7 @@ def test_another_recipe_is_refused_with_the_remedy(ours, tmp_path, command):
 
 @pytest.mark.parametrize(
     ("words", "first"),
-    [(["doctor"], "doctor: builds one pair of the sample"), (["plan", "{video}"], "plan: looks at the inputs")],
+    [(["doctor"], "doctor: building one pair of the sample"), (["plan", "{video}"], "plan: reads the inputs")],
 )
 def test_doctor_and_plan_say_at_once_what_they_do(tmp_path, monkeypatch, words, first):
     words = [word.format(video=media.encode(tmp_path / "a.mp4", media.scene(4))) for word in words]
@@ -145,15 +145,15 @@ def test_only_commands_that_continue_say_so_when_interrupted(tmp_path, monkeypat
     "words", [("clip-reverse",), ("clip_reverse",), ("Clip-Reverse",), ("clip_reverse,clip-reverse",)]
 )
 def test_a_stage_is_left_out_by_either_spelling(words):
-    skip = options.parse_stages(words)
+    skip = parse.parse_stages(words)
     assert recipes.override(Recipe(), options.overrides((), skip=skip)).skip == ("clip_reverse",)
 
 
 def test_a_stage_that_is_none_is_named_with_those_that_are():
     with pytest.raises(click.BadParameter, match="clip is no stage that can be left out; did you mean clip-reverse"):
-        options.parse_stages(("clip",))
+        parse.parse_stages(("clip",))
     with pytest.raises(click.BadParameter, match="resize is no stage .* give one of denoise, darken"):
-        options.parse_stages(("resize",))
+        parse.parse_stages(("resize",))
     assert run("stage", "clip_reverse", "--help").exit_code == 0
 
 
@@ -202,9 +202,9 @@ def test_a_number_below_a_range_without_an_end_reads_well():
 
 def test_a_size_has_one_of_the_signs_that_stand_for_times():
     for word in ("1120x640", "1120X640", "1120*640", "1120×640"):
-        assert options.parse_size(word) == (1120, 640)
+        assert parse.parse_size(word) == (1120, 640)
     with pytest.raises(UsageError, match="not a size"):
-        options.parse_size("1120")
+        parse.parse_size("1120")
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_another_recipe_is_told_in_the_words_of_the_options(ours, tmp_path):
 @pytest.mark.parametrize("style", ["human", "json"])
 def test_that_the_recipe_of_the_dataset_is_taken_is_told_to_people(ours, capsys, style):
     resolve(None, (), ours, style, skip=())
-    assert ("with the recipe of" in capsys.readouterr().err) == (style == "human")
+    assert ("recipe night, as in" in capsys.readouterr().err) == (style == "human")
 
 
 def test_a_recipe_file_that_is_not_there_is_told():
@@ -339,4 +339,5 @@ def test_an_output_that_cannot_be_there_is_no_bug(tmp_path, words):
     video = media.encode(tmp_path / "v.mp4", pixels) if "{video}" in words else ""
     done = run(*(word.format(image=image, video=video, data=tmp_path / "data") for word in words))
     assert done.exit_code == 2, done.stderr
-    assert "a.png" in done.stderr and "bug" not in done.stderr
+    assert "a.png" in done.stderr
+    assert "bug" not in done.stderr

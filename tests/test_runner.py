@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from lolblur_synth.errors import Interrupted
+from lolblur_synth.errors import Interrupted, LolblurError
 from lolblur_synth.parallel import pool
 
 TARGET = "toy_jobs:write_files"
@@ -72,5 +72,5 @@ def test_a_second_interrupt_stops_at_once(tmp_path):
 
 
 def test_workers_that_cannot_start_are_an_error_not_a_loop(tmp_path):
-    with pytest.raises(Exception, match="die before they begin"):
+    with pytest.raises(LolblurError, match="die before they begin"):
         pool.run("no_such_module:f", [(str(tmp_path), ("a",))], 1, lambda *event: None)

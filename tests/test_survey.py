@@ -1,5 +1,6 @@
 """The identity of inputs: what was surveyed is what is built, whatever names, sizes and dates of files say."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -10,10 +11,11 @@ import media
 import numpy as np
 import pytest
 
+import lolblur_synth
 from lolblur_synth import recipes
-from lolblur_synth.dataset import build as builder
 from lolblur_synth.dataset import layout, stored, survey, worker
-from lolblur_synth.dataset.plan import Facts
+from lolblur_synth.dataset.build import Summary
+from lolblur_synth.dataset.records import VideoInfo
 from lolblur_synth.errors import ForeignOutput, InputError
 from lolblur_synth.files import video
 from lolblur_synth.parallel import clusters
@@ -59,7 +61,7 @@ def write_frame(path: Path, pixels: np.ndarray) -> None:
     os.utime(path, DATE)
 
 
-def build(inputs, out: Path, **options) -> tuple[builder.Summary, list[str]]:
+def build(inputs, out: Path, **options) -> tuple[Summary, list[str]]:
     """The summary, and every note and failure that the user is told."""
     lines = []
 
@@ -67,7 +69,7 @@ def build(inputs, out: Path, **options) -> tuple[builder.Summary, list[str]]:
         if kind in ("note", "failed"):
             lines.append(facts["message"])
 
-    return builder.build(inputs, out, PLAIN, jobs=1, listener=listen, **options), lines
+    return lolblur_synth.build(inputs, out, PLAIN, jobs=1, listener=listen, **options), lines
 
 
 def sources(out: Path) -> dict[str, tuple[str, str]]:
@@ -220,18 +222,18 @@ def test_a_video_replaced_during_a_build_never_lends_its_pixels(tmp_path, monkey
 
 def test_a_video_that_is_gone_during_a_build_is_named_with_the_reason(tmp_path):
     path = clip(tmp_path / "a.avi", 1)
-    facts = worker._facts(PLAIN, video.Input(path, "a.avi", "video"))
+    info = worker.inspect(PLAIN, video.Input(path, "a.avi", "video"))
     path.unlink()
     with pytest.raises(InputError, match=r"a.avi: was read by the survey, but not now: No such file"):
-        worker.check_content(facts)
+        worker.check_content(info)
 
 
 def test_a_link_or_new_permissions_during_a_build_cost_nothing(tmp_path):
     path = clip(tmp_path / "a.avi", 1)
-    facts = worker._facts(PLAIN, video.Input(path, "a.avi", "video"))
+    info = worker.inspect(PLAIN, video.Input(path, "a.avi", "video"))
     os.link(path, tmp_path / "b.avi")
     path.chmod(0o600)
-    assert worker.check_content(facts) != facts.stamp
+    assert worker.check_content(info) != info.stamp
 
 
 def test_hard_links_of_one_file_are_used_once_and_both_are_named(tmp_path):
@@ -281,10 +283,10 @@ def test_without_a_recipe_a_dataset_continues_with_its_own(tmp_path):
     path, out = clip(tmp_path / "a.avi", 1), tmp_path / "out"
     build(path, out)
     shutil.rmtree(out / "train/low_blur")
-    done = builder.build(path, out, jobs=1)
+    done = lolblur_synth.build(path, out, jobs=1)
     assert (done.built, done.planned) == (2, 2)
     with pytest.raises(ForeignOutput, match="another recipe") as error:
-        builder.build(path, out, "lolblur", jobs=1)
+        lolblur_synth.build(path, out, "lolblur", jobs=1)
     assert "leave the recipe options out to continue with the recipe of" in error.value.hint
 
 
@@ -299,7 +301,10 @@ def test_a_refusal_of_the_reader_keeps_its_hint(tmp_path):
     assert "ffmpeg" in refusal.hint
 
 
-def test_facts_read_back_are_the_facts_that_were_written():
-    facts = Facts("a", "p", "video", "0", 250.0, 9, 64, 48, 8, "rgb", "x", (3, 7), 1, 0.5, 0.4, ((0.1, 2.0),), "s")
-    values = json.loads(layout.to_json(facts.__dict__))
-    assert Facts(**{key: survey._tuples(value) for key, value in values.items()}) == facts
+def test_a_survey_read_back_from_json_is_the_one_that_was_written():
+    info = VideoInfo(
+        name="a", path="p", kind="video", sha256="0", fps=250.0, frames=9, width=64, height=48, bits=8, colour="rgb",
+        decoder="x", cuts=(3, 7), repeats=1, sigma=0.5, lightness=0.4, curve=((0.1, 2.0),), notes=("n",),
+        moments=((0.1, 0.2), (0.3, 0.4)), stamp="s",
+    )  # fmt: skip
+    assert survey.from_json(json.loads(layout.to_json(dataclasses.asdict(info)))) == info

@@ -46,7 +46,9 @@ def refusal(path: Path, **options) -> InputError:
         for _ in video.read(probe(path, **options)):
             pass
     assert time.monotonic() - started < 10
-    assert "\n" not in str(caught.value) and path.name in str(caught.value) and caught.value.hint
+    assert "\n" not in str(caught.value)
+    assert path.name in str(caught.value)
+    assert caught.value.hint
     return caught.value
 
 
@@ -159,7 +161,10 @@ def test_frames_beside_a_video_are_not_hidden(tmp_path, film):
     assert [(item.name, item.kind) for item in found] == [(f"seq/{film}", "video")]
     ((name, reason, message, hint),) = map(dataclasses.astuple, refused)
     assert (name, reason) == ("seq", "mixed")
-    assert "images" in message and film in message and ".png" in message and "folder" in hint
+    assert "images" in message
+    assert film in message
+    assert ".png" in message
+    assert "folder" in hint
 
 
 def test_thumbnails_that_a_camera_writes_are_no_frames(tmp_path):
@@ -199,14 +204,18 @@ def test_odd_names_are_read_and_print_safely(tmp_path):
         Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(source)
     (folder / "..mp4").write_bytes(source)  # hidden: it begins with a dot
     found, refused = video.find([folder])
-    assert len(found) == len(names) - 1 and not refused
+    assert len(found) == len(names) - 1
+    assert not refused
     for item in found:
-        assert item.name.isprintable() and json.dumps(item.name).encode("ascii") and item.name.encode("utf-8")
+        assert item.name.isprintable()
+        assert json.dumps(item.name).encode("ascii")
+        assert item.name.encode("utf-8")
         assert video.probe(item, LIMITS).frames == 3
     assert {"a\\xff.mp4", "new\\nline.mp4", "ü.mp4"} <= {item.name for item in found}
     assert [i.name for i in video.find([folder / ".." / "in" / "-rf.mp4"])[0]] == ["-rf.mp4"]
     given, _ = video.find([folder / "..mp4"])  # named by the user: taken
-    assert [i.name for i in given] == ["..mp4"] and video.probe(given[0], LIMITS).frames == 3
+    assert [i.name for i in given] == ["..mp4"]
+    assert video.probe(given[0], LIMITS).frames == 3
 
 
 def test_digest_is_the_content(tmp_path):
@@ -309,10 +318,12 @@ def test_limits_on_frames_and_rate(tmp_path):
 def test_rotation_is_applied_once(tmp_path, counter_clockwise, seen):
     path = media.encode(tmp_path / "a.mp4", media.corners(), 25, rotation=counter_clockwise, pix_fmt="yuv444p")
     found = probe(path)
-    assert found.rotation == -counter_clockwise % 360 and not found.mirrored
+    assert found.rotation == -counter_clockwise % 360
+    assert not found.mirrored
     assert (found.width, found.height) == ((64, 48) if counter_clockwise in (0, 180) else (48, 64))
     frame = next(video.read(found))
-    assert frame.shape == (found.height, found.width, 3) and frame.flags.c_contiguous
+    assert frame.shape == (found.height, found.width, 3)
+    assert frame.flags.c_contiguous
     assert _corners(frame) == seen
 
 
@@ -396,7 +407,8 @@ def test_colours_agree_with_the_equations(tmp_path, pix_fmt, matrix, full):
 def test_untagged_colours_and_players(tmp_path):
     small = media.encode_pictures(tmp_path / "s.mkv", [media.planes("yuv420p", 48, 64, 90, 100, 180)])
     large = media.encode_pictures(tmp_path / "l.mkv", [media.planes("yuv420p", 720, 1280, 90, 100, 180)])
-    assert probe(small).colour == "yuv420p bt601 limited" and probe(large).colour == "yuv420p bt709 limited"
+    assert probe(small).colour == "yuv420p bt601 limited"
+    assert probe(large).colour == "yuv420p bt709 limited"
     np.testing.assert_allclose(frames_of(small)[0, 5, 5], reference_rgb(90, 100, 180, 8, 6, False), atol=1e-5)
     np.testing.assert_allclose(frames_of(large)[0, 5, 5], reference_rgb(90, 100, 180, 8, 1, False), atol=1e-5)
 
@@ -424,18 +436,6 @@ def test_grey_rgb_and_alpha(tmp_path):
     deep = media.planes("gbrp10le", 20, 30, 100, 200, 300)
     path = media.encode_pictures(tmp_path / "deep.mkv", [deep])
     np.testing.assert_allclose(frames_of(path)[0, 3, 3], np.array([300, 100, 200]) / 1023, atol=1 / 1023)
-
-
-def test_hdr_is_refused(tmp_path):
-    for transfer in (16, 18):
-        path = media.encode_pictures(
-            tmp_path / "a.mkv",
-            [media.planes("yuv420p10le", 48, 64, 500, 500, 500)],
-            colorspace=9,
-            full_range=False,
-            transfer=transfer,
-        )
-        assert refusal(path).reason == "hdr"
 
 
 # ---- damage --------------------------------------------------------------------------------------------------------
@@ -537,7 +537,8 @@ def test_a_size_bomb_is_refused_from_its_header(tmp_path):
     (sequence / "0.png").write_bytes(_png_header(14000, 14000))
     for target, reason in ((path, "too-large"), (count, "too-many-frames"), (sequence, "too-large")):
         found, extra = _probe_in_a_process(target)
-        assert found == reason and extra < 60
+        assert found == reason
+        assert extra < 60
 
 
 def _png_header(width: int, height: int) -> bytes:
@@ -588,15 +589,17 @@ def test_an_image_sequence(tmp_path):
     scene = media.scene(12)
     for index, frame in enumerate(scene):
         images.write_png(tmp_path / f"{index}.png", frame / np.float32(255))
-    assert refusal(tmp_path).reason == "no-fps" and "--fps" in refusal(tmp_path).hint
+    assert refusal(tmp_path).reason == "no-fps"
+    assert "--fps" in refusal(tmp_path).hint
     found = probe(tmp_path, 250)
     assert (found.frames, found.width, found.height, found.fps, found.bits) == (12, 64, 48, 250, 8)
     np.testing.assert_array_equal(np.stack(list(video.read(found))), scene / np.float32(255))  # 2.png before 10.png
     np.testing.assert_array_equal(np.stack(list(video.read(found, 3, 5))), scene[3:5] / np.float32(255))
-    assert video.survey(found).frames == 12
+    assert video.scan_frames(found).frames == 12
     (tmp_path / "5.png").rename(tmp_path / "five")
     error = refusal(tmp_path, fps=250)
-    assert error.reason == "vfr" and "frame 5 is missing between 4.png and 6.png" in str(error)
+    assert error.reason == "vfr"
+    assert "frame 5 is missing between 4.png and 6.png" in str(error)
     (tmp_path / "five").rename(tmp_path / "5.png")
     (tmp_path / "11.png").rename(tmp_path / "eleven")
     with pytest.raises(InputError, match="11 images, there were 12"):
@@ -604,7 +607,8 @@ def test_an_image_sequence(tmp_path):
     (tmp_path / "eleven").rename(tmp_path / "11.png")
     images.write_png(tmp_path / "7.png", scene[7][:40] / np.float32(255))
     error = refusal(tmp_path, fps=250)
-    assert error.reason == "size-changes" and "7.png" in str(error)
+    assert error.reason == "size-changes"
+    assert "7.png" in str(error)
     media.truncate(tmp_path / "3.png", 0.6)
     assert refusal_in_sequence(tmp_path, "3.png").reason == "corrupt"
 
@@ -625,7 +629,7 @@ def test_images_come_back_value_for_value(tmp_path):
         np.testing.assert_array_equal(images.read_image(tmp_path / "a.png"), np.rint(frame * peak) / np.float32(peak))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "a.tiff"]
     linear = next(video.read(probe(_moved(tmp_path, "a.tiff", "linear"), 25)))
-    np.testing.assert_allclose(linear, np.clip(frame * 3, 0, 1) ** (1 / 2.2), atol=1e-6)
+    np.testing.assert_allclose(linear, (frame * 3) ** (1 / 2.2), atol=1e-6)
     with pytest.raises(UsageError):
         images.write_png(tmp_path / "a.png", frame, 12)
     with pytest.raises(OSError):
@@ -653,7 +657,8 @@ def test_grey_alpha_and_turned_images(tmp_path):
     exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"  # orientation 6: turn clockwise
     path.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:])
     frame = images.read_image(path)
-    assert frame.shape == (64, 48, 3) and _corners(frame) == "brwg"
+    assert frame.shape == (64, 48, 3)
+    assert _corners(frame) == "brwg"
 
 
 def test_broken_images_are_refused(tmp_path):
@@ -690,9 +695,11 @@ def test_cuts_are_found_and_flashes_are_not(tmp_path, gain):
     frames[10] = np.minimum(frames[10].astype(int) + 90, 255)  # a flash
     frames[50, :, :80] = 255  # lightning on one side
     path = media.encode(tmp_path / "a.mp4", frames, 250, options={"crf": "12"})
-    found = video.survey(probe(path))
+    found = video.scan_frames(probe(path))
     assert found.cuts == (19, 39)
-    assert found.frames == 60 and len(found.differences) == 59 and found.repeats == 1
+    assert found.frames == 60
+    assert len(found.differences) == 59
+    assert found.repeats == 1
     assert found.differences[9] > 0.05 < found.differences[10]
     json.dumps(dataclasses.asdict(found))
 
@@ -701,7 +708,7 @@ def test_cuts_are_found_and_flashes_are_not(tmp_path, gain):
 def test_repeated_frames_are_noticed(tmp_path, times):
     texture = media.scene(1, 90, 160)[0]
     frames = np.stack([np.roll(texture, 2 * index, 1) for index in range(30)]).repeat(times, axis=0)[1:]
-    assert video.survey(probe(media.encode(tmp_path / "a.mp4", frames, 240))).repeats == times
+    assert video.scan_frames(probe(media.encode(tmp_path / "a.mp4", frames, 240))).repeats == times
 
 
 def test_the_lightness_of_unsaturated_pixels_is_told_by_parts_of_the_video(tmp_path):
@@ -711,15 +718,17 @@ def test_the_lightness_of_unsaturated_pixels_is_told_by_parts_of_the_video(tmp_p
     pictures[:, :, :40] = pictures[:, :, -40:] = 200
     pictures[:, 40:50, 70:90] = 255
     path = media.encode(tmp_path / "a.mkv", pictures, 250, "ffv1")
-    found = video.survey(probe(path), shown=(0.5, 1.0))
+    found = video.scan_frames(probe(path), shown=(0.5, 1.0))
     assert len(found.moments) == 40
     for (mean, square), code in ((found.moments[0], 60), (found.moments[-1], 120)):
         lightness = 1.16 * (((code / 255 + 0.055) / 1.055) ** 2.4) ** (1 / 3) - 0.16
         assert mean == pytest.approx(lightness, abs=0.005)
         assert square == pytest.approx(lightness**2, abs=0.005)
-    assert video.survey(probe(path)).moments[0][0] > found.moments[0][0] + 0.1
+    assert video.scan_frames(probe(path)).moments[0][0] > found.moments[0][0] + 0.1
     upright = media.encode(tmp_path / "b.mp4", pictures, 250, rotation=90)
-    assert video.survey(probe(upright), shown=(1.0, 0.5)).moments[0][0] == pytest.approx(found.moments[0][0], abs=0.01)
+    assert video.scan_frames(probe(upright), shown=(1.0, 0.5)).moments[0][0] == pytest.approx(
+        found.moments[0][0], abs=0.01
+    )
 
 
 def test_a_survey_never_misses_damage(tmp_path):
@@ -727,14 +736,14 @@ def test_a_survey_never_misses_damage(tmp_path):
     found = probe(path)
     media.rot(path, 0)
     with pytest.raises(InputError):
-        video.survey(found)
+        video.scan_frames(found)
 
 
 def test_fireworks_at_night():
     path = Path(__file__).parents[2] / "shared/videos/test-only/night-lights/mcdaga_fireworks_night_720p25.mp4"
     if not path.exists():
         pytest.skip("the footage of fireworks is not here")
-    found = video.survey(probe(path))
+    found = video.scan_frames(probe(path))
     assert found.cuts == (100, 225, 250, 302, 353, 479, 695)  # as seen by eye
     assert found.repeats == 1
 
@@ -782,4 +791,5 @@ def test_packed_video_is_not_said_to_be_of_full_range(tmp_path, pix_fmt):
     found = probe(path)
     assert found.colour == f"{pix_fmt} bt601 limited"
     first = next(video.read(found))
-    assert np.allclose(first[4, 4], (1, 0, 0), atol=0.02) and np.allclose(first[-5, -5], 1, atol=0.02)
+    assert np.allclose(first[4, 4], (1, 0, 0), atol=0.02)
+    assert np.allclose(first[-5, -5], 1, atol=0.02)

@@ -1,11 +1,9 @@
-"""Options that several commands share, written once; and options made from the recipe's own declarations.
+"""Options that several commands share, and options made from the declarations of a config (`config_options`).
 
-Imports click and the standard library only: `lolblur-synth --help` must not wait for torch.
+Imports click and the standard library only, so that `lolblur-synth --help` need not wait for torch.
 """
 
 import dataclasses
-import difflib
-import re
 import sys
 from collections.abc import Callable
 from importlib import resources
@@ -14,13 +12,15 @@ from typing import Any
 
 import click
 
-from lolblur_synth.errors import UsageError
+from lolblur_synth.commands.parse import parse_device, parse_jobs, parse_size, parse_stages
 from lolblur_synth.recipe.schema import STAGE_NAMES
-from lolblur_synth.recipes import describe_range
+from lolblur_synth.recipe.values import describe_range
 
 STAGE_WORDS = [name.replace("_", "-") for name in STAGE_NAMES]
 
-DRY_RUN = "lolblur_synth.dry_run"  # in the context's meta: the command keeps nothing that another run could continue
+DRY_RUN = (
+    "lolblur_synth.dry_run"  # key in the context's meta: a dry run keeps nothing that the same command could continue
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
 recipe_option = click.option(
     "--recipe", default="lolblur", show_default=True, metavar="NAME|FILE", help="Built-in recipe, or a TOML file."
@@ -57,7 +57,7 @@ device_option = click.option(
 
 
 def dry_run_option(help: str) -> Callable:
-    """--dry-run, known to the program as well, which says what becomes of an interrupted command."""
+    """--dry-run. The program reads it too: its message about an interruption depends on it (`cli.Commands`)."""
 
     def note(context: click.Context, parameter: click.Parameter, value: bool) -> bool:
         context.meta[DRY_RUN] = value
@@ -67,7 +67,7 @@ def dry_run_option(help: str) -> Callable:
 
 
 def build_options(command: Callable) -> Callable:
-    """The options that `build` and `plan` share, each an everyday name for a recipe value."""
+    """The options that `build`, `plan` and `preview` share; most are a short name for a value of the recipe."""
     for option in reversed(
         [
             stored_recipe_option,
@@ -137,7 +137,7 @@ def overrides(
     test_fraction=None,
     base_skip: tuple[str, ...] = (),
 ) -> list[str]:
-    """The everyday options as `--set` words; explicit `--set` words come last and win."""
+    """The options of `build_options` as `--set` words. Explicit `--set` words come last, so that they prevail."""
     words = []
     if skip:
         names = set(skip) | set(base_skip)
@@ -158,51 +158,8 @@ def overrides(
     return words + list(assignments)
 
 
-def parse_stages(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Stages to leave out, as `recipe.STAGE_NAMES` has them: clip-reverse or clip_reverse, one each or with commas."""
-    names = [word.strip().lower().replace("-", "_") for value in values for word in value.split(",") if word.strip()]
-    for name in names:
-        if name not in STAGE_NAMES[1:]:
-            word = name.replace("_", "-")
-            close = difflib.get_close_matches(word, STAGE_WORDS[1:], 1) or [w for w in STAGE_WORDS[1:] if word in w]
-            known = f"did you mean {close[0]}?" if close else f"give one of {', '.join(STAGE_WORDS[1:])}"
-            raise click.BadParameter(f"{word} is no stage that can be left out; {known}")
-    return tuple(names)
-
-
-def parse_size(value: str) -> tuple[int, int]:
-    """WxH -> (width, height). Raises UsageError."""
-    match = re.fullmatch(r"(\d+)\s*[xX×*]\s*(\d+)", value)
-    if match is None:
-        raise UsageError(f"--size {value}: not a size", "write --size 1120x640")
-    return int(match[1]), int(match[2])
-
-
-def parse_jobs(value: str) -> int | None:
-    """None for auto, else a positive number."""
-    if value == "auto":
-        return None
-    if not value.isdigit() or int(value) < 1:
-        raise click.BadParameter("give a number from 1 on, or auto")
-    return int(value)
-
-
-def parse_device(value: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
-        raise click.BadParameter("give auto, cpu, cuda or cuda:N")
-    return value
-
-
-def parse_shard(value: str | None) -> tuple[int, int]:
-    """`I/N` -> (I, N)."""
-    match = re.fullmatch(r"(\d+)/(\d+)", value or "1/1")
-    if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise click.BadParameter("give I/N with 1 <= I <= N, such as 3/16", param_hint="--shard")
-    return int(match[1]), int(match[2])
-
-
 def config_options(config: type, leave_out: tuple[str, ...] = ()) -> Callable[[Callable], Callable]:
-    """One option for each value of a config, with its unit, range and default in the help."""
+    """Decorator: one option for each field of a config, with unit, range and default in its help."""
 
     def decorate(command: Callable) -> Callable:
         for field in reversed([f for f in dataclasses.fields(config) if f.name not in leave_out]):
@@ -242,12 +199,12 @@ def _metavar(field: dataclasses.Field) -> str:
 
 
 def given(values: dict[str, Any]) -> dict[str, Any]:
-    """The options that were typed."""
+    """The options that the user gave."""
     return {name: value for name, value in values.items() if value is not None}
 
 
 def config_overrides(section: str, values: dict[str, Any]) -> list[str]:
-    """What `config_options` collected, as `--set` words."""
+    """The values of `config_options` that the user gave, as `--set` words."""
     return [f"{section}.{name}={value}" for name, value in given(values).items()]
 
 
@@ -257,7 +214,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def printable(text: str) -> str:
-    """One line that any terminal can show, whatever a file name holds."""
+    """The text in one line, with escapes for what the terminal's encoding lacks, whatever a file name holds."""
     return (
         text.encode(sys.stderr.encoding or "utf-8", "backslashreplace")
         .decode(sys.stderr.encoding or "utf-8")
@@ -266,7 +223,7 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Several lines that any terminal can show; its encoding may lack the arrows of a table."""
+    """As `printable`, for several lines; the arrows of a table become ^ and v where the encoding lacks them."""
     try:
         "↑↓".encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
@@ -275,7 +232,7 @@ def printable_lines(text: str) -> str:
 
 
 def with_hint(failure: dict) -> str:
-    """The message of a failure or a refusal and, on a line of its own, what to do about it."""
+    """The message of a failure and, on a line of its own, its hint."""
     words = [failure.get("message") or "", failure.get("hint") or ""]
     return "\n  ".join(printable(word) for word in words if word)
 

@@ -1,4 +1,4 @@
-"""What a person sees while a build or a training runs: a bar on a terminal, else plain lines; or JSON lines."""
+"""The progress of a build or a training: a bar on a terminal, else a line every ten seconds; or JSON lines."""
 
 import contextlib
 import json
@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterator
 import click
 from tqdm import tqdm
 
-EVERY = 10.0  # seconds between plain lines
+LINE_INTERVAL = 10.0  # seconds between plain lines
 
 
 class Progress:
-    """A listener for `build.build`. `close` it at the end.
+    """A listener for `dataset.build.build`; `close` it at the end.
 
-    style: "human" writes to stderr; "json" writes one object a line to stdout, `{"type": "plan" | "pair" | "failed" |
-    "note" | "status"}`; "quiet" shows failures only. Fields are only ever added.
+    style: "human" writes to stderr. "json" writes one object a line to stdout, with `type` (survey, surveyed, plan,
+    pair, failed or note) and the fields of the event; later versions may add fields, but remove none. "quiet" writes
+    failures only.
     """
 
     def __init__(self, style: str = "human", stream=None):
@@ -25,55 +26,57 @@ class Progress:
         self.bar: tqdm | None = None
         self.total = self.before = self.built = self.failed = self.bytes = 0
         self.surveyed = self.inputs = 0
-        self.started = self.spoken = time.monotonic()
+        self.started = self.last_line = time.monotonic()
 
-    def __call__(self, kind: str, facts: dict) -> None:
+    def __call__(self, kind: str, fields: dict) -> None:
         if self.style == "json":
-            click.echo(json.dumps({"type": kind, **facts}))
+            click.echo(json.dumps({"type": kind, **fields}))
             return
-        getattr(self, f"_{kind}")(facts)
+        getattr(self, f"_{kind}")(fields)
 
-    def _survey(self, facts: dict) -> None:
-        self.inputs = facts["todo"]
-        if facts["todo"]:
-            self._say(f"reading {facts['todo']} of {facts['inputs']} inputs once, from end to end, to plan")
+    def _survey(self, fields: dict) -> None:
+        self.inputs = fields["todo"]
+        if fields["todo"]:
+            self._say(
+                f"reading {fields['todo']} of {fields['inputs']} inputs once, from the first frame to the last, to plan"
+            )
 
-    def _surveyed(self, facts: dict) -> None:
+    def _surveyed(self, fields: dict) -> None:
         self.surveyed += 1
-        if time.monotonic() - self.spoken > EVERY:
+        if time.monotonic() - self.last_line > LINE_INTERVAL:
             self._say(f"read {self.surveyed} of {self.inputs} inputs")
 
-    def _plan(self, facts: dict) -> None:
-        self.total, self.before = facts["todo"], facts["already"]
-        self._say(f"{facts['pairs']} pairs planned, {facts['already']} already there, {facts['todo']} to build")
+    def _plan(self, fields: dict) -> None:
+        self.total, self.before = fields["todo"], fields["already"]
+        self._say(f"{fields['pairs']} pairs planned, {fields['already']} already there, {fields['todo']} to build")
         self.started = time.monotonic()
         if self.style == "human" and self.stream.isatty():
             self.bar = tqdm(total=self.total, unit="pair", file=self.stream, dynamic_ncols=True)
 
-    def _pair(self, facts: dict) -> None:
+    def _pair(self, fields: dict) -> None:
         self.built += 1
-        self.bytes += facts["bytes"]
+        self.bytes += fields["bytes"]
         self._advance()
 
-    def _failed(self, facts: dict) -> None:
+    def _failed(self, fields: dict) -> None:
         self.failed += 1
         text = (
-            f"failed: {facts['message']}"
-            if facts["name"] in facts["message"]
-            else (f"failed: {facts['name']}: {facts['message']}")
+            f"failed: {fields['message']}"
+            if fields["name"] in fields["message"]
+            else (f"failed: {fields['name']}: {fields['message']}")
         )
-        if facts.get("hint"):
-            text += f"\n  {facts['hint']}"
+        if fields.get("hint"):
+            text += f"\n  {fields['hint']}"
         (self.bar.write(text, file=self.stream) if self.bar else click.echo(text, file=self.stream))
 
-    def _note(self, facts: dict) -> None:
-        self._say(f"note: {facts['message']}")
+    def _note(self, fields: dict) -> None:
+        self._say(f"note: {fields['message']}")
 
     def _advance(self) -> None:
         if self.bar is not None:
             self.bar.set_postfix_str(f"{self.failed} failed, {self.bytes / 1e6:.0f} MB")
             self.bar.update()
-        elif time.monotonic() - self.spoken > EVERY or self.built == self.total:
+        elif time.monotonic() - self.last_line > LINE_INTERVAL or self.built == self.total:
             rate = self.built / max(1e-6, time.monotonic() - self.started)
             left = (self.total - self.built) / rate
             self._say(
@@ -82,7 +85,7 @@ class Progress:
             )
 
     def _say(self, text: str) -> None:
-        self.spoken = time.monotonic()
+        self.last_line = time.monotonic()
         if self.style == "human":
             click.echo(text, file=self.stream)
 

@@ -25,7 +25,7 @@ def recipe_ls():
 @click.argument("name")
 @opt.set_option
 def recipe_show(name, assignments):
-    """Print a recipe whole, with the meaning, range and source of every value."""
+    """Print all values of a recipe, each with its meaning, range and source."""
     click.echo(recipes.to_toml(recipes.override(recipes.load(name), assignments)), nl=False)
 
 
@@ -46,7 +46,7 @@ def recipe_cp(name, target):
 @recipe.command("validate")
 @click.argument("file")
 def recipe_validate(file):
-    """Check a recipe file; exit code 4 with file and line when it is wrong."""
+    """Check a recipe file; exit code 4, with file and line, where a value is wrong."""
     click.echo(f"{file}: valid, hash {recipes.sha256(recipes.load(file))[:12]}")
 
 
@@ -54,7 +54,7 @@ def recipe_validate(file):
 @click.argument("old")
 @click.argument("new", default="lolblur")
 def recipe_diff(old, new):
-    """Show the values in which two recipes differ. Exit code 0 when they are the same, 3 when not."""
+    """Show the values in which two recipes differ. Exit code 0 when there are none, else 3."""
     changes = recipes.changes(recipes.load(old), recipes.load(new))
     for change in changes:
         click.echo(change)

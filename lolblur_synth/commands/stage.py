@@ -15,15 +15,15 @@ from lolblur_synth.recipe.schema import STAGE_NAMES, Recipe
 SUMMARIES = {
     "resize": "Scale to cover the size and crop the centre; area averaging.",
     "denoise": "Remove sensor noise, V-BM4D style.",
-    "darken": "Darken to the requested exposure, a mean over unsaturated pixels, with EC-Zero-DCE; lights stay lit.",
+    "darken": "Darken to the requested exposure, a mean over unsaturated pixels, with EC-Zero-DCE; lamps stay bright.",
     "interpolate": "Raise the frame rate: optical flow once a frame pair, then any number of instants.",
-    "clip_reverse": "Give saturated lights back what the sensor cut off; linear float32 TIFF out.",
+    "clip_reverse": "Restore the light above white that the sensor clipped in lamps; linear float32 TIFF out.",
     "average": "Average a window of frames in linear light; linear float32 TIFF out.",
     "defocus": "Blur with a generalized Gaussian in linear light.",
     "noise": "Add sensor noise on a synthetic raw.",
 }
-APPLIED = ("defocus", "noise")  # a probability of theirs is a share of a build's segments
-LEAVE_OUT = {"darken": ("dim", "max_share")}  # of the ground truth, which no stage makes
+APPLIED = ("defocus", "noise")  # their probability is the share of a build's segments that get the stage
+LEAVE_OUT = {"darken": ("dim", "max_share")}  # options about the ground truth, which `stage` does not make
 COMMON = [
     opt.recipe_option,
     opt.seed_option,
@@ -51,7 +51,7 @@ OWN = {
 
 
 class Stages(click.Group):
-    """Stages by either spelling: clip-reverse, as on the command line, and clip_reverse, as in recipes."""
+    """Finds a stage by either spelling, clip-reverse as on the command line or clip_reverse as in recipes."""
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         return super().get_command(context, name.replace("_", "-"))
@@ -70,7 +70,7 @@ def stage():
 
 
 def _decorated(command, name: str):
-    """`command` with the options of the stage, those that it shares with the others, and those that it alone has."""
+    """`command` with the options of the stage's config, the options of all stages, and those in OWN and --factor."""
     if name == "average":
         command = click.option("--factor", "samples", type=click.IntRange(1), metavar="N",
                                help="Frames of INPUT in a source-frame interval. [default: as interpolate noted in its "
@@ -85,7 +85,7 @@ def _decorated(command, name: str):
 
 
 def _add_stage(name: str) -> None:
-    """The command of one stage, its options made from the recipe's declaration."""
+    """Add the command of one stage to the group."""
     word = name.replace("_", "-")
 
     @click.pass_obj
@@ -117,14 +117,14 @@ def _add_stage(name: str) -> None:
             device=resolve_device(device),
         ))  # fmt: skip
         if human and report.replaced:
-            was = "file of an earlier run was" if report.replaced == 1 else "files of an earlier run were"
-            click.echo(opt.printable(f"{target}: {report.replaced} {was} replaced"), err=True)
+            files = opt.counted(report.replaced, "file")
+            click.echo(opt.printable(f"{target}: replaced {files} of an earlier run"), err=True)
         if as_json:
             click.echo(json.dumps(_record(word, source, target, settings, report)))
         elif human:
             for result in report.results:
                 click.echo(opt.printable(_line(word, result, getattr(settings, name))))
-        _refuse_failed(report, target)
+        _raise_for_failed(report, target)
         return 0
 
     text = f"{SUMMARIES[name]}\n\nExample: lolblur-synth stage {word} INPUT OUTPUT"
@@ -132,7 +132,7 @@ def _add_stage(name: str) -> None:
 
 
 def _line(word: str, result, config) -> str:
-    """`noise: ISO 176, tungsten -> coffee.png`, with the number of frames where the output is not one image."""
+    """`noise: ISO 176, tungsten -> coffee.png`; with the number of frames unless the output is one image."""
     what = ", ".join(part for part in (_words(word, result.draw, config), _frames(result)) if part)
     return f"{word}: {what} -> {result.output}" if what else f"{word} -> {result.output}"
 
@@ -145,7 +145,7 @@ def _frames(result) -> str:
 
 
 def _words(word: str, draw: dict, config) -> str:
-    """What was drawn and applied, in the units of the recipe."""
+    """The draw in words, in the units of the recipe."""
     if not draw.get("applied", True):
         return "not applied"
     if word == "resize":
@@ -176,7 +176,7 @@ def _noise_words(draw: dict) -> str:
 
 
 def _record(word: str, source: Path, target: Path, settings: Recipe, report) -> dict:
-    """Everything that was done, for machines."""
+    """What the command did, as a dict for JSON."""
     results = [{"input": str(result.input), "output": str(result.output), "frames": result.frames, "draw": result.draw}
                for result in report.results]  # fmt: skip
     record = {"stage": word, "input": str(source), "output": str(target), "version": __version__,
@@ -188,8 +188,8 @@ def _record(word: str, source: Path, target: Path, settings: Recipe, report) -> 
     return record | {"photographs": results, "failed": [str(error) for error in report.failed]}
 
 
-def _refuse_failed(report, target: Path) -> None:
-    """Name the photographs that failed. Raises ClipsFailed where there are any."""
+def _raise_for_failed(report, target: Path) -> None:
+    """Print the photographs that failed. Raises ClipsFailed if there are any."""
     for error in report.failed:
         click.echo(opt.printable(f"failed: {error}"), err=True)
     if report.failed:

@@ -1,34 +1,31 @@
 """The tool behind `lolblur-synth build`: videos in, a dataset out, resumable and byte-identical.
 
-    find -> survey (each input is read once) -> plan -> one job a run of pairs -> manifest
-
-The module is not called `build`, so that `lolblur_synth.build` can be the function.
+find inputs -> survey (read each once) -> plan -> jobs of at most CHUNK pairs -> manifest
 """
 
 import contextlib
 import dataclasses
 import json
-import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lolblur_synth import __version__, recipes
-from lolblur_synth.dataset import keys as identity
-from lolblur_synth.dataset import layout, manifest, stored, survey
+from lolblur_synth.dataset import checks, keys, layout, manifest, stored, survey
 from lolblur_synth.dataset.lock import hold
-from lolblur_synth.errors import ForeignOutput, InputError, UsageError
-from lolblur_synth.files import capture_rates, listing
+from lolblur_synth.dataset.records import Job, Listener, Pair, Plan
+from lolblur_synth.errors import InputError
 from lolblur_synth.parallel import clusters, machine, pool
 from lolblur_synth.recipe.schema import Recipe
 
-CHUNK = 4  # pairs a job: short enough to share out, long enough to decode a video few times; never derived from --jobs
+CHUNK = 4  # pairs a job: few, so that workers share a video evenly, but each job decodes it from its first frame on.
+# A constant, never derived from --jobs: jobs of another length might sum in another order.
 
 
 class Failure(NamedTuple):
-    """An input that was refused, or a pair that could not be built. reason: a stable word; hint: what to do."""
+    """An input that was rejected, or a pair that could not be built. reason: a stable word; hint: what to do."""
 
     name: str
     reason: str
@@ -38,16 +35,13 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """What a build did. `failed` holds refused inputs and pairs that failed."""
+    """What a build did, in pairs; `failed`: rejected inputs, then pairs that could not be built."""
 
     planned: int
     built: int
     already: int
     failed: tuple[Failure, ...]
     warnings: tuple[str, ...]
-
-
-Listener = Callable[[str, dict], None]  # called as listener("plan" | "pair" | "failed" | "note", facts)
 
 
 def build(
@@ -61,17 +55,19 @@ def build(
     device: str = "auto",
     backend: str = "local",
     address: str = "",
-    listener: Listener = lambda kind, facts: None,
+    listener: Listener = lambda kind, fields: None,
 ) -> Summary:
     """Make the dataset `out` from `videos` (files or folders); the same call again continues.
 
-    videos: "a.mp4@960" is a.mp4, captured at 960 frames/s; so is a file that a clips.toml beside it names (`rates`).
-    recipe: a Recipe, a built-in name or a TOML file; without it and without `set` the recipe that `out` was built with,
-    or else "lolblur"; set: `section.key=value` overrides; jobs: worker processes, by default one a core as far as
-    memory allows; shard: (I, N) builds the I-th of N shares; device: auto, cpu, cuda[:N];
-    backend: local, dask or ray; address: of a running cluster.
+    videos: a capture rate may follow the path, "a.mp4@960", in frames/s, or stand in a clips.toml beside the files.
+    recipe: a Recipe, a built-in name or a TOML file. Without `recipe` and `set`: the recipe that `out` was built with,
+    or else "lolblur".
+    set: `section.key=value` overrides. jobs: worker processes; None: one a core as far as memory allows.
+    shard: (I, N) builds the I-th of N shares. device: auto, cpu or cuda[:N]. backend: local, dask or ray; address: of
+    a running cluster. listener: called with each event, see `records.Listener`.
     Raises InputError when no input is usable (5), ForeignOutput (10), Locked (11), NoSpace (13), Interrupted (130).
-    Failing videos and pairs do not raise: they are in the summary.
+    Videos and pairs that fail do not raise: the summary lists them.
+    Ten arguments, because this is the Python face of the command: each is one option of `lolblur-synth build`.
     """
     paths = [Path(p) for p in ([videos] if isinstance(videos, str | Path) else videos)]
     out = Path(out)
@@ -81,8 +77,8 @@ def build(
         recipe = recipes.load(recipe)
     recipe = recipes.override(recipe, list(set))
     run = clusters.choose(backend, address)
-    check_inputs(paths, out)
-    claim(out, recipe)
+    checks.check_inputs(paths, out)
+    checks.claim(out, recipe)
     with hold(out / layout.STATE, shard):
         device = machine.resolve_device(device)
         if shard == (1, 1):  # another shard may have files in flight
@@ -105,57 +101,6 @@ def build(
     return Summary(plan.pairs, built, already, tuple(refusals + failed), plan.warnings)
 
 
-def check_inputs(paths: Sequence[Path], out: Path | None) -> None:
-    """Every input exists, is no dataset, and does not hold the output (the next build would read its own frames)."""
-    for path, _ in map(capture_rates.split, paths):
-        if not os.path.lexists(path):
-            swapped = out is not None and os.path.isdir(out) and not os.path.isdir(out / layout.STATE)
-            hint = "check the path; the output folder comes last" if swapped else "check the path"
-            raise InputError(f"{path}: no such file or folder", hint, "missing")
-        if out is not None and path.is_dir() and out.resolve() == path.resolve():
-            raise UsageError(f"{out} is the input and the output", "name another output folder, after the VIDEOS")
-        if os.path.isdir(path / layout.STATE):
-            raise UsageError(
-                f"{path} is a dataset, not a folder of videos",
-                f"name the videos before it, or see how far it is: lolblur-synth status {path}",
-            )
-        if out is not None and path.is_dir() and out.resolve().is_relative_to(path.resolve()):
-            raise UsageError(f"the output {out} is inside the input {path}", "choose an output elsewhere")
-
-
-def claim(out: Path, recipe: Recipe) -> None:
-    """Make sure that out is a folder that is empty or ours, writable, and of the same recipe. Creates it.
-
-    System files and hidden ones (.DS_Store, lost+found) are not content: Finder, and mkfs on a new disk, leave them.
-    """
-    state = out / layout.STATE
-    if out.exists() and not out.is_dir():
-        raise ForeignOutput(f"{out} is a file", "give a folder")
-    if state.is_symlink() or (out.is_dir() and not state.is_dir() and _holds_files(out)):
-        raise ForeignOutput(f"{out} holds files that are not a lolblur-synth dataset",
-                            "give an empty or a new folder, after the VIDEOS")  # fmt: skip
-    stored.check_recipe(out, recipe)
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-        probe = state / f"tmp-{os.getpid()}"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        layout.raise_no_space(error, state)
-        raise ForeignOutput(
-            f"cannot write to {out}: {error.strerror}", "check its permissions, or give another folder"
-        ) from None
-
-
-def _holds_files(folder: Path) -> bool:
-    try:
-        return bool(listing.entries(folder))
-    except OSError as error:
-        raise ForeignOutput(
-            f"cannot look into {folder}: {error.strerror}", "check its permissions, or give another folder"
-        ) from None
-
-
 def prepare(
     paths: Sequence[Path],
     out: Path | None,
@@ -165,64 +110,53 @@ def prepare(
     listener: Listener,
     write: bool = True,
     run: clusters.Run = pool.run,
-) -> tuple[Any, list]:
-    """The plan, and the pairs of it that are not built yet. out=None: nothing was built; write=False: only look."""
-    from lolblur_synth.dataset import plan as planning
+) -> tuple[Plan, list[Pair]]:
+    """The plan, and those of its pairs that are not built yet.
+
+    out: the dataset that was built before, None where there is none. write=False: leave `out` as it is. run: `pool.run`
+    or that of a cluster. Raises InputError when no input is usable, ForeignOutput for a changed capture rate.
+    """
+    from lolblur_synth.dataset import plan
     from lolblur_synth.files import video
 
-    found, refusals = video.find_clips(paths)
+    inputs, rejected = video.find_clips(paths)
     jobs = jobs or machine.auto_jobs()
-    facts, unreadable = survey.all_inputs(found, out, recipe, jobs, listener, run, write)
-    plan = planning.make(facts, refusals + unreadable, recipe, stored.clips(out))
-    _check_rates(plan, out)
-    for warning in plan.warnings:
+    videos, unreadable = survey.all_inputs(inputs, out, recipe, jobs, listener, run, write)
+    planned = plan.make(videos, rejected + unreadable, recipe, stored.clips(out))
+    checks.check_rates(planned, out)
+    for warning in planned.warnings:
         listener("note", {"message": warning})
-    for refusal in plan.refused:
+    for refusal in planned.refused:
         listener("failed", dataclasses.asdict(refusal))
-    if not plan.clips:
-        raise InputError(
-            "no usable video" + (f": all {len(plan.refused)} inputs were refused" if plan.refused else ""),
-            "each is listed with its reason and its remedy"
-            if plan.refused
-            else "give videos of about 250 fps, or folders of frames with --fps",
-            "none",
-        )
+    if not planned.clips and planned.refused:
+        raise InputError(f"no usable video: all {len(planned.refused)} inputs were refused",
+                         "each is listed with its reason and its remedy", "none")  # fmt: skip
+    if not planned.clips:
+        raise InputError("no usable video", "give videos of about 250 fps, or folders of frames with --fps", "none")
     if out is None:
-        return plan, [pair for clip in plan.clips for pair in clip.pairs]
+        return planned, [pair for clip in planned.clips for pair in clip.pairs]
     if write:
-        layout.write_atomic(out, out / layout.STATE / "plan.json", layout.to_json(_plan_json(plan, recipe)))
-    hashes = identity.weights_of(recipe)
-    pairs = [(clip, pair) for clip in plan.clips for pair in clip.pairs]
-    keys = [identity.key(recipe, *each, hashes, device) for each in pairs]
+        layout.write_atomic(out, out / layout.STATE / "plan.json", layout.to_json(_plan_json(planned, recipe)))
+    weights = keys.weight_hashes(recipe)
     pending = [
         pair
-        for (clip, pair), key in zip(pairs, keys, strict=True)
-        if not layout.is_done(out, clip.split, pair.sequence, pair.name, key)
+        for clip in planned.clips
+        for pair in clip.pairs
+        if not layout.is_done(out, clip.split, pair.sequence, pair.name, keys.key(recipe, clip, pair, weights, device))
     ]
-    return plan, pending
+    return planned, pending
 
 
-def _check_rates(plan, out: Path | None) -> None:
-    """Raise ForeignOutput where a clip had another capture rate in the plan that is already in out: other pairs."""
-    earlier = layout.read_json(out / layout.STATE / "plan.json") if out else None
-    rate_by_clip = {clip["sha256"]: clip.get("fps") for clip in earlier["clips"]} if earlier else {}
-    for clip in (clip.facts for clip in plan.clips):
-        if (before := rate_by_clip.get(clip.sha256)) not in (None, clip.fps):
-            raise ForeignOutput(
-                f"{clip.name}: {clip.fps:.9g} fps, but {out} was built with it at {before:.9g} fps",
-                f"give its rate again, {clip.name}@{before:.9g} (or in clips.toml), or use another output folder",
-            )
-
-
-def _plan_json(plan, recipe: Recipe) -> dict:
-    """What `status` and `verify` need to know of the plan; names, never paths."""
+def _plan_json(plan: Plan, recipe: Recipe) -> dict:
+    """What `status` and `verify` need to know of the plan: names of inputs, no paths."""
     clips = [
         {
             "sequence": clip.sequence,
             "split": clip.split,
-            "name": clip.facts.name,
-            "sha256": clip.facts.sha256,
-            "fps": clip.facts.fps,
+            "name": clip.video.name,
+            "sha256": clip.video.sha256,
+            "fps": clip.video.fps,
+            "light": clip.video.light,
             "pairs": [pair.name for pair in clip.pairs],
         }
         for clip in plan.clips
@@ -235,32 +169,31 @@ def _plan_json(plan, recipe: Recipe) -> dict:
     }
 
 
-def _tasks(plan, pending: list, out: Path, recipe: Recipe, device: str, shard: tuple[int, int]) -> list[pool.Task]:
-    """Runs of at most CHUNK pairs of one clip; the I-th of N shards takes every N-th run."""
-    wanted, hashes, tasks, number = {(p.sequence, p.name) for p in pending}, identity.weights_of(recipe), [], 0
+def _tasks(
+    plan: Plan, pending: list[Pair], out: Path, recipe: Recipe, device: str, shard: tuple[int, int]
+) -> list[pool.Task]:
+    """Jobs of at most CHUNK pairs of one clip; the I-th of N shards takes every N-th job."""
+    missing, weights = set(pending), keys.weight_hashes(recipe)
+    tasks: list[pool.Task] = []
+    number = 0  # counts jobs with nothing left to do as well, so that a shard's share does not depend on progress
     for clip in plan.clips:
         for start in range(0, len(clip.pairs), CHUNK):
-            run = tuple(p for p in clip.pairs[start : start + CHUNK] if (p.sequence, p.name) in wanted)
-            if run and number % shard[1] == shard[0] - 1:
-                keys = {p: identity.key(recipe, clip, p, hashes, device) for p in run}
-                payload = {
-                    "out": out,
-                    "recipe": recipe,
-                    "clip": clip,
-                    "keys": keys,
-                    "weights": hashes,
-                    "device": device,
-                }
-                tasks.append((payload, run))
+            pairs = tuple(pair for pair in clip.pairs[start : start + CHUNK] if pair in missing)
+            if pairs and number % shard[1] == shard[0] - 1:
+                key_by_pair = {pair: keys.key(recipe, clip, pair, weights, device) for pair in pairs}
+                tasks.append((Job(recipe, clip, device, out, key_by_pair, weights), pairs))
             number += 1
     return tasks
 
 
-def _run(tasks: list[pool.Task], out: Path, jobs: int, listener: Listener, run: clusters.Run) -> tuple[int, list]:
-    """Hand the tasks to workers; count, log and note failures."""
-    built, failed, log = 0, [], out / layout.STATE / "log.jsonl"
+def _run(
+    tasks: list[pool.Task], out: Path, jobs: int, listener: Listener, run: clusters.Run
+) -> tuple[int, list[Failure]]:
+    """Hand the tasks to workers. Returns the number of pairs built and the failures; logs both."""
+    built, log = 0, out / layout.STATE / "log.jsonl"
+    failed: list[Failure] = []
 
-    def report(kind: str, pair, result) -> None:
+    def report(kind: str, pair: Pair, result: dict) -> None:
         nonlocal built
         name = f"{pair.sequence}/{pair.name}"
         if kind == "done":

@@ -7,31 +7,32 @@ import time
 from pathlib import Path
 
 from lolblur_synth import recipes
-from lolblur_synth.dataset import build, layout, stored
+from lolblur_synth.dataset import build, checks, layout, stored, verify
+from lolblur_synth.dataset.records import Job, Listener, Pair, Plan
 from lolblur_synth.parallel import machine
 from lolblur_synth.recipe.schema import Recipe
 
 
 def plan(
     videos: list[Path], out: Path | None, recipe: Recipe, jobs: int | None, device: str,
-    listener: build.Listener = lambda kind, facts: None,
+    listener: Listener = lambda kind, fields: None,
 ) -> dict:  # fmt: skip
-    """A JSON-able account of what `build` would do. Nothing is written to `out`.
+    """What `build` would do, as a dict for JSON. Writes nothing to `out`.
 
-    listener: as of `build.build`, and called with "measure" before a pair is built. `seconds` and `bytes` come from
-    building the first missing pair in a temporary folder; they are None when nothing is left to build.
+    `seconds` and `bytes` are measured by building the first missing pair in a temporary folder, and None when nothing
+    is left to build. listener: as of `build.build`; it is also called with "measure" before that pair is built.
     Raises InputError (exit 5) when no video can be used, ForeignOutput (10) when `out` has another recipe.
     """
-    build.check_inputs(videos, out)
+    checks.check_inputs(videos, out)
     if out is not None:
         stored.check_recipe(out, recipe)
     device = machine.resolve_device(device)
     built = out if out is not None and (out / layout.STATE).is_dir() else None
-    found, pending = build.prepare(videos, built, recipe, jobs, device, listener, write=False)
+    planned, pending = build.prepare(videos, built, recipe, jobs, device, listener, write=False)
     workers = jobs or machine.auto_jobs()
     if pending:
         listener("measure", {})
-    size, seconds = _measure(found, pending, recipe, device) if pending else (None, None)
+    size, seconds = _measure(planned, pending[0], recipe, device) if pending else (None, None)
     place = next(p for p in [(out or Path.cwd()).absolute(), *(out or Path.cwd()).absolute().parents] if p.exists())
     return {
         "recipe": recipe.name,
@@ -39,20 +40,21 @@ def plan(
         "off": list(recipe.skip),
         "clips": [
             {
-                "name": clip.facts.name,
+                "name": clip.video.name,
                 "sequence": clip.sequence,
                 "split": clip.split,
-                "fps": clip.facts.fps,
-                "frames": clip.facts.frames,
-                "size": [clip.facts.width, clip.facts.height],
-                "cuts": len(clip.facts.cuts),
+                "fps": clip.video.fps,
+                "frames": clip.video.frames,
+                "size": [clip.video.width, clip.video.height],
+                "cuts": len(clip.video.cuts),
                 "pairs": len(clip.pairs),
+                "light": clip.video.light,
             }
-            for clip in found.clips
+            for clip in planned.clips
         ],
-        "refused": [dataclasses.asdict(refusal) for refusal in found.refused],
-        "warnings": list(found.warnings),
-        "pairs": found.pairs,
+        "refused": [dataclasses.asdict(refusal) for refusal in planned.refused],
+        "warnings": list(planned.warnings),
+        "pairs": planned.pairs,
         "left": len(pending),
         "bytes": None if size is None else size * len(pending),
         "free": shutil.disk_usage(place).free,
@@ -61,46 +63,40 @@ def plan(
     }
 
 
-def _measure(found, pending: list, recipe: Recipe, device: str) -> tuple[int, float]:
-    """Bytes and seconds of one pair: the second of two runs, when everything is compiled and loaded."""
+def _measure(plan: Plan, pair: Pair, recipe: Recipe, device: str) -> tuple[int, float]:
+    """Bytes and seconds of one pair: of the second of two runs, since the first one compiles and loads."""
     from lolblur_synth.dataset import worker
 
-    clip = next(clip for clip in found.clips if pending[0] in clip.pairs)
-    job = {
-        "recipe": recipe,
-        "clip": clip,
-        "keys": {pending[0]: ""},
-        "weights": {},
-        "device": device,
-    }
+    clip = next(clip for clip in plan.clips if pair in clip.pairs)
     for _ in range(2):
         with tempfile.TemporaryDirectory() as folder:
             started = time.perf_counter()
-            steps = list(worker.build(job | {"out": Path(folder)}, (pending[0],)))
+            *_, (_, _, result) = worker.build(Job(recipe, clip, device, out=Path(folder)), (pair,))
             seconds = time.perf_counter() - started
-    return (steps[-1][2].get("bytes", 0), seconds)
+    return result.get("bytes", 0), seconds
 
 
-def to_text(found: dict) -> str:
-    """The account as a table for people."""
+def to_text(account: dict) -> str:
+    """What `plan` returned, as a table for people."""
     lines = [f"{'clip':>6} {'split':6} {'frames':>7} {'fps':>7} {'size':>10} {'cuts':>5} {'pairs':>6}  name"]
-    for clip in found["clips"]:
+    for clip in account["clips"]:
         size = "x".join(map(str, clip["size"]))
         lines.append(
             f"{clip['sequence']:>6} {clip['split']:6} {clip['frames']:7} {clip['fps']:7g} {size:>10} "
             f"{clip['cuts']:5} {clip['pairs']:6}  {clip['name']}"
+            + (f" ({verify.LIGHT_IN_WORDS})" if clip["light"] == "measured" else "")
         )
-    for refusal in found["refused"]:
+    for refusal in account["refused"]:
         lines += [f"refused: {refusal['message']}", *([f"  {refusal['hint']}"] if refusal["hint"] else [])]
-    lines += [f"note: {warning}" for warning in found["warnings"]]
-    off = f"; off: {', '.join(found['off'])}" if found["off"] else ""
-    lines.append(f"{found['pairs']} pairs, {found['left']} to build, recipe {found['recipe']}{off}")
-    if found["left"]:
+    lines += [f"note: {warning}" for warning in account["warnings"]]
+    off = f"; off: {', '.join(account['off'])}" if account["off"] else ""
+    lines.append(f"{account['pairs']} pairs, {account['left']} to build, recipe {account['recipe']}{off}")
+    if account["left"]:
         lines.append(
-            f"disk: about {max(1, found['bytes'] / 1e6):.0f} MB needed, {found['free'] / 1e6:.0f} MB free"
-            + ("; NOT ENOUGH" if found["bytes"] > found["free"] else "")
+            f"disk: about {max(1, account['bytes'] / 1e6):.0f} MB needed, {account['free'] / 1e6:.0f} MB free"
+            + ("; NOT ENOUGH" if account["bytes"] > account["free"] else "")
         )
-        minutes = found["seconds"] / 60
+        minutes = account["seconds"] / 60
         about = f"about {minutes:.1f} minutes" if minutes >= 1 else "less than a minute"
-        lines.append(f"time: {about} with {found['jobs']} worker{'s' * (found['jobs'] != 1)}")
+        lines.append(f"time: {about} with {account['jobs']} worker{'s' * (account['jobs'] != 1)}")
     return "\n".join(lines)

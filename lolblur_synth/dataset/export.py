@@ -1,12 +1,12 @@
-"""The tool behind `lolblur-synth export`: a dataset in the forms that training codes read.
+"""The tool behind `lolblur-synth export`: a dataset in the formats that training codes read.
 
     flat         DEST/SPLIT/FOLDER/0000_0000.png, and DEST/meta_info_SPLIT.txt (BasicSR's list of names)
     lmdb         DEST/SPLIT/FOLDER.lmdb with its meta_info.txt, as BasicSR's lmdb backend reads it
     webdataset   DEST/SPLIT-000000.tar: 0000_0000.FOLDER.png and 0000_0000.json, pairs of a clip together
     huggingface  DEST/SPLIT/FOLDER/0000_0000.png and DEST/SPLIT/metadata.jsonl, as its imagefolder loader reads it
 
-The PNGs are those of the dataset, byte for byte, each compared with its checksum on the way. Same dataset, same bytes:
-tars carry no time and no user. DEST appears whole or not at all.
+The PNGs are copied byte for byte, and each is compared with its checksum. The same dataset gives the same bytes, since
+tars carry no time and no user. DEST appears complete or not at all.
 """
 
 import hashlib
@@ -63,7 +63,7 @@ def export(
         if isinstance(error, OSError):
             layout.raise_no_space(error, target)
             if error.filename == str(partial):
-                error.filename = str(target)  # the name that the user knows
+                error.filename = str(target)  # the user does not know the temporary folder
         raise
     return len(records)
 
@@ -112,24 +112,19 @@ def _lmdb(out: Path, target: Path, split: str, records: Iterator[dict], folders:
 
 
 def _webdataset(out: Path, target: Path, split: str, records: Iterator[dict], folders: Sequence[str]) -> None:
-    shard, archive = 0, None
-    try:
-        for number, record in enumerate(records):
-            if number % SHARD_PAIRS == 0:
-                if archive:
-                    archive.close()
-                archive = tarfile.open(target / f"{split}-{shard:06d}.tar", "w", format=tarfile.USTAR_FORMAT)
-                shard += 1
-            for folder in folders:
-                _add(archive, f"{_name(record)}.{folder}.png", _png(out, record, folder))
-            _add(archive, f"{_name(record)}.json", layout.to_json(record))
-    finally:
-        if archive:
-            archive.close()
+    for shard in itertools.count():
+        first = next(records, None)
+        if first is None:
+            return
+        with tarfile.open(target / f"{split}-{shard:06d}.tar", "w", format=tarfile.USTAR_FORMAT) as archive:
+            for record in itertools.chain([first], itertools.islice(records, SHARD_PAIRS - 1)):
+                for folder in folders:
+                    _add(archive, f"{_name(record)}.{folder}.png", _png(out, record, folder))
+                _add(archive, f"{_name(record)}.json", layout.to_json(record))
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
-    """A member without time, user and mode of this machine: tarfile's defaults are 0, 0 and 0644."""
+    """Add a file without this machine's time and user: the defaults of TarInfo are time 0, user 0 and mode 0644."""
     member = tarfile.TarInfo(name)
     member.size = len(data)
     archive.addfile(member, io.BytesIO(data))
@@ -142,8 +137,8 @@ def _huggingface(out: Path, target: Path, split: str, records: Iterator[dict], f
         for folder, place in places.items():
             _write(target / split / place, _png(out, record, folder))
         columns = {f"{folder}_file_name": place for folder, place in places.items()}
-        kept = ("pair", "source", "frames", "mid", "window", "samples", "draws")
-        rows.append(layout.to_json(columns | {key: record[key] for key in kept}))
+        fields = ("pair", "source", "frames", "mid", "window", "samples", "draws")
+        rows.append(layout.to_json(columns | {key: record[key] for key in fields}))
     _write(target / split / "metadata.jsonl", b"".join(rows))
 
 
@@ -152,7 +147,7 @@ OTHER_NAMES = {"basicsr": "flat", "wds": "webdataset", "hf": "huggingface"}  # w
 
 
 def form_called(name: str) -> str:
-    """A key of FORMS, from it or one of its other names. Raises UsageError."""
+    """The key of FORMS for a format's name or its other name. Raises UsageError."""
     form = OTHER_NAMES.get(name.lower(), name.lower())
     if form not in FORMS:
         raise UsageError(f"no format is called {name!r}", f"known: {', '.join([*FORMS, *OTHER_NAMES])}")
@@ -160,7 +155,7 @@ def form_called(name: str) -> str:
 
 
 def _name(record: dict) -> str:
-    """0000/0000 -> 0000_0000: a name that stays unique where only base names are compared."""
+    """0000/0000 -> 0000_0000, a name that is unique without its folder."""
     return record["pair"].replace("/", "_")
 
 
@@ -171,7 +166,7 @@ def _png(out: Path, record: dict, folder: str) -> bytes:
     except OSError:
         data = b""
     if hashlib.sha256(data).hexdigest() != record["sha256"][folder]["file"]:
-        raise Damaged(f"{path} is missing or not what was built", "`lolblur-synth build` makes it again")
+        raise Damaged(f"{path} is missing or was changed after it was built", "`lolblur-synth build` makes it again")
     return data
 
 

@@ -1,16 +1,18 @@
-"""What the bytes of a pair depend on: a pair that was built is up to date as long as nothing of it has changed."""
+"""The key of a pair: a hash of everything its bytes depend on. A built pair is up to date while its key is."""
 
 import dataclasses
 import hashlib
 import json
 
 from lolblur_synth import __version__, recipes
+from lolblur_synth.dataset.records import Clip, Pair
 from lolblur_synth.recipe.schema import Recipe
 
 
-def weights_of(recipe: Recipe) -> dict[str, str]:
-    """sha256 of each file beside the videos that the pixels depend on: the networks, and a camera of the user's own.
+def weight_hashes(recipe: Recipe) -> dict[str, str]:
+    """sha256 of each further file that the pixels depend on: the networks, and a camera file of the user.
 
+    Keys: "darken", "interpolate", "noise.NETWORK", "noise.camera", as far as the recipe uses them.
     Raises WeightsError, RecipeError.
     """
     from lolblur_synth.camera import tables
@@ -27,24 +29,26 @@ def weights_of(recipe: Recipe) -> dict[str, str]:
         return hashes
     if recipe.noise.model == "cycleisp":
         hashes |= {f"noise.{file.stem}": weights.sha256(file) for file in cycleisp.files(recipe.noise.weights)}
-    own = None if recipe.noise.camera == "auto" else tables.sha256(recipe.noise.camera)
-    return hashes | ({"noise.camera": own} if own else {})
+    camera = None if recipe.noise.camera == "auto" else tables.sha256(recipe.noise.camera)  # None for bundled ones
+    return hashes | ({"noise.camera": camera} if camera else {})
 
 
-def key(recipe: Recipe, clip, pair, weights: dict[str, str], device: str) -> str:
-    """Decides whether a built pair is up to date: everything its bytes depend on."""
+def key(recipe: Recipe, clip: Clip, pair: Pair, weights: dict[str, str], device: str) -> str:
+    """The key of one pair. weights: of `weight_hashes`; of the device only its class counts, cpu or cuda."""
+    video = clip.video
     parts = (
         recipes.sha256(recipe),
-        clip.facts.sha256,
-        clip.facts.fps,
+        video.sha256,
+        video.fps,
         clip.split,
         dataclasses.astuple(pair),
         weights,
-        clip.facts.sigma,
-        clip.facts.curve,
-        clip.facts.moments,
+        video.sigma,
+        video.curve,
+        video.moments,
         device.split(":")[0],
-        clip.facts.decoder,
+        video.decoder,
         __version__,
+        *([video.light] if video.light != "guessed" else []),  # so that keys of earlier versions stay the same
     )
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

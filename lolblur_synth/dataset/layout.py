@@ -1,4 +1,4 @@
-"""The dataset on disk: its layout, and the one way a pair gets into it.
+"""The dataset on disk: its folders, its state, and the commit of a pair.
 
     OUT/{train,test}/{low_blur_noise,low_blur,low_sharp,high_sharp_scaled,high_sharp_original}/0000/0000.png
     OUT/manifest.jsonl  OUT/recipe.toml
@@ -6,8 +6,8 @@
     OUT/.lolblur/failed/0000/0000.json                pairs that could not be built, with the reason
     OUT/.lolblur/tmp/                                 staged files of pairs in flight
 
-Commit protocol: stage the five images, fsync, rename each into its folder, fsync the folders, then the record in the
-same way. A file without a record is not there; overwriting it is harmless, since its content is deterministic.
+Commit protocol: stage the five images, fsync, rename each into its folder, fsync the folders, then write the record in
+the same way. An image without a record does not count; overwriting it is harmless, since its content is deterministic.
 """
 
 import errno
@@ -22,12 +22,12 @@ import cv2
 import numpy as np
 
 from lolblur_synth.errors import ForeignOutput, InputError, NoSpace
-from lolblur_synth.files import listing
+from lolblur_synth.files import atomic, listing
 
 FOLDERS = ("low_blur_noise", "low_blur", "low_sharp", "high_sharp_scaled", "high_sharp_original")
 SPLITS = ("train", "test")
 STATE = ".lolblur"
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # full disk, quota, limit of a file's size
 
 
 class Disk:
@@ -48,12 +48,8 @@ class Disk:
         os.replace(source, target)
 
     def fsync(self, folder: Path) -> None:
-        """Make the renames inside folder durable."""
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        """Make the renames inside a folder durable."""
+        atomic.force(folder)
 
     def unlink(self, path: Path) -> None:
         path.unlink(missing_ok=True)
@@ -63,7 +59,10 @@ disk = Disk()
 
 
 def write_atomic(out: Path, path: Path, data: bytes) -> None:
-    """Write a whole file of the dataset or nothing: staged, fsynced, renamed, folder fsynced."""
+    """Write a file of the dataset whole or not at all, as `files.atomic.write`, but by `disk` and in OUT/.lolblur/tmp/.
+
+    Raises NoSpace, OSError.
+    """
     temporary = out / STATE / "tmp" / f"{os.getpid()}-{path.name}"
     try:
         temporary.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +80,7 @@ def write_atomic(out: Path, path: Path, data: bytes) -> None:
 
 
 def clean(out: Path) -> None:
-    """Forget what an interrupted build had staged. Not to be called while another build or shard is at work."""
+    """Remove the files that an interrupted build left staged. No other build or shard may be running on `out`."""
     shutil.rmtree(out / STATE / "tmp", ignore_errors=True)
 
 
@@ -119,9 +118,14 @@ def checksums(pixels: np.ndarray, data: bytes) -> dict:
     """What `verify` compares: bytes of the file, and pixels, which survive a re-encoding."""
     return {
         "file": hashlib.sha256(data).hexdigest(),
-        "pixels": hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest(),
+        "pixels": pixel_checksum(pixels),
         "bytes": len(data),
     }
+
+
+def pixel_checksum(pixels: np.ndarray) -> str:
+    """sha256 of (H, W, 3) uint8 RGB pixels, row by row."""
+    return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
 
 
 def commit(out: Path, record: dict, images: dict[str, np.ndarray], png_level: int) -> dict:
@@ -155,7 +159,7 @@ def commit(out: Path, record: dict, images: dict[str, np.ndarray], png_level: in
 
 
 def _own_folder(out: Path, folder: Path) -> None:
-    """Create folder inside out, and refuse a link that would lead the write elsewhere."""
+    """Create a folder inside `out`. Raises ForeignOutput where a link would lead writes out of it."""
     folder.mkdir(parents=True, exist_ok=True)
     if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(out)):
         raise ForeignOutput(
@@ -199,13 +203,13 @@ def _state_files(folder: Path) -> list[Path]:
 
 
 def write_failure(out: Path, sequence: str, name: str, failure: dict) -> None:
-    """Note why a pair could not be built. A failure never counts as done: the next build tries again."""
+    """Record why a pair could not be built. The next build tries it again."""
     path = failure_path(out, sequence, name)
     write_atomic(out, path, to_json(failure | {"sequence": sequence, "name": name}))
 
 
-def is_done(out: Path, split: str, sequence: str, name: str, key: str) -> bool:
-    """True when the pair's record has this key and its five images have the recorded sizes."""
+def is_done(out: Path, split: str, sequence: str, name: str, key: str | None) -> bool:
+    """Whether the pair's record has this key and its five images have the recorded sizes."""
     record = read_json(record_path(out, split, sequence, name))
     if record is None or record.get("key") != key:
         return False

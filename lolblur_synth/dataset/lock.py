@@ -1,7 +1,7 @@
-"""One build owns an output folder; shards share it, each under its own number.
+"""The lock on an output folder: one build at a time, or several shards, each with its own number.
 
-The operating system drops the lock when the process dies, so a killed build leaves nothing to clean by hand.
-The text beside the lock only tells a person who holds it.
+The operating system releases the lock when the process ends, so a killed build leaves nothing to clean up. The text
+beside the lock tells a person who holds it, nothing else.
 """
 
 import contextlib
@@ -16,12 +16,12 @@ from filelock import FileLock, Timeout
 
 from lolblur_synth.errors import Locked
 
-PATIENCE = 1.0  # seconds; a shard that is starting holds the gate for a moment
+LOCK_TIMEOUT = 1.0  # seconds; a shard that starts holds the lock of the whole folder for a moment
 
 
 @contextlib.contextmanager
 def hold(state: Path, shard: tuple[int, int] = (1, 1)) -> Iterator[None]:
-    """Own `state` for the block. Raises Locked, naming the owner, when another live build has it."""
+    """Hold the lock of `state` in the block. Raises Locked, naming the owner, when another live build holds it."""
     whole = shard == (1, 1)
     gate = _take(state / "lock")
     try:
@@ -43,7 +43,7 @@ def hold(state: Path, shard: tuple[int, int] = (1, 1)) -> Iterator[None]:
 def _take(path: Path) -> FileLock:
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=PATIENCE, poll_interval=0.02)
+        lock.acquire(timeout=LOCK_TIMEOUT, poll_interval=0.02)
     except Timeout:
         raise Locked(
             f"{path.parent.parent} is being built by {_owner(path)}", "wait for it to end, or stop it"

@@ -1,4 +1,4 @@
-"""manifest.jsonl: one line a pair, sorted, derived from the records; a pure function of inputs, recipe and seed."""
+"""manifest.jsonl: one line a pair, sorted, made from the records; a pure function of inputs, recipe and seed."""
 
 import json
 import re
@@ -14,14 +14,14 @@ PAIR = re.compile(r"[0-9]+/[0-9]+")  # clip and frame
 
 
 def line(record: dict) -> dict:
-    """The public part of a record: without the key that decides whether it is up to date."""
+    """A record as the manifest has it: without the key and what `pair` says already."""
     return {key: value for key, value in record.items() if key not in ("key", "name", "sequence")}
 
 
 def write(out: Path) -> int:
     """Rewrite the manifest from the records. Returns the number of pairs.
 
-    Shards take turns: whoever is last sees every record, so the final manifest is complete.
+    Shards take turns: the last one finds the records of all, so its manifest is complete.
     """
     with FileLock(out / layout.STATE / "manifest.lock"):
         lines = [layout.to_json(line(record)) for record in layout.records(out)]
@@ -30,9 +30,9 @@ def write(out: Path) -> int:
 
 
 def read(out: Path) -> list[dict]:
-    """All lines of the manifest. Raises Damaged with the line number when one cannot be read, or names no pair.
+    """All lines of the manifest. Raises Damaged, with the line number, for a line that does not describe a pair.
 
-    The names make paths, so that they must be those that we give: `../..` would lead out of the dataset.
+    Paths are made from the names of pairs, so other names are rejected: `../..` would lead out of the dataset.
     """
     pairs = []
     try:
@@ -47,6 +47,6 @@ def read(out: Path) -> list[dict]:
         if not isinstance(pair, dict):
             raise Damaged(f"{out / NAME}:{number}: not a JSON object", "run `lolblur-synth build` again")
         if pair.get("split") not in layout.SPLITS or not PAIR.fullmatch(str(pair.get("pair"))):
-            raise Damaged(f"{out / NAME}:{number}: it names no pair of a dataset", "run `lolblur-synth build` again")
+            raise Damaged(f"{out / NAME}:{number}: not the record of a pair", "run `lolblur-synth build` again")
         pairs.append(pair)
     return pairs

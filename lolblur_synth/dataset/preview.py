@@ -1,4 +1,4 @@
-"""The tool behind `lolblur-synth preview`: one picture, a row a pair, of a dataset or of what a build would make."""
+"""The tool behind `lolblur-synth preview`: a contact sheet, one row a pair, of a dataset or a future one."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,12 +6,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lolblur_synth.dataset import build, layout, manifest
+from lolblur_synth.dataset import build, checks, layout, manifest
+from lolblur_synth.dataset.records import Job, Listener
 from lolblur_synth.errors import Damaged, UsageError
 from lolblur_synth.files import atomic, images, video
 from lolblur_synth.parallel import machine
 from lolblur_synth.recipe.schema import Recipe
 
+Row = tuple[dict, dict[str, np.ndarray]]  # a record; folder -> (H, W, 3) float32 display RGB
 THUMB = 360  # px wide
 GAP, LINE = 8, 22  # px between pictures; height of a line of text
 GROUND, INK = (22, 24, 29), (216, 219, 226)  # RGB
@@ -26,7 +28,7 @@ CAPTIONS = {
 
 def write(
     paths: list[Path], target: Path, recipe: Recipe, count: int = 6, *, jobs: int | None = None, device: str = "auto",
-    listener: build.Listener = lambda kind, facts: None,
+    listener: Listener = lambda kind, fields: None,
 ) -> int:  # fmt: skip
     """Write the sheet `target` (PNG or JPEG) of a dataset folder, or of videos; returns the number of its rows.
 
@@ -37,12 +39,12 @@ def write(
         raise UsageError(f"{target}: not a picture", "name a .png or .jpg file")
     if len(paths) == 1 and (paths[0] / layout.STATE).is_dir():
         for split in layout.SPLITS:
-            build.check_inputs([paths[0] / split] * (paths[0] / split).is_dir(), target)
+            checks.check_inputs([paths[0] / split] * (paths[0] / split).is_dir(), target)
         rows = _built(paths[0], count)
     else:
-        build.check_inputs(paths, None)
+        checks.check_inputs(paths, None)
         if video.find(paths)[0]:
-            build.check_inputs(paths, target)  # the next build would take the picture for a frame
+            checks.check_inputs(paths, target)  # else the next build would read the picture as a frame
         rows = _synthesised(paths, recipe, count, jobs, device, listener)
     sheet = [_row(record, pictures) for record, pictures in rows]
     ok, data = cv2.imencode(target.suffix.lower(), np.concatenate([_heading(sheet[0].shape[1]), *sheet])[..., ::-1])
@@ -53,9 +55,9 @@ def write(
 
 
 def drawn(record: dict) -> str:
-    """What was drawn for a pair, in words."""
+    """The draws of a pair in words."""
     draws = record["draws"]
-    words = [f"{record['window']} source frames round {record['mid']}"]
+    words = [f"{record['window']} source frames around {record['mid']}"]
     if "darken" in draws:
         words.append(f"exposure {draws['darken']['exposure']:.2f}")
     if "clip_reverse" in draws and draws["clip_reverse"].get("r") is not None:
@@ -72,7 +74,7 @@ def spread(items: list, count: int) -> list:
     return [items[round(i)] for i in np.linspace(0, len(items) - 1, min(count, len(items)))]
 
 
-def _built(out: Path, count: int) -> Iterator[tuple[dict, dict[str, np.ndarray]]]:
+def _built(out: Path, count: int) -> Iterator[Row]:
     records = manifest.read(out)
     if not records:
         raise UsageError(f"{out} has no pairs yet", "run `lolblur-synth build` first")
@@ -84,15 +86,16 @@ def _built(out: Path, count: int) -> Iterator[tuple[dict, dict[str, np.ndarray]]
         yield record, {f: images.read_image(path) for f, path in zip(layout.FOLDERS, paths, strict=True)}
 
 
-def _synthesised(paths, recipe, count, jobs, device, listener) -> Iterator[tuple[dict, dict[str, np.ndarray]]]:
+def _synthesised(
+    paths: list[Path], recipe: Recipe, count: int, jobs: int | None, device: str, listener: Listener
+) -> Iterator[Row]:
     from lolblur_synth.dataset import worker
 
     device = machine.resolve_device(device)
     plan, pairs = build.prepare(paths, None, recipe, jobs, device, listener, write=False)
     clips = {clip.sequence: clip for clip in plan.clips}
     for pair in spread(pairs, count):
-        job = {"recipe": recipe, "clip": clips[pair.sequence], "keys": {pair: ""}, "weights": {}, "device": device}
-        pictures, record = worker.synthesise(job, pair)
+        pictures, record = worker.synthesise(Job(recipe, clips[pair.sequence], device), pair)
         yield record, {folder: pixels / np.float32(255) for folder, pixels in pictures.items()}
 
 

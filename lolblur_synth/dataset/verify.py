@@ -1,4 +1,4 @@
-"""`status` and `verify`: what is in a dataset folder, and whether it is whole. Neither changes anything."""
+"""`status` counts the pairs of a dataset, `verify` compares its files with their records. Neither changes anything."""
 
 import hashlib
 import re
@@ -12,7 +12,9 @@ from lolblur_synth.dataset import layout, manifest
 from lolblur_synth.errors import Damaged, ForeignOutput
 from lolblur_synth.files import listing
 
-NUMBER = re.compile(r"\d{4,}")  # the only names we give; anything else in a record is not ours to follow
+NUMBER = re.compile(r"\d{4,}")  # every sequence and frame has such a name; others in a record are never used as paths
+
+LIGHT_IN_WORDS = "holds light above white: measured, not guessed"
 
 
 @dataclass(frozen=True)
@@ -34,31 +36,32 @@ def open_output(out: Path) -> dict:
 def status(out: Path) -> dict:
     """Counts and failures of a dataset folder, as a JSON-able dict."""
     plan = open_output(out)
-    done = {(r.get("sequence"), r.get("name")) for r in layout.records(out)}
+    committed = {(r.get("sequence"), r.get("name")) for r in layout.records(out)}
     planned = {(clip["sequence"], name): clip for clip in plan["clips"] for name in clip["pairs"]}
-    failed = [f for f in layout.failures(out) if (f.get("sequence"), f.get("name")) not in done]
+    failed = [f for f in layout.failures(out) if (f.get("sequence"), f.get("name")) not in committed]
     images = [entry.path for split in layout.SPLITS for entry in _below(out / split)
               if entry.kind == listing.FILE and entry.path.suffix == ".png"]  # fmt: skip
     return {
         "out": str(out),
         "planned": len(planned),
-        "done": len(done & planned.keys()),
+        "done": len(committed & planned.keys()),
         "failed": [
             {"pair": f"{f['sequence']}/{f['name']}"} | {key: f.get(key) for key in ("reason", "message", "hint")}
             for f in failed
         ],
         "refused": plan.get("refused", []),
-        "left": len(planned.keys() - done),
+        "left": len(planned.keys() - committed),
         "train": sum(clip["split"] == "train" for clip in plan["clips"]),
         "test": sum(clip["split"] == "test" for clip in plan["clips"]),
+        "measured": sorted(clip["name"] for clip in plan["clips"] if clip.get("light") == "measured"),
         "bytes": sum(path.stat().st_size for path in images),
     }
 
 
 def verify(out: Path, pixels: bool = False) -> list[Damage]:
-    """Compare every file with its record; system files are passed over.
+    """Compare every file of the dataset with its record; system files are ignored.
 
-    pixels: compare decoded pixels, not bytes; survives re-encoding.
+    pixels: compare decoded pixels instead of bytes, so that PNGs encoded again count as whole.
     """
     plan = open_output(out)
     damages, expected = [], set()
@@ -66,7 +69,7 @@ def verify(out: Path, pixels: bool = False) -> list[Damage]:
     for path in records:
         split, sequence, name = path.parts[-3], path.parts[-2], path.stem
         record = layout.read_json(path)
-        if not _sound(record, split, sequence, name):
+        if record is None or not _describes(record, split, sequence, name):
             damages.append(Damage("record", _relative(path, out)))
             continue
         for folder in layout.FOLDERS:
@@ -93,13 +96,13 @@ def verify(out: Path, pixels: bool = False) -> list[Damage]:
 
 
 def _below(folder: Path) -> list[listing.Entry]:
-    """Everything in a folder of the dataset but system files; nothing where it does not exist yet."""
+    """Everything below a folder of the dataset but system files; nothing where the folder does not exist yet."""
     return list(listing.walk(folder)) if folder.is_dir() else []
 
 
-def _sound(record: dict | None, split: str, sequence: str, name: str) -> bool:
-    """The record describes the pair whose place it is in."""
-    if record is None or not NUMBER.fullmatch(sequence) or not NUMBER.fullmatch(name):
+def _describes(record: dict, split: str, sequence: str, name: str) -> bool:
+    """Whether a record is complete and describes the pair in whose place it lies."""
+    if not NUMBER.fullmatch(sequence) or not NUMBER.fullmatch(name):
         return False
     if (record.get("split"), record.get("sequence"), record.get("name")) != (split, sequence, name):
         return False
@@ -108,7 +111,7 @@ def _sound(record: dict | None, split: str, sequence: str, name: str) -> bool:
 
 
 def _compare(image: Path, sums: dict, pixels: bool) -> str:
-    """ "", "missing" or "corrupt"."""
+    """`missing`, `corrupt`, or nothing for an image that agrees with its record."""
     try:
         data = image.read_bytes()
     except OSError:
@@ -118,7 +121,7 @@ def _compare(image: Path, sums: dict, pixels: bool) -> str:
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if decoded is None:
         return "corrupt"
-    return "" if hashlib.sha256(np.ascontiguousarray(decoded[..., ::-1])).hexdigest() == sums["pixels"] else "corrupt"
+    return "" if layout.pixel_checksum(decoded[..., ::-1]) == sums["pixels"] else "corrupt"
 
 
 def _check_manifest(out: Path) -> list[Damage]:

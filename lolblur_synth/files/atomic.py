@@ -1,6 +1,7 @@
 """Files that appear whole or not at all: written beside their place, forced to the disk, renamed. And their sha256.
 
-For everything but the pairs of a dataset, whose protocol in dataset/layout.py also knows records.
+Every file of the package is written this way. Only the files of a dataset go through `dataset/layout.py`, which stages
+them in one folder that a later build can clean, and whose four disk operations tests replace to inject failures.
 """
 
 import contextlib
@@ -14,15 +15,15 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """The block writes to the temporary file it is given; then that file is `path`. On an error nothing is left of it.
+    """Gives the block a temporary file to write, and renames it to `path` afterwards; after an error it is removed.
 
-    Creates the folder. The temporary file has the suffix of `path`. Raises OSError where the file cannot be written.
+    Creates the folder of `path`. The temporary file has the suffix of `path`. Raises OSError, with the name of `path`.
     """
     path = Path(path)
     make_folder_of(path)
     try:
         handle, name = tempfile.mkstemp(prefix=".writing-", suffix=path.suffix, dir=path.parent)
-    except OSError as error:  # names a file that nobody asked for
+    except OSError as error:  # it names the temporary file, which the user does not know
         raise OSError(error.errno, error.strerror, str(path)) from error
     os.close(handle)
     try:
@@ -34,7 +35,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def make_folder_of(path: Path) -> None:
-    """Create the folder of a file. Raises OSError: with the name of the file where that cannot be."""
+    """Create the folder of a file. Raises OSError with the name of the file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
@@ -44,26 +45,26 @@ def make_folder_of(path: Path) -> None:
 
 
 def publish(temporary: str | Path, path: Path) -> None:
-    """A file that is written becomes `path`: forced to the disk, then renamed. Both lie in one folder."""
-    _force(temporary)
+    """Force a written file to the disk and rename it to `path`, in the same folder."""
+    force(temporary)
     os.chmod(temporary, 0o644)
     os.replace(temporary, path)
-    _force(path.parent)
+    force(path.parent)
 
 
 def write(path: str | Path, data: bytes) -> None:
-    """Replace `path` by `data`; a reader, or a crash, sees the old file or the new one, never a part."""
+    """Replace the content of `path`; after a crash, and for a reader at any time, it is the old or the new content."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 def sha256(path: str | Path) -> str:
-    """Of the whole file, lower-case hex. Raises OSError where it cannot be read."""
+    """sha256 of a file's bytes, lower-case hex. Raises OSError where it cannot be read."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _force(path: str | Path) -> None:
+def force(path: str | Path) -> None:
     """fsync a file, or the entries of a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -3,8 +3,8 @@
     ["GX010012.MP4"]        # a file, or a folder of frames, by its name or its path below clips.toml; or a pattern
     fps = 240
 
-What is said of one clip goes before what is said of all: NAME@RATE, then clips.toml, then --fps, then what the file
-tells. Standard library only, so that a mistake in a path is reported at once.
+The more specific source prevails: NAME@RATE, then clips.toml, then --fps, then the metadata of the file. Standard
+library only, so that a mistake in a path is reported at once.
 """
 
 import contextlib
@@ -25,20 +25,20 @@ from lolblur_synth.files import listing
 
 FILE = "clips.toml"
 KEYS = ("fps",)
-HIGHEST = 1_000_000  # frames/s, as recipe.InputConfig.fps
+MAX_FPS = 1_000_000  # frames/s, as recipe.InputConfig.fps
 
 
 class Named(NamedTuple):
-    """An input as a user names it: where it is, and its capture rate in frames/s where the user says so."""
+    """A path on the command line and the capture rate behind its @, in frames/s, if any."""
 
     path: Path
     fps: float | None
 
 
 def split(word: str | Path) -> Named:
-    """`a.mp4@960` -> (a.mp4, 960); `240000/1001` is a rate too. A file that is itself called `a.mp4@960` wins.
+    """`a.mp4@960` -> (a.mp4, 960); `240000/1001` is a rate too. A file whose name is `a.mp4@960` prevails.
 
-    Raises UsageError where what follows the @ of something that exists is no rate.
+    Raises UsageError where the path before the @ exists and the text after it is no rate.
     """
     text = os.fspath(word)
     head, at, tail = text.rpartition("@")
@@ -46,24 +46,24 @@ def split(word: str | Path) -> Named:
         return Named(Path(text), None)
     match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(?:/([0-9]{1,9}))?", tail)
     fps = float(match[1]) / float(match[2] or 1) if match and float(match[2] or 1) else 0.0
-    if 0 < fps <= HIGHEST:
+    if 0 < fps <= MAX_FPS:
         return Named(Path(head), fps)
     if os.path.lexists(head):
         raise UsageError(f"{text}: {tail!r} is not a frame rate", f"write it as {head}@960, in frames/s")
-    return Named(Path(text), None)  # no such file, as others will say
+    return Named(Path(text), None)  # no such file, which the caller reports
 
 
 def assign(inputs: Sequence, named: Sequence[Named]) -> list:
-    """The inputs (`video.Input`) with the capture rate that the user gave each: behind an @, or in a clips.toml.
+    """The inputs (`video.Input`) with the capture rates that the user gave, behind an @ or in a clips.toml.
 
-    Raises UsageError where one clip is given two rates, RecipeError for a clips.toml that is not right.
+    Raises UsageError where one clip has two rates, RecipeError for an error in a clips.toml.
     """
     tables: dict[Path, dict[str, float]] = {}
     return [replace(item, fps=_at(item, named) or _listed(item, named, tables)) for item in inputs]
 
 
 def _at(item, named: Sequence[Named]) -> float | None:
-    """The rate behind an @: of the clip itself, else of the innermost folder that has one."""
+    """The rate behind an @ of the clip itself, else of the innermost folder that has one."""
     rates: dict[int, set[float]] = {}
     for path, fps in named:
         top = os.path.abspath(path)
@@ -74,7 +74,7 @@ def _at(item, named: Sequence[Named]) -> float | None:
     innermost = rates[max(rates)]
     if len(innermost) > 1:
         both = " and ".join(f"{fps:g}" for fps in sorted(innermost))
-        raise UsageError(f"{item.name}: two capture rates, {both} fps", "give it one")
+        raise UsageError(f"{item.name}: two capture rates, {both} fps", "give one of them")
     return innermost.pop()
 
 
@@ -92,14 +92,16 @@ def _listed(item, named: Sequence[Named], tables: dict[Path, dict[str, float]]) 
             tables[folder] = _read(folder / FILE)
         below = item.path.relative_to(folder).as_posix()
         matches = [key for key in tables[folder] if _names(key, below)]
-        if matches:  # a whole name goes before a pattern, and the first pattern before the others
+        if matches:  # a name prevails over a pattern, and an earlier pattern over a later one
             return tables[folder][min(matches, key=lambda key: key not in (below, item.path.name))]
     return None
 
 
 def _names(key: str, below: str) -> bool:
-    """Whether a key of clips.toml, a name or a pattern, names the file at the path `below` it."""
-    key, below = (unicodedata.normalize("NFC", text) for text in (key, below))  # macOS writes an accent as a letter
+    """Whether a key of clips.toml, a name or a pattern, matches the file at the path `below` its folder."""
+    key, below = (
+        unicodedata.normalize("NFC", text) for text in (key, below)
+    )  # macOS stores accents as characters of their own
     last = below.rpartition("/")[2]
     return key in (below, last) or fnmatchcase(below, key) or fnmatchcase(last, key)
 
@@ -135,14 +137,14 @@ def _read(path: Path) -> dict[str, float]:
 
 def _rate(value: object, where: str, clip: str) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or not 0 < value <= HIGHEST:
+    if not number or not 0 < value <= MAX_FPS:
         raise RecipeError(f"{where}: fps = {value!r} of {clip!r} is not a frame rate", "write a number, as fps = 240")
     return float(value)
 
 
 def _names_below(folder: Path) -> Iterator[str]:
     """Paths of all files and folders below `folder`, relative to it; those directly in it first."""
-    with contextlib.suppress(OSError):  # a folder that cannot be entered: its clips are refused elsewhere
+    with contextlib.suppress(OSError):  # an unreadable folder: `video.find` rejects its clips
         yield from (entry.path.name for entry in listing.entries(folder))
         yield from (entry.path.relative_to(folder).as_posix() for entry in listing.walk(folder))
 

@@ -1,18 +1,18 @@
-"""The ICC colour profile of an image, as far as its name goes: pictures of a wide gamut are told, not converted."""
+"""The name of an image's ICC colour profile: the user is told about a wide gamut, since colours are not converted."""
 
 import struct
 import zlib
 
 from lolblur_synth.files import png, tiff
 
-MAX_BYTES = 1 << 20  # of a profile that is looked at; real ones have 500 bytes to 600 kB
+MAX_BYTES = 1 << 20  # read of a profile; real ones have 500 bytes to 600 kB
 MARKER = b"ICC_PROFILE\0"  # ICC.1:2022, annex B.4: JPEG
 ICC_TAG = 34675  # of TIFF
 WIDE = ("Display P3", "DCI-P3", "Adobe RGB", "ProPhoto", "ROMM RGB", "Rec. 2020", "Rec2020", "Rec.2020", "BT.2020")
 
 
 def wide_gamut(data: bytes) -> str | None:
-    """The name of a profile that is wider than sRGB in an image file; None where there is no such profile."""
+    """The name of the profile in an image file if its gamut is wider than that of sRGB; else None."""
     profile = _profile(data)
     return next((name for name in WIDE if name.encode() in profile or name.encode("utf-16-be") in profile), None)
 

@@ -1,8 +1,8 @@
-"""What a folder holds, as every command sees it: one way to list files.
+"""Lists the content of folders, in the same way for every command. Nothing is opened here.
 
-Files of the operating system, thumbnails of cameras and hidden files are passed over. A symbolic link counts as the
-regular file that it ends at: data under DVC, git-annex or a Hugging Face cache, and cluster scratch, are links. A
-linked folder is not entered, since it may lead back to a folder above it. Nothing is opened here.
+Hidden files, files of the operating system and thumbnails of cameras are ignored. A symbolic link counts as the regular
+file at its end, because data under DVC, git-annex or a Hugging Face cache are links. A linked folder is not entered,
+since it may lead back to a folder above it.
 """
 
 import os
@@ -20,7 +20,7 @@ SYSTEM_NAMES = frozenset({
     "thmbnl",  # a card of a Sony camera: M4ROOT/THMBNL has one small picture a clip
 })  # fmt: skip
 FILE, FOLDER, LINKED_FOLDER, DANGLING = "file", "folder", "link to a folder", "link to a file that is not there"
-FETCH = "fetch the file (dvc pull, git annex get), or remove the link"  # what to do about a dangling link
+FETCH = "fetch the file (dvc pull, git annex get), or remove the link"  # hint for a dangling link
 SPECIAL = {stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 
 
@@ -38,11 +38,11 @@ def is_system(name: str) -> bool:
 
 
 def kind_of(path: Path) -> str:
-    """The kind of `path`, as in Entry. Raises OSError where there is nothing, not even a link."""
+    """The kind of `path`, as in Entry. Raises OSError where it does not exist, not even as a link."""
     linked = stat.S_ISLNK(os.lstat(path).st_mode)
     try:
         mode = os.stat(path).st_mode
-    except OSError:  # the target is missing, or the links go round in a circle
+    except OSError:  # the target is missing, or the links form a circle
         if linked:
             return DANGLING
         raise
@@ -59,7 +59,7 @@ def entries(folder: Path) -> list[Entry]:
 
 
 def _kind_of_child(child: os.DirEntry) -> str:
-    """`kind_of`, which a folder tells of plain files and folders without a look at each: quick on a network disk."""
+    """As `kind_of`; for plain files and folders the directory entry tells it, which is quick on a network disk."""
     if child.is_file(follow_symlinks=False):
         return FILE
     return FOLDER if child.is_dir(follow_symlinks=False) else kind_of(Path(child.path))
@@ -76,17 +76,16 @@ def walk(folder: Path) -> Iterator[Entry]:
 def files(folder: Path, suffixes: Sequence[str], below: bool = False) -> list[Path]:
     """The files in `folder` whose name ends in one of `suffixes` (lower case), sorted; with `below`, also deeper ones.
 
-    A folder that is called `shot.png` is no file. Raises InputError where a folder cannot be listed, and where a name
-    of such a suffix is a link to a file that is not there: data under version control that were not fetched would go
-    missing without a word.
+    A folder named `shot.png` does not count. Raises InputError where a folder cannot be listed, and for a dangling link
+    with such a suffix: data under version control that were not fetched must not be left out without a message.
     """
     try:
-        found = [entry for entry in (walk(folder) if below else entries(folder))
+        matches = [entry for entry in (walk(folder) if below else entries(folder))
                  if entry.path.suffix.lower() in suffixes]  # fmt: skip
     except OSError as error:
         place = error.filename or folder
         raise InputError(f"{place}: {error.strerror}", "check the path and its permissions") from error
-    for entry in found:
+    for entry in matches:
         if entry.kind == DANGLING:
             raise InputError(f"{entry.path}: a {DANGLING}", FETCH, "dangling")
-    return [entry.path for entry in found if entry.kind == FILE]
+    return [entry.path for entry in matches if entry.kind == FILE]

@@ -1,6 +1,7 @@
-"""What a PNG file says beside its pixels and OpenCV passes over: orientation, animation, HDR, transparent grey.
+"""The chunks of a PNG file that OpenCV ignores: orientation, animation, HDR, transparent grey.
 
-PNG specification, third edition (W3C 2025).
+Own code rather than Pillow's, whose reader ignores cICP (HDR) as well and which is no dependency otherwise. PNG
+specification, third edition (W3C 2025).
 """
 
 import struct
@@ -17,18 +18,18 @@ DISPLAY_GAMMA = (40_000, 60_000)  # gAMA in 1/100000: 1/2.2 is 45455, old Macint
 
 
 def chunks(data: bytes) -> dict[bytes, bytes]:
-    """The first chunk of each ancillary kind, and IHDR; pixels are left out. What is cut short is not there."""
-    found, at = {}, len(SIGNATURE)
+    """The content of the first chunk of each kind, but for pixels; a header that is cut short ends the search."""
+    chunk_by_kind, at = {}, len(SIGNATURE)
     while at + 12 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, at)
         if kind != b"IDAT":
-            found.setdefault(kind, data[at + 8 : at + 8 + size])
+            chunk_by_kind.setdefault(kind, data[at + 8 : at + 8 + size])
         at += 12 + size
-    return found
+    return chunk_by_kind
 
 
 def check(parts: dict[bytes, bytes], name: str) -> None:
-    """Raise InputError (pages, hdr) for what is not one display picture."""
+    """Raise InputError (pages, hdr) unless the file is a single picture of display values."""
     if len(parts.get(b"acTL", b"")) == 8 and (count := struct.unpack(">II", parts[b"acTL"])[0]) > 1:
         raise InputError(f"{name}: an animated PNG of {count} pictures", "store one picture a file", "pages")
     if len(parts.get(b"cICP", b"")) == 4 and parts[b"cICP"][1] in HDR:
@@ -36,7 +37,7 @@ def check(parts: dict[bytes, bytes], name: str) -> None:
 
 
 def orientation(parts: dict[bytes, bytes]) -> int:
-    """Exif orientation, 1..8; 1 where none is said."""
+    """Exif orientation, 1..8; 1 where the file has none."""
     try:
         value = tiff.first_page(parts.get(b"eXIf", b"")).value(tiff.ORIENTATION, 1)
     except (struct.error, ValueError):

@@ -24,7 +24,7 @@ def note(samples: int) -> str:
 
 
 def samples_in(text: str) -> int:
-    """The samples a source frame that a text tells; 1 where it tells none."""
+    """The samples a source frame in the text of a note; 1 where there is no note."""
     match = NOTE.search(text)
     return max(1, int(match[1])) if match else 1
 
@@ -54,7 +54,7 @@ def _described(data: bytes, text: bytes) -> bytes:
 
 
 def samples_of(data: bytes) -> int:
-    """The samples a source frame that an image file tells of; 1 where it tells nothing."""
+    """The samples a source frame that the note of an image file gives; 1 where it has none."""
     try:
         is_png = data.startswith(png.SIGNATURE)
         text = _png_text(data) if is_png else _tiff_text(data) if tiff.is_tiff(data) else b""

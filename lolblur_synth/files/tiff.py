@@ -1,7 +1,8 @@
-"""TIFF files, as far as OpenCV does not read them right by itself: planes, alpha, inverted grey, several pages.
+"""TIFF files whose layout OpenCV misreads: planes, alpha, inverted 16-bit grey, several pages. TIFF 6.0 and BigTIFF.
 
-OpenCV (libtiff inside) decodes every picture, so that damage and size are judged in one place. Where it takes a layout
-for another one, it is given the same data behind a directory that it understands. TIFF 6.0 and BigTIFF.
+OpenCV (libtiff inside) decodes every picture, so that damage and size are judged in one place. Where it would misread a
+layout, it gets the same data behind another directory, which it reads correctly. The parser is ours and not tifffile's
+because that new directory is made of the raw entries of the old one, which tifffile does not hand out.
 """
 
 import re
@@ -21,7 +22,7 @@ OFFSETS, COUNTS = (273, 324), (279, 325)  # of strips, of tiles
 WHITE_IS_ZERO, BLACK_IS_ZERO = 0, 1  # photometric interpretations
 COMPRESSION = 259
 COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}  # samples of a colour: grey, grey, RGB, palette, CMYK, YCbCr, Lab
-DEEP = (0, 1, 2)  # of them, those that OpenCV reads in more than 8 bits
+DEEP = (0, 1, 2)  # photometric interpretations that OpenCV reads with more than 8 bits
 DEPTHS = (1, 2, 4, 8, 10, 12, 14, 16)  # bits; OpenCV widens those between 8 and 16 to 16
 STRAIGHT = 2  # alpha that the colours are not multiplied by ("unassociated")
 FORMATS = {1: "integer", 2: "signed", 3: "float", 4: "integer", 5: "complex", 6: "complex"}
@@ -43,7 +44,7 @@ class Page:
     following: int
 
     def values(self, tag: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
-        """The numbers of a field; `default` where they are no whole numbers or lie outside the file."""
+        """The whole numbers of a field; `default` where it has none or they lie outside the file."""
         kind, count, at = self.entries.get(tag, (0, 0, 0))
         if kind not in CODES or at + count * SIZES[kind] > len(self.data):
             return default
@@ -85,10 +86,10 @@ def _page(data: bytes, order: str, big: bool, at: int) -> Page:
 
 
 def pages(first: Page) -> int:
-    """How many pictures a file holds, smaller copies and masks of a picture not counted."""
-    count, page, seen = 1, first, set()
-    while page.following and page.following not in seen and len(seen) < MAX_PAGES:
-        seen.add(page.following)
+    """How many pictures a file holds, not counting reduced copies and masks."""
+    count, page, offsets = 1, first, set()
+    while page.following and page.following not in offsets and len(offsets) < MAX_PAGES:
+        offsets.add(page.following)
         try:
             page = _page(page.data, page.order, page.big, page.following)
         except (struct.error, ValueError):
@@ -112,8 +113,8 @@ def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
 def decode(data: bytes, name: str, opencv: Callable[[bytes], np.ndarray | None]) -> np.ndarray | None:
     """The picture: (H, W), (H, W, 3) BGR or (H, W, 4) BGRA with straight alpha; uint8, uint16 or float32.
 
-    opencv: decodes a file, None where it is damaged. Colours that are already multiplied by an alpha, and colours
-    beside a sample of unknown meaning, come without that sample. Raises InputError (pages, format).
+    opencv: decodes a file; returns None where it is damaged. An alpha that the colours are already multiplied by, and a
+    further sample of unknown meaning, are left out. Raises InputError (pages, format).
     """
     page = first_page(data)
     extra = _check(page, name)
@@ -132,7 +133,7 @@ def decode(data: bytes, name: str, opencv: Callable[[bytes], np.ndarray | None])
     if pixels is not None and extra and page.value(EXTRA, 0) != STRAIGHT:
         pixels = pixels[:, :, :3] if pixels.ndim == 3 and pixels.shape[2] == 4 else pixels
     if pixels is not None and page.value(PHOTOMETRIC, 1) == WHITE_IS_ZERO and page.value(BITS, 1) > 8:
-        return np.iinfo(pixels.dtype).max - pixels  # OpenCV turns 8 bits round, but not 16
+        return np.iinfo(pixels.dtype).max - pixels  # OpenCV inverts 8 bits, but not 16
     return pixels
 
 
@@ -142,7 +143,7 @@ def _colours(planes: list[np.ndarray], extra: int) -> np.ndarray:
 
 
 def _check(page: Page, name: str) -> tuple[int, ...]:
-    """The samples beside the colours, one number each. Raises InputError (pages, format) where OpenCV would guess."""
+    """The kind of each sample besides the colours. Raises InputError (pages, format) where OpenCV would guess."""
     if pages(page) > 1:
         raise InputError(f"{name}: a TIFF of {pages(page)} pages", SPLIT, "pages")
     bits, kind, photometric = set(page.values(BITS, (1,))), page.value(FORMAT, 1), page.value(PHOTOMETRIC, 1)
@@ -161,7 +162,7 @@ def _check(page: Page, name: str) -> tuple[int, ...]:
 
 
 def with_straight_alpha(data: bytes) -> bytes:
-    """A TIFF of OpenCV, which leaves the meaning of a fourth sample open, that calls it straight alpha."""
+    """A TIFF that OpenCV wrote, with the fourth sample declared as straight alpha, which OpenCV leaves open."""
     return _directory(first_page(data), {EXTRA: (STRAIGHT,)})
 
 
@@ -180,7 +181,9 @@ def _plane(page: Page, index: int) -> bytes:
 
 def _widened(page: Page, name: str) -> bytes:
     """The file with grey and alpha, pixel by pixel, as one grey picture of twice as many columns."""
-    if page.value(PREDICTOR, 1) != 1:  # it is a difference between pixels, not between their samples
+    if (
+        page.value(PREDICTOR, 1) != 1
+    ):  # it stores differences between pixels, which a row of single samples would misread
         raise InputError(f"{name}: grey with alpha and a predictor", "store it without predictor", "format")
     changes = {tag: (2 * page.value(tag, 0),) for tag in (WIDTH, TILE_WIDTH) if tag in page.entries}
     changes |= {tag: page.values(tag)[:1] for tag in (BITS, FORMAT) if tag in page.entries}

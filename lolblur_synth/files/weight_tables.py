@@ -1,6 +1,6 @@
-"""Weights among the other things that a checkpoint of a trainer holds: in which of its tables, under which names.
+"""Finds the weights in a trainer's checkpoint: the tables that may hold them, and how their names may be spelled.
 
-Nothing is opened and nothing is judged here: weights.py compares what is found with the network.
+No file is opened here; weights.py compares the candidates with the network.
 """
 
 import re
@@ -9,28 +9,28 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-DEPTH = 8  # of tables in tables, and of words before names, that are looked into
-COUNTS = ("n_averaged", "num_updates")  # of torch.optim.swa_utils.AveragedModel and its like: they weigh nothing
-COMPILED = "_orig_mod."  # torch.compile puts it before what it compiled, also in the middle of a name
+DEPTH = 8  # most levels of nested tables, and most prefixes of a name
+COUNTS = ("n_averaged", "num_updates")  # counters of torch.optim.swa_utils.AveragedModel and its like, no weights
+COMPILED = "_orig_mod."  # prefix that torch.compile adds to a module, so that it may be in the middle of a name
 Rename = Callable[[str], str | None]
 
 
 class Table(NamedTuple):
-    """Weights found in a file. keys: what leads to them, () at the top; tensors: under the module's names."""
+    """Weights in a file. keys: the path to them, () at the top; tensors: by the module's names."""
 
     keys: tuple[str, ...]
     tensors: dict[str, Tensor]
 
     @property
     def averaged(self) -> bool:
-        """Whether its key says that it is a moving average: params_ema, state_dict_ema, model_ema, EMA."""
+        """Whether a key names a moving average: params_ema, state_dict_ema, model_ema, EMA."""
         return any(re.search(r"(^|[^a-z])ema([^a-z]|$)|averag", key.lower()) or "EMA" in key for key in self.keys)
 
 
 def tables_in(content: dict) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
     """The keys and the tensors of every dict in the content that has tensors under names, outer ones first.
 
-    What belongs to an optimiser is passed over: its averages may have the names and shapes of the weights.
+    Tables of an optimiser are left out: its averages may have the names and shapes of the weights.
     """
     seen, level = set(), [((), content)]
     while level:
@@ -49,7 +49,7 @@ def tables_in(content: dict) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor
 
 
 def spellings(keys: tuple[str, ...], tensors: dict[str, Tensor], rename: Rename | None) -> Iterator[Table]:
-    """A table with the names of the file, and with fewer of the words that all of them begin with."""
+    """A table with the names as in the file, then with one more common prefix removed each time."""
     names = {name: name for name in tensors}  # as the module may call it -> in the file
     for _ in range(DEPTH):
         yield Table(keys, {new: tensors[name] for spelled, name in names.items()

@@ -1,10 +1,10 @@
-"""Weight files: the only room that opens them. Bundled ones by name (`darken-slim`), a user's own by path.
+"""Reads and writes weight files: bundled ones by name (`darken-slim`), a user's own by path. No other module does.
 
 Safetensors is the format of this package. A `.pth` of the published networks is read with `weights_only=True`, from
 torch 2.10 on (CVE-2025-32434, CVE-2026-24747). Checkpoints of other trainers may nest the weights among other things,
-hold an average of them besides, and put words before all names (`module.`, `_orig_mod.`, `net.`): the table that fits
-is taken, an averaged one first. A file is compared with the network (names, shapes, types, storage, finiteness) before
-anything is copied, so a malformed or hostile file changes nothing and is refused with one line.
+hold their moving average too, and prefix all names (`module.`, `_orig_mod.`, `net.`): the table that fits is used, an
+averaged one first. A file is compared with the network (names, shapes, types, storage, finiteness) before anything is
+copied, so that a malformed or hostile file is rejected with one line and changes nothing.
 """
 
 import hashlib
@@ -24,9 +24,9 @@ from lolblur_synth.files import atomic
 from lolblur_synth.files.weight_tables import Rename, Table, spellings, tables_in
 
 SAFE_PICKLE = (2, 10)  # first torch whose weights_only unpickler has no known hole
-CONVERTED = (torch.float16, torch.bfloat16, torch.float64)  # taken for float32 where their values fit
-SPARE_BYTES = 64 << 20  # beside the weights a file may hold an optimiser, an average, a header
-COPIES = 8
+CONVERTED = (torch.float16, torch.bfloat16, torch.float64)  # converted to float32 where its range suffices
+SPARE_BYTES = 64 << 20  # for the header, and for what else a checkpoint holds besides tensors
+COPIES = 8  # of the weights in one file: moving averages, the state of an optimiser
 BUNDLED = Path(str(resources.files("lolblur_synth"))) / "weights"
 
 
@@ -37,7 +37,7 @@ def bundled() -> dict[str, Path]:
 
 
 def folder(name_or_path: str) -> Path:
-    """A bundled folder of several networks by its name, any other by its path; it need not be there."""
+    """The folder of several networks: bundled by its name, or any by its path, which need not exist."""
     inside = BUNDLED / Path(name_or_path).name
     return inside if name_or_path and inside.name == name_or_path and inside.is_dir() else Path(name_or_path)
 
@@ -55,12 +55,12 @@ def resolve(name_or_path: str | Path) -> Path:
 
 
 def sha256(name_or_path: str | Path) -> str:
-    """Of the whole file, as hex: the name by which a manifest knows a network."""
+    """sha256 of the file, lower-case hex; a manifest names a network by it."""
     return atomic.sha256(resolve(name_or_path))
 
 
 def about(name_or_path: str | Path) -> dict:
-    """What `save` was told about the weights; empty for other files. Raises WeightsError."""
+    """The `about` that `save` stored with the weights; empty for files of other programs. Raises WeightsError."""
     path = resolve(name_or_path)
     if not _is_safetensors(path):
         return {}
@@ -78,8 +78,8 @@ def load(module: nn.Module, name_or_path: str | Path, rename: Rename | None = No
     """Fill `module` in place, strictly: every parameter and buffer once, nothing left over. Returns the file's sha256.
 
     rename: maps a name in the file to the name in the module, or to None where the module has no use for it.
-    optional: names that begin with it may lack in the file, and are then left as they are.
-    Denormal weights become zero: they carry nothing and make a CPU many times slower.
+    optional: parameters whose names begin with it may be absent from the file, and then keep their values.
+    Denormal weights become zero: they have no effect but to make a CPU many times slower.
     Raises WeightsError, with the module untouched.
     """
     path = resolve(name_or_path)
@@ -102,7 +102,7 @@ def load(module: nn.Module, name_or_path: str | Path, rename: Rename | None = No
 
 
 def save(module: nn.Module, path: str | Path, about: dict) -> str:
-    """Write safetensors at once or not at all (temporary file, fsync, rename). Returns the sha256.
+    """Write safetensors, whole or not at all (`atomic.write`). Returns the sha256.
 
     about: JSON-able facts, kept in the header. Same weights and facts, same bytes.
     """
@@ -116,7 +116,7 @@ _HINT = "check that the file belongs to this network (`lolblur-synth weights ls`
 
 
 def _unpacked(path: Path) -> int:
-    """Bytes that reading the file can bring into memory; torch's zip archives may be compressed."""
+    """Bytes that the content of a file takes in memory; torch's zip archives may be compressed."""
     if not zipfile.is_zipfile(path):
         return path.stat().st_size
     with zipfile.ZipFile(path) as archive:
@@ -124,7 +124,7 @@ def _unpacked(path: Path) -> int:
 
 
 def _is_safetensors(path: Path) -> bool:
-    """Told by the content; a name decides where the content is of neither kind."""
+    """Judged by the content, or by the suffix where the content is of neither kind."""
     with path.open("rb") as file:
         head = file.read(9)
     if head[:4] == b"PK\3\4":  # a zip archive, as torch.save writes it

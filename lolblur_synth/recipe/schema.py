@@ -1,24 +1,37 @@
 """The recipe: every number of the paper stands here once, with its unit, its range and its source.
 
-Standard library only, so that `--help` and shell completion start without torch. The package `recipes` reads, checks
-and writes recipes.
+One class a stage, all in one file: whoever compares the paper with the package reads it from top to bottom. Standard
+library only, so that `--help` and shell completion start without torch. `values` checks, `recipes` reads and writes.
 """
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 STAGE_NAMES = ("resize", "denoise", "darken", "interpolate", "clip_reverse", "average", "defocus", "noise")
 
 
-def option(default, help, *, unit="", lo=-math.inf, hi=math.inf, choices=(), source="", words=(), flag=""):
-    """A field of a config: its default, what it means, its unit, inclusive range or choices, and where it comes from.
+def option(
+    default: Any,
+    help: str,
+    *,
+    unit: str = "",
+    lo: float = -math.inf,
+    hi: float = math.inf,
+    choices: Sequence[str] = (),
+    source: str = "",
+    flag: str = "",
+) -> Any:
+    """A field of a config: its default, meaning, unit, inclusive range lo..hi or choices, and the default's source.
 
-    A tuple default of length 2 with `flag="range"` is a LO:HI range; with `flag="list"`, a list of allowed values.
-    `words` are admitted beside a number, such as "auto".
+    flag: "range" for a default (LO, HI) from which a value is drawn, "list" for a tuple of values. Beside a numeric
+    range, `choices` are words that may stand in place of a number, such as "auto"; the metadata calls them `words`.
     """
     metadata = {"help": help, "unit": unit, "lo": lo, "hi": hi, "source": source, "flag": flag}
-    metadata |= {"choices": tuple(choices), "words": tuple(words)}
+    is_number = lo > -math.inf
+    metadata |= {"choices": () if is_number else tuple(choices), "words": tuple(choices) if is_number else ()}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -92,7 +105,7 @@ class DenoiseConfig:
         unit="8-bit code values",
         lo=0,
         hi=100,
-        words=("auto",),
+        choices=("auto",),
         source="not stated; V-BM4D (section 3.2)",
     )
     profile: str = option(
@@ -156,14 +169,14 @@ class InterpolateConfig:
         "samples a source-frame interval; adaptive: 8, and more where motion exceeds 1 px a sample",
         lo=1,
         hi=256,
-        words=("adaptive",),
+        choices=("adaptive",),
         source="section 3.2: 250 to 2000 fps",
     )
     path: str = option(
         "curved",
         "curved: with the acceleration that the frames before and after the two tell of; straight: without",
         choices=("curved", "straight"),
-        source="Xu 2019, Quadratic video interpolation; docs/benchmarks.md",
+        source="Xu 2019, Quadratic video interpolation; docs/notes/motion.md",
     )
     most: int = option(64, "adaptive: most samples a source-frame interval", lo=8, hi=256, source="DESIGN.md")
     preset: str = option(

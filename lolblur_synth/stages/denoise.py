@@ -30,6 +30,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,13 +105,13 @@ def stream(frames: Iterable[Tensor], config: DenoiseConfig, draw: Draw) -> Itera
 
 
 def _denoise(frames: Iterable[Tensor], config: DenoiseConfig, draw: Draw, kept: range | None) -> Iterator[Tensor]:
-    if not (math.isfinite(draw.sigma) and 0 < draw.sigma <= 100):
+    if draw.sigma is None or not (math.isfinite(draw.sigma) and 0 < draw.sigma <= 100):
         raise RecipeError(
             f"denoise: sigma is {draw.sigma}", "give a standard deviation of 0 to 100 code values, or auto"
         )
     if config.profile == "vbm4d" or not cuda.available():
         frames = map(Tensor.cpu, frames)
-    rings = []  # what both passes work on
+    rings: list = []  # what both passes work on
     basic = _estimates(map(_noisy, frames), 0, draw, config.profile, kept, rings)
     yield from map(_display, _estimates(basic, 1, draw, config.profile, kept, rings))
 
@@ -157,7 +158,8 @@ def _estimates(pairs: Iterable, stage: int, draw: Draw, profile: str, kept: rang
     the second pass no other is a reference. rings: see `groups_cpu.Groups`.
     """
     pairs, stride = iter(pairs), STRIDE[profile]
-    count, now, volumes = 0, 0, None
+    count, now = 0, 0
+    volumes: Any = None
     while True:
         for planes in islice(pairs, max(0, max(now, H) + H + 1 - count)):
             volumes = volumes or _volumes(planes[0], stage, draw, profile, rings)
@@ -218,7 +220,7 @@ def _volumes(planes: np.ndarray | Tensor, stage: int, draw: Draw, profile: str, 
 
 def _table(draw: Draw) -> np.ndarray | None:
     """(256,) variance of the noise at each level, in sigma^2; None where it is one everywhere."""
-    return np.maximum(at(draw.curve, np.arange(256)) / draw.sigma, LEAST) ** 2 if draw.curve else None
+    return np.maximum(at(list(draw.curve), np.arange(256)) / draw.sigma, LEAST) ** 2 if draw.curve else None
 
 
 def _grid(size: int, phase: int, block: int = 8, step: int = STEP) -> np.ndarray:

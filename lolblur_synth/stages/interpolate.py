@@ -136,7 +136,7 @@ def motion(guide: Tensor, config: InterpolateConfig, refuse_cuts: bool = True) -
 
 def factor(motion: Motion, config: InterpolateConfig) -> int:
     """Samples an interval: the config's, or for "adaptive" 8 and more, so that next to nothing jumps over a pixel."""
-    if config.factor != "adaptive":
+    if not isinstance(config.factor, str):  # "adaptive"
         return config.factor
     length = np.hypot(motion.forward[..., 0], motion.forward[..., 1])
     fastest = max(float(np.percentile(pair, PERCENTILE)) for pair in length)
@@ -170,7 +170,8 @@ def _halving(guide: Tensor, config: InterpolateConfig) -> Callable[[Tensor, int,
 
     Of the frames on the way it keeps those that led to the last instant: later ones of the interval begin there.
     """
-    net, known, source = sepconv.load(sepconv.required(config)).to(guide.device), {}, None
+    net, source = sepconv.load(sepconv.required(config)).to(guide.device), None
+    known: dict[tuple[int, float], Tensor] = {}
 
     @torch.inference_mode()
     def render(frames: Tensor, pair: int, t: float) -> Tensor:

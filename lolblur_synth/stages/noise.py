@@ -214,7 +214,7 @@ def camera(config: NoiseConfig) -> tables.Camera:
 
 
 def _colours(config: NoiseConfig) -> np.ndarray:
-    return mosaic.rgb_to_camera(camera(config).xyz_to_camera)
+    return mosaic.rgb_to_camera(np.asarray(camera(config).xyz_to_camera))
 
 
 def _even(frames: Tensor) -> Tensor:

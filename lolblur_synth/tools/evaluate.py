@@ -23,6 +23,7 @@ from lolblur_synth.dataset.pairs import read_frame, read_pair
 from lolblur_synth.dataset.splits import gather
 from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.files import pictures
+from lolblur_synth.files.video.names import DISPLAY_SUFFIXES
 from lolblur_synth.frames import luminance
 from lolblur_synth.metrics import image_quality, tone_curves
 from lolblur_synth.models import lednet, vgg
@@ -156,7 +157,7 @@ def _result_files(folder: Path, pairs: list[Pair]) -> dict[tuple[str, str], Path
     """(clip, frame) -> its result, wherever it lies below `folder`; a frame must not have two."""
     places: dict[tuple[str, str], list[Path]] = {}
     joined = {f"{pair.clip}_{pair.frame}": (pair.clip, pair.frame) for pair in pairs}
-    for file in pictures.at(folder):
+    for file in pictures.at(folder, DISPLAY_SUFFIXES):
         keys = {(file.parent.name, file.stem), joined.get(file.stem)}
         for key in keys - {None}:
             places.setdefault(key, []).append(file)

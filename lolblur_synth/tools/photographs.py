@@ -12,10 +12,12 @@ import torch
 from tqdm import tqdm
 
 from lolblur_synth.errors import InputError, Interrupted, LolblurError, UsageError
+from lolblur_synth.files.video import LIGHT_SUFFIXES
 from lolblur_synth.parallel.machine import auto_jobs
 from lolblur_synth.tools import outputs, sources, stage
 from lolblur_synth.tools.request import LINEAR_OUT, NEED_NEIGHBOURS, Report, Request, Result, check
 
+MAY_BE_LINEAR = (*outputs.TIFF, *LIGHT_SUFFIXES)
 log = logging.getLogger(__name__)
 
 
@@ -72,9 +74,8 @@ def _run_each(request: Request, files: list[Path]) -> Report:
 
 
 def _photograph_path(request: Request, file: Path) -> Path:
-    linear = request.name in LINEAR_OUT or (
-        request.name == "defocus" and file.suffix.lower() in outputs.TIFF and sources.image(file, request.recipe).linear
-    )
+    keeps_kind = request.name == "defocus" and file.suffix.lower() in MAY_BE_LINEAR
+    linear = request.name in LINEAR_OUT or keeps_kind and sources.image(file, request.recipe).linear
     return request.target / f"{file.stem}{'.tiff' if linear else '.png'}"
 
 

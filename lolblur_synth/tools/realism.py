@@ -11,6 +11,7 @@ import numpy as np
 from lolblur_synth.dataset import manifest
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import images, pictures
+from lolblur_synth.files.video.names import DISPLAY_SUFFIXES
 from lolblur_synth.metrics import fingerprint
 
 MAX_FRAMES = 100  # that are measured, evenly spread over the folder
@@ -83,7 +84,7 @@ def frames_of(folder: Path) -> list[Path]:
         noisy = [pair for pair in manifest.read(folder) if pair["draws"].get("noise", {}).get("applied")]
         files = [folder / pair["split"] / "low_blur_noise" / f"{pair['pair']}.png" for pair in noisy]
     else:
-        files = pictures.at(folder)
+        files = pictures.at(folder, DISPLAY_SUFFIXES)
     if not files:
         raise InputError(f"{folder}: no noisy frames", "give a folder of PNG or JPEG frames, or a dataset", "none")
     return files[:: -(-len(files) // MAX_FRAMES)]

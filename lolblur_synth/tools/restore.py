@@ -35,6 +35,7 @@ from lolblur_synth.tools import outputs, sources
 from lolblur_synth.training.config import RestoreConfig, checked
 
 BUNDLED = "lednet-small"  # the weights that are used where a training has left none
+CLIPPED = "it holds light above white, which the network does not know: it is clipped at white"
 log = logging.getLogger(__name__)
 Restore = Callable[[np.ndarray], np.ndarray]
 
@@ -162,9 +163,14 @@ def _restore_image(file: Path, path: Path, net: Restore, config: RestoreConfig, 
         pixels = images.load(file)
     except InputError as error:  # names the file without its folder
         raise InputError(f"{file.parent}/{error}", error.hint, error.reason) from error
+    notes = images.notes(file.read_bytes(), pixels[:, :, :3] if pixels.ndim == 3 else pixels)
+    if file.suffix.lower() in video.LIGHT_SUFFIXES:
+        notes.append(CLIPPED)
+        shown = images.light_to_display(images.to_rgb(pixels))[:, :, ::-1]
+        pixels = np.rint(shown * np.iinfo(np.uint16).max).astype(np.uint16)
     if pixels.dtype == np.float32:
         raise InputError(f"{file}: linear light (float TIFF)", "give display images, 8 or 16 bit", "linear")
-    for note in {*images.notes(file.read_bytes(), pixels[:, :, :3] if pixels.ndim == 3 else pixels)} - logged:
+    for note in sorted({*notes} - logged):
         logged.add(note)
         log.warning(f"{file}: {note}")
     alpha = None
@@ -192,6 +198,8 @@ def _video(source: Path, target: Path, net: Restore, config: RestoreConfig, over
     clip = video.probe(inputs[0], InputConfig())
     for note in clip.notes:
         log.warning("%s: %s", clip.name, note)
+    if clip.light == video.MEASURED:
+        log.warning("%s: %s", clip.name, CLIPPED)
     form = outputs.form(target, clip.frames, bits=config.bits)
     paths = [target / f"{i:06d}.png" for i in range(clip.frames)] if form == "folder" else [target]
     outputs.claim(paths, [source], overwrite)
@@ -204,7 +212,7 @@ def _video(source: Path, target: Path, net: Restore, config: RestoreConfig, over
     if left_out:
         log.warning(f"{source}: left out of {target}: {', '.join(left_out)}")
     with stop_signals() as stop:
-        shown = tqdm(video.read(clip), total=clip.frames, unit="frame", disable=quiet)
+        shown = tqdm(video.display(clip), total=clip.frames, unit="frame", disable=quiet)
         frames = (net(frame) for frame in shown if _check_stop(stop))
         if form == "video":
             _record(target, frames, clip, tracks)

@@ -24,6 +24,7 @@ from lolblur_synth.recipe.schema import Recipe
 
 log = logging.getLogger(__name__)
 EXIF = (b"Exif\0\0", b"eXIf")  # before the pixels of a JPEG, and of a PNG; may hold an orientation
+CLIPPED = "it holds light above white, which a single stage does not carry: its frames are clipped at white"
 HEAD = 1 << 16  # bytes of a file in which they are looked for
 
 
@@ -37,6 +38,7 @@ class Source:
     fps       of the frames as they are stored
     samples   frames of this source in an interval between two frames of the camera, see sample_count.py
     opaque    whether the alpha channel of its images is to be ignored
+    clipped   whether its linear light is shown as a display shows it, clipped at white
     """
 
     path: Path
@@ -49,6 +51,7 @@ class Source:
     sha256: str
     max_pixels: int
     opaque: bool = False
+    clipped: bool = False
 
     @property
     def is_image(self) -> bool:
@@ -61,27 +64,30 @@ class Source:
     def frames(self) -> Iterator[Tensor]:
         """(1, 3, H, W) float32 RGB each."""
         if self.clip is not None:
-            return (_tensor(frame) for frame in video.read(self.clip, 0, self.count))
-        return (_tensor(images.to_rgb(self._load(file), self.opaque)) for file in self.files)
+            return (_tensor(frame) for frame in video.display(self.clip, 0, self.count))
+        pictures = (images.to_rgb(self._load(file), self.opaque) for file in self.files)
+        return (_tensor(images.light_to_display(picture) if self.clipped else picture) for picture in pictures)
 
     def _load(self, file: Path) -> np.ndarray:
         pixels = images.load(file, self.max_pixels)
-        if (pixels.dtype == np.float32) != self.linear:
-            raise InputError(f"{file}: {'display values' if self.linear else 'linear light (float TIFF)'}, but the "
+        if (pixels.dtype == np.float32) != (self.linear or self.clipped):
+            is_linear = pixels.dtype == np.float32
+            raise InputError(f"{file}: {'linear light (float TIFF)' if is_linear else 'display values'}, but the "
                              "first frame is not", "give frames of one kind", "mixed")  # fmt: skip
         return pixels
 
 
-def image(file: Path, recipe: Recipe) -> Source:
-    """One image file."""
-    return _of_files(file, [file], recipe, atomic.sha256(file))
+def image(file: Path, recipe: Recipe, clip_light: bool = False) -> Source:
+    """One image file. clip_light: show EXR and .hdr clipped at white, for a stage that works on display frames."""
+    return _of_files(file, [file], recipe, atomic.sha256(file), clip_light)
 
 
-def folder(path: Path, recipe: Recipe, limit: int | None, in_time: bool) -> Source:
-    """A folder as one clip. in_time: the stage looks at neighbours, so the names must tell the order in time."""
+def folder(path: Path, recipe: Recipe, limit: int | None, in_time: bool, clip_light: bool = False) -> Source:
+    """A folder as one clip. in_time: the stage looks at neighbours, so the names must tell the order in time.
+    clip_light: as of `image`."""
     files = video.frames_of(path, str(path), recipe.input.max_jitter) if in_time else photographs(path)
     log_unread_files(path)
-    return _of_files(path, files[:limit], recipe, video.digest_of(files))
+    return _of_files(path, files[:limit], recipe, video.digest_of(files), clip_light)
 
 
 def photographs(path: Path) -> list[Path]:
@@ -91,7 +97,8 @@ def photographs(path: Path) -> list[Path]:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}", "check the path and its permissions") from error
     if not files:
-        raise InputError(f"{path}: no PNG, JPEG or TIFF images in this folder", "give a folder of frames", "none")
+        raise InputError(f"{path}: no PNG, JPEG, TIFF, EXR or HDR images in this folder",
+                         "give a folder of frames", "none")  # fmt: skip
     return files
 
 
@@ -105,6 +112,8 @@ def movie(path: Path, recipe: Recipe, limit: int | None) -> Source:
     clip = video.probe(found[0], recipe.input, given)
     for note in clip.notes:
         log.warning("%s: %s", clip.name, note)
+    if clip.light == video.MEASURED:
+        log.warning("%s: %s", clip.name, CLIPPED)
     count = clip.frames if limit is None else min(limit, clip.frames)
     fps = clip.fps if given else clip.played
     return Source(path, (), clip, count, False, fps, _samples_of_video(path), video.digest(found[0]),
@@ -139,13 +148,17 @@ def log_unread_files(path: Path, below: bool = False) -> None:
         log.warning(f"{path}: passed over: {', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))}")
 
 
-def _of_files(path: Path, files: list[Path], recipe: Recipe, sha256: str) -> Source:
+def _of_files(path: Path, files: list[Path], recipe: Recipe, sha256: str, clip_light: bool) -> Source:
     first, notes = images.inspect(files[0], recipe.input.max_pixels)
     for note in notes:
         log.warning("%s: %s", files[0], note)
     samples = sample_count.samples_of(files[0].read_bytes())
-    return Source(path, tuple(files), None, len(files), first.dtype == np.float32, recipe.input.fps or None, samples,
-                  sha256, recipe.input.max_pixels, images.alpha_is_unused(first))  # fmt: skip
+    clipped = clip_light and files[0].suffix.lower() in video.LIGHT_SUFFIXES
+    if clipped:
+        log.warning("%s: %s", path, CLIPPED)
+    linear = first.dtype == np.float32 and not clipped
+    return Source(path, tuple(files), None, len(files), linear, recipe.input.fps or None, samples, sha256,
+                  recipe.input.max_pixels, images.alpha_is_unused(first), clipped)  # fmt: skip
 
 
 def _samples_of_video(path: Path) -> int:

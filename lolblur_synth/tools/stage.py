@@ -81,14 +81,14 @@ def _open(request: Request) -> Source:
     if path.is_dir():
         in_time = request.name not in FRAME_BY_FRAME
         try:
-            source = sources.folder(path, recipe, request.limit, in_time)
+            source = sources.folder(path, recipe, request.limit, in_time, request.name in DISPLAY_IN)
         except InputError as error:
             if not in_time or request.name in NEED_NEIGHBOURS or error.reason not in ("unnumbered", "mixed", "vfr"):
                 raise
             hint = f"{error.hint}; or, where they are photographs, add --each"
             raise InputError(str(error), hint, error.reason) from None
     elif path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
-        source = sources.image(path, recipe)
+        source = sources.image(path, recipe, request.name in DISPLAY_IN)
     else:
         source = sources.movie(path, recipe, request.limit)
     if source.linear and request.name in DISPLAY_IN:

@@ -10,8 +10,8 @@ import numpy as np
 
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import atomic, pictures
-from lolblur_synth.files.images import read_image
-from lolblur_synth.files.video import Input, digest, find, probe, read, survey
+from lolblur_synth.files.images import read_display
+from lolblur_synth.files.video import Input, digest, display, find, probe, scan_frames
 from lolblur_synth.recipe.schema import InputConfig
 
 WIDTH = 576  # px: stored frames are reduced to it
@@ -39,7 +39,7 @@ def gather(photos: Sequence[str | Path], videos: Sequence[str | Path], size: int
     runs, stills, files = [], [], []
     held_out_hashes = {digest(source) for source in _sources(held_out)}
     for path in sorted(file for top in photos for file in pictures.at(Path(top))):
-        stills.append(_reduced(read_image(path), WIDTH, size))
+        stills.append(_reduced(read_display(path), WIDTH, size))
         files.append((path.name, atomic.sha256(path)))
     for source in _sources(videos):
         if digest(source) in held_out_hashes:
@@ -79,10 +79,10 @@ def _runs(source: Input, width: int, least: int = 1) -> list[np.ndarray]:
     """RUNS runs of RUN frames, evenly spread; a run ends at a scene cut, and one too short for a span is left out."""
     # A rate is given because slow-motion files and image sequences may lack one, and it does not matter here.
     video = probe(source, InputConfig(), fps=30.0)
-    cuts = survey(video).cuts
+    cuts = scan_frames(video).cuts
     starts = np.unique(np.linspace(0, max(0, video.frames - RUN), RUNS).round().astype(int))
     runs: dict[int, list[np.ndarray]] = {int(start): [] for start in starts}
-    for index, frame in enumerate(read(video)):
+    for index, frame in enumerate(display(video)):
         for start, run in runs.items():
             if start <= index < start + RUN and not any(start <= cut < index for cut in cuts):
                 run.append(_reduced(frame, width, least))

@@ -93,7 +93,7 @@ def test_what_it_cannot_do_is_said(changes, words):
 
 def test_a_build_is_refused_before_it_begins():
     with pytest.raises(UsageError, match="none come with this package"):
-        keys.weights_of(recipes.override(Recipe(), ["interpolate.method=sepconv"]))
+        keys.weight_hashes(recipes.override(Recipe(), ["interpolate.method=sepconv"]))
 
 
 def test_a_missing_file_is_said():

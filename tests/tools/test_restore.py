@@ -164,13 +164,13 @@ def test_alpha_of_a_video_and_other_tracks_are_told(tmp_path, net, caplog):
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".mov"])
 def test_a_damaged_frame_leaves_the_frames_before_it(tmp_path, net, suffix, monkeypatch):
     source = late(tmp_path / "in.mkv", 60, 0, 0, count=38400)
-    read = video.read
+    read = video.display
 
     def torn(clip):
         yield from itertools.islice(read(clip), 40)
         raise InputError("in.mkv: frame 40 of 60 is damaged or missing", "copy the file again", "corrupt")
 
-    monkeypatch.setattr(video, "read", torn)
+    monkeypatch.setattr(video, "display", torn)
     target = tmp_path / f"out{suffix}"
     with pytest.raises(InputError, match=rf"40 of 60 frames restored; they are in .*out\.partial\{suffix}: .*damaged"):
         restore(source, target, **net)
@@ -184,7 +184,7 @@ def test_a_damaged_frame_leaves_the_frames_before_it(tmp_path, net, suffix, monk
 
 
 def test_ctrl_c_leaves_the_frames_so_far(tmp_path, net, monkeypatch):
-    source, read = late(tmp_path / "in.mkv", 20, 0, 0), video.read
+    source, read = late(tmp_path / "in.mkv", 20, 0, 0), video.display
 
     def stopped(clip):
         for index, frame in enumerate(read(clip)):
@@ -192,7 +192,7 @@ def test_ctrl_c_leaves_the_frames_so_far(tmp_path, net, monkeypatch):
                 os.kill(os.getpid(), signal.SIGTERM)
             yield frame
 
-    monkeypatch.setattr(video, "read", stopped)
+    monkeypatch.setattr(video, "display", stopped)
     with pytest.raises(Interrupted, match=r"10 of 20 frames restored; they are in .*out\.partial\.mp4"):
         restore(source, tmp_path / "out.mp4", **net)
     assert not (tmp_path / "out.mp4").exists()

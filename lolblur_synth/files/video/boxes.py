@@ -1,11 +1,11 @@
-"""The boxes of an MP4 or QuickTime file (ISO/IEC 14496-12), found by their headers; content is not read here."""
+"""The boxes of an MP4 or QuickTime file (ISO/IEC 14496-12). Only their headers are read here."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-MOST = 1_000_000  # boxes: a day of fragments of 0.1 s
+MAX_BOXES = 1_000_000  # a day of fragments of 0.1 s
 
 
 class Box(NamedTuple):
@@ -17,14 +17,14 @@ class Box(NamedTuple):
 
 
 def top_level(path: Path) -> Iterator[Box]:
-    """The boxes that lie in no other box, in order; no more where a header makes no sense."""
+    """The boxes that lie in no other box, in order, up to the first header that is invalid."""
     with path.open("rb") as file:
         yield from boxes(file, 0, os.path.getsize(path))
 
 
 def boxes(file: BinaryIO, start: int, stop: int) -> Iterator[Box]:
-    """The boxes in bytes start..stop-1 of a file. The last is cut at `stop` where it says that it is longer."""
-    for _ in range(MOST):
+    """The boxes in bytes start..stop-1 of a file. A last box that claims more ends at `stop`."""
+    for _ in range(MAX_BOXES):
         if start + 8 > stop:
             return
         file.seek(start)

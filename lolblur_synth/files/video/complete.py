@@ -1,8 +1,8 @@
-"""Is the end of a video file there? Claims about its length, and which of them can be trusted.
+"""Is the end of a video file there? What the container claims about its length is compared with what it holds.
 
-A container's duration is that of its longest track: chapters, subtitles, time codes and data may be longer than the
-picture, so it counts only where nothing else may have made it so long. The bytes that a container says it has, the
-samples in its index and what it says of the video track itself always count.
+These claims always count: the size of the file, the samples in the index, and the length of the video track itself.
+The duration of the whole container counts only where no other track can have set it: it is that of the longest track,
+and chapters, subtitles, time codes and data may be longer than the picture.
 """
 
 import os
@@ -15,13 +15,14 @@ import av
 import numpy as np
 
 from lolblur_synth.errors import InputError
+from lolblur_synth.files.video import ebml
 from lolblur_synth.files.video.boxes import top_level
 from lolblur_synth.files.video.guard import AGAIN
 from lolblur_synth.files.video.timing import Stamps
 
-SLACK = 0.75  # frame intervals: less than one, so that a single missing frame shows
+SLACK = 0.75  # frame intervals; below 1, so that a single missing frame is noticed
 AUDIO_SLACK = 0.05  # seconds: sound is padded to whole codec blocks, at most 46 ms for AAC at 22 kHz
-EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"  # Matroska element identifiers (RFC 8794, RFC 9559)
+HEADERS_BEFORE_SEGMENT = 4  # of a Matroska file; one, usually
 SOUND_OR_PICTURE = ("video", "audio")
 
 
@@ -44,7 +45,7 @@ def check_whole(container: av.container.InputContainer, stream: av.VideoStream, 
 
 
 def _missing_seconds(container: av.container.InputContainer, stream: av.VideoStream, stamps: Stamps) -> Iterator[float]:
-    """What each claim in seconds says is missing; claims within their slack are left out."""
+    """Seconds that are missing by each claim in seconds; claims that hold within their slack give none."""
     slack = SLACK * _typical_interval(stamps, stream)
     claims = [(_tagged_duration(stream) - stamps.video_end, slack)]
     if "mov" in container.format.name:
@@ -59,7 +60,7 @@ def _missing_seconds(container: av.container.InputContainer, stream: av.VideoStr
 
 
 def _outlasted(container: av.container.InputContainer) -> bool:
-    """Whether a chapter or a track of another kind lies beyond sound and picture, or may do so."""
+    """Whether a chapter, or a track that is neither sound nor picture, may have set the container's duration."""
     claimed = (container.duration or 0) / av.time_base
     chapters = max((float(c["end"] * c["time_base"]) for c in container.chapters()), default=0.0)
     return chapters >= claimed or any(stream.type not in SOUND_OR_PICTURE for stream in container.streams)
@@ -84,18 +85,18 @@ def _tagged_duration(stream: av.VideoStream) -> float:
 def _segment_end(path: Path) -> int:
     """Where the Segment of a Matroska file ends by its own account, in bytes; 0 where it does not say."""
     with path.open("rb") as file:
-        for _ in range(4):  # the EBML header, then the Segment; padding may lie between
-            head = file.read(12)
-            if len(head) < 12:
+        for _ in range(HEADERS_BEFORE_SEGMENT):
+            start = file.tell()
+            try:
+                element = ebml.element(file.read(ebml.MAX_HEADER))
+            except (ValueError, IndexError):
                 return 0
-            width = 9 - head[4].bit_length()  # the leading zero bits of a number say how many bytes follow
-            length = int.from_bytes(head[4 : 4 + width]) & (1 << 7 * width) - 1
-            start = file.tell() - 12 + 4 + width
-            if head[:4] == SEGMENT:
-                return 0 if length == (1 << 7 * width) - 1 else start + length  # all ones: unknown
-            if head[:4] != EBML:
+            if element.identity not in (ebml.HEADER, ebml.SEGMENT) or element.size is None:
                 return 0
-            file.seek(start + length)
+            end = start + element.header + element.size
+            if element.identity == ebml.SEGMENT:
+                return end
+            file.seek(end)
     return 0
 
 

@@ -11,9 +11,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from lolblur_synth.files.video import ebml
+
 MAX_STEPS = 100_000  # headers that are looked at in one file; a Matroska file of hours has thousands of clusters
 MAX_BYTES = 1 << 20  # of one Matroska `Tracks` element or one sample entry of MP4; real ones have a few kilobytes
-SEGMENT, TRACKS, TRACK, TRACK_TYPE, VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0x83, 0xE0  # RFC 9559
 CROP = {0x54CC: "left", 0x54BB: "top", 0x54DD: "right", 0x54AA: "bottom"}  # PixelCropLeft and its kin, RFC 9559
 PATH = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")  # ISO/IEC 14496-12
 VISUAL_ENTRY = 86  # bytes of a VisualSampleEntry before its boxes, its own header included (ISO/IEC 14496-12)
@@ -46,34 +47,53 @@ def container_crop(path: Path, container: str, index: int, track_id: int) -> Cro
 
 def _mp4(file: BinaryIO) -> Iterator[tuple[int, Crop]]:
     """(track_ID, crop) of each track that has a `clap`."""
+    for track_id, entry in mp4_entries(file):
+        boxes = dict(boxes_of_entry(entry))
+        if b"clap" in boxes and (crop := _clap(*struct.unpack_from(">HH", entry, 32),
+                                               struct.unpack_from(">IIIIiIiI", boxes[b"clap"]))):  # fmt: skip
+            yield track_id, crop
+
+
+def mp4_entries(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """(track_ID, the first sample entry that could be a VisualSampleEntry) of each track of an MP4 file.
+
+    Raises struct.error or ValueError where the file does not parse, as do the other functions here.
+    """
     steps = iter(range(MAX_STEPS))
     end = file.seek(0, 2)
     for moov in _boxes(file, 0, end, b"moov", steps):
         for trak in _boxes(file, *moov, b"trak", steps):
             spans = list(_boxes(file, *trak, b"tkhd", steps))
-            crop = _clap_below(file, trak, PATH[2:], steps)
-            if spans and crop:
+            entry = _entry_below(file, trak, PATH[2:], steps)
+            if spans and entry:
                 file.seek(spans[0][0])
                 header = file.read(24)
-                yield struct.unpack_from(">I", header, 20 if header[0] == 1 else 12)[0], crop
+                yield struct.unpack_from(">I", header, 20 if header[0] == 1 else 12)[0], entry
 
 
-def _clap_below(file: BinaryIO, span: tuple[int, int], names: tuple[bytes, ...], steps: Iterator[int]) -> Crop | None:
-    """The first `clap` in the sample descriptions below a track."""
+def boxes_of_entry(entry: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(kind, content) of each box in a VisualSampleEntry; the last of a kind counts, were it there twice."""
+    at = VISUAL_ENTRY
+    while at + 8 <= len(entry):
+        size, kind = struct.unpack_from(">I4s", entry, at)
+        if size < 8 or at + size > len(entry):
+            return
+        yield kind, entry[at + 8 : at + size]
+        at += size
+
+
+def _entry_below(file: BinaryIO, span: tuple[int, int], names: tuple[bytes, ...], steps: Iterator[int]) -> bytes | None:
+    """The first sample entry in the sample descriptions below a track."""
     if names:
-        below = (_clap_below(file, inner, names[1:], steps) for inner in _boxes(file, *span, names[0], steps))
-        return next((crop for crop in below if crop), None)
+        below = (_entry_below(file, inner, names[1:], steps) for inner in _boxes(file, *span, names[0], steps))
+        return next((entry for entry in below if entry), None)
     start, end = span
     file.seek(start + 8)  # stsd: version, flags, count; then the first sample entry
     size = struct.unpack(">I", file.read(4))[0]
     if not VISUAL_ENTRY <= size <= min(MAX_BYTES, end - start - 8):
         return None
-    file.seek(start + 8 + 32)
-    width, height = struct.unpack(">HH", file.read(4))
-    for clap, _ in _boxes(file, start + 8 + VISUAL_ENTRY, start + 8 + size, b"clap", steps):
-        file.seek(clap)
-        return _clap(width, height, struct.unpack(">IIIIiIiI", file.read(32)))
-    return None
+    file.seek(start + 8)
+    return file.read(size)
 
 
 def _boxes(file: BinaryIO, at: int, end: int, name: bytes, steps: Iterator[int]) -> Iterator[tuple[int, int]]:
@@ -111,21 +131,28 @@ def _edges(size: int, aperture: Fraction, offset: Fraction) -> tuple[int, int]:
 
 def _matroska(file: BinaryIO) -> Iterator[Crop]:
     """The crop of each video track, in the order of the file."""
+    for track in matroska_tracks(file):
+        picture = dict(ebml.children(dict(ebml.children(track)).get(ebml.VIDEO, b"")))
+        yield Crop(**{side: int.from_bytes(picture.get(key, b"")) for key, side in CROP.items()})
+
+
+def matroska_tracks(file: BinaryIO) -> Iterator[bytes]:
+    """The content of the TrackEntry of each video track of a Matroska file, in the order of the file."""
     end = file.seek(0, 2)
     at = 0
     for _ in range(MAX_STEPS):
         file.seek(at)
-        head = file.read(12)
+        head = file.read(ebml.MAX_HEADER)
         if not head:
             return
-        identity, size, length = _element(head, 0)
-        if identity == SEGMENT:  # go in
+        identity, size, length = ebml.element(head)
+        if identity == ebml.SEGMENT:  # go in
             at += length
-        elif identity == TRACKS:
+        elif identity == ebml.TRACKS:
             if size is None or size > min(MAX_BYTES, end):
                 return
             file.seek(at + length)
-            yield from _tracks(file.read(size))
+            yield from _video_tracks(file.read(size))
             return
         elif size is None:  # a cluster of a live recording: what describes the tracks comes before it
             return
@@ -133,31 +160,8 @@ def _matroska(file: BinaryIO) -> Iterator[Crop]:
             at += length + size
 
 
-def _tracks(data: bytes) -> Iterator[Crop]:
-    for identity, track in _children(data):
-        fields = dict(_children(track)) if identity == TRACK else {}
-        if int.from_bytes(fields.get(TRACK_TYPE, b"")) == 1:  # video
-            found = dict(_children(fields.get(VIDEO, b"")))
-            yield Crop(**{side: int.from_bytes(found.get(key, b"")) for key, side in CROP.items()})
-
-
-def _children(data: bytes) -> Iterator[tuple[int, bytes]]:
-    at = 0
-    while at < len(data):
-        identity, size, length = _element(data, at)
-        if size is None or at + length + size > len(data):
-            return
-        yield identity, data[at + length : at + length + size]
-        at += length + size
-
-
-def _element(data: bytes, at: int) -> tuple[int, int | None, int]:
-    """(ID, bytes of content, bytes of this header) of an EBML element; None: its length is not known (RFC 8794)."""
-    id_length = 9 - data[at].bit_length()  # a number's length is the place of its first set bit
-    size_at = at + id_length
-    size_length = 9 - data[size_at].bit_length()
-    if id_length > 4 or size_length > 8 or size_at + size_length > len(data):
-        raise ValueError("not an EBML element")
-    size = int.from_bytes(data[size_at : size_at + size_length]) & (1 << 7 * size_length) - 1
-    unknown = size == (1 << 7 * size_length) - 1
-    return int.from_bytes(data[at:size_at]), None if unknown else size, id_length + size_length
+def _video_tracks(data: bytes) -> Iterator[bytes]:
+    for identity, track in ebml.children(data):
+        fields = dict(ebml.children(track)) if identity == ebml.TRACK else {}
+        if int.from_bytes(fields.get(ebml.TRACK_TYPE, b"")) == 1:  # video
+            yield track

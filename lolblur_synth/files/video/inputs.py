@@ -1,7 +1,7 @@
-"""What the user pointed at: videos and folders of frames, found without opening anything.
+"""Finds the videos and folders of frames at the paths that the user gave; no file is opened.
 
-Nothing here decodes. Names are for people and for JSON: relative, with `/`, one line, valid Unicode. They are never
-used to make an output path.
+The names of inputs are for people and for JSON: relative, with `/`, in one line, valid Unicode. Output paths are never
+made from them.
 """
 
 import hashlib
@@ -38,9 +38,8 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """Something that looked like an input and was not opened. `reason` is a stable word; `message` and `hint`, what to
-    do about it, are one line each."""
+class RejectedInput:
+    """An input that cannot be used. reason: a stable word for machines; message, hint (what to do): one line each."""
 
     name: str
     reason: str
@@ -48,37 +47,38 @@ class Refusal:
     hint: str = ""
 
 
-def find(paths: Sequence[Path]) -> tuple[list[Input], list[Refusal]]:
+def find(paths: Sequence[Path]) -> tuple[list[Input], list[RejectedInput]]:
     """Videos and image sequences at or under `paths`, sorted by the bytes of their names, and what was refused.
 
-    A folder that directly holds images and no video is one image sequence; whether its frames are one is for `probe`.
-    Links are followed to regular files. System files, hidden ones and files of other kinds are passed over, but what is
-    given by name is used. Refused are pipes, sockets, devices and folders that carry a video suffix, links that end
-    nowhere, linked folders (a folder that is given may be a link), formats that are not read, and frames that lie
-    beside a video. The same file given twice is listed once.
-    A name is relative to the path that was given; where two given paths would lead to the same name, it begins further
-    up: day1/C0001.MP4 and day2/C0001.MP4.
+    A folder that directly holds images and no video is one image sequence; `probe` checks later whether it really is.
+    Links are followed to regular files. Below a folder, system files, hidden files and other files are ignored.
+    Rejected are pipes, sockets, devices and folders with a video suffix, dangling links, linked folders (but `paths`
+    may be links), formats that are not read, and frames beside a video. A file that is given twice is listed once.
+    Names are relative to the path in `paths`. Where two inputs would get the same name, names begin with parent
+    folders: day1/C0001.MP4 and day2/C0001.MP4.
     """
-    found: dict[str, Input] = {}
-    refused: list[Refusal] = []
-    bases = {top: top for top in (Path(os.path.abspath(path)) for path in paths)}  # what names are relative to
+    input_by_path: dict[str, Input] = {}
+    refused: list[RejectedInput] = []
+    bases = {
+        top: top for top in (Path(os.path.abspath(path)) for path in paths)
+    }  # the folder that the names below each path are relative to
     while True:
-        items = [(top, item) for top, base in bases.items() for item in _walk(top, base, given=True)]
-        alike = _alike(items)
-        if all(bases[top] == bases[top].parent for top in alike):
+        items = [(top, item) for top, base in bases.items() for item in _walk(top, base, is_argument=True)]
+        clashes = _tops_with_equal_names(items)
+        if all(bases[top] == bases[top].parent for top in clashes):
             break
-        bases |= {top: bases[top].parent for top in alike}
+        bases |= {top: bases[top].parent for top in clashes}
     for _, item in items:
-        if isinstance(item, Refusal):
+        if isinstance(item, RejectedInput):
             refused.append(item)
         else:
-            found.setdefault(os.path.realpath(item.path), item)
-    inputs = sorted(found.values(), key=lambda item: (item.name.encode(), os.fsencode(item.path)))
+            input_by_path.setdefault(os.path.realpath(item.path), item)
+    inputs = sorted(input_by_path.values(), key=lambda item: (item.name.encode(), os.fsencode(item.path)))
     return inputs, sorted(set(refused), key=lambda item: (item.name.encode(), item.reason))
 
 
-def _alike(items: list[tuple[Path, Input | Refusal]]) -> set[Path]:
-    """The given paths under which different items have the same name."""
+def _tops_with_equal_names(items: list[tuple[Path, Input | RejectedInput]]) -> set[Path]:
+    """The paths of the user below which different items have the same name."""
     tops: dict[str, dict[str, Path]] = {}
     for top, item in items:
         place = os.path.realpath(item.path) if isinstance(item, Input) else str(top)
@@ -86,8 +86,8 @@ def _alike(items: list[tuple[Path, Input | Refusal]]) -> set[Path]:
     return {top for places in tops.values() if len(set(places.values())) > 1 for top in places.values()}
 
 
-def find_clips(words: Sequence[str | Path]) -> tuple[list[Input], list[Refusal]]:
-    """As `find`, for inputs that may be named with a capture rate, `a.mp4@960`, or listed in a clips.toml beside them.
+def find_clips(words: Sequence[str | Path]) -> tuple[list[Input], list[RejectedInput]]:
+    """As `find`, with the capture rates that the user gave, as `a.mp4@960` or in a clips.toml beside the files.
 
     Raises UsageError, RecipeError.
     """
@@ -96,21 +96,21 @@ def find_clips(words: Sequence[str | Path]) -> tuple[list[Input], list[Refusal]]
     return capture_rates.assign(inputs, named), refused
 
 
-def _walk(path: Path, top: Path, given: bool = False) -> Iterator[Input | Refusal]:
+def _walk(path: Path, top: Path, is_argument: bool = False) -> Iterator[Input | RejectedInput]:
     try:
         kind = listing.kind_of(path)
-        if kind == listing.LINKED_FOLDER and given:
+        if kind == listing.LINKED_FOLDER and is_argument:
             kind = listing.FOLDER
         if kind == listing.FOLDER and path.suffix.lower() not in VIDEO_SUFFIXES:
             yield from _walk_folder(path, top)
         else:
-            yield from _judge(path, kind, top, given)
+            yield from _judge(path, kind, top, is_argument)
     except OSError as error:
         name = safe_name(path, top)
-        yield Refusal(name, "unreadable", f"{name}: {error.strerror}", "check the path and its permissions")
+        yield RejectedInput(name, "unreadable", f"{name}: {error.strerror}", "check the path and its permissions")
 
 
-def _walk_folder(folder: Path, top: Path) -> Iterator[Input | Refusal]:
+def _walk_folder(folder: Path, top: Path) -> Iterator[Input | RejectedInput]:
     children = listing.entries(folder)
     files = [child.path for child in children if child.kind not in (listing.FOLDER, listing.LINKED_FOLDER)]
     videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
@@ -120,8 +120,9 @@ def _walk_folder(folder: Path, top: Path) -> Iterator[Input | Refusal]:
     elif any(path.suffix.lower() in IMAGE_SUFFIXES for path in images):
         yield Input(folder, safe_name(folder, top), "images")
     elif images:
-        name, first = safe_name(folder, top), safe_name(images[0], images[0])
-        yield Refusal(name, "format", f"{name}: {images[0].suffix.lower()} images ({first}) are not read", CONVERT)
+        name, first = safe_name(folder, top), images[0]
+        message = f"{name}: {first.suffix.lower()} images ({safe_name(first, first)}) are not read"
+        yield RejectedInput(name, "format", message, CONVERT)
     for path, kind in children:
         if kind == listing.FOLDER and path.suffix.lower() not in VIDEO_SUFFIXES:
             yield from _walk(path, top)
@@ -129,48 +130,49 @@ def _walk_folder(folder: Path, top: Path) -> Iterator[Input | Refusal]:
             yield from _judge(path, kind, top)
 
 
-def _judge(path: Path, kind: str, top: Path, given: bool = False) -> Iterator[Input | Refusal]:
-    """What a name in a folder is, or a path that was given, if it is no folder to walk through."""
+def _judge(path: Path, kind: str, top: Path, is_argument: bool = False) -> Iterator[Input | RejectedInput]:
+    """The input, usable or not, at a path that is no folder to enter. is_argument: the user gave this very path."""
     suffix = path.suffix.lower()
     other = (*names.OTHER_VIDEO, *names.CAMERA_RAW_VIDEO)
-    if not given and kind != listing.LINKED_FOLDER and suffix not in (*VIDEO_SUFFIXES, *other):
+    if not is_argument and kind != listing.LINKED_FOLDER and suffix not in (*VIDEO_SUFFIXES, *other):
         return
     name = safe_name(path, top)
     if suffix in VIDEO_SUFFIXES and kind == listing.FILE:
         yield Input(path, name, "video")
     elif kind == listing.DANGLING:
-        yield Refusal(name, "dangling", f"{name}: a {kind}", FETCH)
+        yield RejectedInput(name, "dangling", f"{name}: a {kind}", FETCH)
     elif suffix in VIDEO_SUFFIXES:
         folders = (listing.FOLDER, listing.LINKED_FOLDER)
-        yield Refusal(name, "not-regular", f"{name}: a {kind}, not a regular file; it was not opened",
+        yield RejectedInput(name, "not-regular", f"{name}: a {kind}, not a regular file; it was not opened",
                       UNLIKE_A_VIDEO if kind in folders else "give the file itself")  # fmt: skip
     elif kind == listing.LINKED_FOLDER:
-        yield Refusal(name, "not-regular", f"{name}: a link to a folder; it was not followed",
+        yield RejectedInput(name, "not-regular", f"{name}: a link to a folder; it was not followed",
                       "name that folder among the inputs")  # fmt: skip
     elif kind == listing.FILE and suffix in names.OTHER_VIDEO:
-        yield Refusal(name, "format", f"{name}: {suffix} is not a container that is read", REWRAP)
+        yield RejectedInput(name, "format", f"{name}: {suffix} is not a container that is read", REWRAP)
     elif kind == listing.FILE and suffix in names.CAMERA_RAW_VIDEO:
-        yield Refusal(name, "format", f"{name}: {suffix} is a camera's raw video, which is not read", DEVELOP)
-    elif given:
-        yield Refusal(name, "format", f"{name}: neither a folder nor one of {' '.join(VIDEO_SUFFIXES)}",
+        yield RejectedInput(name, "format", f"{name}: {suffix} is a camera's raw video, which is not read", DEVELOP)
+    elif is_argument:
+        yield RejectedInput(name, "format", f"{name}: neither a folder nor one of {' '.join(VIDEO_SUFFIXES)}",
                       "give videos, or folders of videos or of frames")  # fmt: skip
 
 
-def _beside_video(folder: Path, top: Path, images: list[Path], videos: list[Path]) -> Iterator[Refusal]:
-    """Whether frames beside a video are meant is not guessed. Posters of videos, and a single picture, are no clip."""
+def _beside_video(folder: Path, top: Path, images: list[Path], videos: list[Path]) -> Iterator[RejectedInput]:
+    """Reject frames beside a video, since nobody knows which are meant; posters and a single image are ignored."""
     images = _without_posters(images, videos)
     if len(images) > 1:
         name, first, video = safe_name(folder, top), images[0], videos[0]
-        yield Refusal(name, "mixed", f"{name}: {len(images)} images ({safe_name(first, first)}, …) beside the video "
-                      f"{safe_name(video, video)} are not used", OWN_FOLDER)  # fmt: skip
+        message = (f"{name}: {len(images)} images ({safe_name(first, first)}, …) beside the video "
+                   f"{safe_name(video, video)} are not used")  # fmt: skip
+        yield RejectedInput(name, "mixed", message, OWN_FOLDER)
     elif images and images[0].suffix.lower() not in IMAGE_SUFFIXES:
         name = safe_name(images[0], top)
-        yield Refusal(name, "format", f"{name}: {images[0].suffix.lower()} images are not read", CONVERT)
+        yield RejectedInput(name, "format", f"{name}: {images[0].suffix.lower()} images are not read", CONVERT)
 
 
 def _without_posters(images: list[Path], videos: list[Path]) -> list[Path]:
-    """The images but those that show what a video holds: of its very name, or the only one whose name begins with the
-    video's, such as C0001T01.JPG or C0001.MP4.jpg for C0001.MP4."""
+    """The images that are no poster of a video. A poster has the video's name, or is the only image whose name begins
+    with it, such as C0001T01.JPG or C0001.MP4.jpg for C0001.MP4."""
     stems = {path.stem.casefold() for path in videos}
     longest = {path: max(filter(path.stem.casefold().startswith, stems), key=len, default=None) for path in images}
     counts = Counter(longest.values())

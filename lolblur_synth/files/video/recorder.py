@@ -1,7 +1,7 @@
-"""A video that takes hours: its picture is written as it comes, with the sound of another file, and is never lost.
+"""Writes a video that may take hours: frames as they come, with the sound of another file.
 
-While it grows there is a file `NAME.partial.mkv` (or `.partial.avi`) that plays as far as it goes, also when the
-process is killed. The file appears under its own name only when it is complete.
+Meanwhile `NAME.partial.mkv` (or `.partial.avi`) holds the frames so far, and plays even when the process is killed. The
+file gets its own name when it is complete.
 """
 
 import contextlib
@@ -19,12 +19,12 @@ from lolblur_synth.files.video.tracks import FORMATS, Tracks, first_time, fits, 
 from lolblur_synth.files.video.writer import add_video, to_yuv
 
 PLAYS_WHILE_GROWING = (".mkv", ".avi")  # the others have their index at the end
-GROWING = {"cluster_time_limit": "1000", "flush_packets": "1"}  # a kill may cost 1000 ms; to the disk at once
+GROWING = {"cluster_time_limit": "1000", "flush_packets": "1"}  # a kill loses at most the last 1000 ms
 
 
 @dataclass(frozen=True)
 class Recording:
-    """What became of the frames: how many were written, to which file, and the error that ended them, if any."""
+    """frames: how many were written; path: to which file; error: the one that ended the frames, if any."""
 
     frames: int
     path: Path
@@ -32,7 +32,7 @@ class Recording:
 
 
 def partials(path: Path) -> tuple[Path, Path]:
-    """The files beside `path` that hold a part of it: when it was stopped in good order, and while it grows."""
+    """The two files beside `path` that hold a part of it: after a stop, and while it is being written."""
     one, two = (path.with_name(f"{path.stem}.partial{suffix}") for suffix in (path.suffix, ".mkv"))
     return one, one if path.suffix.lower() in PLAYS_WHILE_GROWING else two
 
@@ -40,9 +40,8 @@ def partials(path: Path) -> tuple[Path, Path]:
 def record(path: Path, frames: Iterator[np.ndarray], fps: float, tracks: Tracks) -> Recording:
     """Write (H, W, 3) float32 RGB frames, 0..1, of one size, with the sound of `tracks`.
 
-    The picture begins when that of the source does, the sound keeps its times. An error in `frames` ends the video in
-    good order: what there is then lies in `NAME.partial.SUFFIX`, with its sound, and the error is returned. Raises it
-    where there is not one frame.
+    The picture begins when that of the source does; the sound keeps its times. After an error in `frames` the video so
+    far is in `NAME.partial.SUFFIX`, with its sound, and the error is returned; before the first frame it is raised.
     """
     first = next(frames)
     atomic.make_folder_of(path)
@@ -54,7 +53,7 @@ def record(path: Path, frames: Iterator[np.ndarray], fps: float, tracks: Tracks)
     try:
         main.touch()
     except OSError as denied:
-        denied.filename = str(path)  # the name that the user knows; FFmpeg's own error has none
+        denied.filename = str(path)  # else the error would name the temporary file
         raise
     with _without(main, alone), contextlib.ExitStack() as stack:
         sound = stack.enter_context(av.open(str(tracks.path)))
@@ -79,7 +78,7 @@ def record(path: Path, frames: Iterator[np.ndarray], fps: float, tracks: Tracks)
 
 @contextlib.contextmanager
 def _without(main: Path, keep: bool) -> Iterator[None]:
-    """Remove a file that cannot be finished, on a full disk for example, unless it plays all the same."""
+    """Remove `main` after an error, such as a full disk, unless it plays without its end (keep)."""
     try:
         yield
     except BaseException:

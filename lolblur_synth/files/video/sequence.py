@@ -1,8 +1,8 @@
-"""A folder of frames is one sequence, in the order of the numbers in its names, or it is refused.
+"""A folder of frames is one sequence, in the order of the numbers in the file names, or it is rejected.
 
 All frames have one format (.jpg, .JPG and .jpeg are one), names that differ in one number, and a constant step between
-these numbers, 1 or any other. The number may be a decimal time stamp (1305031102.02 comes after 1305031102.004). What
-would reorder, double, drop or hide frames is an InputError, since an exposure that straddles it would not be one.
+these numbers, 1 or any other. The number may be a decimal time stamp (1305031102.02 comes after 1305031102.004). Where
+frames may be out of order, double or missing, InputError is raised: an exposure across such a place is wrong.
 """
 
 import os
@@ -22,18 +22,18 @@ FIELD = re.compile(r"([0-9]+)")
 DECIMAL = re.compile(r"(.*?)([0-9]+)(?:\.([0-9]+))?([^0-9]*)", re.DOTALL)  # prefix, whole part, fraction, tail
 SIGNED = re.compile(r"(.*?)(-?)([0-9]+)([^0-9]*)", re.DOTALL)  # prefix, sign, number, tail
 TIME_STEP = 4  # units of the last digit: names that rise unevenly by less count frames, by more they are rounded times
-GAPS_NAMED = 3
-LARGEST_SPAN = 2**62  # of the numbers in a folder: int64 holds it
-APART = "put each sequence into a folder of its own, or remove what does not belong to it"
+GAPS_NAMED = 3  # in a message
+MAX_SPAN = 2**62  # between the numbers in a folder, so that int64 holds their differences
+SEPARATE = "put each sequence into a folder of its own, or remove what does not belong to it"
 GAP_HINT = "extract or copy the frames again, or give those before and after each gap as folders of their own"
 STAMP_HINT = "give frames at a constant rate; a small jitter is admitted by input.max_jitter"
 NUMBER_HINT = "name the frames by one number: 000000.png, 000001.png, …"
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The images directly in `folder` that can be read, in natural order (2.png before 10.png), whatever they are.
+    """The images directly in `folder` that can be read, in natural order (2.png before 10.png). Raises InputError.
 
-    For photographs; frames that follow each other in time are listed by `frames_of`. Raises InputError.
+    For photographs; `frames_of` lists frames that follow each other in time.
     """
     return sorted(listing.files(folder, IMAGE_SUFFIXES), key=_natural)
 
@@ -77,7 +77,7 @@ def _both(one: Path, two: Path) -> str:
 
 
 def _of_one_format(folder: Path, name: str) -> list[Path]:
-    """Every image of the folder, as long as all are files and of one format that is read."""
+    """Every image of the folder. Raises InputError unless all are regular files of one readable format."""
     try:
         entries = listing.entries(folder)
     except OSError as error:
@@ -112,25 +112,27 @@ def _of_one_format(folder: Path, name: str) -> list[Path]:
 
 
 def _numbers(files: list[Path], name: str) -> tuple[list[int], bool]:
-    """The number in each name, and whether it was a decimal fraction; then it is in units of its last digit.
+    """The number in each name, and whether it is a decimal fraction; then it is in units of its last digit.
 
-    Names in which one field counts evenly are counters. Else a decimal number is read as one value, unless that makes
-    one of two numbers (2.1 and 2.10); else the field that varies alone, or the one that counts evenly while the others
-    never fall (a date beside a counter). Frames before a trigger have negative numbers.
+    In this order: a field that counts evenly is the number; else a decimal number as one value, unless two names would
+    get the same value (2.1 and 2.10); else the only field that varies, or the one that counts evenly while the others
+    never fall (a counter beside a date). Frames before a trigger have negative numbers.
     """
     stems = [file.stem.casefold() for file in files]
     if (signed := _signed(stems)) is not None:
         return signed, False
     parts = [FIELD.split(stem) for stem in stems]  # text, digits, text, digits, ..., text
-    alike = len({tuple(part[::2]) for part in parts}) == 1
-    columns = [list(map(int, column)) for column in zip(*(part[1::2] for part in parts), strict=True)] if alike else []
+    is_one_kind = len({tuple(part[::2]) for part in parts}) == 1
+    columns = (
+        [list(map(int, column)) for column in zip(*(part[1::2] for part in parts), strict=True)] if is_one_kind else []
+    )
     varying = [column for column in columns if len(set(column)) > 1]
     if len(varying) == 1 and _is_even(varying[0]):
         return varying[0], False
     stamps = _decimals(stems)
     if stamps is not None and not (len(set(stamps)) < len(stamps) and len(varying) == 1 and _is_dense(varying[0])):
         return stamps, True
-    if alike and not varying:  # 10.png and 0010.png, a.png and a.PNG
+    if is_one_kind and not varying:  # 10.png and 0010.png, a.png and a.PNG
         return [0] * len(files), False
     counters = varying if len(varying) == 1 else [c for c in varying if _is_even(c) and _never_fall(c, varying)]
     if counters:
@@ -149,36 +151,36 @@ def _is_dense(values: list[int]) -> bool:
 
 
 def _never_fall(counter: list[int], columns: list[list[int]]) -> bool:
-    """Whether the other fields, read as date and time are, never fall from a frame to the next by `counter`."""
+    """Whether the other fields, compared as date and time are, never fall when frames are ordered by `counter`."""
     others = zip(*(column for column in columns if column is not counter), strict=True)
     rows = [row for _, row in sorted(zip(counter, others, strict=True))]
     return all(before <= after for before, after in zip(rows, rows[1:], strict=False))
 
 
 def _signed(stems: list[str]) -> list[int] | None:
-    """The last number of each name, where some are negative; None where all `-` may be hyphens, as in shot-0001."""
-    found = [SIGNED.fullmatch(stem) for stem in stems]
-    if not all(found) or len({(match[1], match[4]) for match in found}) > 1:
+    """The last number of each name if some are negative; None where every `-` may be a hyphen, as in shot-0001."""
+    matches = [SIGNED.fullmatch(stem) for stem in stems]
+    if not all(matches) or len({(match[1], match[4]) for match in matches}) > 1:
         return None
-    prefix, signs = found[0][1], {match[2] for match in found}
+    prefix, signs = matches[0][1], {match[2] for match in matches}
     if "-" not in signs or signs == {"-"} and prefix and prefix[-1] not in "_.":
         return None
-    return [-int(match[3]) if match[2] else int(match[3]) for match in found]
+    return [-int(match[3]) if match[2] else int(match[3]) for match in matches]
 
 
 def _decimals(stems: list[str]) -> list[int] | None:
-    """Decimal numbers in units of their last digit; None where the names hold none, or differ in more than that."""
-    found = [DECIMAL.fullmatch(stem) for stem in stems]
-    if not all(found) or len({(match[1], match[4]) for match in found}) > 1:
+    """Decimal numbers in units of their last digit; None where the names hold none, or differ elsewhere as well."""
+    matches = [DECIMAL.fullmatch(stem) for stem in stems]
+    if not all(matches) or len({(match[1], match[4]) for match in matches}) > 1:
         return None
-    digits = max(len(match[3] or "") for match in found)
+    digits = max(len(match[3] or "") for match in matches)
     if digits == 0:
         return None
-    return [int(match[2] + (match[3] or "").ljust(digits, "0")) for match in found]
+    return [int(match[2] + (match[3] or "").ljust(digits, "0")) for match in matches]
 
 
 def _no_order(files: list[Path], parts: list[list[str]], columns: list[list[int]], name: str) -> InputError:
-    """Why names do not tell an order, with the two files that show it."""
+    """Why the names give no order, with two files as the example."""
     for file, part in zip(files, parts, strict=True):
         if len(part) == 1:
             other = next(path for path in files if path is not file)
@@ -188,12 +190,14 @@ def _no_order(files: list[Path], parts: list[list[str]], columns: list[list[int]
         kinds = {tuple(part[::2]): file for file, part in zip(reversed(files), reversed(parts), strict=True)}
         one, *_, two = sorted(kinds.values(), key=lambda path: (len(path.name), path.name))
         one = next((path for path in files if path != two and two.stem.startswith(path.stem)), one)
-        return InputError(f"{name}: {_both(one, two)} are names of two kinds: two sequences, or a copy", APART, "mixed")
+        return InputError(
+            f"{name}: {_both(one, two)} are names of two kinds: two sequences, or a copy", SEPARATE, "mixed"
+        )
     counter = next(column for column in reversed(columns) if len(set(column)) > 1)
-    seen: dict[int, Path] = {}
+    file_by_number: dict[int, Path] = {}
     for number, file in zip(counter, files, strict=True):
-        if (other := seen.setdefault(number, file)) is not file:
-            return InputError(f"{name}: {_both(other, file)} have the same number {number}: two sequences", APART,
+        if (other := file_by_number.setdefault(number, file)) is not file:
+            return InputError(f"{name}: {_both(other, file)} have the same number {number}: two sequences", SEPARATE,
                               "mixed")  # fmt: skip
     return InputError(f"{name}: several numbers change from {safe_name(files[0], files[0])} to "
                       f"{safe_name(files[-1], files[-1])}, so that the order is not known", NUMBER_HINT,
@@ -202,7 +206,7 @@ def _no_order(files: list[Path], parts: list[list[str]], columns: list[list[int]
 
 def _check_steps(values: list[int], files: list[Path], name: str, is_decimal: bool, max_jitter: float) -> None:
     """Raise InputError (vfr) unless sorted, distinct `values` rise by a constant step, or are evenly rounded times."""
-    if values[-1] - values[0] >= LARGEST_SPAN:
+    if values[-1] - values[0] >= MAX_SPAN:
         raise InputError(f"{name}: the numbers of {_both(files[0], files[-1])} are too far apart to count frames",
                          NUMBER_HINT, "unnumbered")  # fmt: skip
     stamps = np.array([value - values[0] for value in values])

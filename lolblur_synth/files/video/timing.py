@@ -11,10 +11,10 @@ import numpy as np
 from lolblur_synth.errors import InputError
 from lolblur_synth.files.video.guard import AGAIN, check_count
 
-ROUNDING = 0.5  # ticks: containers round a time stamp to the nearest tick of their clock
-FINE = 8  # ticks in a millisecond, from which on stamps do not fall on whole ones by chance
-HALF = 0.5  # frame intervals: a stamp that lies farther from its place is nearer to that of another frame
-CUT = "ffmpeg -ss START -t SECONDS -i IN -c:v libx264 -crf 12 OUT.mp4"
+ROUNDING = 0.5  # ticks; containers round a time stamp to the nearest tick of their clock
+FINE_CLOCK = 8  # ticks in a millisecond; with as many, stamps are not whole milliseconds apart by chance
+HALF = 0.5  # frame intervals; a stamp that is farther from its place is nearer to that of another frame
+CUT_COMMAND = "ffmpeg -ss START -t SECONDS -i IN -c:v libx264 -crf 12 OUT.mp4"
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def check_rate(
 
     Jitter is the largest distance of a time stamp from the best straight line through all of them, less the part of a
     tick by which a container must round, in frame intervals: 0 for 240 fps on a clock of 1 ms, 1/2 for one dropped
-    frame. rate_given: the frames are known to be taken at a constant rate, as a sensor does; only their stamps are
-    uneven, as phones write them. Then each must be nearest to its own place, and no frame may be missing.
+    frame. rate_given: the user or the file gives the capture rate, so that only the stamps are uneven, as phones write
+    them. Then each stamp must be nearest to its own place, and no frame may be missing.
     """
     steps = np.diff(pts)
     if not len(steps) or (steps[0] > 0 and (steps == steps[0]).all()):
@@ -78,28 +78,28 @@ def check_rate(
                 f"steps of {steps.min()} to {steps.max()} ticks")  # fmt: skip
     if places is not None and ordered and (missing := np.diff(places) - 1).any():
         raise InputError(f"{name}: {_dropped(missing)} ({measured})",
-                         f"use a part in which none is missing, for example: {CUT}", "vfr")  # fmt: skip
+                         f"use a part in which none is missing, for example: {CUT_COMMAND}", "vfr")  # fmt: skip
     raise InputError(f"{name}: the frame rate is not constant ({measured})",
                      _hint(name, jitter, rate_given or not ordered), "vfr")  # fmt: skip
 
 
 def rounding_of(pts: np.ndarray, time_base: Fraction) -> float:
-    """By how many ticks sorted `pts` may be rounded: half of one, or half a millisecond where all lie whole
-    milliseconds apart, as in an MP4 that was copied from Matroska (OBS does so)."""
+    """By how many ticks sorted `pts` may be rounded: half a tick, or half a millisecond where all are whole
+    milliseconds apart, as in an MP4 that OBS copied from Matroska."""
     millisecond = float(Fraction(1, 1000) / time_base)  # in ticks
-    if millisecond < FINE:
+    if millisecond < FINE_CLOCK:
         return ROUNDING
     off = pts - pts[0] - millisecond * np.rint((pts - pts[0]) / millisecond)
     return millisecond / 2 + ROUNDING if np.abs(off).max() <= 2 * ROUNDING else ROUNDING
 
 
 def _hint(name: str, jitter: float, hopeless: bool) -> str:
-    """What to do about an uneven rate. Conversion to a constant rate is no remedy: it stores frames several times."""
+    """What to do about an uneven rate. Conversion to a constant rate would not help: it repeats frames."""
     if hopeless or jitter >= HALF:
-        return f"use a part of constant rate, for example: {CUT}"
+        return f"use a part of constant rate, for example: {CUT_COMMAND}"
     return (
-        f"if the camera took its frames at a constant rate, say at which: --fps RATE, or {name}@RATE for this clip "
-        f"alone; or allow the jitter: --set input.max_jitter={math.ceil(100 * jitter) / 100:g}"
+        f"if the camera's rate was constant, give it: --fps RATE, or {name}@RATE for this clip alone; "
+        f"or allow the jitter: --set input.max_jitter={math.ceil(100 * jitter) / 100:g}"
     )
 
 
@@ -112,8 +112,8 @@ def _dropped(missing: np.ndarray) -> str:
 
 
 def _places(ticks: np.ndarray, deviation: float) -> np.ndarray | None:
-    """Numbers of the frames on an even line, if frames that are missing (or doubled) explain their stamps far better
-    than jitter does; else None. deviation: of the stamps from the best line without gaps."""
+    """The place of each frame on an even grid, if missing or repeated frames explain the stamps far better than jitter
+    does; else None. deviation: of the stamps from the best line without gaps, in ticks."""
     steps = np.diff(ticks)
     index = np.concatenate([[0], np.cumsum(np.rint(steps / max(float(np.median(steps)), 1.0)).astype(np.int64))])
     if index[-1] < 1 or (np.diff(index) == 1).all():
@@ -122,8 +122,8 @@ def _places(ticks: np.ndarray, deviation: float) -> np.ndarray | None:
 
 
 def _best_line(ticks: np.ndarray, index: np.ndarray) -> tuple[float, float]:
-    """Step and largest deviation of the line over `index` that fits best in the worst case. The deviation is convex
-    in the step."""
+    """Step and largest deviation, in ticks, of the line over `index` whose largest deviation is least. The deviation is
+    convex in the step, so a ternary search finds it."""
 
     def deviation(step: float) -> float:
         residual = ticks - step * index

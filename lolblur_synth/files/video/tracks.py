@@ -1,6 +1,6 @@
-"""What goes with the picture of a video when the picture is made anew: its sound, packet by packet, with its times.
+"""The sound of a video, to be copied packet by packet, with its times, beside a picture that is encoded again.
 
-Nothing is decoded. Whatever cannot go with it (subtitles, data, an alpha channel) is told, never dropped in silence.
+Nothing is decoded. What cannot be copied (subtitles, data, an alpha channel) is named in `Tracks.left_out`.
 """
 
 import io
@@ -17,9 +17,9 @@ from lolblur_synth.files.video.guard import opened
 from lolblur_synth.files.video.timing import is_shown, time_of
 
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".m4v": "ipod", ".mkv": "matroska", ".avi": "avi"}  # of FFmpeg's muxers
-SYNC = 0.045  # seconds by which sound may be early before it is noticed (ITU-R BT.1359)
-PRIMING = 0.1  # seconds before the first sound that decoders need: 0.05 for AAC, 0.08 for Opus
-LEADING = 32  # packets: pictures that are shown before the first keyframe follow it at once
+AUDIBLE_LEAD = 0.045  # seconds; sound that is earlier than the picture by more is noticed (ITU-R BT.1359)
+PRIMING = 0.1  # seconds of sound before its beginning, for the decoder: AAC needs 0.05, Opus 0.08
+LEADING_PACKETS = 32  # pictures that are shown before the first keyframe are among the packets after it
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Tracks:
 
 
 def tracks_of(path: Path, suffix: str, max_pixels: int) -> Tracks:
-    """What a video holds beside its picture, and what of it a file with `suffix` can hold. Raises InputError."""
+    """The tracks besides the picture that a file with `suffix` can hold, and what it cannot. Raises InputError."""
     with opened(path, path.name, max_pixels) as (container, stream):
         left_out = [*_has_alpha(stream), *_others(container, stream)]
         sound, starts = [], []
@@ -46,8 +46,8 @@ def tracks_of(path: Path, suffix: str, max_pixels: int) -> Tracks:
                 sound.append(track.index)
                 starts.append(Fraction((track.start_time or 0) * track.time_base))
         times = (time_of(packet) for packet in container.demux(stream) if packet.size and is_shown(packet, stream))
-        start = min(itertools.islice(times, LEADING)) * stream.time_base
-    early = [first for first in starts if abs(start - first) > SYNC]
+        start = min(itertools.islice(times, LEADING_PACKETS)) * stream.time_base
+    early = [first for first in starts if abs(start - first) > AUDIBLE_LEAD]
     if early and suffix == ".avi":
         left_out.append(f"sound (begins {float(start - early[0]):+.3f} s before the picture, which AVI cannot say; "
                         ".mp4 and .mkv can)")  # fmt: skip
@@ -56,7 +56,7 @@ def tracks_of(path: Path, suffix: str, max_pixels: int) -> Tracks:
 
 
 def first_time(tracks: Tracks) -> Fraction:
-    """Seconds to take from every time, so that a file whose clock begins late begins at 0; never below 0."""
+    """Seconds to subtract from every time, so that the new file begins at 0; 0 where the clock begins before that."""
     with av.open(str(tracks.path)) as container:
         starts = [Fraction((container.streams[i].start_time or 0) * container.streams[i].time_base)
                   for i in tracks.sound]  # fmt: skip
@@ -64,7 +64,7 @@ def first_time(tracks: Tracks) -> Fraction:
 
 
 def packets(container: av.container.InputContainer, tracks: Tracks) -> Iterator[av.Packet]:
-    """The packets of the sound, without those that an edit list cuts out, but with the few that prime the decoder."""
+    """The packets of the sound but those that an edit list cuts out; the few that prime the decoder are included."""
     if tracks.sound:
         for packet in container.demux(*(container.streams[i] for i in tracks.sound)):
             if packet.size and packet.dts is not None and not (packet.is_discard and _is_cut(packet)):
@@ -77,7 +77,7 @@ def _is_cut(packet: av.Packet) -> bool:
 
 
 def fits(stream: av.stream.Stream, name: str) -> bool:
-    """Whether the muxer `name` takes the stream: it is tried in memory."""
+    """Whether the muxer `name` accepts the stream, which is tried in memory."""
     try:
         with av.open(io.BytesIO(), "w", format=name) as container:
             container.add_stream_from_template(stream)

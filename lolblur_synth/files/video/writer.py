@@ -1,4 +1,4 @@
-"""Frames to a video file that plays everywhere: H.264, 8 bits, BT.709 limited range."""
+"""Frames to a video file that every player reads: H.264, 8 bits, BT.709 limited range."""
 
 import itertools
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.files import atomic
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".avi")
-THREADS = 4  # a constant: x264's bytes depend on it
+THREADS = 4  # a constant, because x264's output depends on it
 X264 = {
     "crf": "12",  # visually lossless
     "preset": "medium",

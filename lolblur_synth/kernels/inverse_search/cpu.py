@@ -1,7 +1,7 @@
 """Dense inverse search on the CPU: the fast twin of reference.py, where the method is described. A patch is compared,
 summed and spread by vector IR (patch.py), and what a patch is asked is passed round as one tuple.
 
-Several times as fast as OpenCV's at the same stride, and as close to real middle frames (docs/benchmarks.md). One
+Several times as fast as OpenCV's at the same stride, and as close to real middle frames (docs/notes/motion.md). One
 thread searches a level: a patch waits for its neighbours.
 """
 

@@ -99,7 +99,9 @@ def maps(frames: Tensor, config: DarkenConfig, draw: Draw) -> Tensor:
 
     It is r', the parameter of the curve (the mean over the iterations, where a network has several).
     """
-    return _darken(frames, config, draw, want_maps=True)[1]
+    adjustment = _darken(frames, config, draw, want_maps=True)[1]
+    assert adjustment is not None
+    return adjustment
 
 
 def exposure_of(frames: Tensor, source: Tensor | None = None) -> float:
@@ -163,7 +165,7 @@ def _darken(frames: Tensor, config: DarkenConfig, draw: Draw, want_maps=False) -
     for t, (r, white) in enumerate(calibration.adjusted(strength)):
         now = lightness[t, None]
         out[t] = _relight(out[t, None], now, dce.curve(now, r, net.steps, white))[0]
-        if want_maps:
+        if used is not None:
             used[t] = r.mean(1).clamp(0, 1)
     return out, used
 
@@ -184,20 +186,23 @@ def _glow_power(samples: Samples, lamp: Tensor, exposure: float) -> float:
     return GLOW_POWER if excess(weakest) >= 0 else float(np.exp(brentq(excess, 0.0, weakest, xtol=1e-3)))
 
 
-def _model(net: torch.nn.Module, lightness: Tensor, lamp: Tensor, exposure: float) -> Tensor:
+def _model(net: dce.CurveNet | dce.PublishedCurveNet, lightness: Tensor, lamp: Tensor, exposure: float) -> Tensor:
     """The network's maps on reduced frames, as a model of the lightness there, smoothed along time: (T, 2K, h, w)."""
-    find = _maps if isinstance(net, dce.CurveNet) else _published_maps
     planes = zip(lightness.split(1), lamp.split(1), strict=True)
-    return _smooth_in_time([dce.edge_model(*find(net, now, kept, exposure)) for now, kept in planes])
+    if isinstance(net, dce.CurveNet):
+        return _smooth_in_time([dce.edge_model(*_maps(net, now, kept, exposure)) for now, kept in planes])
+    return _smooth_in_time([dce.edge_model(*_published_maps(net, now, kept, exposure)) for now, kept in planes])
 
 
-def _published_maps(net: torch.nn.Module, lightness: Tensor, lamp: Tensor, exposure: float) -> tuple[Tensor, Tensor]:
+def _published_maps(
+    net: dce.PublishedCurveNet, lightness: Tensor, lamp: Tensor, exposure: float
+) -> tuple[Tensor, Tensor]:
     """As the release does: the whole frame, and a map that asks a light for its own lightness. Maps and guide."""
     small = dce.reduce(lightness, net.reduction)
     return net.maps(small, dce.reduce(exposure_map(lightness, lamp, exposure), net.reduction)), small
 
 
-def _maps(net: torch.nn.Module, lightness: Tensor, lamp: Tensor, exposure: float) -> tuple[Tensor, Tensor]:
+def _maps(net: dce.CurveNet, lightness: Tensor, lamp: Tensor, exposure: float) -> tuple[Tensor, Tensor]:
     """The frame without its lamps. Near a lamp, the maps that pixels as bright have in its surroundings: what the
     network sees there is the halo, which it would take for a bright place and darken to a dark ring. Maps and guide.
     """

@@ -55,8 +55,8 @@ class Samples:
 
     def mean(self, values: Tensor) -> float:
         """Over the unsaturated samples, in float64 and one order of summation whatever the device and its threads."""
-        values, weights = (plane.cpu().numpy().astype(np.float64) for plane in (values, self.weight))
-        return float((values * weights).sum() / weights.sum())
+        samples, weights = (plane.cpu().numpy().astype(np.float64) for plane in (values, self.weight))
+        return float((samples * weights).sum() / weights.sum())
 
     def mean_of_all(self, frames: Iterable[Tensor]) -> float:
         """Over all unsaturated pixels of the window, of planes (1, 1, H, W) that come one at a time."""
@@ -71,7 +71,7 @@ class Samples:
 class Calibration:
     """Finds the s for which the window has the exposure asked for."""
 
-    net: torch.nn.Module
+    net: dce.CurveNet | dce.PublishedCurveNet
     model: Tensor
     lamp_model: Tensor
     lightness: Tensor

@@ -42,7 +42,7 @@ def weight(planes: Tensor, lightness: Tensor) -> Tensor:
     return _smoothstep((lightness - foot) / (SATURATED - foot)) * (1 - surface)
 
 
-def white(planes: Tensor, size: tuple[int, int]) -> Tensor | float:
+def white(planes: Tensor, size: tuple[int, ...]) -> Tensor | float:
     """The curve's white (T, 1, *size), from the planes of `model`; a number where there is no bright surface."""
     surface = planes[:, :1]
     return 1 + (SURFACE_WHITE - 1) * _enlarged(surface, size) if surface.any() else 1.0
@@ -72,7 +72,7 @@ def nearness(lamp: Tensor) -> Tensor:
     return lamp.new_tensor(np.stack(planes))[:, None]
 
 
-def _enlarged(planes: Tensor, size: tuple[int, int]) -> Tensor:
+def _enlarged(planes: Tensor, size: tuple[int, ...]) -> Tensor:
     return F.interpolate(planes, size, mode="bilinear", align_corners=False)
 
 

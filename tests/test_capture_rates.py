@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 from lolblur_synth import recipes
 from lolblur_synth.cli import main
-from lolblur_synth.dataset import build, estimate, plan, worker
+from lolblur_synth.dataset import build, checks, estimate, plan, worker
+from lolblur_synth.dataset.records import VideoInfo
 from lolblur_synth.errors import ForeignOutput, InputError, RecipeError, UsageError
 from lolblur_synth.files import capture_rates, images, video
 from lolblur_synth.recipe.schema import InputConfig, Recipe
@@ -145,8 +146,9 @@ def test_the_rate_of_androids_tag_is_used_and_said(tmp_path):
     for path in (android(tmp_path / "a.mp4", "240.000000"), as_float32(android(tmp_path / "b.mp4", "0000"), 240.0)):
         found = told(path)
         assert (found.fps, found.played) == (240, 30)
-        assert found.notes == ("captured at 240 fps, says the file (com.android.capture.fps)",)
-        assert told(path, 960).fps == 960 and not told(path, 960).notes  # what a user says goes first
+        assert found.notes == ("captured at 240 fps according to the file (com.android.capture.fps)",)
+        assert told(path, 960).fps == 960
+        assert not told(path, 960).notes  # what a user says goes first
 
 
 @pytest.mark.parametrize(("text", "rate"), [("240.0", 240), ("30.000000", 30), ("29.97", 30), ("40", 30)])
@@ -159,13 +161,16 @@ def test_a_rate_at_which_the_file_plays_is_no_matter(tmp_path, text, rate):
 def test_a_rate_that_makes_no_sense_is_named_and_not_used(tmp_path, text):
     found = told(android(tmp_path / "a.mp4", text))
     assert found.fps == 30
-    assert len(found.notes) == 1 and found.notes[0].startswith("its capture rate is ")
-    assert found.notes[0].isprintable() and len(found.notes[0]) < 200
+    assert len(found.notes) == 1
+    assert found.notes[0].startswith("the capture rate in the file (")
+    assert found.notes[0].isprintable()
+    assert len(found.notes[0]) < 200
 
 
 def test_a_time_lapse_is_named_and_its_rate_not_used(tmp_path):
     found = told(android(tmp_path / "a.mp4", "2.5"))
-    assert found.fps == 30 and "captured at 2.5 fps, says the file" in found.notes[0]
+    assert found.fps == 30
+    assert "captured at 2.5 fps according to the file" in found.notes[0]
 
 
 SONY = """<?xml version="1.0" encoding="UTF-8"?>
@@ -190,15 +195,16 @@ def with_xml(path: Path, document: bytes) -> Path:
                                            ("179.82p", 180000 / 1001), ("100", 100)])  # fmt: skip
 def test_the_rate_of_sonys_xml_is_used_and_said(tmp_path, text, fps):
     found = told(with_xml(clip(tmp_path / "a.mp4", 24), SONY.format(text).encode()))
-    assert found.fps == pytest.approx(fps, rel=1e-12) and found.played == 24
-    assert found.notes == (f"captured at {fps:g} fps, says the file (captureFps of Sony's XML metadata)",)
+    assert found.fps == pytest.approx(fps, rel=1e-12)
+    assert found.played == 24
+    assert found.notes == (f"captured at {fps:g} fps according to the file (captureFps of Sony's XML metadata)",)
 
 
 def test_sonys_xml_beside_a_video_is_read(tmp_path):
     path = clip(tmp_path / "C0001.MP4", 24)
     (tmp_path / "C0001M01.XML").write_text(SONY.format("239.76p"))
     assert told(path).fps == pytest.approx(240000 / 1001)
-    assert "says the file (C0001M01.XML)" in told(path).notes[0]
+    assert "according to the file (C0001M01.XML)" in told(path).notes[0]
     (tmp_path / "C0001M01.XML").write_bytes(b" " * (2 << 20) + SONY.format("239.76p").encode())
     assert told(path).fps == 24
 
@@ -239,10 +245,10 @@ def here(function: str, tasks: list, jobs: int, report) -> None:
                 report(kind, item, *result)
 
 
-def planned(out: Path, *words: str | Path) -> list[plan.Facts]:
+def planned(out: Path, *words: str | Path) -> list[VideoInfo]:
     """The clips of the plan of a build into `out`."""
     made, _ = build.prepare([Path(word) for word in words], out, PLAIN, 1, "cpu", lambda *facts: None, run=here)
-    return [made_clip.facts for made_clip in made.clips]
+    return [made_clip.video for made_clip in made.clips]
 
 
 def test_a_build_takes_each_clip_at_its_rate_and_is_not_continued_at_another(tmp_path):
@@ -272,7 +278,7 @@ def test_the_survey_that_was_kept_knows_the_rate(tmp_path):
     for _ in range(2):  # read, then kept
         facts = planned(out, path)[0]
         assert facts.fps == pytest.approx(240000 / 1001)
-        assert facts.notes == ("captured at 239.76 fps, says the file (C0001M01.XML)",)
+        assert facts.notes == ("captured at 239.76 fps according to the file (C0001M01.XML)",)
         assert f"C0001.MP4: {facts.notes[0]}" in plan.make([facts], [], PLAIN, {}).warnings
 
 
@@ -301,7 +307,7 @@ def test_the_commands_take_a_rate_behind_an_at(tmp_path, monkeypatch):
 
 def test_a_file_that_is_missing_is_named_without_its_rate(tmp_path):
     with pytest.raises(InputError, match=r"c\.mp4: no such file"):
-        build.check_inputs([tmp_path / "c.mp4@960"], None)
+        checks.check_inputs([tmp_path / "c.mp4@960"], None)
 
 
 def test_what_is_written_plays_as_fast_as_the_file(tmp_path):

@@ -1,19 +1,19 @@
-"""identity: the manifest names every file that the noise depends on, and a pair knows when one of them has changed."""
+"""The key of a pair: the manifest names every file that pixels depend on, and another file gives another key."""
 
-import dataclasses
 import json
 
 import pytest
 
 from lolblur_synth import recipes
 from lolblur_synth.dataset import keys
+from lolblur_synth.dataset.records import Clip, Pair, VideoInfo
 from lolblur_synth.errors import RecipeError, WeightsError
 from lolblur_synth.files import weights
 from lolblur_synth.models import cycleisp
 
 
 def hashes(*words):
-    return keys.weights_of(recipes.override(recipes.load("lolblur"), list(words)))
+    return keys.weight_hashes(recipes.override(recipes.load("lolblur"), list(words)))
 
 
 @pytest.fixture
@@ -34,7 +34,8 @@ def test_the_networks_of_the_noise_are_named():
 def test_a_camera_of_the_users_own_is_named_and_a_bundled_one_is_not(profile):
     words = ("noise.model=raw-pg", f"noise.camera={profile}")
     before = hashes(*words)
-    assert len(before["noise.camera"]) == 64 and "noise.camera" not in hashes("noise.camera=sony-rx10m4")
+    assert len(before["noise.camera"]) == 64
+    assert "noise.camera" not in hashes("noise.camera=sony-rx10m4")
     profile.write_text(profile.read_text().replace("0.0001", "0.0002"))
     assert hashes(*words)["noise.camera"] != before["noise.camera"]
     assert "noise.camera" not in hashes(*words, "noise.model=gaussian")
@@ -42,10 +43,12 @@ def test_a_camera_of_the_users_own_is_named_and_a_bundled_one_is_not(profile):
 
 def test_another_network_is_another_key():
     recipe = recipes.load("lolblur")
-    names = ["sha256", "fps", "sigma", "curve", "moments", "decoder"]
-    facts = dataclasses.make_dataclass("Facts", names)("0" * 64, 250.0, 1.0, (), (), "x")
-    clip = dataclasses.make_dataclass("Clip", ["facts", "split"])(facts, "train")
-    pair = dataclasses.make_dataclass("Pair", ["name"])("0000")
+    video = VideoInfo(
+        name="a.mp4", path="", kind="video", sha256="0" * 64, fps=250.0, frames=99, width=64, height=48, bits=8,
+        colour="", decoder="", cuts=(), repeats=1, sigma=1.0, lightness=0.5,
+    )  # fmt: skip
+    pair = Pair("0000", "0000", segment=0, window=7, mid=9, first=5, last=13)
+    clip = Clip("0000", "train", video, (pair,))
     one, other = (keys.key(recipe, clip, pair, {"noise.ccm_joint": digest}, "cpu") for digest in ("a", "b"))
     assert one != other
 

@@ -260,7 +260,7 @@ def held(frames: np.ndarray, pattern: tuple[int, ...]) -> np.ndarray:
 def test_repeated_frames_make_no_cuts_and_hide_none(tmp_path, pattern):
     shots = np.concatenate([pan(20, 1), pan(20, 2)])
     path = media.encode(tmp_path / "a.mp4", held(shots, pattern), 250, options={"crf": "20"})
-    found = video.survey(probe(path))
+    found = video.scan_frames(probe(path))
     assert found.cuts == (len(held(shots[:20], pattern)) - 1,)
     assert found.repeats == pytest.approx(np.mean(pattern), abs=0.05)
 
@@ -269,16 +269,16 @@ def test_a_flash_that_is_stored_twice_is_no_cut(tmp_path):
     frames = pan(40, 1)
     frames[20] = 255
     path = media.encode(tmp_path / "a.mp4", held(frames, (2,)), 250, options={"crf": "18"})
-    assert video.survey(probe(path)).cuts == ()
+    assert video.scan_frames(probe(path)).cuts == ()
 
 
 def test_a_cut_at_which_the_repeats_change_places_is_found(tmp_path):
     frames = np.concatenate([held(pan(20, 1), (2,))[1:], held(pan(20, 2), (2,))])
     path = media.encode(tmp_path / "a.mp4", frames, 250, options={"crf": "18"})
-    assert video.survey(probe(path)).cuts == (38,)
+    assert video.scan_frames(probe(path)).cuts == (38,)
 
 
 def test_still_shots_keep_their_cuts(tmp_path):
     first, second = pan(1, 1), pan(1, 2)
     frames = np.concatenate([held(first, (40,)), held(second, (40,)), held(first, (40,))])
-    assert video.survey(probe(media.encode(tmp_path / "a.mp4", frames, 250))).cuts == (39, 79)
+    assert video.scan_frames(probe(media.encode(tmp_path / "a.mp4", frames, 250))).cuts == (39, 79)

@@ -1,0 +1,173 @@
+"""build and plan: from videos to a dataset, or to what that would take."""
+
+import contextlib
+import json
+import os
+from pathlib import Path
+
+import click
+
+from lolblur_synth import recipes
+from lolblur_synth.commands import options as opt
+from lolblur_synth.commands.parse import parse_shard
+from lolblur_synth.errors import ClipsFailed, InputError, UsageError
+from lolblur_synth.files import capture_rates
+from lolblur_synth.recipe.schema import Recipe
+
+
+def resolve(recipe: str | None, assignments, out: Path | None = None, style: str = "", **everyday) -> Recipe:
+    """The recipe with everyday options and `--set` words applied; without any of them, the one `out` was built with.
+
+    style: "human" prints a line when that is not the default recipe.
+    """
+    if out is not None and recipe is None and not assignments and all(v in (None, ()) for v in everyday.values()):
+        from lolblur_synth.dataset import stored
+
+        earlier = stored.recipe(out)
+        if earlier is not None:
+            if style == "human" and recipes.diff(recipes.load("lolblur"), earlier):
+                click.echo(f"recipe {earlier.name}, as in {opt.printable(str(out / 'recipe.toml'))}", err=True)
+            return earlier
+    base = recipes.load(recipe or "lolblur")
+    return recipes.override(base, opt.overrides(assignments, base_skip=base.skip, **everyday))
+
+
+def inputs_and_output(paths: tuple[str, ...], sample: bool, needs_output: bool) -> tuple[list[Path], Path | None]:
+    """Split `VIDEOS… OUT`. With --sample there are no VIDEOS."""
+    words = [Path(p) for p in paths]
+    if sample:
+        if len(words) != 1 and (needs_output or words):
+            raise UsageError("with --sample give OUT alone", "lolblur-synth build --sample out/")
+        return [opt.sample_clip()], words[0] if words else None
+    if not words or (needs_output and len(words) < 2):
+        raise UsageError(
+            "VIDEOS and OUT are needed" if needs_output else "VIDEOS are needed",
+            "lolblur-synth build videos/ out/   or   lolblur-synth build --sample out/",
+        )
+    if needs_output:
+        return words[:-1], words[-1]
+    return words, None
+
+
+@click.command(short_help="Make the dataset; resumes by itself.")
+@click.argument("paths", metavar="VIDEOS... OUT", nargs=-1, type=click.Path())
+@opt.build_options
+@click.option(
+    "--shard",
+    metavar="I/N",
+    callback=lambda c, p, v: parse_shard(v),
+    help="Build the I-th of N shares; shards may run at once, on machines that share OUT.",
+)
+@click.option(
+    "--backend", default="local", show_default=True, type=click.Choice(["local", "dask", "ray"]),
+    help="Where the workers run; on a cluster OUT and VIDEOS must be at the same path on every machine.",
+)  # fmt: skip
+@click.option("--address", default="", help="Of a running Dask or Ray cluster; without, one is started here.")
+@opt.dry_run_option("Plan only; write nothing.")
+@click.pass_obj
+def build(
+    style, paths, recipe, assignments, jobs, device, sample, as_json, shard, backend, address, dry_run, **everyday
+):
+    """Make the dataset OUT from VIDEOS (files, or folders of videos or of frames).
+
+    a.mp4@960 gives one clip, or a folder of clips, its capture rate; so does a clips.toml beside the videos.
+    The same command again continues where the last one stopped. Example:
+
+    \b
+    lolblur-synth build videos/ out/ --fps 250 --pairs 8
+    """
+    videos, out = inputs_and_output(paths, sample, needs_output=True)
+    settings = resolve(recipe, assignments, out, "json" if as_json else style, **everyday)
+    if dry_run:
+        return show_plan(videos, out, settings, jobs, device, "json" if as_json else style)
+    from lolblur_synth.commands.progress import Progress
+    from lolblur_synth.dataset import build
+
+    progress = Progress("json" if as_json else style)
+    if style == "human" and not as_json and settings.skip:
+        click.echo(f"stages left out: {', '.join(settings.skip)}", err=True)
+    with contextlib.closing(progress):
+        summary = build.build(
+            videos, out, settings, jobs=jobs, shard=shard, device=device, backend=backend, address=address,
+            listener=progress,
+        )  # fmt: skip
+    code = ClipsFailed.exit_code if summary.failed else 0
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "type": "summary",
+                    "out": str(out),
+                    "planned": summary.planned,
+                    "built": summary.built,
+                    "already": summary.already,
+                    "failed": len(summary.failed),
+                    "exit": code,
+                }
+            )
+        )
+    elif style == "human":
+        click.echo(
+            f"{summary.built + summary.already} of {summary.planned} pairs in {opt.printable(str(out))}"
+            + (f", {opt.counted(len(summary.failed), 'failure')} (see above)" if summary.failed else "")
+        )
+    return code
+
+
+@click.command(short_help="What build would do: clips, pairs, refusals, disk, time.")
+@click.argument("paths", metavar="VIDEOS... [OUT]", nargs=-1, type=click.Path())
+@opt.build_options
+@click.pass_obj
+def plan(style, paths, recipe, assignments, jobs, device, sample, as_json, **everyday):
+    """Show what `build` would do with VIDEOS: clips, pairs, refusals, disk and time. Writes nothing.
+
+    OUT is the last path when it is a dataset already or does not exist yet.
+    """
+    *head, last = paths or ("",)
+    is_out = (
+        last
+        and len(paths) > (0 if sample else 1)
+        and (not os.path.lexists(capture_rates.split(last).path) or (Path(last) / ".lolblur").is_dir())
+    )
+    videos, _ = (
+        inputs_and_output(tuple(head) if is_out else paths, sample and not is_out, needs_output=False)
+        if not (sample and is_out)
+        else ([opt.sample_clip()], None)
+    )
+    out = Path(last) if is_out else None
+    settings = resolve(recipe, assignments, out, "json" if as_json else style, **everyday)
+    return show_plan(videos, out, settings, jobs, device, "json" if as_json else style)
+
+
+def show_plan(videos: list[Path], out: Path | None, recipe: Recipe, jobs: int | None, device: str, style: str) -> int:
+    """Print the plan. Returns exit code 0, or 3 when an input was refused. Raises InputError when none is usable."""
+    refused: list[dict] = []
+
+    def say(text: str) -> None:
+        if style == "human":
+            click.echo(f"plan: {text}", err=True)
+
+    def listen(kind: str, fields: dict) -> None:
+        if kind == "failed":
+            refused.append(fields)
+        elif kind == "survey" and fields["todo"]:
+            say(f"reading {fields['todo']} of {fields['inputs']} inputs, each once, from the first frame to the last")
+        elif kind == "measure":
+            say("building one pair in a temporary folder, to measure its time and size")
+
+    say("reads the inputs; writes nothing")  # before torch is imported, which takes seconds
+    from lolblur_synth.dataset import estimate
+
+    try:
+        account = estimate.plan(videos, out, recipe, jobs, device, listen)
+    except InputError:
+        if refused and style == "json":
+            click.echo(json.dumps({"clips": [], "refused": refused, "pairs": 0}))
+        for refusal in refused if style != "json" else ():
+            click.echo(f"refused: {opt.with_hint(refusal)}")
+        raise
+    if style == "json":
+        click.echo(json.dumps(account))
+    else:
+        click.echo(estimate.to_text(account))
+    return ClipsFailed.exit_code if account["refused"] else 0
