@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint docs bench perceptual soak gpu-test clean
+.PHONY: demo test test-extras lint docs bench perceptual soak gpu-test clean
 
 $(VENV)/ready: setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -38,6 +38,10 @@ soak: $(VENV)/ready-test  ## the long tests
 
 gpu-test: $(VENV)/ready-test  ## what needs a CUDA device
 	$(BIN)/python -m pytest -q -m gpu
+
+test-extras: $(VENV)/ready-test  ## tests that `make test` skips: TensorBoard, ONNX, Ray, CUDA C through NVRTC
+	$(PIP) -e '.[test-extras]'
+	$(BIN)/python -m pytest -q -m extra
 
 lint: $(VENV)/ready-test
 	$(BIN)/ruff check .

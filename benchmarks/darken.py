@@ -1,4 +1,4 @@
-"""Does `darken` do what it says? Figures on real pictures: obedience, colour, lamps, flicker, statistics, cost.
+"""Does `darken` do what it says? Figures on real pictures: exposure_error, colour, lamps, flicker, statistics, cost.
 
     python benchmarks/darken.py held-out-photos/ held-out.mp4 ... [--also seen.mp4 ...] [--weights NAME|FILE]
 
@@ -39,7 +39,7 @@ NIGHT = recipes.load("night").darken
 PUBLISHED = {"mean level, 0..255": (13, 39), "median L*": (6.5, 16), "L* > 98, %": (0, 0.66)}
 
 
-def obedience(material: dict, config: DarkenConfig) -> None:
+def exposure_error(material: dict, config: DarkenConfig) -> None:
     table(
         "Exposure: asked and achieved, 0.05 to 0.5 where the input is brighter; single frames and windows of 9",
         "input",
@@ -276,7 +276,7 @@ def main() -> None:
     config = DarkenConfig(weights=options.weights)
     material = windows_of(options.paths, options.frames)
     print(f"weights {options.weights} {weights.sha256(options.weights)[:12]}, torch {torch.__version__}")
-    for question in (obedience, colour, flicker, cost):
+    for question in (exposure_error, colour, flicker, cost):
         question(material, config)
     material |= windows_of(options.also, options.frames)
     for question in (lights, statistics):

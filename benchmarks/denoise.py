@@ -33,6 +33,7 @@ import cv2
 import numba
 import numpy as np
 import torch
+from harness import psnr
 from skimage.metrics import structural_similarity
 
 from lolblur_synth.commands import options
@@ -109,12 +110,12 @@ def stack_of(frames: np.ndarray) -> torch.Tensor:
 def psnr_of(result: np.ndarray, clean: np.ndarray) -> list[float]:
     """PSNR-RGB in dB of each frame (T, H, W, 3), clipped to 0..255."""
     pairs = zip(np.clip(result, 0, 255), clean.astype(np.float32), strict=True)
-    return [10 * np.log10(255**2 / np.square(a - b).mean()) for a, b in pairs]
+    return [psnr(a, b, 255.0) for a, b in pairs]
 
 
 def measures(result: np.ndarray, clean: np.ndarray) -> list[float]:
     """PSNR-RGB inside and over the whole clip, SSIM-Y over the whole clip, mean over frames."""
-    psnr = psnr_of(result, clean)
+    by_frame = psnr_of(result, clean)
     result, clean = np.clip(result, 0, 255), clean.astype(np.float32)
     ssim = [
         structural_similarity(
@@ -122,7 +123,7 @@ def measures(result: np.ndarray, clean: np.ndarray) -> list[float]:
         )
         for a, b in zip(result, clean, strict=True)
     ]
-    return [np.mean(psnr[4:-4]), np.mean(psnr), np.mean(ssim)]
+    return [np.mean(by_frame[4:-4]), np.mean(by_frame), np.mean(ssim)]
 
 
 def ask_peer(clips: dict[str, np.ndarray], sigmas: list[int], exchange: Path, peer: str | None) -> None:

@@ -27,7 +27,8 @@ import av
 import cv2
 import numpy as np
 import torch
-from layers import LARGE, MID, SMALL, WINDOW, Layers, psnr, shown
+from harness import psnr
+from layers import LARGE, MID, SMALL, WINDOW, Layers, shown
 
 from lolblur_synth import frames as fr
 from lolblur_synth.commands import options as opt

@@ -1,4 +1,4 @@
-"""What several benchmarks share: rows of a Markdown table, and windows of frames from pictures and videos."""
+"""What several benchmarks share: rows of a Markdown table, PSNR, and windows of frames from pictures and videos."""
 
 from pathlib import Path
 
@@ -8,10 +8,17 @@ import torch
 from lolblur_synth.files.images import read_image
 from lolblur_synth.files.video import IMAGE_SUFFIXES, display, find, probe
 from lolblur_synth.files.video.inputs import image_files
+from lolblur_synth.metrics import image_quality
 from lolblur_synth.recipe.schema import InputConfig, ResizeConfig
 from lolblur_synth.stages import resize
 
 WINDOW = 9  # frames of a window, the longer of the paper's two exposures (section 3.2)
+
+
+def psnr(a: np.ndarray, b: np.ndarray, peak: float = 1.0) -> float:
+    """dB, of arrays of one shape, whatever it is."""
+    one, other = (torch.from_numpy(np.ascontiguousarray(array))[None] for array in (a, b))
+    return image_quality.psnr(one, other, peak).item()
 
 
 def table(title: str, *heads: str) -> None:

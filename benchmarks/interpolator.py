@@ -23,7 +23,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from exposure import opencv
-from layers import psnr
+from harness import psnr
 from torch import Tensor
 
 from lolblur_synth import frames as fr

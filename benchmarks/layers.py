@@ -13,10 +13,6 @@ WINDOW, MID = 9, 5  # source frames; index of the mid frame
 PHOTOS = ("coffee", "astronaut", "chelsea", "rocket")
 
 
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    return float(-10 * np.log10(np.mean((np.asarray(a) - np.asarray(b)) ** 2)))
-
-
 def shown(light: np.ndarray) -> np.ndarray:
     return np.clip(light, 0, 1) ** (1 / fr.GAMMA)
 

@@ -26,7 +26,8 @@ import torch.nn.functional as F
 from lolblur_synth.metrics import image_quality
 from lolblur_synth.models import fasc, lednet
 from lolblur_synth.tools.evaluate import evaluate
-from lolblur_synth.training.lednet import ADAM_BETAS, WithSide, recorded, train_lednet
+from lolblur_synth.training.lednet import train_lednet
+from lolblur_synth.training.lednet_parts import ADAM_BETAS, WithSide, recorded
 from lolblur_synth.training.losses import lednet_loss
 
 ABLATIONS = {
@@ -116,7 +117,7 @@ def overfit(size: int = 32, steps: int = 3000, rate: float = 2e-3) -> dict:
     torch.manual_seed(0)
     net = lednet.LEDNet(0.25)
     lednet.initialise(net)
-    adam = torch.optim.Adam(net.parameters(), rate, (0.9, 0.99))
+    adam = torch.optim.Adam(net.parameters(), rate, ADAM_BETAS)
     for number in range(steps):
         adam.param_groups[0]["lr"] = rate * 0.5 * (1 + math.cos(math.pi * number / steps))
         side, out = net(low, side_loss=True)

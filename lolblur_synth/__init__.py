@@ -12,7 +12,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_HOMES = {"build": "lolblur_synth.dataset.build", "PairDataset": "lolblur_synth.training.data"}
+_HOMES = {"build": "lolblur_synth.dataset.build", "PairDataset": "lolblur_synth.dataset.pairs"}
 _PACKAGES = ("stages", "models", "recipes")
 
 

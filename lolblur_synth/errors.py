@@ -3,6 +3,16 @@
 README.md and `lolblur-synth --help` document the exit codes; scripts may rely on them.
 """
 
+from collections.abc import Sequence
+
+NAMED = 3  # names in a message; the others are counted
+
+
+def listed(names: Sequence[object]) -> str:
+    """The first names of a list for a message: "a, b, c and 4 more"."""
+    text = ", ".join(map(str, names[:NAMED]))
+    return f"{text} and {len(names) - NAMED} more" if len(names) > NAMED else text
+
 
 class LolblurError(Exception):
     """Base of every foreseen error. `hint`: one line that says what to do."""

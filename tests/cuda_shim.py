@@ -91,7 +91,7 @@ def compile_for_device(source: str, tmp_path: Path) -> None:
         return
     nvrtc = _nvrtc()
     if nvrtc is None:
-        pytest.skip("neither nvcc nor NVRTC (nvidia-cuda-nvrtc-cu12) to compile CUDA C")
+        pytest.skip("neither nvcc nor NVRTC (make test-extras) to compile CUDA C")
     program, options = ctypes.c_void_p(), (ctypes.c_char_p * 1)(b"--gpu-architecture=sm_90")
     assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), cuda.text(source).encode(), None, 0, None, None) == 0
     failed = nvrtc.nvrtcCompileProgram(program, 1, options)
@@ -103,9 +103,10 @@ def compile_for_device(source: str, tmp_path: Path) -> None:
 
 
 def _nvrtc() -> ctypes.CDLL | None:
+    """The compiler of the package nvidia-cuda-nvrtc, of any CUDA version: a folder of `nvidia` holds its library."""
     try:
-        import nvidia.cuda_nvrtc as package
+        import nvidia
     except ImportError:
         return None
-    found = sorted((Path(package.__path__[0]) / "lib").glob("libnvrtc.so.*"))
-    return ctypes.CDLL(str(found[0])) if found else None
+    libraries = sorted(file for folder in nvidia.__path__ for file in Path(folder).glob("*/lib/libnvrtc.so.*"))
+    return ctypes.CDLL(str(libraries[-1])) if libraries else None

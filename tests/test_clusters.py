@@ -12,7 +12,7 @@ from lolblur_synth.errors import Interrupted, UsageError
 from lolblur_synth.parallel import clusters
 
 
-@pytest.fixture(params=["dask", "ray"])
+@pytest.fixture(params=["dask", pytest.param("ray", marks=pytest.mark.extra)])
 def backend(request, monkeypatch):
     pytest.importorskip({"dask": "distributed"}.get(request.param, request.param))
     monkeypatch.setenv("PYTHONPATH", os.path.dirname(__file__))

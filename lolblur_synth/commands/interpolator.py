@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 
 from lolblur_synth.commands import options as opt
+from lolblur_synth.commands.progress import training_progress
+from lolblur_synth.training.config import InterpolatorTraining
 
 
 @click.command("train-interpolator")
@@ -42,20 +44,16 @@ from lolblur_synth.commands import options as opt
     type=click.Choice(("medium", "fine")),
     help="The search of motion that the network learns to correct; in use it is fine.",
 )
-@opt.training_options(steps=1100)
+@opt.training_options(InterpolatorTraining)
 @click.option("--until", type=click.IntRange(1), help="Stop early, after this step, and keep what there is.")
 @click.pass_obj
-def train_interpolator(style, photos, videos, held_out, out, start, preset, steps, until, seed, note, device):
+def train_interpolator(style, photos, videos, held_out, out, **values):
     """Train the network of `interpolate.method=net` again, from photographs and videos. Continues when interrupted."""
-    from tqdm import tqdm
+    from lolblur_synth.training import interpolator
 
-    from lolblur_synth.training import interpolator as tool
-
-    with tqdm(total=until or steps, unit="step", disable=style == "quiet") as bar:
-        done = tool.train_interpolator(
-            photos, videos, out, held_out=held_out, steps=steps, until=until, seed=seed, note=note, device=device,
-            start=start, preset=preset,
-            report=lambda step, losses: bar.update(step - bar.n),
-        )  # fmt: skip
+    with training_progress(values["until"] or values["steps"], style) as report:
+        done = interpolator.train_interpolator(
+            photos, videos, out, held_out=held_out, report=report, **opt.given(values)
+        )
     click.echo(f"{out}: {done['seconds']} CPU-seconds, {done['sha256'][:12]}")
     return 0

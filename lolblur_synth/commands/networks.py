@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 
 from lolblur_synth.commands import options as opt
+from lolblur_synth.commands.progress import training_progress
 from lolblur_synth.errors import UsageError
-from lolblur_synth.training.config import EvaluateConfig, LednetConfig, RestoreConfig
+from lolblur_synth.training.config import DarkenTraining, EvaluateConfig, LednetConfig, RestoreConfig
 
 
 @click.command("train-lednet")
@@ -56,10 +57,10 @@ def evaluate(style, results, data, out, as_json, **values):
 
     A frame that equals its ground truth has an infinite PSNR: means leave it out, and say how many there were.
     """
-    from lolblur_synth.tools import evaluate as tool
+    from lolblur_synth.tools import evaluate, evaluation
 
-    report = tool.evaluate(results, data, out, quiet=as_json or style == "quiet", **opt.given(values))
-    click.echo(tool.to_json(report) if as_json else opt.printable_lines(tool.table(report)))
+    report = evaluate.evaluate(results, data, out, quiet=as_json or style == "quiet", **opt.given(values))
+    click.echo(evaluation.to_json(report) if as_json else opt.printable_lines(evaluation.table(report)))
     return 0
 
 
@@ -75,9 +76,9 @@ def restore(style, source, target, overwrite, **values):
     The suffix of OUTPUT says its format: .png, .jpg, .tiff, .mp4, .mkv and their like; a name without one is a folder.
     A video that is interrupted leaves what was done so far in a file that plays, NAME.partial.SUFFIX.
     """
-    from lolblur_synth.tools import restore as tool
+    from lolblur_synth.tools import restore
 
-    written = tool.restore(source, target, quiet=style == "quiet", overwrite=overwrite, **opt.given(values))
+    written = restore.restore(source, target, quiet=style == "quiet", overwrite=overwrite, **opt.given(values))
     if style == "human":
         click.echo(f"{written} frame{'s' * (written != 1)} in {opt.printable(str(target))}")
     return 0
@@ -99,20 +100,15 @@ def restore(style, source, target, overwrite, **values):
     type=click.Path(path_type=Path),
     help="Pictures and videos never trained on, for the card's figures; repeatable.",
 )
-@opt.training_options(steps=450)
+@opt.training_options(DarkenTraining)
 @click.option("--tensorboard", type=click.Path(path_type=Path), help="Folder for a log of the losses.")
 @click.pass_obj
-def train_darken(style, inputs, out, held_out, steps, seed, note, device, tensorboard):
+def train_darken(style, inputs, out, held_out, **values):
     """Train the darkening network again, from well-exposed photographs and videos. Continues when interrupted."""
-    from tqdm import tqdm
+    from lolblur_synth.training import darken
 
-    from lolblur_synth.training import darken as tool
-
-    with tqdm(total=steps, unit="step", disable=style == "quiet") as bar:
-        done = tool.train_darken(
-            inputs, out, held_out=held_out, steps=steps, seed=seed, note=note, device=device, tensorboard=tensorboard,
-            report=lambda step, losses: bar.update(step - bar.n),
-        )  # fmt: skip
+    with training_progress(values["steps"], style) as report:
+        done = darken.train_darken(inputs, out, held_out=held_out, report=report, **opt.given(values))
     click.echo(f"{out}: {done['pictures']} pictures, {done['seconds']} CPU-seconds, {done['sha256'][:12]}")
     return 0
 
@@ -141,9 +137,9 @@ def weights_export(file, target, size):
     Input "dark" and output "restored" are (1, 3, H, W), 0..1. Example: weights export lednet-small day.onnx --size
     1120x640
     """
-    from lolblur_synth.tools import restore as tool
+    from lolblur_synth.tools import restore
 
-    tool.export_onnx(target, *opt.parse_size(size), weights=file)
+    restore.export_onnx(target, *opt.parse_size(size), weights=file)
     click.echo(f"{opt.printable(str(target))}: frames of {size}")
     return 0
 

@@ -1,4 +1,4 @@
-"""train-noise and realism: the networks behind `noise.model = cycleisp`, and whether noise looks like a camera's."""
+"""train-noise and realism: the networks of `noise.model = cycleisp`, and how close a noise is to that of a camera."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,9 @@ from pathlib import Path
 import click
 
 from lolblur_synth.commands import options as opt
+from lolblur_synth.commands.progress import training_progress
+from lolblur_synth.errors import UsageError
+from lolblur_synth.training.config import NoiseTraining
 
 
 @click.command("train-noise")
@@ -39,31 +42,20 @@ from lolblur_synth.commands import options as opt
     show_default=True,
     help="Of the networks: for a CPU, or as in the paper.",
 )
-@opt.training_options(steps=8000)
+@opt.training_options(NoiseTraining)
 @click.pass_obj
-def train_noise(style, inputs, out, pairs, held_out, network, steps, seed, note, device):
+def train_noise(style, inputs, out, pairs, held_out, **values):
     """Train the noise networks (CycleISP) again, from photographs and videos. Continues when interrupted.
 
     Example: lolblur-synth train-noise photos/ videos/ -o my-camera/ && lolblur-synth stage noise --model cycleisp
     --weights my-camera/
     """
-    from tqdm import tqdm
-
-    from lolblur_synth.errors import UsageError
-    from lolblur_synth.training import noise as tool
+    from lolblur_synth.training import noise
 
     if not inputs and not pairs:
         raise UsageError("nothing to train on", "name photographs, videos or folders of them, or --pairs FOLDER")
-    with tqdm(total=steps, unit="step", disable=style == "quiet") as bar:
-
-        def report(step, losses):
-            bar.set_postfix({name: f"{value:.4f}" for name, value in losses.items()}, refresh=False)
-            bar.update(step - bar.n)
-
-        done = tool.train_noise(
-            inputs, out, pairs=pairs, held_out=held_out, network=network, steps=steps, seed=seed, note=note,
-            device=device, report=report,
-        )  # fmt: skip
+    with training_progress(values["steps"], style) as report:
+        done = noise.train_noise(inputs, out, pairs=pairs, held_out=held_out, report=report, **opt.given(values))
     click.echo(f"{out}: {done['pictures']} pictures, {done['seconds']} CPU-seconds, {done['figures']}")
     return 0
 
@@ -78,8 +70,8 @@ def realism(folder, reference, as_json):
     FOLDER holds frames, or is a built dataset, whose noisy frames are taken. Without REFERENCE the figures are set
     beside those of the published frames. No clean image is needed: noise is measured where the frames are flat.
     """
-    from lolblur_synth.tools import realism as likeness
+    from lolblur_synth.tools import realism
 
-    report = likeness.compare(folder, reference)
-    click.echo(json.dumps(report) if as_json else likeness.table(report))
+    report = realism.compare(folder, reference)
+    click.echo(json.dumps(report) if as_json else realism.table(report))
     return 0

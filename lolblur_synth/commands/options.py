@@ -104,15 +104,19 @@ def build_options(command: Callable) -> Callable:
     return command
 
 
-def training_options(steps: int) -> Callable:
-    """The options that the trainings of the synthesis networks share. steps: the default of --steps."""
+def training_options(config: type) -> Callable:
+    """The options that the trainings of the synthesis networks share, with the defaults of their config."""
 
     def decorate(command: Callable) -> Callable:
         for option in (
-            click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N]."),
+            click.option("--device", default=config.device, show_default=True, help="cpu or cuda[:N]."),
             click.option("--note", default="", help="Text for the card: origin and licence of the inputs."),
-            click.option("--seed", default=0, show_default=True, help="Seed of the first weights and of the samples."),
-            click.option("--steps", default=steps, show_default=True, type=click.IntRange(1), help="Optimiser steps."),
+            click.option(
+                "--seed", default=config.seed, show_default=True, help="Seed of the first weights and of the samples."
+            ),
+            click.option(
+                "--steps", default=config.steps, show_default=True, type=click.IntRange(1), help="Optimiser steps."
+            ),
         ):
             command = option(command)
         return command

@@ -1,8 +1,10 @@
-"""The progress of a build: a bar on a terminal, else a line every ten seconds; or JSON lines."""
+"""The progress of a build or a training: a bar on a terminal, else a line every ten seconds; or JSON lines."""
 
+import contextlib
 import json
 import sys
 import time
+from collections.abc import Callable, Iterator
 
 import click
 from tqdm import tqdm
@@ -90,3 +92,15 @@ class Progress:
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+@contextlib.contextmanager
+def training_progress(steps: int, style: str) -> Iterator[Callable[[int, dict[str, float]], None]]:
+    """A bar of so many steps, and the function that a training calls after each step with its number and losses."""
+    with tqdm(total=steps, unit="step", disable=style == "quiet") as bar:
+
+        def report(step: int, losses: dict[str, float]) -> None:
+            bar.set_postfix({name: f"{value:.4f}" for name, value in losses.items()}, refresh=False)
+            bar.update(step - bar.n)
+
+        yield report

@@ -23,6 +23,7 @@ torch.set_num_threads(1)
 cv2.setNumThreads(1)
 # On a GPU torch would let convolutions round their input to 10 bits (TF32) and choose algorithms that sum in any order.
 # Pixels are to be float32 up to the last rounding, and the same in every run.
+torch.backends.cudnn.allow_tf32 = False  # the older name of the next one: torch's ONNX export compares the two
 torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]
 torch.backends.cudnn.deterministic = True
 

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from lolblur_synth.errors import WeightsError
+from lolblur_synth.errors import WeightsError, listed
 from lolblur_synth.files import atomic
 from lolblur_synth.files.weight_tables import Rename, Table, spellings, tables_in
 
@@ -94,7 +94,7 @@ def load(module: nn.Module, name_or_path: str | Path, rename: Rename | None = No
         _check(path, module, name, tensor, own)
     missing = _missing(own, table, optional)
     if missing:
-        raise WeightsError(f"{path}: lacks {_some(missing)} of {type(module).__name__}", _HINT)
+        raise WeightsError(f"{path}: lacks {listed(missing)} of {type(module).__name__}", _HINT)
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(_flushed(table.get(name, tensor).to(tensor.dtype)))
@@ -225,10 +225,6 @@ def _flushed(tensor: Tensor) -> Tensor:
     if not tensor.is_floating_point():
         return tensor
     return torch.where(tensor.abs() < torch.finfo(tensor.dtype).tiny, 0, tensor)
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _one_line(error: Exception) -> str:

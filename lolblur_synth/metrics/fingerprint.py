@@ -1,7 +1,7 @@
-"""Does the noise look like that of a night photograph? Figures of one image, or of a pair, to set beside a reference.
+"""The fingerprint of noise: figures of one image, or of a pair, to compare with night photographs of a camera.
 
 Arrays in, numbers out. An image is (H, W, 3) RGB in 8-bit code values, 0..255, of any dtype. The fingerprint needs no
-clean image: in the flattest tenth of its 16x16 patches a quadratic surface is taken away, and what is left is noise.
+clean image: a quadratic surface is subtracted from the flattest tenth of its 16x16 patches, and the rest is noise.
 `BANDS` holds what the published frames (LOL-Blur, and night frames of the paper's camera) measure there.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 PATCH = 16  # px
 FLAT_SHARE = 0.1
 SURFACE_TERMS = 6  # of a quadratic surface
-NEAR = [(0, 0), (0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0)]  # lags where noise correlates, and their opposites
+LAGS = [(0, 0), (0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0)]  # lags where noise correlates, and their opposites
 # of the published frames at mean levels of 13..39 code values
 BANDS = {
     "luma_lag1": (0.25, 0.40),
@@ -106,8 +106,8 @@ def describe(noise: np.ndarray, level: float, lost: float = 0.0) -> Fingerprint:
 
 def covariance(a: np.ndarray, b: np.ndarray, lost: float = 0.0) -> tuple[float, float, float]:
     """Covariance of two (N, h, w) planes at 0, 1 and 2 px, the mean of both axes; `lost`: see describe."""
-    at = {lag: _lagged(a, b, *lag) for lag in NEAR}
-    lags = 2 * len(NEAR) - 1
+    at = {lag: _lagged(a, b, *lag) for lag in LAGS}
+    lags = 2 * len(LAGS) - 1
     short = lost * (2 * sum(at.values()) - at[0, 0]) / (1 - lost * lags)
     return (at[0, 0] + short, (at[0, 1] + at[1, 0]) / 2 + short, (at[0, 2] + at[2, 0]) / 2 + short)
 

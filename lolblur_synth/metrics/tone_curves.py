@@ -1,4 +1,4 @@
-"""What a tone curve alone makes of a dark frame: the yardsticks beside which a network is scored.
+"""Dark frames brightened by a tone curve alone: the baselines that a network is compared with.
 
     best gamma and gain     low^gamma * gain, both chosen for each frame by its ground truth: it knows the brightness
     fitted gamma and gain   the same two numbers for all frames, learnt from training pairs
@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 GAMMAS = torch.linspace(0.1, 1.5, 57).tolist()
-STEP = 4  # curves are searched on every fourth pixel, both ways
-BLACK = 1e-4
+STEP = 4  # px; curves are searched on every fourth pixel of every fourth row
+BLACK = 1e-4  # display value; darker pixels are raised to it before a gamma
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What the training pairs taught."""
+    """The curves learnt from training pairs."""
 
     gamma: float
     gain: float
@@ -37,7 +37,7 @@ def rounded(frame: Tensor) -> Tensor:
 def gamma_gain(low: Tensor, high: Tensor) -> Tensor:
     """The frame low^gamma * gain, clipped, that is closest to the ground truth: no tone curve of that form beats it.
 
-    It sees the ground truth, so it is a yardstick, not a method.
+    It sees the ground truth: an upper bound, not a method.
     """
     gamma, gain = _search([(_thin(low).clamp_min(BLACK), _thin(high))])
     return rounded(low.clamp_min(BLACK) ** gamma * gain)
@@ -69,8 +69,8 @@ def _thin(frame: Tensor) -> Tensor:
 
 
 def _exposed(bent: Tensor, mean: float) -> Tensor:
-    """Times the gain for which the clipped frame has this mean."""
-    for _ in range(8):  # clipping takes light; a few rounds give it back
+    """The frame times the gain for which it has this mean after clipping."""
+    for _ in range(8):  # clipping lowers the mean, so the gain is found in rounds
         bent = bent * (mean / bent.clamp(0, 1).mean())
     return bent.clamp(0, 1)
 

@@ -37,20 +37,20 @@ BLUR_SIGMA, BLUR_SIZE = 12, 21  # px; the colour branch sees no detail
 FILES = ("rgb2raw_joint", "ccm_joint", "raw2rgb_joint")  # as the authors name them
 OUR_RAW = "white-balanced, sRGB-companded"  # as the header of a file says; the authors' is that of the sensor
 WHITE = (1.0, 1.0, 1.0)  # gains of a raw that is white-balanced
-FLAT = 16  # px; a correction has no mean over so much, so that no colour shifts, not even one never trained on
-BAND = 48  # rows
-# all three on half of each side at most, where 32 features cost what 8 do at full size
+ZERO_MEAN_SIZE = 16  # px; a correction has no mean over cells of this size, so that it shifts no colour
+BAND = 48  # rows that are computed at once
+# All three work at half of the width and height at most, where 32 features cost as much as 8 at full size.
 LITE = (
     {"features": 32, "groups": 1, "blocks": 1, "pack": 2, "passes": 2},
     {"features": 32, "groups": 1, "blocks": 1, "coarse": 4},
     {"features": 32, "groups": 1, "blocks": 2},
 )
-# what those of LITE see beside their input where they correct a camera: what it loses; what it makes of a raw
+# Inputs of those of LITE that correct a camera: Rgb2Raw also sees what the camera loses, Raw2Rgb what it develops.
 MORE_INPUTS = ({"inputs": 6}, {}, {"inputs": 16})
 
 
 class SpatialGate(nn.Module):
-    """Where to look: the maximum and the mean over channels, one convolution, one sigmoid. (N, 1, H, W), 0..1."""
+    """Spatial attention: maximum and mean over the channels, a convolution, a sigmoid. (N, 1, H, W), 0..1."""
 
     def __init__(self):
         super().__init__()
@@ -62,7 +62,7 @@ class SpatialGate(nn.Module):
 
 
 class ChannelGate(nn.Module):
-    """What to look at: the mean of each channel through a bottleneck (squeeze, excitation). (N, F, 1, 1), 0..1."""
+    """Channel attention: the mean of each channel through a bottleneck (squeeze-excitation). (N, F, 1, 1), 0..1."""
 
     def __init__(self, features: int):
         super().__init__()
@@ -112,7 +112,7 @@ class Rgb2Raw(nn.Module):
     """From the photograph back to the sensor: all three colours everywhere, then a mosaic of them.
 
     pack    2: it works on blocks of 2 x 2 px and gives their four samples at once
-    passes  how often it corrects a camera (Networks.planes): the second time it sees what the first one left
+    passes  how often it corrects a camera (Networks.planes): the second pass sees what the first one left
     """
 
     def __init__(
@@ -208,7 +208,7 @@ class Networks(NamedTuple):
                 if done:
                     sampled = fr.srgb_to_light(planes.clamp(0, 1))
                 seen = torch.cat((display, display - demosaic.develop(sampled, self.colours)), 1)
-            planes = _detail(self.rgb2raw(seen), FLAT // 2) + planes
+            planes = without_local_mean(self.rgb2raw(seen), ZERO_MEAN_SIZE // 2) + planes
         return planes
 
     def raw(self, display: Tensor) -> Tensor:
@@ -224,13 +224,13 @@ class Networks(NamedTuple):
         start = demosaic.develop(raw, self.colours)
         if self.raw2rgb.inputs > raw.shape[1]:
             seen = torch.cat((seen, F.pixel_unshuffle(start, 2)), 1)
-        return _detail(self.raw2rgb(seen, gate), FLAT) + start
+        return without_local_mean(self.raw2rgb(seen, gate), ZERO_MEAN_SIZE) + start
 
 
 def files(folder: str) -> tuple[Path, Path, Path]:
     """The three FILES of a folder, .safetensors or the authors' .pth; or of bundled weights, by name. WeightsError."""
     where = weights.folder(folder)
-    found = []
+    paths = []
     for name in FILES:
         there = [file for suffix in (".safetensors", ".pth") if (file := where / (name + suffix)).is_file()]
         if not there:
@@ -238,8 +238,8 @@ def files(folder: str) -> tuple[Path, Path, Path]:
                 f"noise.weights: no {name}.pth or .safetensors in {folder or 'an unnamed folder'}",
                 f"set noise.weights to a folder with {', '.join(FILES)}, or use noise.model=raw-pg",
             )
-        found.append(there[0])
-    return tuple(found)
+        paths.append(there[0])
+    return tuple(paths)
 
 
 @functools.lru_cache(maxsize=1)
@@ -264,9 +264,9 @@ def load_one(number: int, file: str | Path) -> nn.Module:
     """One of the three networks, in the order of FILES, ready to run. Raises WeightsError."""
     network, lite, more = (Rgb2Raw, ColorBranch, Raw2Rgb)[number], LITE[number], MORE_INPUTS[number]
     size = weights.about(file).get("size", {})
-    known = isinstance(size, dict) and {*size} <= {*lite, *more} and size.get("inputs") in (None, *more.values())
-    known = known and size.get("pack") in (None, 1, 2)
-    if not known or not all(isinstance(value, int) and 0 < value <= 512 for value in size.values()):
+    valid = isinstance(size, dict) and {*size} <= {*lite, *more} and size.get("inputs") in (None, *more.values())
+    valid = valid and size.get("pack") in (None, 1, 2)
+    if not valid or not all(isinstance(value, int) and 0 < value <= 512 for value in size.values()):
         raise WeightsError(f"{file}: its header asks for a network of size {size}", "train the weights again")
     module = network(**size)
     weights.load(module, file)
@@ -278,14 +278,14 @@ def camera_colours(camera: str) -> np.ndarray:
     return mosaic.rgb_to_camera(tables.load(camera).xyz_to_camera)
 
 
-def _detail(correction: Tensor, size: int) -> Tensor:
-    """Without its local mean: cells of size x size px, joined smoothly."""
+def without_local_mean(correction: Tensor, size: int) -> Tensor:
+    """The correction less its local mean: means of cells of size x size px, interpolated."""
     mean = F.avg_pool2d(correction, size, ceil_mode=True, count_include_pad=False)
     return correction - F.interpolate(mean, size=correction.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def _in_bands(work: Callable[..., Tensor], reach: int, *frames: Tensor) -> Tensor:
-    """work(*frames), where that is local: BAND rows at a time, for temporary frames are dear (frames.py).
+    """work(*frames), where that is local: BAND rows at a time, so that temporary tensors stay small (frames.py).
 
     reach: rows above and below that a row depends on. frames: (N, ..., H, W), of one H.
     """

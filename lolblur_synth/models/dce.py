@@ -1,7 +1,7 @@
-"""EC-Zero-DCE (paper, section 3.2): a network that sees the lightness and the exposure asked for, and draws the curve.
+"""EC-Zero-DCE (paper, section 3.2): from lightness and a requested exposure a network predicts a darkening curve.
 
 In   lightness     (N, 1, H, W) float, CIE L* / 100, 0..1
-     exposure_map  (N, 1, H, W) float, the L* / 100 asked for, 0..1; a light asks for its own lightness
+     exposure_map  (N, 1, H, W) float, the requested L* / 100, 0..1; for a light, its own lightness
 Out  (N, 1, H, W) darkened lightness, 0..1
 
 The curve of Zero-DCE (Guo et al. 2020, Eq. 3), iterated:  x <- x + r x (x/white - 1).  r > 0 darkens, r < 0 brightens;
@@ -49,7 +49,7 @@ def reduce(plane: Tensor, reduction: int) -> Tensor:
 def edge_model(maps: Tensor, guide: Tensor, weight: Tensor | float = 1.0, radius: int = GUIDE_RADIUS) -> Tensor:
     """Fit maps = a guide + b around each cell (guided filter, He et al. 2010): (N, K, h, w) -> (N, 2K, h, w), a then b.
 
-    guide: (N, 1, h, w) lightness at the size of the maps. weight: above 0, how much a cell counts, (N, 1, h, w).
+    guide: (N, 1, h, w) lightness at the size of the maps. weight: of each cell, above 0, (N, 1, h, w).
     """
     count = _box(guide * 0 + weight, radius)
     mean_guide, mean_maps = (_box(plane * weight, radius) / count for plane in (guide, maps))
@@ -97,14 +97,14 @@ class CurveNet(nn.Module):
     def maps(self, lightness: Tensor, exposure_map: Tensor) -> Tensor:
         """The curve parameter r in 0..1, (N, 1, h, w), for a frame that is already reduced."""
         mean = lightness.mean((2, 3), keepdim=True).expand_as(lightness)
-        asked = torch.cat((exposure_map, mean), 1)
-        x1 = F.relu(self.conv1(torch.cat((lightness, asked), 1)))
+        conditions = torch.cat((exposure_map, mean), 1)
+        x1 = F.relu(self.conv1(torch.cat((lightness, conditions), 1)))
         x2 = F.relu(self.conv2(x1))
         x3 = F.relu(self.conv3(x2))
         x4 = F.relu(self.conv4(x3))
-        x5 = F.relu(self.conv5(torch.cat((x3, x4, asked), 1)))
-        x6 = F.relu(self.conv6(torch.cat((x2, x5, asked), 1)))
-        return torch.sigmoid(self.conv7(torch.cat((x1, x6, asked), 1)))
+        x5 = F.relu(self.conv5(torch.cat((x3, x4, conditions), 1)))
+        x6 = F.relu(self.conv6(torch.cat((x2, x5, conditions), 1)))
+        return torch.sigmoid(self.conv7(torch.cat((x1, x6, conditions), 1)))
 
     def forward(self, lightness: Tensor, exposure_map: Tensor) -> Tensor:
         check(lightness, exposure_map)
@@ -117,7 +117,7 @@ class PublishedCurveNet(nn.Module):
     """The layout of the file `ce_zerodce.pth` that the authors of LEDNet released, key by key.
 
     An image branch and an exposure branch of four convolutions each, joined in the last three; tanh, so r may brighten.
-    `reduction` is only for callers who find the maps on a smaller frame (5 TMAC a 1120x640 frame are for a GPU).
+    `reduction` is for callers that predict the maps on a smaller frame: full size takes 5 TMAC a 1120x640 frame.
     """
 
     steps, reduction = 10, 4

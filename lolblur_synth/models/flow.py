@@ -1,6 +1,6 @@
-"""FlowNet: what optical flow leaves undone between two frames. Flow once a pair, then any number of instants.
+"""FlowNet corrects optical flow between two frames: flow once a pair, then any number of instants.
 
-It starts from the DIS flows of the pair, and from a rule where not to believe them, and learns what can be gained:
+It starts from the DIS flows of the pair, and from a rule that says where they are doubtful, and learns corrections:
 
     refine   once a pair   U-net at 1/4, 1/8, 1/16 and 1/32 of the size, with a correlation volume at 1/8 (as in
                            PWC-Net, Sun 2018) around the DIS flow, which finds small things that moved far: corrected
@@ -18,7 +18,7 @@ A sample is a convex sum of fetched light and nothing else. No residual is added
 and the light comes from a darkened frame, where a residual of the guide would be wrong.
 
 Swapping the frames and t -> 1 - t gives the same sample: the two directions share their weights, and `fuse` is
-symmetrised: v is odd in time, q is even. Motion that is constant therefore has no preferred instant: nothing drifts.
+symmetrised: v is odd in time, q is even. Constant motion therefore has no preferred instant, and no sample drifts.
 
 Frames are (N, 3, H, W) float32 display 0..1, and any size from 32 pixels a side; what lives on cells of 2x2 pixels is
 (N, C, h, w), h, w = ceil(H / 2), ceil(W / 2).
@@ -41,15 +41,15 @@ MULTIPLE = 16  # cells: four halvings below them
 FLOW_UNIT = 16.0  # pixels: flows enter as multiples of it
 STEP = 4.0  # pixels: corrections leave as multiples of it
 OFF_UNIT, OFF_STEP = 4.0, 2.0  # pixels: the same of how far a path is off the straight one
-DEEP = "deep"  # how the names of the blocks begin that are nothing before training
+DEEP = "deep"  # begins the names of the residual blocks that add nothing before training
 BUNDLED = "interpolator"  # the weights that come with the package
-HINT = 0.05  # share of known cells below which they count as none
-SAME = 0.005  # difference of display values that is none
+KNOWN_SHARE_FLOOR = 0.05  # share of known cells; a mean over fewer is drawn towards 0
+DIFFERENCE_FLOOR = 0.005  # display value; smaller differences are taken for noise
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What `refine` found out and `fuse` needs: frames on cells and features at 1/4, each (first, second)."""
+    """What `refine` hands to `fuse`: frames on cells, and features at 1/4 of the size, each (first, second)."""
 
     frames: tuple[Tensor, Tensor]
     features: tuple[Tensor, Tensor]
@@ -57,7 +57,7 @@ class Pair:
 
 class FlowNet(nn.Module):
     """0.81 M parameters. a, b, c, deep: channels at 1/4, 1/8, 1/16, 1/32 in `refine`; d, e, c: at 1/4, 1/8, 1/16 in
-    `fuse`. The `_Residual` blocks are nothing before training."""
+    `fuse`. The `_Residual` blocks add nothing before training."""
 
     def __init__(self):
         super().__init__()
@@ -78,7 +78,10 @@ class FlowNet(nn.Module):
         self.fuse3 = _conv(2 * d, d)
         self.fuse_out = nn.Conv2d(d, 16, 3, padding=1)
         self.rule = nn.Parameter(torch.tensor([1.5, -0.7]))
-        for last, rows in ((self.out, 12), (self.fuse_out, 16)):  # untrained, it is DIS and the rule
+        for last, rows in (
+            (self.out, 12),
+            (self.fuse_out, 16),
+        ):  # until trained: DIS and the rule
             nn.init.zeros_(last.weight[:rows])
             nn.init.zeros_(last.bias)
 
@@ -103,16 +106,16 @@ class FlowNet(nn.Module):
             returned.clamp(-FLOW_UNIT, FLOW_UNIT) / FLOW_UNIT,
         )
         x1 = self.down1(F.pixel_unshuffle(torch.cat(inputs, 1), 2))
-        seen = self.look(F.pixel_unshuffle(own - 0.5, 2))
-        volume = correlation(seen, torch.cat(seen.chunk(2)[::-1]), F.avg_pool2d(moved, 4) / 8)
-        x2 = self.mix2(torch.cat((self.down2(x1), seen, volume), 1))
+        features = self.look(F.pixel_unshuffle(own - 0.5, 2))
+        volume = correlation(features, torch.cat(features.chunk(2)[::-1]), F.avg_pool2d(moved, 4) / 8)
+        x2 = self.mix2(torch.cat((self.down2(x1), features, volume), 1))
         x3 = self.deep3(self.down3(x2))
         x2 = self.deep2(self.up2(torch.cat((x2, _doubled(x3)), 1)))
-        found = self.out(self.up1(torch.cat((x1, _doubled(x2)), 1)))
-        change = F.pixel_shuffle(found[:, :12], 2)
+        output = self.out(self.up1(torch.cat((x1, _doubled(x2)), 1)))
+        change = F.pixel_shuffle(output[:, :12], 2)
         importance = torch.sigmoid(torch.logit(0.05 + 0.9 * flow[:, 2:]) + change[:, 2:])
         flow = torch.cat((moved + STEP * change[:, :2], importance), 1)[:, :, :height, :width]
-        return *flow.chunk(2), Pair(tuple(small), found[:, 12:].chunk(2))
+        return *flow.chunk(2), Pair(tuple(small), output[:, 12:].chunk(2))
 
     def fuse(self, pair: Pair, motion: Tensor, t: Tensor) -> Tensor:
         """(N, 6, h, w) at the instants t (N, 1, 1, 1), 0 < t < 1: v, pixels an interval, q, pixels, m, g.
@@ -124,18 +127,22 @@ class FlowNet(nn.Module):
         quarter, quarter_off = F.avg_pool2d(carried, 2), F.avg_pool2d(off, 2)
         ways = [(share * carried + off) / CELL for share in (-t, 1 - t)]
         fetched = [warp(frame, way) for frame, way in zip(pair.frames, ways, strict=True)]
-        both = inside(ways[0]) * inside(ways[1])  # what only one frame shows is no reason to doubt the motion
-        doubt = (_difference(*fetched, both) + SAME).log() - (_difference(*pair.frames) + 2 * SAME).log()
-        seen = [F.pixel_unshuffle(frame - 0.5, 2) for frame in fetched]
-        known = [
-            warp(features, (share * quarter + quarter_off) / (2 * CELL))
-            for features, share in zip(pair.features, (-t, 1 - t), strict=True)
+        both = inside(ways[0]) * inside(
+            ways[1]
+        )  # where only one frame shows a point, a difference says nothing of the motion
+        doubt = (_difference(*fetched, both) + DIFFERENCE_FLOOR).log() - (
+            _difference(*pair.frames) + 2 * DIFFERENCE_FLOOR
+        ).log()
+        pictures = [F.pixel_unshuffle(frame - 0.5, 2) for frame in fetched]
+        features = [
+            warp(own, (share * quarter + quarter_off) / (2 * CELL))
+            for own, share in zip(pair.features, (-t, 1 - t), strict=True)
         ]
         speed, instant = quarter / FLOW_UNIT, (t - 0.5).expand_as(quarter[:, :1])
         off_speed = quarter_off / OFF_UNIT
         unsure = F.pixel_unshuffle(doubt, 2)
-        ahead = torch.cat((*seen, *known, unsure, speed, instant, off_speed), 1)
-        back = torch.cat((*seen[::-1], *known[::-1], unsure, -speed, -instant, off_speed), 1)
+        ahead = torch.cat((*pictures, *features, unsure, speed, instant, off_speed), 1)
+        back = torch.cat((*pictures[::-1], *features[::-1], unsure, -speed, -instant, off_speed), 1)
         x = self.fuse1(torch.cat((ahead, back)))
         x = self.fuse3(torch.cat((x, _doubled(self.deep_fuse(self.fuse2(x)))), 1))
         ahead, back = F.pixel_shuffle(self.fuse_out(x), 2).chunk(2)
@@ -147,7 +154,7 @@ class FlowNet(nn.Module):
 
 
 class _Residual(nn.Module):
-    """x + what three convolutions find, halved: at half the size of x. Nothing before training."""
+    """x + three convolutions of it, at half its size if `halved`. The last one is zero before training."""
 
     def __init__(self, channels: int, inner: int, halved: bool = False):
         super().__init__()
@@ -158,8 +165,8 @@ class _Residual(nn.Module):
         nn.init.zeros_(self.last.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        found = self.last(self.body(x))
-        return x + (_doubled(found) if self.halved else found)
+        correction = self.last(self.body(x))
+        return x + (_doubled(correction) if self.halved else correction)
 
 
 def _difference(a: Tensor, b: Tensor, known: Tensor | None = None) -> Tensor:
@@ -167,7 +174,7 @@ def _difference(a: Tensor, b: Tensor, known: Tensor | None = None) -> Tensor:
     difference = (a - b).abs().mean(1, keepdim=True)
     if known is None:
         return _around(difference)
-    return _around(known * difference) / (_around(known) + HINT)
+    return _around(known * difference) / (_around(known) + KNOWN_SHARE_FLOOR)
 
 
 def _around(cells: Tensor) -> Tensor:
@@ -199,20 +206,20 @@ def correct(which: str, guide: Tensor, forward: np.ndarray, backward: np.ndarray
     which: weights, a bundled name or a file; guide: (T, 3, H, W) display; forward, backward: (T-1, h, w, 3);
     trust: (T-1,); pairs: which of the T - 1 move.
     """
-    net, known, guide = load(which), {}, guide.cpu()  # like DIS, on the CPU
+    net, pair_by_number, guide = load(which), {}, guide.cpu()  # like DIS, on the CPU
     with torch.inference_mode():
         for pair in pairs:
             first, second = guide[pair, None], guide[pair + 1, None]
             dis = [torch.from_numpy(cells[pair]).permute(2, 0, 1)[None] for cells in (forward, backward)]
-            *found, known[pair] = net.refine(first, second, *dis)
-            trust[pair] = 0.5 * (agreement(first, second, found[0]) + agreement(second, first, found[1]))
-            for cells, refined in zip((forward, backward), found, strict=True):
+            *flows, pair_by_number[pair] = net.refine(first, second, *dis)
+            trust[pair] = 0.5 * (agreement(first, second, flows[0]) + agreement(second, first, flows[1]))
+            for cells, refined in zip((forward, backward), flows, strict=True):
                 cells[pair] = refined[0].permute(1, 2, 0).numpy()
 
     @torch.inference_mode()
     def correct_fields(pair: int, instants: np.ndarray, motion: np.ndarray) -> np.ndarray:
         fields = [
-            net.fuse(known[pair], torch.from_numpy(cells)[None], torch.tensor(t).view(1, 1, 1, 1))
+            net.fuse(pair_by_number[pair], torch.from_numpy(cells)[None], torch.tensor(t).view(1, 1, 1, 1))
             for t, cells in zip(instants, motion, strict=True)
         ]
         return torch.cat(fields).numpy()

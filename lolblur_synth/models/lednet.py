@@ -7,7 +7,7 @@ LE-Encoder: residual block, blur-pooled residual downsampling, PPM, CurveNLU, th
 residual upsampling, and FASC, the filter-adaptive skip connection, at three scales. Where the paper is silent (middle
 blocks, LeakyReLU and replicated border of the adaptive convolution) the published parameter layout decides.
 `width` scales every channel count; `ppm`, `curve` and `skip` are the ablations of the paper's Table 3. `expose` is our
-own: the network is given the frame at a fixed mean (`exposure_gain`) and adds to it, which a CPU can teach in minutes.
+own: the network is given the frame at a fixed mean (`exposure_gain`) and adds to it, which trains in minutes on a CPU.
 """
 
 from pathlib import Path
@@ -25,8 +25,8 @@ BINS = (1, 2, 3, 6)  # section 4.1, PPM
 CURVE_ORDER = 3  # section 4.1, Eq. 3: n = 3
 MULTIPLE = 8  # three halvings
 RANGES = ("0..1", "-1..1")  # of the values that a network sees and gives
-LARGEST = 4  # times the size of its file: what weights of half precision become, and some room
-RESIDUAL = 0.1  # first weights of what a residual unit or an adaptive filter adds, relative to the usual
+MAX_EXPANSION = 4  # bytes of the network over bytes of its file: 2 for half precision, and a margin
+RESIDUAL_GAIN = 0.1  # of the first weights of residual units and adaptive filters, relative to He's
 
 
 def conv(inputs: int, outputs: int, size: int = 3, bias: bool = True) -> nn.Conv2d:
@@ -247,14 +247,14 @@ def initialise(net: LEDNet) -> None:
                 module.bias.zero_()
     for module in net.modules():
         if isinstance(module, EncoderBlock | DecoderBlock):
-            module.body1[-1].weight *= RESIDUAL
+            module.body1[-1].weight *= RESIDUAL_GAIN
         if isinstance(module, DecoderBlock):
-            module.body2[-1].weight *= RESIDUAL
+            module.body2[-1].weight *= RESIDUAL_GAIN
         if isinstance(module, Reshape):
             nn.init.kaiming_normal_(module.bot[-1].weight, nonlinearity="linear")
         if isinstance(module, FASC):
-            module[-1].weight *= RESIDUAL
-            module[-1].bias.mul_(RESIDUAL).view(-1, TAPS**2)[:, TAPS**2 // 2] += 1
+            module[-1].weight *= RESIDUAL_GAIN
+            module[-1].bias.mul_(RESIDUAL_GAIN).view(-1, TAPS**2)[:, TAPS**2 // 2] += 1
     if net.options["expose"]:
         net.D_block0[-1].weight.zero_()  # begins as the exposed frame
         net.D_block0[-1].bias.zero_()
@@ -269,34 +269,32 @@ def load(name_or_path: str | Path, value_range: str = "auto") -> tuple[LEDNet, s
     about = weights.about(name_or_path)
     if about.get("network", "lednet") != "lednet":
         raise WeightsError(f"{name_or_path}: weights of {about['network']}, not of lednet", "give a LEDNet checkpoint")
-    net = _asked_for(name_or_path, about.get("options", {}))
+    net = _described(name_or_path, about.get("options", {}))
     weights.load(net, name_or_path)
     net.eval()
-    detected, told = detect_range(net), about.get("range", "")
+    detected, declared = detect_range(net), about.get("range", "")
     if not detected:
         raise WeightsError(
             f"{name_or_path}: the network answers a black frame with NaN or infinite values",
-            "the file is of no use; take another",
+            "use another file",
         )
-    if told not in ("", *RANGES):
-        raise WeightsError(
-            f"{name_or_path}: its header tells a range that there is not ({told!r:.40})", "train it again"
-        )
-    return net, (told or detected) if value_range == "auto" else value_range
+    if declared not in ("", *RANGES):
+        raise WeightsError(f"{name_or_path}: its header names an unknown range ({declared!r:.40})", "train it again")
+    return net, (declared or detected) if value_range == "auto" else value_range
 
 
-def _asked_for(name_or_path: str | Path, options: dict) -> LEDNet:
+def _described(name_or_path: str | Path, options: dict) -> LEDNet:
     """The network that the header of a file describes, if the file is large enough to hold its weights."""
     try:
         with torch.device("meta"):
             size = sum(tensor.nbytes for tensor in LEDNet(**options).state_dict().values())
-        if options and size > LARGEST * weights.resolve(name_or_path).stat().st_size:
+        if options and size > MAX_EXPANSION * weights.resolve(name_or_path).stat().st_size:
             raise ValueError(f"its weights are {size >> 20} MiB, more than the file holds")
         return LEDNet(**options)
     except (TypeError, ValueError, ArithmeticError, RuntimeError, UsageError) as error:
         reason = " ".join(str(error).split())[:160]
         raise WeightsError(
-            f"{name_or_path}: asks for a LEDNet that there is not ({reason})", "train it again"
+            f"{name_or_path}: its header describes no valid LEDNet ({reason})", "train it again"
         ) from None
 
 

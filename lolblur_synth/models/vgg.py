@@ -37,7 +37,7 @@ LPIPS = {
     "alex": ("alexnet", ("conv1", "conv2", "conv3", "conv4", "conv5")),
 }
 NIQE_MEMBER = "basicsr/metrics/niqe_pris_params.npz"
-HINT = "run `make perceptual` once"
+INSTALL_HINT = "run `make perceptual` once"
 
 
 class Features(nn.Module):
@@ -45,7 +45,7 @@ class Features(nn.Module):
 
     def __init__(self, network: str, names: tuple[str, ...]):
         super().__init__()
-        layers, labels = _alexnet() if network == "alexnet" else _vgg(network)
+        layers, labels = alexnet_layers() if network == "alexnet" else vgg_layers(network)
         self.features = nn.Sequential(*layers)
         self.taps = tuple(labels[name] for name in names)
         self.requires_grad_(False)
@@ -54,15 +54,16 @@ class Features(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """(N, 3, H, W), 0..1 -> one (N, C, h, w) for each name."""
         x = (x - x.new_tensor(MEAN).view(3, 1, 1)) / x.new_tensor(STD).view(3, 1, 1)
-        found = []
+        maps = []
         for i, layer in enumerate(self.features[: self.taps[-1] + 1]):
             x = layer(x)
             if i in self.taps:
-                found.append(x)
-        return found
+                maps.append(x)
+        return maps
 
 
-def _vgg(network: str) -> tuple[list[nn.Module], dict[str, int]]:
+def vgg_layers(network: str) -> tuple[list[nn.Module], dict[str, int]]:
+    """The layers of "vgg16" or "vgg19", and the place of each convolution by its name, such as conv3_2."""
     layers, labels, inputs = [], {}, 3
     for stage, (count, width) in enumerate(zip(VGG_STAGES[network], VGG_WIDTHS, strict=True), 1):
         for number in range(1, count + 1):
@@ -73,7 +74,8 @@ def _vgg(network: str) -> tuple[list[nn.Module], dict[str, int]]:
     return layers, labels
 
 
-def _alexnet() -> tuple[list[nn.Module], dict[str, int]]:
+def alexnet_layers() -> tuple[list[nn.Module], dict[str, int]]:
+    """As `vgg_layers`; the names are conv1 to conv5."""
     layers, labels, inputs = [], {}, 3
     for number, (width, size, stride, padding) in enumerate(ALEXNET, 1):
         labels[f"conv{number}"] = len(layers)
@@ -95,7 +97,7 @@ def perceptual(network: str, file: str | Path | None = None) -> Features:
 
 
 def fill(net: Features, path: Path) -> Features:
-    """Fill the features; a classifier, or the layers of LPIPS, in the file are passed over."""
+    """Fill the features; the classifier, or the layers of LPIPS, in the file are left out."""
     weights.load(net, path, lambda name: name if name.startswith("features.") else None)
     return net
 
@@ -109,7 +111,7 @@ def _find(network: str) -> Path:
     download = f"python -c 'import torchvision; torchvision.models.{network}(weights=\"DEFAULT\")'"
     hints = {
         "vgg19": f"give --vgg-weights FILE, run `{download}` once, or use --perceptual vgg16 or none",
-        "vgg16": f"{HINT}, give --vgg-weights FILE, or use --perceptual none",
+        "vgg16": f"{INSTALL_HINT}, give --vgg-weights FILE, or use --perceptual none",
     }
     raise WeightsError(f"{network}: no weights in {ours.parent} or {hub}", hints[network])
 
@@ -119,7 +121,7 @@ def lpips_parts(net: str) -> tuple[Features, list[Tensor]]:
     network, names = LPIPS[net]
     path = cache() / f"{network}.safetensors"
     if not path.is_file():
-        raise WeightsError(f"LPIPS needs {path}", HINT)
+        raise WeightsError(f"LPIPS needs {path}", INSTALL_HINT)
     linear = load_file(path)
     return fill(Features(network, names), path), [linear[f"lpips.{i}"] for i in range(5)]
 
@@ -167,7 +169,7 @@ def convert_niqe(archive: Path, target: Path | None = None) -> Path:
         mean, covariance = arrays["mu_pris_param"].reshape(36), arrays["cov_pris_param"].reshape(36, 36)
         model = {"mean": _tensor(mean, np.float64), "covariance": _tensor(covariance, np.float64)}
     except (OSError, tarfile.TarError, KeyError, ValueError) as error:
-        raise WeightsError(f"{archive}: not the source archive of basicsr 1.4.2", HINT) from error
+        raise WeightsError(f"{archive}: not the source archive of basicsr 1.4.2", INSTALL_HINT) from error
     path = (target or cache()) / "niqe.safetensors"
     atomic.write(path, save(model))
     return path
@@ -179,7 +181,7 @@ def _converted(network: str, file: Path) -> dict[str, Tensor]:
         with file.open("rb") as stream:
             tree = _Arrays(stream).load()
         (trunk,) = (name for name in tree if not name.startswith("NetLinLayer"))
-        layers, _ = _alexnet() if network == "alexnet" else _vgg(network)
+        layers, _ = alexnet_layers() if network == "alexnet" else vgg_layers(network)
         places = [i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
         tensors = {}
         for number, place in enumerate(places):

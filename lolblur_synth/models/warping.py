@@ -1,4 +1,4 @@
-"""What FlowNet is built of, with gradients: fetching along a motion, correlation. The splat, the cubic fetch and the
+"""Operations of FlowNet, with gradients: fetching along a motion, and correlation. The splat, the cubic fetch and the
 sample are those of kernels/exposure/reference.py.
 
 Motion is (N, 2, H, W), dx and dy in pixels of the image that it belongs to; cells are 2x2 pixels of the frame.

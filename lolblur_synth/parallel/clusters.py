@@ -13,6 +13,7 @@ from typing import Any
 
 from lolblur_synth.errors import Interrupted, LolblurError, UsageError
 from lolblur_synth.parallel import pool
+from lolblur_synth.parallel.stop import stop_signals
 
 PATIENCE = 20.0  # s until a scheduler that does not answer is given up
 POLL = 0.5  # s between looks at the stop signal
@@ -46,7 +47,7 @@ def _run(cluster_class: type, address: str, target: str, tasks: list, jobs: int,
     if not tasks:
         return
     waiting, flying = list(reversed(tasks)), {}
-    with cluster_class(address, jobs) as cluster, pool.signals() as stop:  # Ray installs handlers of its own first
+    with cluster_class(address, jobs) as cluster, stop_signals() as stop:  # Ray installs handlers of its own first
         while flying or (waiting and not stop.is_set()):
             while waiting and not stop.is_set() and len(flying) < cluster.room():
                 task = waiting.pop()

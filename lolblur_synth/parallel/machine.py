@@ -1,12 +1,18 @@
-"""What the machine offers a tool that is not told: its device, and how many workers it bears."""
+"""What the machine offers: the device to compute on, and how many worker processes fit into it."""
 
 import os
+import re
 
 from lolblur_synth.errors import UsageError
 
 
 def resolve_device(device: str) -> str:
-    """`auto` made concrete: cpu, cuda or cuda:N. Raises UsageError for a device that is not there."""
+    """`auto` made concrete: cpu, cuda or cuda:N. Raises UsageError for another word, and for a device that is missing.
+
+    The one place where a device is chosen: for builds, stages, trainings, evaluation and restoration.
+    """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise UsageError(f"--device {device}", "use auto, cpu or cuda[:N]")
     import torch
 
     if device == "auto":
@@ -23,7 +29,7 @@ def resolve_device(device: str) -> str:
 
 
 def auto_jobs() -> int:
-    """One worker a core, as long as 1.5 GB each stays within 80 % of the memory that is free."""
+    """Number of workers: one for each core, as far as 1.5 GB for each fits into 80 % of the free memory."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -24,6 +24,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any
 
 from lolblur_synth.errors import Interrupted, LolblurError
+from lolblur_synth.parallel.stop import stop_signals
 
 log = logging.getLogger(__name__)
 Task = tuple[Any, tuple]  # payload, items
@@ -50,7 +51,7 @@ def run(target: str, tasks: list[Task], jobs: int, report: Callable[[str, Any, A
     """
     if not tasks:
         return
-    with signals() as stop:
+    with stop_signals() as stop:
         _Runner(target, tasks, report, stop).loop(max(1, jobs))
 
 
@@ -165,26 +166,6 @@ def _how_it_died(code: int) -> str:
     if code == -signal.SIGKILL:
         return "was killed (out of memory?)"
     return f"died of {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
-
-
-class signals:
-    """Within the block the first SIGINT or SIGTERM sets the event, the second raises Interrupted."""
-
-    def __enter__(self) -> threading.Event:
-        self.event, self.former = threading.Event(), {}
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.former[number] = signal.signal(number, self._handle)
-        return self.event
-
-    def _handle(self, number, frame) -> None:
-        if self.event.is_set():
-            raise Interrupted("stopped at once", "the same command continues")
-        self.event.set()
-
-    def __exit__(self, *_) -> None:
-        for number, handler in self.former.items():
-            signal.signal(number, handler)
 
 
 def work(pipe: Connection, target: str) -> None:

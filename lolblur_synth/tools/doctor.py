@@ -1,4 +1,4 @@
-"""The tool behind `lolblur-synth doctor`: is this machine able to build, and with what."""
+"""The tool of `lolblur-synth doctor`: whether this machine can build datasets, and with which versions."""
 
 import importlib.metadata
 import os
@@ -46,16 +46,16 @@ def examine(sample: Path) -> dict[str, str]:
         f"{shutil.disk_usage(tempfile.gettempdir()).free / 1e9:.1f} GB in {tempfile.gettempdir()}",
     }
     started = time.perf_counter()
-    found = estimate.plan([sample], None, recipes.load("lolblur"), 1, "auto")
+    sample_plan = estimate.plan([sample], None, recipes.load("lolblur"), 1, "auto")
     report["sample"] = (
-        f"{found['pairs']} pairs, {found['seconds'] / found['left']:.1f} s a pair and worker "
+        f"{sample_plan['pairs']} pairs, {sample_plan['seconds'] / sample_plan['left']:.1f} s a pair and worker "
         f"(checked in {time.perf_counter() - started:.0f} s)"
     )
     return report
 
 
 def _kernels() -> str:
-    """Whether this machine has the CUDA kernels; what runs without them is the same, but slower."""
+    """Which kernels run on this machine: CUDA, Numba or the references; all give the same pictures."""
     import torch
 
     from lolblur_synth.kernels import cuda, switch
@@ -65,9 +65,9 @@ def _kernels() -> str:
 
     if not switch.ON:
         return f"switched off ({switch.NAME}=off): the slow references run"
-    found = "CuPy" if cuda.available() else "no CuPy"
+    cupy = "CuPy" if cuda.available() else "no CuPy"
     if not torch.cuda.is_available():
-        return f"on the CPU (Numba); {found}, no CUDA device"
+        return f"on the CPU (Numba); {cupy}, no CUDA device"
     if not cuda.available():
         return "no CuPy: exposures by torch, denoising on the CPU; pip install 'lolblur-synth[cuda12]' or cuda13"
     try:

@@ -1,6 +1,6 @@
-"""What `stage` writes beside its results: average's mean masks, darken's maps, noise's synthetic raw.
+"""What `stage` writes beside its results: the mean masks of average, the maps of darken, the synthetic raw of noise.
 
-Each passes results on, one at a time, and writes to the paths that it is given, one for each frame.
+Each function yields the results, one at a time, and writes to the given paths, one for each frame.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from lolblur_synth.tools.sources import Source
 
 
 def average_and_mask(shown: Iterator[Tensor], drawn, recipe: Recipe, paths: list[Path]) -> Iterator[Tensor]:
-    """Exposures of display frames; the mean mask of each is written beside."""
+    """Yield the exposures of display frames, and write the mean mask of each."""
     outputs.make_folder(paths[0].parent)
     size = drawn.window * recipe.interpolate.factor
     means = streams.windows(shown, size, lambda window: exposure.average(window, recipe.clip_reverse))
@@ -31,19 +31,19 @@ def average_and_mask(shown: Iterator[Tensor], drawn, recipe: Recipe, paths: list
 
 def with_curves(results: Iterable[Tensor], source: Source, config, drawn, paths: list[Path],
                  device: str) -> Iterator[Tensor]:  # fmt: skip
-    """Pass `results` on, and write darken's map of each frame beside; the source is read once more."""
+    """Yield `results`, and write darken's map of each frame; the source is read a second time for it."""
     outputs.make_folder(paths[0].parent)
-    results, frames, left = iter(results), source.frames(), iter(paths)
+    results, frames, paths_left = iter(results), source.frames(), iter(paths)
     while stack := list(itertools.islice(frames, streams.STACK)):
         curves = darken.maps(torch.cat(stack).to(device), config, drawn).cpu()
-        for curve, path, result in zip(curves, left, results, strict=False):
+        for curve, path, result in zip(curves, paths_left, results, strict=False):
             outputs.write_frame(path, curve.expand(3, -1, -1).permute(1, 2, 0).numpy(), linear=False, bits=16)
             yield result
 
 
 def with_raws(results: Iterable[Tensor], source: Source, config, drawn: noise.Draw, recipe: Recipe,
                paths: list[tuple[Path, Path]]) -> Iterator[Tensor]:  # fmt: skip
-    """Pass `results` on, and write the raw of each source frame beside, without noise and with it."""
+    """Yield `results`, and write the raw of each source frame, without noise and with it."""
     for number, (result, places, frame) in enumerate(zip(results, paths, source.frames(), strict=True)):
         if drawn.applied:
             both = noise.raw_pair(frame, config, streams.of_frame(drawn, number, recipe))

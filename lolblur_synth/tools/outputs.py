@@ -1,4 +1,4 @@
-"""What `stage` and `restore` write: the suffix of OUTPUT says the format, names are checked before any work.
+"""What `stage` and `restore` write: the suffix of OUTPUT says the format; every path is checked before any work.
 
 A file that exists is replaced only where the user said so. The one folder that a command names itself (`darken-out`)
 holds a list of what was written there, so that it can be written again without losing a file of the user's.
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.errors import InputError, UsageError, listed
 from lolblur_synth.files import atomic, images, listing, sample_count
 from lolblur_synth.files.video import DISPLAY_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from lolblur_synth.files.video.names import CAMERA_RAW_VIDEO, OTHER_IMAGES, OTHER_VIDEO
@@ -24,15 +24,15 @@ NOT_WRITTEN = {*VIDEO_SUFFIXES, *IMAGE_SUFFIXES, *OTHER_IMAGES, *OTHER_VIDEO, *C
                ".npy", ".npz", ".zip", ".tar", ".gz", ".7z", ".h5", ".hdf5", ".lmdb", ".txt", ".json",
                ".csv"} - {*IMAGES, *VIDEOS}  # fmt: skip
 MARKER = ".lolblur-stage.json"  # in a default folder: the files that the last runs wrote, and their sha256
-NAMED = 3  # files that a message names
 
 
 def form(target: Path, count: int, linear: bool = False, bits: int = 8, from_image: bool = False,
          no_video: str = "") -> str:  # fmt: skip
     """How `target` is written, "image", "video" or "folder", for `count` results; by its suffix, or it is refused.
 
-    linear: the results are linear light, which float TIFF alone holds. from_image: the input is one image; then a
-    suffix that is not known is no folder either. no_video: why there can be no video. Raises UsageError.
+    linear: the results are linear light, which only float TIFF holds. from_image: the input is one image; then an
+    unknown suffix is refused too, not taken for a part of a folder's name. no_video: why a video cannot be written.
+    Raises UsageError.
     """
     suffix = target.suffix.lower()
     if not suffix or target.is_dir():
@@ -66,7 +66,7 @@ def form(target: Path, count: int, linear: bool = False, bits: int = 8, from_ima
 
 
 def folder(path: Path, option: str) -> Path:
-    """`path`, where its name is fit for a folder. Raises UsageError: `--save-curves maps.png` asks for one file."""
+    """`path`, if its name can be that of a folder. Raises UsageError for one like `--save-curves maps.png`."""
     if not path.is_dir() and path.suffix.lower() in {*NOT_WRITTEN, *IMAGES, *VIDEOS}:
         raise UsageError(f"{option} {path}: {path.suffix} is the name of a file, but a folder is written",
                          f"name a folder, such as {path.stem}")  # fmt: skip
@@ -86,13 +86,13 @@ def claim(paths: Sequence[Path], sources: Sequence[Path], overwrite: bool, repla
                 raise InputError(f"{origin[path]} and {source.name} differ in their suffix alone: both would become "
                                  f"{path.name}", "rename one of them", "names")  # fmt: skip
             origin[path] = source
-    inputs, free = {source.resolve() for source in sources}, set(replaceable)
+    inputs, ours = {source.resolve() for source in sources}, set(replaceable)
     for path in paths:
         if path.resolve() in inputs:
             raise UsageError(f"{path} is the input", "give another output")
         if path.is_dir():
             raise UsageError(f"{path} is a folder", "name another output")
-        if path.exists() and not overwrite and path not in free:
+        if path.exists() and not overwrite and path not in ours:
             raise UsageError(f"{path} exists", "add --overwrite, or name another output")
 
 
@@ -101,9 +101,9 @@ def refuse_mixture(target: Path, paths: Iterable[Path], replaceable: Iterable[Pa
     if not target.is_dir():
         return
     expected = {*paths, *replaceable}
-    others = [file for file in listing.files(target, IMAGE_SUFFIXES) if file not in expected]
+    others = [file.name for file in listing.files(target, IMAGE_SUFFIXES) if file not in expected]
     if others:
-        raise UsageError(f"{target} holds images that are no frames of this run: {_few(others)}",
+        raise UsageError(f"{target} holds images that are no frames of this run: {listed(others)}",
                          "remove them, or name another folder: they would be taken for frames of the clip")  # fmt: skip
 
 
@@ -125,7 +125,10 @@ def make_folder(path: Path) -> None:
 
 def write_frame(path: Path, frame: np.ndarray, linear: bool, bits: int = 8, samples: int = 1,
                 alpha: np.ndarray | None = None) -> None:  # fmt: skip
-    """Write (H, W, 3) float32 RGB in the format that `path` names; linear light is float TIFF. samples: noted."""
+    """Write (H, W, 3) float32 RGB in the format of the suffix of `path`; linear light as float TIFF.
+
+    samples: frames of this kind in an interval between two source frames, noted in the file. alpha: (H, W), 0..1.
+    """
     data = images.encode_linear(frame) if linear else images.encode(path.suffix, frame, bits, alpha)
     atomic.write(path, sample_count.marked(data, samples))
 
@@ -144,14 +147,14 @@ def earlier(default: Path, overwrite: bool) -> list[Path]:
     present = [entry.path for entry in listing.walk(default) if entry.kind != listing.FOLDER]
     ours = [path for path in present if _is_of(path, written.get(path.relative_to(default).as_posix()))]
     if len(ours) < len(present) and not overwrite:
-        foreign = [path for path in present if path not in ours]
-        raise UsageError(f"{default} holds files that are not as a stage run left them: {_few(foreign)}",
+        foreign = [path.name for path in present if path not in ours]
+        raise UsageError(f"{default} holds files that are not as a stage run left them: {listed(foreign)}",
                          "name an OUTPUT, or add --overwrite to replace files of the same names")  # fmt: skip
     return ours
 
 
 def remember(default: Path, paths: Iterable[Path], finished: bool) -> None:
-    """List the files of a default folder that are ours: before the work by their names, after it with their sha256."""
+    """Note which files of a default folder are ours: before the work by name, after it (finished) with their sha256."""
     files = {path.relative_to(default).as_posix(): atomic.sha256(path) if finished else "" for path in sorted(paths)}
     atomic.write(default / MARKER, json.dumps({"files": files}, indent=1).encode())
 
@@ -164,8 +167,3 @@ def remove(paths: Iterable[Path]) -> None:
 
 def _is_of(path: Path, sha256: str | None) -> bool:
     return sha256 == "" or (sha256 is not None and path.is_file() and sha256 == atomic.sha256(path))
-
-
-def _few(paths: Sequence[Path]) -> str:
-    names = ", ".join(path.name for path in paths[:NAMED])
-    return f"{names} and {len(paths) - NAMED} more" if len(paths) > NAMED else names

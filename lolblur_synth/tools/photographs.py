@@ -33,14 +33,11 @@ def _files(request: Request) -> list[Path] | None:
     if not request.source.is_dir():
         return None
     files = sources.photographs(request.source)
-    if not files:
-        raise InputError(f"{request.source}: no PNG, JPEG, TIFF, EXR or HDR images in this folder",
-                         "give a folder of frames", "none")  # fmt: skip
     if not request.each and not sources.differ_in_size(files):
         return None
     if request.name in NEED_NEIGHBOURS:
         raise InputError(f"{request.source}: its images differ in size", "give the frames of one clip", "size-changes")
-    sources.tell_passed_over(request.source)
+    sources.log_unread_files(request.source)
     return files[: request.limit]
 
 
@@ -83,7 +80,7 @@ def _photograph_path(request: Request, file: Path) -> Path:
 
 
 class _Collected(logging.Handler):
-    """Keeps warnings, so that the parent can print them with the name of the photograph."""
+    """Collects warnings in a worker; the parent logs them with the name of the photograph."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -95,10 +92,10 @@ class _Collected(logging.Handler):
 
 def _photograph(request: Request) -> tuple[Result | LolblurError, list[str]]:
     """One photograph, in a worker or here, on one thread: the sums do not depend on the number of workers."""
-    threads, ours, collected = torch.get_num_threads(), logging.getLogger("lolblur_synth"), _Collected()
+    threads, package_log, collected = torch.get_num_threads(), logging.getLogger("lolblur_synth"), _Collected()
     torch.set_num_threads(1)
-    propagates, ours.propagate = ours.propagate, False
-    ours.addHandler(collected)
+    propagates, package_log.propagate = package_log.propagate, False
+    package_log.addHandler(collected)
     outcome: Result | LolblurError
     try:
         outcome = stage.run(request).results[0]
@@ -107,7 +104,7 @@ def _photograph(request: Request) -> tuple[Result | LolblurError, list[str]]:
         outcome = error if name in str(error) else type(error)(f"{name}: {error}", error.hint)
     finally:
         torch.set_num_threads(threads)
-        ours.removeHandler(collected)
-        ours.propagate = propagates
+        package_log.removeHandler(collected)
+        package_log.propagate = propagates
     name = str(request.source)
     return outcome, [line if name in line else f"{name}: {line}" for line in collected.lines]

@@ -1,4 +1,4 @@
-"""The tool behind `lolblur-synth realism`: the noise of a folder of frames, beside a reference or the published bands.
+"""The tool of `lolblur-synth realism`: the noise of a folder of frames, beside a reference or the published bands.
 
 Frames are display images. Every figure is of the flattest patches of each (fingerprint.py), the mean over frames.
 """
@@ -10,11 +10,21 @@ import numpy as np
 
 from lolblur_synth.dataset import manifest
 from lolblur_synth.errors import InputError
-from lolblur_synth.files import images, listing
-from lolblur_synth.files.video import DISPLAY_SUFFIXES
+from lolblur_synth.files import images, pictures
+from lolblur_synth.files.video.names import DISPLAY_SUFFIXES
 from lolblur_synth.metrics import fingerprint
 
-MOST = 100  # frames looked at, spread evenly
+MAX_FRAMES = 100  # that are measured, evenly spread over the folder
+
+
+@dataclasses.dataclass(frozen=True)
+class Noise:
+    """What is measured of a folder of frames, in 8-bit code values."""
+
+    frames: int  # that have flat patches
+    figures: dict[str, float]  # the means of their fingerprints
+    values: np.ndarray  # (n,) noise of their flat patches
+    level_function: np.ndarray  # (n, 2): mean level, standard deviation
 
 
 def compare(folder: Path, reference: Path | None = None) -> dict:
@@ -24,48 +34,48 @@ def compare(folder: Path, reference: Path | None = None) -> dict:
     of the difference of their noise-level functions, code values. Raises InputError where there is nothing to measure.
     """
     ours = measure(folder)
-    report = {"folder": str(folder), "frames": ours["frames"], "figures": ours["figures"],
-              "noise_level_function": ours["levels"].round(3).tolist(), "bands": fingerprint.BANDS,
-              "outside": sorted(fingerprint.misses(fingerprint.Fingerprint(**ours["figures"])))}  # fmt: skip
+    report = {"folder": str(folder), "frames": ours.frames, "figures": ours.figures,
+              "noise_level_function": ours.level_function.round(3).tolist(), "bands": fingerprint.BANDS,
+              "outside": sorted(fingerprint.misses(fingerprint.Fingerprint(**ours.figures)))}  # fmt: skip
     if reference is None:
         return report
     theirs = measure(reference)
-    distance = fingerprint.level_function_distance(ours["levels"], theirs["levels"])
+    distance = fingerprint.level_function_distance(ours.level_function, theirs.level_function)
     return report | {
         "reference": str(reference),
-        "reference_frames": theirs["frames"],
-        "reference_figures": theirs["figures"],
-        "reference_noise_level_function": theirs["levels"].round(3).tolist(),
-        "divergence": round(fingerprint.divergence(ours["noise"], theirs["noise"]), 4),
+        "reference_frames": theirs.frames,
+        "reference_figures": theirs.figures,
+        "reference_noise_level_function": theirs.level_function.round(3).tolist(),
+        "divergence": round(fingerprint.divergence(ours.values, theirs.values), 4),
         "noise_level_distance": None if distance is None else round(distance, 4),
     }
 
 
-def measure(folder: Path) -> dict:
-    """frames: how many; figures: mean Fingerprint, as a dict; noise: its values; levels: noise-level function."""
-    found, patches = [], []
+def measure(folder: Path) -> Noise:
+    """The noise of the frames in a folder. Raises InputError where no frame has a flat patch."""
+    fingerprints, patches = [], []
     for file in frames_of(folder):
         pixels = images.load(file)
         if pixels.dtype == np.float32:
             raise InputError(f"{file}: linear light (float TIFF)", "give display frames, PNG or JPEG", "linear")
         frame = images.to_rgb(pixels) * 255
         try:
-            found.append(dataclasses.asdict(fingerprint.fingerprint(frame)))
+            fingerprints.append(dataclasses.asdict(fingerprint.fingerprint(frame)))
         except ValueError:  # clipped everywhere, or too small
             continue
         patches.append(fingerprint.flat_patches(frame).astype(np.float32))
-    if not found:
+    if not fingerprints:
         raise InputError(f"{folder}: no frame has a flat patch without black or white pixels", "give others", "none")
-    return {
-        "frames": len(found),
-        "figures": {name: round(float(np.mean([f[name] for f in found])), 4) for name in found[0]},
-        "noise": np.concatenate([fingerprint.without_surface(p).ravel() for p in patches]),
-        "levels": fingerprint.blind_level_function(np.concatenate(patches)),
-    }
+    return Noise(
+        frames=len(fingerprints),
+        figures={name: round(float(np.mean([f[name] for f in fingerprints])), 4) for name in fingerprints[0]},
+        values=np.concatenate([fingerprint.without_surface(patch).ravel() for patch in patches]),
+        level_function=fingerprint.blind_level_function(np.concatenate(patches)),
+    )
 
 
 def frames_of(folder: Path) -> list[Path]:
-    """At most MOST images at or below a folder; of a built dataset those that were made noisy. Raises InputError."""
+    """At most MAX_FRAMES images in a folder or below it; of a built dataset, those with noise. Raises InputError."""
     if not folder.is_dir():
         reason = "a file, not a folder" if folder.is_file() else "no such folder"
         raise InputError(f"{folder}: no noisy frames: {reason}", "give a folder of PNG or JPEG frames, or a dataset",
@@ -74,10 +84,10 @@ def frames_of(folder: Path) -> list[Path]:
         noisy = [pair for pair in manifest.read(folder) if pair["draws"].get("noise", {}).get("applied")]
         files = [folder / pair["split"] / "low_blur_noise" / f"{pair['pair']}.png" for pair in noisy]
     else:
-        files = listing.files(folder, DISPLAY_SUFFIXES, below=True)
+        files = pictures.at(folder, DISPLAY_SUFFIXES)
     if not files:
         raise InputError(f"{folder}: no noisy frames", "give a folder of PNG or JPEG frames, or a dataset", "none")
-    return files[:: -(-len(files) // MOST)]
+    return files[:: -(-len(files) // MAX_FRAMES)]
 
 
 def table(report: dict) -> str:

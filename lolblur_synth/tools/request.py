@@ -1,4 +1,4 @@
-"""What a user asks of `lolblur-synth stage`, what came of it, and which wishes cannot be met."""
+"""What a user asks of `lolblur-synth stage`, the results, and which requests are refused."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,9 +9,9 @@ from lolblur_synth.tools import outputs
 
 LINEAR_OUT = ("clip_reverse", "average")
 DISPLAY_IN = ("resize", "denoise", "darken", "interpolate", "clip_reverse", "noise")
-FRAME_BY_FRAME = ("resize", "clip_reverse", "defocus", "noise")  # the others take frames together: one clip, one size
-NEED_NEIGHBOURS = ("interpolate", "average")  # one photograph means nothing to them
-NOT_APPLIED = {"darken": ("dim", "drawn")}  # what a draw holds for the pipeline alone
+FRAME_BY_FRAME = ("resize", "clip_reverse", "defocus", "noise")  # the others take frames of one size together
+NEED_NEIGHBOURS = ("interpolate", "average")  # they take several frames of one clip
+PIPELINE_ONLY = {"darken": ("dim", "drawn")}  # fields of a draw that `stage` does not apply
 
 
 @dataclass(frozen=True)

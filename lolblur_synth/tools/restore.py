@@ -24,17 +24,17 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from lolblur_synth.errors import InputError, Interrupted, UsageError, WeightsError
-from lolblur_synth.files import images, listing, video
+from lolblur_synth.files import images, listing, pictures, video
 from lolblur_synth.files.video.recorder import partials, record
 from lolblur_synth.files.video.tracks import Tracks, tracks_of
 from lolblur_synth.models import lednet
-from lolblur_synth.parallel.pool import signals
+from lolblur_synth.parallel.machine import resolve_device
+from lolblur_synth.parallel.stop import stop_signals
 from lolblur_synth.recipe.schema import InputConfig
 from lolblur_synth.tools import outputs, sources
-from lolblur_synth.training import distributed
 from lolblur_synth.training.config import RestoreConfig, checked
 
-BUNDLED = "lednet-small"
+BUNDLED = "lednet-small"  # the weights that are used where a training has left none
 CLIPPED = "it holds light above white, which the network does not know: it is clipped at white"
 log = logging.getLogger(__name__)
 Restore = Callable[[np.ndarray], np.ndarray]
@@ -115,7 +115,7 @@ def _load(config: RestoreConfig) -> tuple[lednet.LEDNet, str]:
 
 def _network(config: RestoreConfig) -> Restore:
     """(H, W, 3) float32 RGB display, 0..1 -> the same, restored."""
-    device = distributed.choose(config.device)
+    device = torch.device(resolve_device(config.device))
     net, value_range = _load(config)
     net.to(device)
     half = config.precision == "bfloat16" or config.precision == "auto" and device.type == "cuda"
@@ -130,38 +130,34 @@ def _network(config: RestoreConfig) -> Restore:
 
 
 def _images(source: Path, target: Path, net: Restore, config: RestoreConfig, overwrite: bool, quiet: bool) -> int:
-    files, paths = _image_jobs(source, target, config.bits)
+    files, paths = _image_paths(source, target, config.bits)
     outputs.claim(paths, files, overwrite)
-    done, told = 0, set()
-    with _telling(target, "images", len(files), lambda: done), signals() as stop:
+    done, notes = 0, set()
+    with _counting(target, "images", len(files), lambda: done), stop_signals() as stop:
         for file, path in tqdm(list(zip(files, paths, strict=True)), unit="image", disable=quiet):
             _check_stop(stop)
-            _restore_image(file, path, net, config, told)
+            _restore_image(file, path, net, config, notes)
             done += 1
     return len(files)
 
 
-def _image_jobs(source: Path, target: Path, bits: int) -> tuple[list[Path], list[Path]]:
-    """The images to restore, and where each goes: a folder keeps the names and the sub-folders."""
+def _image_paths(source: Path, target: Path, bits: int) -> tuple[list[Path], list[Path]]:
+    """The images to restore, and the path of each result: a folder keeps the names and the sub-folders."""
     if source.is_file():
         is_file = outputs.form(target, 1, bits=bits, from_image=True) == "image"
         return [source], [target if is_file else target / f"{source.stem}.png"]
     outputs.refuse_inside(target, source)
-    files = listing.files(source, video.IMAGE_SUFFIXES, below=True)
-    if not files:
-        raise InputError(
-            f"{source}: no images in this folder", "give a folder of PNG, JPEG, TIFF, EXR or HDR images", "empty"
-        )
+    files = pictures.below(source)
     form = outputs.form(target, len(files), bits=bits, no_video="a folder of images does not make a video")
-    sources.tell_passed_over(source, below=True)
+    sources.log_unread_files(source, below=True)
     paths = [target / file.relative_to(source).with_suffix(".png") for file in files]
     return files, paths if form == "folder" else [target]
 
 
-def _restore_image(file: Path, path: Path, net: Restore, config: RestoreConfig, told: set[str]) -> None:
+def _restore_image(file: Path, path: Path, net: Restore, config: RestoreConfig, logged: set[str]) -> None:
     """One image; an alpha channel is kept as it is, and the colours beneath it are restored.
 
-    told: what was said of images before this one, and is not said again.
+    logged: notes on images before this one, which are logged once; those on this image are added.
     """
     try:
         pixels = images.load(file)
@@ -174,8 +170,8 @@ def _restore_image(file: Path, path: Path, net: Restore, config: RestoreConfig, 
         pixels = np.rint(shown * np.iinfo(np.uint16).max).astype(np.uint16)
     if pixels.dtype == np.float32:
         raise InputError(f"{file}: linear light (float TIFF)", "give display images, 8 or 16 bit", "linear")
-    for note in sorted({*notes} - told):
-        told.add(note)
+    for note in sorted({*notes} - logged):
+        logged.add(note)
         log.warning(f"{file}: {note}")
     alpha = None
     if pixels.ndim == 3 and pixels.shape[2] == 4:
@@ -192,14 +188,14 @@ def _restore_image(file: Path, path: Path, net: Restore, config: RestoreConfig, 
 
 
 def _video(source: Path, target: Path, net: Restore, config: RestoreConfig, overwrite: bool, quiet: bool) -> int:
-    found, refused = video.find([source])
-    if not found:
+    inputs, refused = video.find([source])
+    if not inputs:
         raise InputError(
             refused[0].message if refused else f"{source}: neither an image nor a video",
             "give an image, a video or a folder of images",
             "format",
         )
-    clip = video.probe(found[0], InputConfig())
+    clip = video.probe(inputs[0], InputConfig())
     for note in clip.notes:
         log.warning("%s: %s", clip.name, note)
     if clip.light == video.MEASURED:
@@ -215,14 +211,14 @@ def _video(source: Path, target: Path, net: Restore, config: RestoreConfig, over
     left_out = [*tracks.left_out, *(["its sound"] if form != "video" and tracks.sound else [])]
     if left_out:
         log.warning(f"{source}: left out of {target}: {', '.join(left_out)}")
-    with signals() as stop:
+    with stop_signals() as stop:
         shown = tqdm(video.display(clip), total=clip.frames, unit="frame", disable=quiet)
         frames = (net(frame) for frame in shown if _check_stop(stop))
         if form == "video":
             _record(target, frames, clip, tracks)
         else:
             done = 0
-            with _telling(target, "frames", clip.frames, lambda: done):
+            with _counting(target, "frames", clip.frames, lambda: done):
                 for path, frame in zip(paths, frames, strict=True):
                     outputs.write_frame(path, frame, linear=False, bits=config.bits)
                     done += 1
@@ -230,7 +226,7 @@ def _video(source: Path, target: Path, net: Restore, config: RestoreConfig, over
 
 
 def _check_partials(source: Path, target: Path) -> None:
-    """What an interrupted run left beside the output is written again, unless it is the input."""
+    """Raise UsageError where the partial file of this run is its input; log an older one, which is replaced."""
     for partial in {*partials(target)}:
         if partial.resolve() == source.resolve():
             raise UsageError(f"{partial} is the input, and is written while {target.name} grows", "give another output")
@@ -242,7 +238,7 @@ def _record(target: Path, frames: Iterator[np.ndarray], clip: video.Video, track
     """A video with the sound of the source. Raises what ended it early, and tells where its frames are."""
     recording = record(target, frames, clip.played, tracks)
     if recording.error is not None:
-        with _telling(target, "frames", clip.frames, lambda: recording.frames, f"; they are in {recording.path}"):
+        with _counting(target, "frames", clip.frames, lambda: recording.frames, f"; they are in {recording.path}"):
             raise recording.error
 
 
@@ -254,8 +250,8 @@ def _check_stop(stop: threading.Event) -> bool:
 
 
 @contextlib.contextmanager
-def _telling(target: Path, what: str, total: int, done: Callable[[], int], where: str = "") -> Iterator[None]:
-    """An error gets the number of results that are there all the same."""
+def _counting(target: Path, what: str, total: int, done: Callable[[], int], where: str = "") -> Iterator[None]:
+    """Within the block an error gets the number of results that were written before it."""
     try:
         yield
     except (InputError, Interrupted) as error:

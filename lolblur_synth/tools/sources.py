@@ -32,9 +32,13 @@ HEAD = 1 << 16  # bytes of a file in which they are looked for
 class Source:
     """Frames to work on, in order, and what is known of them. Reading may begin again at any time.
 
-    files: of images, else `clip`. linear: they hold linear light, else display values. fps: of the frames as they are.
-    samples: frames of this source in an interval between two source frames, see sample_count.py. opaque: the alpha
-    channel of its images is not used. clipped: its linear light is shown as a display shows it, clipped at white.
+    files     the images, or none for a video, which is `clip`
+    count     how many frames are read
+    linear    whether they hold linear light, not display values
+    fps       of the frames as they are stored
+    samples   frames of this source in an interval between two frames of the camera, see sample_count.py
+    opaque    whether the alpha channel of its images is to be ignored
+    clipped   whether its linear light is shown as a display shows it, clipped at white
     """
 
     path: Path
@@ -82,20 +86,20 @@ def folder(path: Path, recipe: Recipe, limit: int | None, in_time: bool, clip_li
     """A folder as one clip. in_time: the stage looks at neighbours, so the names must tell the order in time.
     clip_light: as of `image`."""
     files = video.frames_of(path, str(path), recipe.input.max_jitter) if in_time else photographs(path)
-    if not files:
-        raise InputError(
-            f"{path}: no PNG, JPEG, TIFF, EXR or HDR images in this folder", "give a folder of frames", "none"
-        )
-    tell_passed_over(path)
+    log_unread_files(path)
     return _of_files(path, files[:limit], recipe, video.digest_of(files), clip_light)
 
 
 def photographs(path: Path) -> list[Path]:
-    """The images directly in a folder, in natural order."""
+    """The images directly in a folder, in natural order. Raises InputError where there is none."""
     try:
-        return video.image_files(path)
+        files = video.image_files(path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}", "check the path and its permissions") from error
+    if not files:
+        raise InputError(f"{path}: no PNG, JPEG, TIFF, EXR or HDR images in this folder",
+                         "give a folder of frames", "none")  # fmt: skip
+    return files
 
 
 def movie(path: Path, recipe: Recipe, limit: int | None) -> Source:
@@ -129,8 +133,8 @@ def differ_in_size(files: Sequence[Path]) -> bool:
     return False
 
 
-def tell_passed_over(path: Path, below: bool = False) -> None:
-    """One warning that names what lies in a folder, is not read, and may have been meant."""
+def log_unread_files(path: Path, below: bool = False) -> None:
+    """Log one warning that counts, by kind, the files in a folder that may have been meant and are not read."""
     kinds: Counter[str] = Counter()
     for entry in listing.walk(path) if below else listing.entries(path):
         suffix = entry.path.suffix.lower()

@@ -1,7 +1,7 @@
-"""The tool behind `lolblur-synth stage`: one stage alone, on an image, a video or a folder of frames.
+"""The tool of `lolblur-synth stage`: one stage alone, on an image, a video or a folder of frames.
 
 Display frames are PNG (8 or 16 bit), JPEG, TIFF or video; linear light is float32 TIFF, in and out. Frames keep their
-names. A folder of photographs is for photographs.py.
+names. Folders of photographs are handled by photographs.py.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from lolblur_synth.tools.request import (
     FRAME_BY_FRAME,
     LINEAR_OUT,
     NEED_NEIGHBOURS,
-    NOT_APPLIED,
+    PIPELINE_ONLY,
     Report,
     Request,
     Result,
@@ -37,7 +37,7 @@ from lolblur_synth.tools.request import (
 from lolblur_synth.tools.sources import Source
 
 log = logging.getLogger(__name__)
-FIRST = 9  # frames from which the noise level is estimated
+ESTIMATION_FRAMES = 9  # the first ones, from which the noise level is estimated
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def run(request: Request) -> Report:
     if plan.form == "folder" and not source.is_image:
         outputs.refuse_mixture(request.target, plan.paths, ours)
     old = [path for path in ours if path in plan.every()] if source.is_image else ours
-    with _remembered(request, plan, [path for path in ours if path not in old]):
+    with _claimed_in_default_folder(request, plan, [path for path in ours if path not in old]):
         _apply(request, source, drawn, shown, plan, old)
     return Report([Result(request.source, request.target, count, _plain(request.name, drawn))], len(old))
 
@@ -102,13 +102,13 @@ def _open(request: Request) -> Source:
 
 
 def _draw(request: Request, source: Source):
-    """The draw, and the frames, of which the first ones may have been looked at."""
+    """The draw, and the frames, all of them, on the device of the request."""
     name, config = request.name, getattr(request.recipe, request.name)
     frames = source.frames() if name in FRAME_BY_FRAME else sources.of_one_size(source)
     shown = (frame.to(request.device) for frame in frames)
     drawn = STAGES[name].draw(config, draw.rng(request.recipe.dataset.seed, source.sha256, "segment-0", name))
     if name == "denoise" and drawn.sigma is None:
-        head = list(itertools.islice(shown, FIRST))
+        head = list(itertools.islice(shown, ESTIMATION_FRAMES))
         shown = itertools.chain(head, shown)
         with _naming(source.path):
             drawn = denoise.estimate(torch.cat(head))
@@ -123,7 +123,7 @@ def _draw(request: Request, source: Source):
 
 def _plain(name: str, drawn) -> dict:
     """What was drawn and applied, as JSON-able values."""
-    return {key: value for key, value in dataclasses.asdict(drawn).items() if key not in NOT_APPLIED.get(name, ())}
+    return {key: value for key, value in dataclasses.asdict(drawn).items() if key not in PIPELINE_ONLY.get(name, ())}
 
 
 def _factor(request: Request, source: Source) -> int:
@@ -169,8 +169,8 @@ def _plan(request: Request, source: Source, count: int) -> Plan:
 
 
 @contextlib.contextmanager
-def _remembered(request: Request, plan: Plan, others: list[Path]) -> Iterator[None]:
-    """Notes in a default output which files are ours."""
+def _claimed_in_default_folder(request: Request, plan: Plan, others: list[Path]) -> Iterator[None]:
+    """After the block the default folder lists the files that this run wrote, and `others` of earlier runs."""
     if not request.default_target:
         yield
         return
@@ -230,7 +230,7 @@ def _write(request: Request, source: Source, results: Iterable[Tensor], plan: Pl
 
 
 def interrupted(request: Request, done: int, total: int, what: str) -> Interrupted:
-    """What Ctrl-C leaves: results that are written stay, and only in a default output are they replaced unasked."""
+    """The error after Ctrl-C. Results that are written stay; the next run replaces them in a default output only."""
     begin = "the same command begins again"
     if not done:
         return Interrupted("interrupted", begin)
@@ -242,7 +242,7 @@ def interrupted(request: Request, done: int, total: int, what: str) -> Interrupt
 
 @contextlib.contextmanager
 def _naming(source: Path) -> Iterator[None]:
-    """A stage knows frames, not files: its error gets the name of the input."""
+    """Within the block an error of a stage, which knows no files, gets the name of the input."""
     try:
         yield
     except InputError as error:

@@ -1,7 +1,7 @@
-"""What a training leaves: OUT/checkpoints/00001000.pt, whole or not at all, the last three kept; and OUT/log.csv.
+"""Checkpoints of trainings, and what train-lednet keeps in OUT: checkpoints/00001000.pt, the last three, and log.csv.
 
-A checkpoint is a torch zip of plain tensors and numbers, read with `weights_only`. A damaged one is told by its CRC
-sums; the one before it is used instead, and the log says so.
+A checkpoint is a torch zip of plain tensors and numbers, written whole or not at all, read with `weights_only`. A
+damaged one is recognised by its CRC sums; train-lednet then uses the one before it, with a warning.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from lolblur_synth.errors import ForeignOutput, InputError
 from lolblur_synth.files import atomic, listing
 from lolblur_synth.training.tensorboard_log import is_log
 
-KEEP = 3
+CHECKPOINTS_KEPT = 3
 log = logging.getLogger(__name__)
 
 
@@ -34,20 +34,24 @@ def claim(out: Path) -> None:
 
 def save(folder: Path, iteration: int, state: dict) -> Path:
     """Write the checkpoint of an iteration, then drop all but the last three. Raises NoSpace; earlier ones stay."""
-    folder.mkdir(parents=True, exist_ok=True)
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
     path = folder / f"{iteration:08d}.pt"
-    with disk_full_told(path):
-        atomic.write(path, buffer.getvalue())
-    for old in _files(folder)[:-KEEP]:
+    write(path, state)
+    for old in _files(folder)[:-CHECKPOINTS_KEPT]:
         old.unlink(missing_ok=True)
     return path
 
 
+def write(path: Path, state: dict) -> None:
+    """Write tensors and numbers, whole or not at all. Raises NoSpace."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    with full_disk_as_error(path):
+        atomic.write(path, buffer.getvalue())
+
+
 @contextlib.contextmanager
-def disk_full_told(path: Path) -> Iterator[None]:
-    """Within the block a full disk is the user's NoSpace, not an OSError."""
+def full_disk_as_error(path: Path) -> Iterator[None]:
+    """Within the block a full disk is a NoSpace, which names the file, not an OSError."""
     try:
         yield
     except OSError as error:
@@ -56,13 +60,13 @@ def disk_full_told(path: Path) -> Iterator[None]:
 
 
 def latest(folder: Path) -> dict | None:
-    """The newest sound checkpoint, or None where there is none at all. Raises InputError where all are damaged."""
+    """The newest undamaged checkpoint, or None where there is none at all. Raises InputError where all are damaged."""
     files = _files(folder)
     for path in reversed(files):
         try:
             return load(path)
         except InputError as error:
-            log.warning("%s; falling back to the checkpoint before it", error)
+            log.warning("%s; the checkpoint before it is used", error)
     if files:
         raise InputError(f"{folder}: all checkpoints are damaged", "start again with another --out", "corrupt")
     return None
@@ -79,7 +83,33 @@ def load(path: Path) -> dict:
     except InputError:
         raise
     except Exception as error:  # a damaged or hostile pickle may raise anything
-        raise InputError(f"{path}: not a sound checkpoint", "restore the file", "corrupt") from error
+        raise InputError(f"{path}: not a readable checkpoint", "restore the file", "corrupt") from error
+
+
+def refuse_other_training(out: Path, former: dict, identity: dict) -> None:
+    """Raise ForeignOutput where a checkpoint in OUT is of another training than the one that is to go on.
+
+    former, identity: the options and the hashes of the pairs, of the checkpoint and of this training.
+    """
+    if "frames" not in former:
+        log.warning(
+            "%s: an earlier version began this training and kept no hash of its frames; whether they were rebuilt "
+            "since then is not known",
+            out,
+        )
+        former = former | {"frames": identity["frames"]}
+    differing = sorted(name for name, value in identity.items() if former.get(name) != value)
+    if differing == ["frames"]:
+        raise ForeignOutput(
+            f"{out} holds a training on other frames: they have the same names, but were built or changed since",
+            "train anew into another output folder, or restore the frames; "
+            "--weights OUT/lednet.safetensors starts from what was learnt",
+        )
+    if differing:
+        raise ForeignOutput(
+            f"{out} holds a training with another {', '.join(differing)}",
+            "use the same options and data, or another output folder",
+        )
 
 
 def _files(folder: Path) -> list[Path]:
@@ -87,7 +117,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 class Log:
-    """log.csv, one row every so often; rows that a resumed run will write again are dropped first."""
+    """log.csv. A run that is resumed first drops the rows that it will write again."""
 
     FIELDS = ("iteration", "lr", "loss", "l1", "perceptual", "side_l1", "side_perceptual", "val_psnr_rgb")
 

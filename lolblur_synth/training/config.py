@@ -6,6 +6,7 @@ The numbers of the paper's section 5 stand here once. Imports no torch, so that 
 import dataclasses
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from lolblur_synth import recipes
 from lolblur_synth.errors import RecipeError, UsageError
@@ -73,7 +74,7 @@ class LednetConfig:
     tensorboard: str = option("", "folder for a tensorboard log of the losses, beside log.csv")
 
 
-# may differ when a run continues
+# A run may continue with other values of these: they do not change the weights.
 FREE = {"save_every", "val_pairs", "workers", "max_minutes", "device", "compile", "graph", "tensorboard"}
 
 
@@ -81,6 +82,60 @@ def learning_rate(config: LednetConfig, iteration: int) -> float:
     """Cosine annealing from lr to lr_end over all iterations (section 5)."""
     share = 0.5 * (1 + math.cos(math.pi * iteration / config.iterations))
     return config.lr_end + (config.lr - config.lr_end) * share
+
+
+@dataclass(frozen=True)
+class SynthesisTraining:
+    """What the trainings of the synthesis networks share. Their commands have options for some of these only."""
+
+    steps: int = option(1000, "optimiser steps", lo=1)
+    seed: int = option(0, "seed of the first weights and of the samples", lo=0)
+    size: int = option(64, "side of the crops", lo=8)
+    batch_size: int = option(8, "crops a step", lo=1)
+    rate: float = option(1e-3, "peak learning rate: warmed up, then a cosine down to 0", lo=0, hi=1)
+    device: str = option("cpu", "auto, cpu or cuda[:N]")
+    checkpoint_every: int = option(100, "steps between checkpoints", lo=1)
+    note: str = option("", "text for the card: origin and licence of the inputs")
+
+    def recipe(self, **inputs: object) -> dict:
+        """Everything that decides the weights: the numbers of the training, and what identifies its inputs."""
+        numbers = {name: value for name, value in dataclasses.asdict(self).items() if name not in SYNTHESIS_FREE}
+        return numbers | inputs
+
+
+# A training of a synthesis network may continue with other values of these.
+SYNTHESIS_FREE = {"device", "checkpoint_every", "note", "tensorboard", "until", "start"}
+
+
+@dataclass(frozen=True)
+class DarkenTraining(SynthesisTraining):
+    steps: int = option(450, "optimiser steps", lo=1)
+    size: int = option(64, "side of the crops", unit="cells of 8x8 px of a 1120x640 frame", lo=8)
+    rate: float = option(2e-3, "peak learning rate of Adam: warmed up, then a cosine down to 0", lo=0, hi=1)
+    frames_per_video: int = option(12, "frames taken from each video, evenly spread", lo=1)
+    tensorboard: str = option("", "folder for a tensorboard log of the losses")
+
+
+@dataclass(frozen=True)
+class InterpolatorTraining(SynthesisTraining):
+    steps: int = option(1100, "optimiser steps", lo=1)
+    size: int = option(160, "side of the items", unit="px", lo=32)
+    batch_size: int = option(4, "items a step", lo=1)
+    rate: float = option(1e-3, "peak learning rate of AdamW: warmed up, then a cosine down to 0", lo=0, hi=1)
+    checkpoint_every: int = option(50, "steps between checkpoints", lo=1)
+    preset: str = option("fine", "search of motion that the network learns to correct", choices=("medium", "fine"))
+    start: str = option("", "weights to start from, a file or a bundled name, instead of random ones")
+    until: int = option(0, "stop after this step and keep the average up to there; 0: train all steps", lo=0)
+
+
+@dataclass(frozen=True)
+class NoiseTraining(SynthesisTraining):
+    network: str = option("lite", "size of the networks: for a CPU, or as in the paper", choices=("lite", "published"))
+    steps: int = option(8000, "optimiser steps of all three phases", lo=1)
+    size: int = option(48, "side of the crops", unit="px", lo=16)
+    rate: float = option(2e-3, "peak learning rate of Adam: warmed up in each phase, then a cosine to 0", lo=0, hi=1)
+    frames_per_video: int = option(12, "frames taken from each video, evenly spread", lo=1)
+    checkpoint_every: int = option(200, "steps between checkpoints", lo=1)
 
 
 @dataclass(frozen=True)
@@ -127,7 +182,10 @@ class RestoreConfig:
 
 
 def checked(config_class: type, options: dict):
-    """A config from keyword options, or from their text, each in its type and range. Raises UsageError."""
+    """A config from keyword options, or from their text, each in its type and range; paths become text.
+
+    Raises UsageError.
+    """
     fields = {field.name: field for field in dataclasses.fields(config_class)}
     unknown = sorted(options.keys() - fields.keys())
     if unknown:
@@ -140,6 +198,8 @@ def checked(config_class: type, options: dict):
 
 def _checked(field: dataclasses.Field, value):
     name = f"--{field.name.replace('_', '-')}"
+    if isinstance(value, Path):
+        value = str(value)
     if isinstance(field.default, bool):
         words = {"true": True, "false": False}
         if str(value).lower() not in words:

@@ -1,14 +1,15 @@
 """Train FlowNet, the interpolation network (models/flow.py), on true frames between two frames.
 
-Each term is a logarithm of a mean over one item, so that an easy item, where every method is good, counts as much as a
-hard one: PSNR is a logarithm as well. For a pair and its two instants
+Each term is a logarithm of a mean over one item, like PSNR, so that an easy item, where every method is good, counts as
+much as a hard one. For a pair and each of its two instants
 
-    1/2 log(mean (sample - true)^2) + 1/4 log(mean |gradient of it|) + 1/8 log(mean |flow - exact flow|)
+    1/2 log(mean (sample - true)^2) + 1/4 log(mean |gradient of the difference|) + 1/8 log(mean |flow - exact flow|)
 
-the last where the flow is known, in rendered scenes. Squares, not absolute differences, because an exposure is a mean:
-where the motion cannot be known, the mean of what may be there is right.
+The last term is for rendered scenes, whose flow is known. Differences are squared, because an exposure is a mean: where
+the motion cannot be known, the best sample is the mean of what may be there, and that minimises squares.
 """
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,18 +20,23 @@ from lolblur_synth.files import atomic, weights
 from lolblur_synth.kernels.exposure import reference
 from lolblur_synth.models import flow
 from lolblur_synth.training import interpolator_card, triplets
-from lolblur_synth.training.cards import in_python, made_by
-from lolblur_synth.training.run import Report, Run, warmed_cosine
+from lolblur_synth.training.cards import changed_numbers, made_by
+from lolblur_synth.training.config import InterpolatorTraining, checked
+from lolblur_synth.training.footage import gather
+from lolblur_synth.training.run import Report, SynthesisRun, follow, warmed_cosine
 from lolblur_synth.training.triplets import Batch
 
-FLOOR, FLOW_FLOOR = 0.003, 0.1  # below which an error is as good as none: display value, pixels
+ERROR_FLOOR = 0.003  # display value; the logarithms hardly reward a smaller error
+FLOW_ERROR_FLOOR = 0.1  # px; the same for the flow
 GRADIENT_WEIGHT, FLOW_WEIGHT = 0.25, 0.125
+WEIGHT_DECAY = 1e-4  # of AdamW
 WARM_UP = 50  # steps
-AVERAGE = 0.995  # of the weights that are kept, a step
+AVERAGE_DECAY = 0.995  # a step, of the averaged weights, which are the ones that are kept
 
 
-def loss(net: flow.FlowNet, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-    """The three terms and their weighted sum, means over the batch; `psnr`, dB, of the samples beside them."""
+def loss(net: flow.FlowNet, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    """The sum of the weighted terms, and each of them by name, means over the batch; also `psnr`, dB, of the samples,
+    which is reported and not minimised."""
     forward, backward, pair = net.refine(batch.first, batch.second, batch.forward, batch.backward)
     photometric, gradient, psnr = [], [], []
     for k in range(batch.times.shape[1]):
@@ -39,22 +45,20 @@ def loss(net: flow.FlowNet, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         splines = batch.first_spline, batch.second_spline
         error = reference.render(batch.first, batch.second, splines, fused, t) - batch.targets[:, k]
         squared = error.square().mean((1, 2, 3))
-        photometric.append(0.5 * (squared + FLOOR**2).log())
+        photometric.append(0.5 * (squared + ERROR_FLOOR**2).log())
         edges = 0.5 * (error.diff(dim=2).abs().mean((1, 2, 3)) + error.diff(dim=3).abs().mean((1, 2, 3)))
-        gradient.append((edges + FLOOR).log())
+        gradient.append((edges + ERROR_FLOOR).log())
         psnr.append(-10 * torch.log10(squared.detach() + 1e-8))
-    wrong = 0.5 * (
+    flow_error = 0.5 * (
         (forward[:, :2] - batch.true_forward).norm(dim=1, keepdim=True)
         + (backward[:, :2] - batch.true_backward).norm(dim=1, keepdim=True)
     )
     terms = {
         "photometric": torch.stack(photometric).mean(),
         "gradient": GRADIENT_WEIGHT * torch.stack(gradient).mean(),
-        "flow": FLOW_WEIGHT * (batch.known * (wrong.mean((1, 2, 3)) + FLOW_FLOOR).log()).mean(),
+        "flow": FLOW_WEIGHT * (batch.known * (flow_error.mean((1, 2, 3)) + FLOW_ERROR_FLOOR).log()).mean(),
     }
-    return sum(terms.values()), {name: float(term.detach()) for name, term in terms.items()} | {
-        "psnr": float(torch.stack(psnr).mean())
-    }
+    return sum(terms.values()), terms | {"psnr": torch.stack(psnr).mean()}
 
 
 def train_interpolator(
@@ -63,102 +67,63 @@ def train_interpolator(
     out: str | Path,
     *,
     held_out: Sequence[str | Path] = (),
-    steps: int = 1100,
-    until: int | None = None,
-    seed: int = 0,
-    size: int = 160,
-    batch_size: int = 4,
-    rate: float = 1e-3,
-    start: str | Path = "",
-    preset: str = "fine",
-    device: str = "cpu",
-    checkpoint_every: int = 50,
-    note: str = "",
     report: Report | None = None,
+    **options,
 ) -> dict:
     """Train from scratch, or go on where a checkpoint beside `out` was left; write the weights and their card.
 
-    photos, videos    files or folders; stills of the videos serve as photographs too. One of the two may be empty
-    held_out          videos never trained on: the card's figures are of these; without them it has none
-    out               the .safetensors to write; the card is the same name with .md, the checkpoint with .checkpoint
-    steps             optimiser steps; rate: peak learning rate of AdamW, warmed up, then a cosine to 0
-    start             weights to start from, a file or a bundled name, instead of random ones; they may lack the blocks
-                      that are nothing before training
-    preset            of the search of motion that is to be corrected, see interpolate.PRESETS
-    until             stop after this step of them and keep the average up to there; it is not bad, only less settled
-    size, batch_size  items of size x size pixels, so many a step
-    note              text for the card, such as the origin and licence of the footage
-    report            called after each step with its number and losses, for progress
+    photos, videos  files or folders; stills of the videos serve as photographs too. One of the two may be empty
+    held_out        videos never trained on: the card's figures are of these; without them it has none
+    out             the .safetensors to write; the card is the same name with .md, the checkpoint with .checkpoint
+    report          called after each step with its number and losses, for progress
+    options         the fields of InterpolatorTraining. `start` may lack the blocks that add nothing before training
 
     Returns {"step", "sha256", "seconds", "losses", "figures"}. Same inputs and options, same weights, on the same kind
-    of device with as many threads, however often it was interrupted. Raises InputError, UsageError.
+    of device with as many threads, however often it was interrupted. Raises InputError, UsageError, WeightsError,
+    Diverged.
     """
-    out = Path(out)
-    footage = triplets.gather(photos, videos, size, held_out)
-    recipe = {
-        "steps": steps,
-        "seed": seed,
-        "size": size,
-        "batch_size": batch_size,
-        "rate": rate,
-        "preset": preset,
-        "start": weights.sha256(str(start)) if start else "",
-        "files": sorted(of for _, of in footage.files),
-    }
-    state, checkpoint = _State(recipe, device, start), out.with_suffix(".checkpoint")
-    state.train(
-        min(steps, until or steps), lambda step: triplets.batch(footage, seed, step, batch_size, size, preset),
-        checkpoint, checkpoint_every, report,
+    config, out = checked(InterpolatorTraining, options), Path(out)
+    footage = gather(photos, videos, config.size, held_out)
+    recipe = config.recipe(start=weights.sha256(config.start) if config.start else "",
+                           files=sorted(sha256 for _, sha256 in footage.files))  # fmt: skip
+    run, checkpoint = InterpolatorRun(recipe, config.device, config.start), out.with_suffix(".checkpoint")
+    run.train_with_checkpoints(
+        lambda step: triplets.batch(footage, config.seed, step, config.batch_size, config.size, config.preset),
+        min(config.steps, config.until or config.steps), checkpoint, config.checkpoint_every, report,
     )  # fmt: skip
-    result = {"step": state.step, "seconds": round(state.seconds, 1), "losses": state.recent(4)}
-    result["sha256"] = weights.save(state.averaged(), out, {"network": "FlowNet", "step": state.step, **recipe})
+    result = {"step": run.step, "seconds": round(run.seconds, 1), "losses": run.mean_losses(4)}
+    result["sha256"] = weights.save(run.average, out, {"network": "FlowNet", "step": run.step, **recipe})
     result["figures"] = interpolator_card.figures(out, held_out)
-    words = {
-        "--photos": photos,
-        "--videos": videos,
-        "--held-out": held_out,
-        "-o": out,
-        "--steps": steps,
-        "--until": until,
-        "--seed": seed,
-        "--preset": preset,
-        "--start": start,
-        "--device": device,
-    }
-    command = made_by("train-interpolator", (), words, in_python(train_interpolator, recipe))
-    card = interpolator_card.text(out.stem, footage, recipe, result, command, note)
-    atomic.write(out.with_suffix(".md"), card.encode())
+    words = {"--photos": photos, "--videos": videos, "--held-out": held_out, "-o": out, "--steps": config.steps,
+             "--until": config.until or None, "--seed": config.seed, "--preset": config.preset,
+             "--start": config.start, "--device": config.device}  # fmt: skip
+    command = made_by("train-interpolator", (), words, changed_numbers(config))
+    card = interpolator_card.card_of(out.stem, footage, recipe, result, command, config.note)
+    atomic.write(out.with_suffix(".md"), card.text().encode())
     checkpoint.unlink(missing_ok=True)
     return result
 
 
-class _State(Run):
-    """With a running average of the weights, which is what is kept."""
+class InterpolatorRun(SynthesisRun):
+    """With a running average of the weights, which is what is kept. recipe: that of InterpolatorTraining."""
 
     def __init__(self, recipe: dict, device: str, start: str | Path = ""):
-        super().__init__(recipe, flow.FlowNet, device)
+        super().__init__(flow.FlowNet, recipe, device)
         if start:
             weights.load(self.net, start, optional=flow.DEEP)
-        self.average = {name: value.clone() for name, value in self.net.state_dict().items()}
-        self.optimiser = torch.optim.AdamW(self.net.parameters(), recipe["rate"], weight_decay=1e-4)
+        self.average = copy.deepcopy(self.net)
+        self.optimiser = torch.optim.AdamW(self.net.parameters(), recipe["rate"], weight_decay=WEIGHT_DECAY)
 
     def advance(self, batch: Batch) -> dict[str, float]:
-        """One optimiser step, and one of the average. Raises Diverged."""
+        """One step of the optimiser, and one of the average. Raises Diverged."""
         rate = warmed_cosine(self.recipe["rate"], self.step, WARM_UP, self.step / self.recipe["steps"])
-        terms = self.descend(rate, loss, self.net, batch.to(self.device))
-        keep = min(AVERAGE, self.step / (self.step + 10))
-        for name, value in self.net.state_dict().items():
-            self.average[name].lerp_(value, 1 - keep)
+        terms = self.descend(rate, *loss(self.net, batch.to(self.device)))
+        follow(self.average, self.net, min(AVERAGE_DECAY, self.step / (self.step + 10)))
         return terms
 
-    def averaged(self) -> flow.FlowNet:
-        net = flow.FlowNet()
-        net.load_state_dict(self.average)
-        return net
-
     def content(self) -> dict:
-        return super().content() | {"average": self.average}
+        return super().content() | {"average": self.average.state_dict()}
 
     def restore(self, content: dict) -> None:
         super().restore(content)
-        self.average = content["average"]
+        self.average.load_state_dict(content["average"])

@@ -9,42 +9,38 @@ gradients are clipped (clip_grad), and a GPU computes in bfloat16.
 """
 
 import contextlib
-import copy
 import dataclasses
 import functools
 import hashlib
 import logging
 import math
-import os
-import shutil
 import sys
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from lolblur_synth.dataset import lock
-from lolblur_synth.errors import Diverged, ForeignOutput, Interrupted, UsageError, WeightsError
+from lolblur_synth.dataset.pair_folders import pair_names
+from lolblur_synth.dataset.splits import content_hash, gather, hold_out
+from lolblur_synth.errors import Interrupted
 from lolblur_synth.files import weights
-from lolblur_synth.metrics import image_quality
-from lolblur_synth.models import vgg
-from lolblur_synth.models.lednet import LEDNet, enhance, initialise
-from lolblur_synth.training import checkpoint, data, distributed
+from lolblur_synth.parallel.stop import ignore_stop_signals, stop_signals
+from lolblur_synth.training import checkpoint, crops, distributed, lednet_parts
 from lolblur_synth.training.config import FREE, LednetConfig, checked, learning_rate
+from lolblur_synth.training.distributed import Process
 from lolblur_synth.training.losses import lednet_loss
+from lolblur_synth.training.run import Run, follow
 from lolblur_synth.training.tensorboard_log import scalars
 
-CHECKPOINT_SECONDS = 600  # at most this much work is lost to a crash
-LOG_EVERY = 100
-ADAM_BETAS = (0.9, 0.99)  # section 5
+CHECKPOINT_SECONDS = 600  # a crash loses at most so much work
+LOG_EVERY = 100  # iterations between rows of log.csv
+WEIGHTS = "lednet.safetensors"
 log = logging.getLogger(__name__)
 
 
@@ -58,310 +54,225 @@ def train_lednet(
     """Train, or continue. options: the fields of LednetConfig. Returns {"iteration", "psnr", "loss", "weights"}.
 
     data_dir: one dataset, or several; a video that is held out in one of them is trained on in none.
-    dry_run: time two steps, say what a whole training takes, write nothing. quiet: no progress bar.
-    Raises UsageError, InputError, WeightsError, ForeignOutput, Locked, NoSpace; Interrupted after Ctrl-C, SIGTERM, with
-    a checkpoint; Diverged when the loss is no longer finite, with the last checkpoint kept.
+    dry_run: time two steps, return {"seconds_per_step", "hours", "pairs", "val_pairs"}, write nothing.
+    quiet: no progress bar.
+    Raises UsageError, InputError, WeightsError, ForeignOutput, Locked, NoSpace; Interrupted after Ctrl-C or SIGTERM,
+    with a checkpoint; Diverged when the loss is no longer finite, with the last checkpoint kept.
     """
     config = checked(LednetConfig, options)
     out = Path(out)
-    with distributed.group(config.device) as (rank, world, device):
-        if config.batch % world:
-            raise UsageError(f"--batch {config.batch} cannot be shared by {world} processes", "use a multiple of it")
+    with distributed.group(config.device) as process:
         roots = [data_dir] if isinstance(data_dir, str | Path) else data_dir
-        run = _Run(config, [Path(root) for root in roots], rank, world, device)
+        run = LednetRun(config, [Path(root) for root in roots], out, process)
         if dry_run:
             return run.rehearse()
         checkpoint.claim(out)
-        hold = lock.hold(out / "checkpoints") if rank == 0 else contextlib.nullcontext()
-        with hold, distributed.stop_signals() as stop:
-            run.resume(out)
-            return run.train(out, stop, quiet)
+        hold = lock.hold(out / "checkpoints") if process.is_first else contextlib.nullcontext()
+        with hold, stop_signals(second_stops_at_once=False) as stop:
+            run.resume()
+            return run.train_to_the_end(stop.is_set, quiet)
 
 
-class WithSide(nn.Module):
-    """The network in training: (N, 3, H, W) -> (side, out), or out alone."""
+class LednetRun(Run):
+    """One training of LEDNet: its data, its networks, and the iteration that it has reached (`step`)."""
 
-    def __init__(self, net: LEDNet, side_loss: bool):
-        super().__init__()
-        self.net, self.side_loss = net, side_loss
+    on_divergence = (
+        "train with a smaller --lr into another folder; --weights OUT/lednet.safetensors goes on from the last "
+        "checkpoint"
+    )
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        return self.net(x, side_loss=self.side_loss)
+    def __init__(self, config: LednetConfig, roots: list[Path], out: Path, process: Process):
+        self.out, self.process = out, process
+        lednet_parts.check_options(config, process)
 
+        # Data: the pairs whose video is held out nowhere. The last tenth of the videos validates.
+        folders = pair_names(config.pair)
+        self.pairs = gather(roots, "train", folders)
+        self.train_pairs, held_out = hold_out(self.pairs)
+        self.val_pairs = held_out[:: math.ceil(len(held_out) / config.val_pairs)]
 
-def recorded(model: nn.Module, sample: Tensor, autocast: torch.autocast) -> nn.Module:
-    """The module, from now on as two CUDA graphs, forward and back, for inputs of the shape of `sample`.
+        # Losses: L1, and the perceptual loss where its weights are installed, which needs larger crops.
+        self.features, perceptual = lednet_parts.perceptual_features(config, process.device)
+        crop = lednet_parts.crop_size(config, self.train_pairs[0], perceptual)
+        self.config = config = dataclasses.replace(config, crop=crop, perceptual=perceptual)
 
-    A step has thousands of kernels, most of them shorter than it takes to launch one; replayed they wait for no
-    processor. autocast: as in the steps to come, but with cache_enabled=False.
-    """
-    with autocast:
-        return torch.cuda.make_graphed_callables(model, (sample,))
+        # Samples: random crops, with noise and defocus drawn for each of them if --online.
+        degrade = crops.online(folders) if config.online else None
+        self.crops = crops.Crops(self.train_pairs, crop, config.seed, degrade, config.expose, config.vary)
 
+        # The network, whose first weights depend on the seed alone, and the average of its weights, which is what the
+        # training is for.
+        super().__init__(lambda: lednet_parts.first_network(config), config.seed, process.device)
+        if self.device.type == "cuda":
+            self.net.to(memory_format=torch.channels_last)
+        self.average = lednet_parts.frozen_copy(self.net)
 
-class _Run:
-    """One training: what is drawn from (net, average, optimiser) and the iteration it has reached."""
+        # The optimiser, and the network as a step runs it.
+        self.optimiser = lednet_parts.adam(self.net, config, self.device)
+        self.largest_norm = config.clip_grad or math.inf
+        self.model = lednet_parts.step_module(self.net, config, process)
 
-    def __init__(self, config: LednetConfig, roots: list[Path], rank: int, world: int, device: torch.device):
-        self.rank, self.world, self.device = rank, world, device
-        if config.expose and config.range != "0..1":
-            raise UsageError("--expose is for values of 0..1", "leave out --range")
-        names = data.pair_names(config.pair)
-        pairs = data.gather(roots, "train", names)
-        train_pairs, held_out = data.hold_out(pairs)
-        self.val = held_out[:: math.ceil(len(held_out) / config.val_pairs)]
-        self.features, perceptual = _features(config, device)
-        self.config = dataclasses.replace(config, crop=_crop(config, train_pairs[0], perceptual), perceptual=perceptual)
-        degrade = data.online(names) if config.online else None
-        self.crops = data.Crops(train_pairs, self.config.crop, config.seed, degrade, config.expose, config.vary)
-        self.pairs = pairs
-        torch.manual_seed(config.seed)
-        self.net = LEDNet(config.width, config.ppm, config.curve, config.skip, config.expose)
-        if config.weights:
-            made_for = weights.about(config.weights).get("range", config.range)
-            if made_for != config.range:
-                raise UsageError(f"{config.weights} is for values in {made_for}", f"train with --range {made_for}")
-            weights.load(self.net, config.weights)
-        else:
-            initialise(self.net)
-        self.net.side_out.requires_grad_(config.side_loss)
-        layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
-        self.net.to(device, memory_format=layout)
-        self.average = copy.deepcopy(self.net).requires_grad_(False).eval()
-        self.adam = torch.optim.Adam(
-            [p for p in self.net.parameters() if p.requires_grad], config.lr, ADAM_BETAS, fused=device.type == "cuda"
-        )
-        if config.compile and not compilers():
-            raise UsageError("--compile needs a C++ compiler, and there is none here", "install g++, or leave it out")
-        self.model = WithSide(self.net, config.side_loss)
-        if config.compile:
-            self.model = torch.compile(self.model)
-        elif config.graph and device.type == "cuda" and world == 1:
-            sample = torch.rand(config.batch, 3, self.config.crop, self.config.crop, device=device)
-            self.model = recorded(self.model, sample, self._autocast(cache_enabled=False))
-        if world > 1:
-            self.model = DistributedDataParallel(self.model)
-        self.iteration, self.psnr = 0, float("nan")
+        # Where the run is.
+        self.psnr, self.validated = math.nan, -1  # of the averaged weights; after which step
+        self.saved = time.monotonic()
+        self.stop: Callable[[], bool] = lambda: False
         log.info(
             "%d pairs to train, %d to validate, %d parameters, perceptual loss: %s, on %d x %s",
-            len(train_pairs),
-            len(self.val),
-            sum(p.numel() for p in self.net.parameters()),
+            len(self.train_pairs),
+            len(self.val_pairs),
+            sum(parameter.numel() for parameter in self.net.parameters()),
             perceptual,
-            world,
-            device,
+            process.world,
+            self.device,
         )
 
-    def _autocast(self, **options) -> torch.autocast:
-        precision, device = self.config.precision, self.device.type
-        half = precision == "bfloat16" or precision == "auto" and device == "cuda"
-        return torch.autocast(device, torch.bfloat16, enabled=half, **options)
+    # One step
 
-    def facts(self) -> dict:
-        """What must be the same for a run to continue."""
-        options = {k: v for k, v in dataclasses.asdict(self.config).items() if k not in FREE}
-        return options | self.hashes
+    def advance(self, batch: tuple[Tensor, Tensor]) -> dict[str, float]:
+        """One step of the optimiser and of the average on (low, high), (N, 3, crop, crop). Raises Diverged."""
+        config = self.config
+        low, high = (frames.to(self.device, non_blocking=True) for frames in batch)
+        signed = config.range == "-1..1"
+        with lednet_parts.autocast(config, self.device):
+            outputs = self.model(low * 2 - 1 if signed else low)
+        side, out = outputs if config.side_loss else (None, outputs)
+        side, out = (None if x is None else (x.float() + 1) / 2 if signed else x.float() for x in (side, out))
+        terms = lednet_loss(side, out, high, self.features)
+        losses = self.descend(learning_rate(config, self.step), terms["loss"], terms)
+        # At first the average moves fast, so that after a short run it is not mostly the random start.
+        follow(self.average, self.net, min(config.ema, (1 + self.step) / (10 + self.step)) if config.ema else 0.0)
+        return losses
 
-    @functools.cached_property
-    def hashes(self) -> dict[str, str]:
-        """Of the names of the pairs, and of what their frames hold."""
-        names = "\n".join(f"{p.clip}/{p.frame}" for p in self.pairs)
-        return {"pairs": hashlib.sha256(names.encode()).hexdigest(), "frames": data.content_hash(self.pairs)}
+    def over_processes(self, values: Sequence[Tensor]) -> list[float]:
+        """Means over the processes. All of them stop after the step in which one of them wants to."""
+        shared = torch.stack([*values, values[0].new_tensor(float(self.stop()))])
+        if self.process.world > 1:
+            dist.all_reduce(shared)
+            shared /= self.process.world
+        *means, stopping = shared.tolist()
+        self.stopping = stopping > 0
+        return means
 
-    def resume(self, out: Path) -> None:
-        """Take up the newest sound checkpoint in OUT, if any. Raises ForeignOutput where it is of another training."""
-        facts = self.facts()  # the frames are hashed before the first step, not when a checkpoint is due
-        state = checkpoint.latest(out / "checkpoints")
-        if state is None:
-            return
-        if "frames" not in state["facts"]:
-            log.warning(
-                "%s: an earlier version began this training and kept no hash of its frames; whether they were "
-                "rebuilt since is not known",
-                out,
-            )
-        former = {"frames": facts["frames"]} | state["facts"]
-        differ = sorted(k for k, v in facts.items() if former.get(k) != v)
-        if differ == ["frames"]:
-            raise ForeignOutput(
-                f"{out} holds a training on other frames: they have the same names, but were built or changed since",
-                "train anew into another output folder, or restore the frames; "
-                "--weights OUT/lednet.safetensors starts from what was learnt",
-            )
-        if differ:
-            raise ForeignOutput(
-                f"{out} holds a training with another {', '.join(differ)}",
-                "use the same options and data, or another output folder",
-            )
-        self.net.load_state_dict(state["params"])
-        self.average.load_state_dict(state["params_ema"])
-        self.adam.load_state_dict(state["adam"])
-        self.iteration, self.psnr = state["iteration"], state["psnr"]
-        log.info("continuing %s after iteration %d", out, self.iteration)
-
-    def save(self, out: Path) -> None:
-        """Validate, then write the checkpoint and the averaged weights; with several processes, the first one does."""
-        if self.rank:
-            return
-        self.psnr = self.validate()
-        state = {
-            "params": self.net.state_dict(),
-            "params_ema": self.average.state_dict(),
-            "adam": self.adam.state_dict(),
-            "iteration": self.iteration,
-            "psnr": self.psnr,
-            "facts": self.facts(),
-        }
-        checkpoint.save(out / "checkpoints", self.iteration, state)
-        about = {
-            "network": "lednet",
-            "options": self.net.options,
-            "range": self.config.range,
-            "iterations": self.iteration,
-            "validation_psnr_rgb": self.psnr,
-            "training": self.facts(),
-        }
-        with checkpoint.disk_full_told(out):
-            weights.save(self.average, out / "lednet.safetensors", about)
-
-    @torch.no_grad()
-    def validate(self) -> float:
-        """Mean PSNR (RGB, dB) of the averaged weights on whole held-out frames."""
-        scores = []
-        for pair in self.val:
-            low, high = (frame[None].to(self.device) for frame in data.read_pair(pair))
-            scores.append(image_quality.psnr_rgb(enhance(self.average, low, self.config.range), high).item())
-        return sum(scores) / len(scores)
-
-    def loader(self, stop: int) -> DataLoader:
-        """The batches from the present iteration to `stop`, in order."""
-        numbers = data.batches(self.iteration, stop, self.config.batch, self.rank, self.world)
+    def loader(self, last: int) -> DataLoader:
+        """The batches of this process, from the iteration that is reached to `last`, in order."""
+        process = self.process
+        numbers = crops.batches(self.step, last, self.config.batch, process.rank, process.world)
         return DataLoader(
             self.crops,
             batch_sampler=numbers,
             num_workers=self.config.workers,
-            worker_init_fn=distributed.leave_stopping_to_the_parent,
+            worker_init_fn=ignore_stop_signals,  # readers end with their parent, which finishes its step first
             pin_memory=self.device.type == "cuda",
         )
 
-    def step(self, low: Tensor, high: Tensor, stop: bool = False) -> tuple[dict[str, float], bool]:
-        """One optimiser step. Returns the losses and whether any process wants to stop. Raises Diverged on NaN."""
-        config = self.config
-        for group in self.adam.param_groups:
-            group["lr"] = learning_rate(config, self.iteration)
-        low, high = low.to(self.device, non_blocking=True), high.to(self.device, non_blocking=True)
-        signed = config.range == "-1..1"
-        with self._autocast():
-            given = self.model(low * 2 - 1 if signed else low)
-        side, out = given if config.side_loss else (None, given)
-        side, out = (None if x is None else (x.float() + 1) / 2 if signed else x.float() for x in (side, out))
-        terms = lednet_loss(side, out, high, self.features)
-        self.adam.zero_grad(set_to_none=True)
-        terms["loss"].backward()
-        norm = nn.utils.clip_grad_norm_(self.net.parameters(), config.clip_grad or math.inf)
-        shared = torch.stack([t.detach() for t in terms.values()] + [norm, norm.new_tensor(float(stop))])
-        if self.world > 1:
-            dist.all_reduce(shared)
-            shared /= self.world
-        *values, norm, stopping = shared.tolist()
-        if not math.isfinite(norm) or not all(map(math.isfinite, values)):
-            raise Diverged(
-                f"the loss is not finite at iteration {self.iteration}; the checkpoints before it are kept",
-                "train with a smaller --lr into another folder; --weights OUT/lednet.safetensors goes on "
-                "from the last checkpoint",
-            )
-        self.adam.step()
-        self.iteration += 1
-        self._follow()
-        return dict(zip(terms, values, strict=True)), stopping > 0
+    # The whole run
 
-    @torch.no_grad()
-    def _follow(self) -> None:
-        """Move the averaged weights; at first fast, so that a short run is not an average with its random start."""
-        decay = min(self.config.ema, (1 + self.iteration) / (10 + self.iteration)) if self.config.ema else 0.0
-        get_ema_multi_avg_fn(decay)(list(self.average.parameters()), list(self.net.parameters()), None)
-
-    def train(self, out: Path, stop: threading.Event, quiet: bool) -> dict:
-        """To the last iteration, the time limit or a signal, with checkpoints, log and progress."""
-        config = self.config
-        started = saved = time.monotonic()
-        terms, done = {}, self.iteration >= config.iterations
-        rows = checkpoint.Log(out / "log.csv", self.iteration) if self.rank == 0 else None
-        curves = scalars(config.tensorboard if self.rank == 0 else None, self.iteration + 1)
+    def train_to_the_end(self, interrupted: Callable[[], bool], quiet: bool) -> dict:
+        """To the last iteration, the time limit or an interruption, with checkpoints, log and progress."""
+        config, first = self.config, self.process.is_first
+        end = time.monotonic() + 60 * config.max_minutes if config.max_minutes else math.inf
+        self.stop = lambda: interrupted() or time.monotonic() > end
+        self.saved, last_losses = time.monotonic(), {}
+        rows = checkpoint.Log(self.out / "log.csv", self.step) if first else None
         bar = tqdm(
             total=config.iterations,
-            initial=self.iteration,
+            initial=self.step,
             unit="it",
-            disable=quiet or self.rank > 0,
+            disable=quiet or not first,
             mininterval=0.5 if sys.stderr.isatty() else 10,
             dynamic_ncols=True,
         )
-        with bar, curves as write:
-            for low, high in () if done else self.loader(config.iterations):
-                late = config.max_minutes and time.monotonic() - started > 60 * config.max_minutes
-                terms, done = self.step(low, high, bool(late or stop.is_set()))
-                done = done or self.iteration == config.iterations
+        with bar, scalars(config.tensorboard if first else None, self.step + 1) as write:
+
+            def report(step: int, losses: dict[str, float]) -> None:
+                last_losses.update(losses)
                 bar.update()
                 psnr = {} if math.isnan(self.psnr) else {"val_psnr": f"{self.psnr:.2f}"}
-                bar.set_postfix(loss=f"{terms['loss']:.4f}", **psnr, refresh=False)
-                due = self.iteration % config.save_every == 0 or time.monotonic() - saved > CHECKPOINT_SECONDS
-                if done or due:
-                    self.save(out)
-                    saved = time.monotonic()
-                if rows and (done or due or self.iteration % LOG_EVERY == 0):
-                    rate, score = learning_rate(config, self.iteration - 1), self.psnr if done or due else None
-                    rows.add(self.iteration, rate, terms, score)
-                    write(self.iteration, terms | {"lr": rate} | ({} if score is None else {"val_psnr_rgb": score}))
-                if done:
-                    break
-        if stop.is_set():
-            raise Interrupted(f"stopped after iteration {self.iteration}", "the same command continues")
+                bar.set_postfix(loss=f"{losses['loss']:.4f}", **psnr, refresh=False)
+                score = self.psnr if self.validated == step else None
+                if rows and (score is not None or step % LOG_EVERY == 0):
+                    rate = learning_rate(config, step - 1)
+                    rows.add(step, rate, losses, score)
+                    write(step, losses | {"lr": rate} | ({} if score is None else {"val_psnr_rgb": score}))
+
+            if self.step < config.iterations:
+                self.train(self.loader(config.iterations), config.iterations, report)
+        if interrupted():
+            raise Interrupted(f"stopped after iteration {self.step}", "the same command continues")
         return {
-            "iteration": self.iteration,
+            "iteration": self.step,
             "psnr": self.psnr,
-            "loss": terms.get("loss"),
-            "weights": str(out / "lednet.safetensors"),
+            "loss": last_losses.get("loss"),
+            "weights": str(self.out / WEIGHTS),
         }
 
     def rehearse(self) -> dict:
-        """Two steps, the second timed: what a whole training would take."""
-        for low, high in self.loader(self.iteration + 2):
+        """Two steps, of which the second is timed: what the whole training would take."""
+        for batch in self.loader(self.step + 2):
             start = time.monotonic()
-            self.step(low, high)
+            self.advance(batch)
         seconds = time.monotonic() - start
         hours = seconds * self.config.iterations / 3600
         log.info("one step takes %.2f s; %d steps about %.1f hours", seconds, self.config.iterations, hours)
-        return {"seconds_per_step": seconds, "hours": hours, "pairs": len(self.crops.pairs), "val_pairs": len(self.val)}
+        counts = {"pairs": len(self.train_pairs), "val_pairs": len(self.val_pairs)}
+        return {"seconds_per_step": seconds, "hours": hours} | counts
 
+    # Checkpoints
 
-def compilers() -> list[str]:
-    """The C++ compilers at hand that torch.compile can use."""
-    return [found for name in (os.environ.get("CXX"), "g++", "clang++") if name and (found := shutil.which(name))]
+    def checkpoint_is_due(self) -> bool:
+        return self.step % self.config.save_every == 0 or time.monotonic() - self.saved > CHECKPOINT_SECONDS
 
+    def identity(self) -> dict:
+        """What must be the same for a run to continue: the options that matter, and the pairs by name and content."""
+        options = {name: value for name, value in dataclasses.asdict(self.config).items() if name not in FREE}
+        return options | self.hashes
 
-def _features(config: LednetConfig, device: torch.device) -> tuple[nn.Module | None, str]:
-    """The perceptual network and its name; what is missing is said, never skipped in silence."""
-    if config.perceptual == "none":
-        return None, "none"
-    wanted = ("vgg19", "vgg16") if config.perceptual == "auto" else (config.perceptual,)
-    for network in wanted:
-        try:
-            return vgg.perceptual(network, config.vgg_weights or None).to(device), network
-        except WeightsError as error:
-            if config.perceptual != "auto" or config.vgg_weights and network == wanted[-1]:
-                raise
-            missing = error
-    log.warning("no ImageNet weights: training without the perceptual loss (%s)", missing.hint)
-    return None, "none"
+    @functools.cached_property
+    def hashes(self) -> dict[str, str]:
+        names = "\n".join(f"{pair.clip}/{pair.frame}" for pair in self.pairs)
+        return {"pairs": hashlib.sha256(names.encode()).hexdigest(), "frames": content_hash(self.pairs)}
 
+    def save(self) -> None:
+        """Validate, then write the checkpoint and the averaged weights; of several processes, the first one does."""
+        if self.process.is_first:
+            self.psnr = lednet_parts.validation_psnr(self.average, self.config.range, self.val_pairs)
+            self.write()
+        self.saved, self.validated = time.monotonic(), self.step
 
-def _crop(config: LednetConfig, pair: data.Pair, perceptual: str) -> int:
-    """The crop, a multiple of 8, cut down to what the first frame can give."""
-    smallest = min(data.read_pair(pair)[0].shape[1:])
-    crop = min(config.crop, smallest) // 8 * 8
-    least = 64 if perceptual != "none" else 16  # the fourth stage of VGG halves the side output three times
-    if crop < least:
-        raise UsageError(f"crops of {crop} px are too small (frames: {smallest} px)", f"at least {least} px are needed")
-    if crop < config.crop:
-        log.warning("crops are %d px, not %d: the frames are no larger", crop, config.crop)
-    return crop
+    def write(self) -> None:
+        """The checkpoint and the averaged weights. Raises NoSpace."""
+        state = {
+            "params": self.net.state_dict(),
+            "params_ema": self.average.state_dict(),
+            "adam": self.optimiser.state_dict(),
+            "iteration": self.step,
+            "psnr": self.psnr,
+            "facts": self.identity(),
+        }
+        checkpoint.save(self.out / "checkpoints", self.step, state)
+        about = {
+            "network": "lednet",
+            "options": self.net.options,
+            "range": self.config.range,
+            "iterations": self.step,
+            "validation_psnr_rgb": self.psnr,
+            "training": self.identity(),
+        }
+        with checkpoint.full_disk_as_error(self.out):
+            weights.save(self.average, self.out / WEIGHTS, about)
+
+    def resume(self) -> None:
+        """Go on from the newest undamaged checkpoint in OUT, if there is one.
+
+        Raises ForeignOutput where it is of another training.
+        """
+        identity = self.identity()  # hashes the frames before the first step, not when a checkpoint is due
+        state = checkpoint.latest(self.out / "checkpoints")
+        if state is None:
+            return
+        checkpoint.refuse_other_training(self.out, state["facts"], identity)
+        self.net.load_state_dict(state["params"])
+        self.average.load_state_dict(state["params_ema"])
+        self.optimiser.load_state_dict(state["adam"])
+        self.step, self.psnr = state["iteration"], state["psnr"]
+        log.info("continuing %s after iteration %d", self.out, self.step)

@@ -19,8 +19,8 @@ SIDE_SCALE = 8  # section 4.4
 def perceptual_loss(features: nn.Module, prediction: Tensor, target: Tensor) -> Tensor:
     """Sum over the feature maps of their mean absolute difference; frames are (N, 3, H, W), 0..1."""
     with torch.no_grad():
-        wanted = features(target)
-    return sum(F.l1_loss(found, w) for found, w in zip(features(prediction), wanted, strict=True))
+        target_maps = features(target)
+    return sum(F.l1_loss(ours, theirs) for ours, theirs in zip(features(prediction), target_maps, strict=True))
 
 
 def lednet_loss(side: Tensor | None, out: Tensor, target: Tensor, features: nn.Module | None) -> dict[str, Tensor]:

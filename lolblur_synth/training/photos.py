@@ -1,7 +1,6 @@
-"""What the synthesis networks are trained on: photographs and video frames; for the darkening network, crops of their
-lightness, much reduced."""
+"""Photographs and video frames, which the synthesis networks are trained on; and, for the darkening network, batches of
+crops of their lightness, reduced to cells of 8x8 px of a frame."""
 
-import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,17 +14,17 @@ from torch import Tensor
 from lolblur_synth import draw
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError
-from lolblur_synth.files import listing
+from lolblur_synth.files import atomic, listing
 from lolblur_synth.files.images import read_display
 from lolblur_synth.files.video import IMAGE_SUFFIXES, Input, digest, display, find, probe
 from lolblur_synth.files.video.inputs import image_files
 from lolblur_synth.recipe.schema import InputConfig
 
-WELL_EXPOSED = 0.28  # mean lightness; a darker picture has nothing to darken
-EXPOSURES = (0.03, 0.5)  # requested of a crop, log-uniform; never above 95 % of what it has
-SCALES = (0.5, 1.0)  # of a stored picture, whose shorter side is twice the crop
+MIN_LIGHTNESS = 0.28  # mean L*/100 of a picture; a darker one leaves too little to darken
+EXPOSURES = (0.03, 0.5)  # mean L*/100 requested of a crop, log-uniform; at most 95 % of what the crop has
+SCALES = (0.5, 1.0)  # reduction of a stored picture, whose shorter side is twice the crop
 HINT = "give photographs, videos or folders of them; links to folders inside them are not followed"
-LAMP_SHARE = 0.3  # of the crops, in which lamps are painted; pictures of the day have few
+LAMP_SHARE = 0.3  # of the crops get painted lamps, because pictures of the day show few
 log = logging.getLogger(__name__)
 
 
@@ -58,36 +57,39 @@ def stills(paths: Sequence[str | Path], frames_per_video: int) -> Iterator[tuple
         else:
             yield from _frames(source, frames_per_video)
     sequences = {source.path for source in inputs if source.kind == "images"}
-    for top in (file.absolute() for file in files if file.is_dir()):  # images that lie among videos are no sequence
-        yield from (_photo(file) for folder in _folders(top) if folder not in sequences for file in image_files(folder))
+    # `find` takes the images of a folder for a sequence only where no video lies beside them.
+    for top in (file.absolute() for file in files if file.is_dir()):
+        yield from (
+            _photo(file) for folder in folders_in(top) if folder not in sequences for file in image_files(folder)
+        )
 
 
 def _check_any(path: Path) -> None:
-    """Raise where nothing under a path that the user named can be used: it is not to be passed over beside others."""
-    found, refused = find([path])
-    if not found and not any(image_files(folder) for folder in _folders(path)):
+    """Raise InputError where nothing at or under a path that the user named can be used, even if other paths can."""
+    inputs, refused = find([path])
+    if not inputs and not any(image_files(folder) for folder in folders_in(path)):
         why = refused[0].message if refused else f"{path}: there is no image and no video in it"
         raise InputError(why, HINT, "no-input")
 
 
-def _folders(top: Path) -> list[Path]:
+def folders_in(top: Path) -> list[Path]:
     """The folder and all below it; none for a file."""
     return [top, *(path for path, kind in listing.walk(top) if kind == listing.FOLDER)] if top.is_dir() else []
 
 
 def pictures(paths: Sequence[str | Path], size: int, frames_per_video: int) -> list[Picture]:
     """The `stills`, each reduced to `size` on its shorter side by averaging the lightness of areas."""
-    found = stills(paths, frames_per_video)
-    return [Picture(name, sha256, _reduced(pixels, size)) for name, sha256, pixels in found]
+    each = stills(paths, frames_per_video)
+    return [Picture(name, sha256, _reduced(pixels, size)) for name, sha256, pixels in each]
 
 
 def well_exposed(inputs: Sequence[str | Path], size: int, frames_per_video: int) -> list[Picture]:
     """The `pictures`, for crops of `size`, that are bright enough to learn from. Raises InputError if none is."""
     photos = pictures(inputs, 2 * size, frames_per_video)
-    bright = [picture for picture in photos if picture.lightness.mean() >= WELL_EXPOSED]
+    bright = [picture for picture in photos if picture.lightness.mean() >= MIN_LIGHTNESS]
     if not bright:
         raise InputError(
-            f"all {len(photos)} pictures are dark (mean L* below {100 * WELL_EXPOSED:.0f})",
+            f"all {len(photos)} pictures are dark (mean L* below {100 * MIN_LIGHTNESS:.0f})",
             "darkening is learnt from well-exposed pictures",
             "too-dark",
         )
@@ -95,14 +97,14 @@ def well_exposed(inputs: Sequence[str | Path], size: int, frames_per_video: int)
 
 
 def not_held_out(photos: list, held_out: Sequence) -> list:
-    """The photos whose file is none of those held out, told by `sha256`; what is left out is said.
+    """The photos whose file is none of those held out, by `sha256`; each file that is left out is logged.
 
-    Raises InputError where nothing is left: the card would give figures of what the network was trained on.
+    Raises InputError where nothing is left to train on.
     """
-    unseen = {photo.sha256 for photo in held_out}
-    for name in sorted({photo.name.split(" frame ")[0] for photo in photos if photo.sha256 in unseen}):
+    held_out_hashes = {photo.sha256 for photo in held_out}
+    for name in sorted({photo.name.split(" frame ")[0] for photo in photos if photo.sha256 in held_out_hashes}):
         log.warning("%s is held out, and not trained on", name)
-    left = [photo for photo in photos if photo.sha256 not in unseen]
+    left = [photo for photo in photos if photo.sha256 not in held_out_hashes]
     if not left:
         raise InputError("everything to train on is held out as well", "hold out other pictures", "leak")
     return left
@@ -113,16 +115,16 @@ def _is_photo(file: Path) -> bool:
 
 
 def _photo(file: Path) -> tuple[str, str, np.ndarray]:
-    return file.name, hashlib.sha256(file.read_bytes()).hexdigest(), read_display(file)
+    return file.name, atomic.sha256(file), read_display(file)
 
 
 def _frames(source: Input, count: int) -> Iterator[tuple[str, str, np.ndarray]]:
-    # A rate is given because slow motion and image sequences may lack one, and it does not matter here.
+    # A rate is given because slow-motion files and image sequences may lack one, and it does not matter here.
     video = probe(source, InputConfig(), fps=30.0)
-    wanted = {int(index) for index in np.linspace(0, video.frames - 1, count)}
+    places = {int(index) for index in np.linspace(0, video.frames - 1, count)}
     sha256 = digest(source)
     for index, frame in enumerate(display(video)):
-        if index in wanted:
+        if index in places:
             yield f"{source.name} frame {index}", sha256, frame
 
 

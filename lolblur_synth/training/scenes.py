@@ -2,7 +2,7 @@
 
 A scene is one layer that fills the frame and a few cut-out ones in front of it, each a piece of a photograph under a
 projective motion with a little acceleration, smooth in time: scenes can be rendered at any instant, and their flow is
-known to rounding. No layer in front is a homography pan over a photograph.
+known to rounding. A scene without layers in front is a homography pan over a photograph.
 """
 
 from dataclasses import dataclass
@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-MOTION = (0.4, 40.0)  # pixels an interval, log-uniform
-AHEAD = (0.2, 2.5)  # motion of a layer in front, relative to the motion drawn for the scene
-TURN, ZOOM, TILT, BEND = 0.06, 0.06, 0.05, 0.08  # most an interval: rad, share, share over the frame, share of motion
-PAN_SHARE = 0.25  # of the scenes: one layer alone
+MOTION = (0.4, 40.0)  # px an interval, log-uniform, drawn for the scene
+MOTION_IN_FRONT = (0.2, 2.5)  # of a layer in front, times the motion of the scene
+TURN, ZOOM = 0.06, 0.06  # at most, an interval: rad, and logarithm of the scale
+TILT = 0.05  # at most, an interval: change of scale over the texture
+BEND = 0.08  # at most: acceleration, as a share of the motion
+PAN_SHARE = 0.25  # of the scenes have one layer alone
 LIGHT_SHARE = 0.3  # of the layers carry lights
-NOISE = 2.0  # most, standard deviation in code values
+NOISE = 2.0  # code values: largest standard deviation
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ def draw_scene(rng: np.random.Generator, photos: list[np.ndarray], size: int) ->
         texture = _texture(rng, photos, side)
         alpha = _shape(rng, side)[..., None]
         place = rng.uniform(0.1, 0.9, 2) * size
-        layers.append(_layer(rng, np.dstack([texture * alpha, alpha]), tuple(place), motion * rng.uniform(*AHEAD)))
+        layers.append(
+            _layer(rng, np.dstack([texture * alpha, alpha]), tuple(place), motion * rng.uniform(*MOTION_IN_FRONT))
+        )
     return layers
 
 
@@ -86,11 +90,11 @@ def exact_flow(layers: list[Layer], start: float, end: float, size: int) -> np.n
 def _layer(rng, texture: np.ndarray, place: tuple[float, float], motion: float) -> Layer:
     angle = rng.uniform(0, 2 * np.pi)
     velocity = motion * np.cos(angle), motion * np.sin(angle)
-    small = min(1.0, motion / 8)  # slow things turn slowly
+    slowness = min(1.0, motion / 8)  # layers that move less than 8 px turn, zoom and tilt less
     bend = tuple(rng.uniform(-BEND, BEND, 2) * motion)
-    tilt = tuple(rng.uniform(-TILT, TILT, 2) * small)
+    tilt = tuple(rng.uniform(-TILT, TILT, 2) * slowness)
     return Layer(
-        texture, place, velocity, bend, rng.uniform(-TURN, TURN) * small, rng.uniform(-ZOOM, ZOOM) * small, tilt
+        texture, place, velocity, bend, rng.uniform(-TURN, TURN) * slowness, rng.uniform(-ZOOM, ZOOM) * slowness, tilt
     )
 
 

@@ -1,4 +1,4 @@
-"""Losses as curves in a tensorboard log, for those who have the package; no training needs it."""
+"""Losses as curves in a tensorboard log, where the package is installed; no training needs it."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 from lolblur_synth.errors import UsageError
 from lolblur_synth.files import listing
 
-EVENTS = "events.out.tfevents"  # how the names of its files begin
+EVENTS = "events.out.tfevents"  # begins the names of the files of a log
 Write = Callable[[int, dict[str, float]], None]
 
 

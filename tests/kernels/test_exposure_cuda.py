@@ -109,5 +109,6 @@ def test_twice_gives_the_same_bytes_and_changes_no_input(cuda_device):
     assert torch.equal(given.cpu(), frames)
 
 
+@pytest.mark.extra
 def test_the_source_compiles_for_a_device(tmp_path):
     compile_for_device("exposure/exposure", tmp_path)

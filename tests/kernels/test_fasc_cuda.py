@@ -69,5 +69,6 @@ def test_the_network_uses_it_on_a_device(monkeypatch):
     assert (got - expected).abs().max() < 1e-5
 
 
+@pytest.mark.extra
 def test_the_source_compiles_for_a_device(tmp_path):
     compile_for_device("fasc/fasc", tmp_path)

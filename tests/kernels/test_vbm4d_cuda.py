@@ -87,5 +87,6 @@ def test_the_device_is_the_slow_reference(cuda_device, monkeypatch):
     check(on_device(frames, denoise.Draw(12.0), cuda_device, monkeypatch), expected)
 
 
+@pytest.mark.extra
 def test_the_source_compiles_for_a_device(tmp_path):
     compile_for_device("vbm4d/denoise", tmp_path)

@@ -8,8 +8,8 @@ import pytest
 
 from lolblur_synth import cli
 from lolblur_synth.files.weights import BUNDLED
-from lolblur_synth.training import noise
-from lolblur_synth.training.cards import in_python, made_by
+from lolblur_synth.training.cards import changed_numbers, made_by
+from lolblur_synth.training.config import NoiseTraining
 
 OPTIONS = {
     "--pairs": (),
@@ -49,7 +49,7 @@ def test_the_program_understands_every_command_on_a_bundled_card(card):
 
 def test_a_command_with_spaces_quotes_and_dashes_comes_back_as_it_was_given():
     inputs = ["my photos/", "a;b.png", "-dash.png", "naïve|pipe`.mp4"]
-    (words,) = commands_of("\n".join(made_by("train-noise", inputs, OPTIONS, {})))
+    (words,) = commands_of("\n".join(made_by("train-noise", inputs, OPTIONS)))
     values = parsed(words)
     assert [str(path) for path in values["inputs"]] == ["my photos", "a;b.png", "-dash.png", "naïve|pipe`.mp4"]
     assert [str(path) for path in values["held_out"]] == ["it's.mp4", "b $x.mp4"]
@@ -60,8 +60,7 @@ def test_a_command_with_spaces_quotes_and_dashes_comes_back_as_it_was_given():
 
 
 def test_numbers_that_the_command_cannot_say_are_named_beside_it():
-    defaults = {"size": 48, "batch_size": 8, "rate": 2e-3, "frames_per_video": 12}
-    changed = made_by("train-noise", ["a"], {}, in_python(noise.train_noise, defaults | {"batch_size": 4}))
+    changed = made_by("train-noise", ["a"], {}, changed_numbers(NoiseTraining(batch_size=4)))
     assert "batch_size=4" in changed[0]
     assert "size=48" not in changed[0]
-    assert "Python" not in made_by("train-noise", ["a"], {}, in_python(noise.train_noise, defaults))[0]
+    assert "Python" not in made_by("train-noise", ["a"], {}, changed_numbers(NoiseTraining()))[0]

@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+from lolblur_synth.dataset import splits
+from lolblur_synth.dataset.pair_folders import find_pairs
+from lolblur_synth.dataset.pairs import PairDataset, read_pair
+from lolblur_synth.dataset.splits import content_hash, gather, hold_out
 from lolblur_synth.errors import Damaged, ForeignOutput, InputError
 from lolblur_synth.models import lednet as models_lednet
 from lolblur_synth.tools.evaluate import evaluate
-from lolblur_synth.training import checkpoint, data, lednet, sources
+from lolblur_synth.training import checkpoint, crops
 from lolblur_synth.training.lednet import train_lednet
 
 TINY = {"width": 0.125, "crop": 16, "batch": 1, "perceptual": "none", "workers": 0, "device": "cpu", "iterations": 1,
@@ -110,15 +114,15 @@ def both_splits(root, pattern):
 def test_no_test_frame_is_trained_on_and_no_train_frame_is_scored(tmp_path, scoring, opened, layout):
     train, test, pattern = LAYOUTS[layout]
     for_training, held_out = both_splits(tmp_path, pattern)
-    pairs, val = data.hold_out(data.gather([tmp_path / train], "train"))
-    crops = data.Crops(pairs, 16, seed=0)
+    pairs, val = hold_out(gather([tmp_path / train], "train"))
+    samples = crops.Crops(pairs, 16, seed=0)
     for number in range(len(pairs)):
-        crops[number]
+        samples[number]
     for pair in val:
-        data.read_pair(pair)
+        read_pair(pair)
     assert set(opened) == for_training, "all scenes are used, and no other frame"
     opened.clear()
-    for item in data.PairDataset(tmp_path / train):
+    for item in PairDataset(tmp_path / train):
         assert len(item) == 2
     assert set(opened) == for_training
     opened.clear()
@@ -163,7 +167,7 @@ def test_without_manifests_the_name_of_a_clip_tells(tmp_path, caplog):
     two = write_split(tmp_path / "b", "train", ("shop",))
     write_split(two, "test", ("park",), "{split}/{clip}/{folder}/{frame}.png")
     with caplog.at_level(logging.WARNING):
-        pairs = data.gather([one, two], "train")
+        pairs = gather([one, two], "train")
     assert {pair.clip for pair in pairs} == {"shop", "street"}
     assert "a clip of this name is in the test split" in caplog.text
 
@@ -171,36 +175,36 @@ def test_without_manifests_the_name_of_a_clip_tells(tmp_path, caplog):
 def test_equal_names_in_the_two_splits_of_one_dataset_are_other_scenes(tmp_path):
     """REDS numbers its scenes from 000 in each split."""
     root = write_split(write_split(tmp_path, "train", ("000", "001")), "val", ("000",))
-    assert {pair.clip for pair in data.gather([root], "train")} == {"000", "001"}
-    assert {pair.clip for pair in data.gather([root, root / "train"], "train")} == {"000", "001"}
+    assert {pair.clip for pair in gather([root], "train")} == {"000", "001"}
+    assert {pair.clip for pair in gather([root, root / "train"], "train")} == {"000", "001"}
 
 
 @pytest.mark.parametrize("root", [".", "train"])
 def test_a_manifest_with_a_video_in_both_splits_loses_its_train_pairs(tmp_path, root):
     built(tmp_path, train={"0000": "s0", "0001": "s1"}, test={"0002": "s0"})
-    assert {pair.clip for pair in data.gather([tmp_path / root], "train")} == {"0001"}
-    assert {pair.clip for pair in data.PairDataset(tmp_path / root).pairs} == {"0001"}
-    assert {pair.clip for pair in data.PairDataset(tmp_path, "test").pairs} == {"0002"}
+    assert {pair.clip for pair in gather([tmp_path / root], "train")} == {"0001"}
+    assert {pair.clip for pair in PairDataset(tmp_path / root).pairs} == {"0001"}
+    assert {pair.clip for pair in PairDataset(tmp_path, "test").pairs} == {"0002"}
 
 
 def test_where_nothing_is_left_that_is_an_error(tmp_path):
     one = built(tmp_path / "a", train={"0000": "s0"})
     two = built(tmp_path / "b", test={"0000": "s0"}, train={"0001": "s0"})
     with pytest.raises(InputError, match="nothing is left to train on"):
-        data.gather([one, two], "train")
+        gather([one, two], "train")
     (one / "manifest.jsonl").write_text("{")
     with pytest.raises(Damaged, match="manifest.jsonl:1"):
-        data.gather([one, two], "train")
+        gather([one, two], "train")
 
 
 def test_a_video_under_two_numbers_is_not_both_trained_and_validated_on(tmp_path):
     one = built(tmp_path / "a", train={"0000": "s0", "0001": "s1", "0002": "s2"})
     two = built(tmp_path / "b", train={"0000": "s2", "0001": "s3"})
-    train, val = data.hold_out(data.gather([one, two], "train"))
+    train, val = hold_out(gather([one, two], "train"))
     assert {pair.source for pair in train}.isdisjoint(pair.source for pair in val)
     assert len(train) + len(val) == 10 and {pair.source for pair in val} == {"s3"}
     (two / "manifest.jsonl").unlink()
-    train, val = data.hold_out(data.gather([one, two], "train"))
+    train, val = hold_out(gather([one, two], "train"))
     assert {pair.clip for pair in train}.isdisjoint(pair.clip for pair in val)
 
 
@@ -218,9 +222,9 @@ def test_two_nestings_of_one_modality_are_refused_by_name(tmp_path):
     write_split(tmp_path, "train", ("0000",))
     write_split(tmp_path / "LOLBlur", "train", ("0001",))
     with pytest.raises(InputError, match=r"LOLBlur/train/\S+ and \S+/train/low_blur_noise/0000 are nested differently"):
-        data.find_pairs(tmp_path, "train")
-    assert len(data.find_pairs(tmp_path / "LOLBlur", "train")) == 2, "as the hint says"
-    assert {pair.clip for pair in data.find_pairs(tmp_path / "train", "train")} == {"0000"}
+        find_pairs(tmp_path, "train")
+    assert len(find_pairs(tmp_path / "LOLBlur", "train")) == 2, "as the hint says"
+    assert {pair.clip for pair in find_pairs(tmp_path / "train", "train")} == {"0000"}
 
 
 @pytest.mark.parametrize("pattern", ["{split}/old/{folder}/{clip}/{frame}.png", "{split}/{folder}/{clip}_{frame}.png",
@@ -229,7 +233,7 @@ def test_a_split_is_never_read_in_part(tmp_path, pattern):
     write_split(write_split(tmp_path, "train", ("0000",)), "train", ("0001",), pattern)
     for split in ("train", "test") if "test" in pattern else ("train",):
         with pytest.raises(InputError, match="nested differently"):
-            data.find_pairs(tmp_path, split)
+            find_pairs(tmp_path, split)
 
 
 @pytest.mark.parametrize("root", [".", "train"])
@@ -238,7 +242,7 @@ def test_a_clip_that_is_called_like_a_split_is_refused(tmp_path, root):
     write_split(tmp_path, "test", ("shop", "train"))
     write_split(tmp_path, "train", ("street", "test"))
     with pytest.raises(InputError, match="is this of the (test|train) split, or of (train|test)"):
-        data.find_pairs(tmp_path / root, "train")
+        find_pairs(tmp_path / root, "train")
 
 
 def test_a_train_folder_with_a_test_folder_in_it_is_not_trained_on_as_a_whole(tmp_path):
@@ -246,24 +250,24 @@ def test_a_train_folder_with_a_test_folder_in_it_is_not_trained_on_as_a_whole(tm
     write_split(root, "", ("0000",), "{folder}/{clip}/{frame}.png")
     write_split(root, "test", ("0001",))
     with pytest.raises(InputError, match="nested differently"):
-        data.find_pairs(root, "train")
-    assert {pair.clip for pair in data.find_pairs(root, "test")} == {"0001"}
+        find_pairs(root, "train")
+    assert {pair.clip for pair in find_pairs(root, "test")} == {"0001"}
 
 
 def test_both_frames_may_differ_in_suffix_but_none_may_be_there_twice(tmp_path):
     write_split(tmp_path, "train", ("0000",))
     for file in (tmp_path / "train/low_blur_noise").rglob("*.png"):
         file.rename(file.with_suffix(".JPG"))
-    assert len(data.find_pairs(tmp_path, "train")) == 2
+    assert len(find_pairs(tmp_path, "train")) == 2
     write(tmp_path / "train/low_blur_noise/0000/000047.png")
     with pytest.raises(InputError, match="000047.JPG and .*000047.png are the same frame twice"):
-        data.find_pairs(tmp_path, "train")
+        find_pairs(tmp_path, "train")
 
 
 def test_frames_that_lie_together_need_the_name_of_their_clip(tmp_path):
     write_split(tmp_path, "train", ("",), "{split}/{folder}/{clip}{frame}.png")
     with pytest.raises(InputError, match="<clip>_<frame>.png"):
-        data.find_pairs(tmp_path, "train")
+        find_pairs(tmp_path, "train")
 
 
 def test_system_files_are_passed_over_and_others_are_named(tmp_path, caplog):
@@ -275,7 +279,7 @@ def test_system_files_are_passed_over_and_others_are_named(tmp_path, caplog):
         write(folder / "@eaDir/000047.png/SYNOPHOTO_THUMB.jpg")
         (folder / "000049.bmp").touch()
     with caplog.at_level(logging.WARNING):
-        assert len(data.find_pairs(tmp_path / "data", "train")) == 4
+        assert len(find_pairs(tmp_path / "data", "train")) == 4
     assert "4 files beside the frames are no images that are read here, first" in caplog.text
     (tmp_path / "run").mkdir()
     (tmp_path / "run/.DS_Store").touch()
@@ -288,11 +292,11 @@ def test_linked_modalities_are_read_and_links_that_lead_back_are_not(tmp_path):
     for folder in PAIR:
         (tmp_path / "data/train" / folder).symlink_to(tmp_path / "store/train" / folder)
     (tmp_path / "data/train/up").symlink_to(tmp_path / "data")
-    assert len(data.find_pairs(tmp_path / "data", "train")) == 2
+    assert len(find_pairs(tmp_path / "data", "train")) == 2
     (tmp_path / "store/train/low_blur_noise/0000/000047.png").unlink()
     (tmp_path / "store/train/low_blur_noise/0000/000047.png").symlink_to("gone.png")
     with pytest.raises(InputError, match="link to a file that is not there"):
-        data.find_pairs(tmp_path / "data", "train")
+        find_pairs(tmp_path / "data", "train")
 
 
 # frames behind a training
@@ -314,17 +318,17 @@ def test_a_training_goes_on_with_a_copy_and_not_with_rebuilt_frames(tmp_path):
 
 def test_one_other_pixel_of_a_large_dataset_is_noticed(tmp_path, monkeypatch):
     """The samples do not reach the middle of the frame; the checksum at the end of a PNG does."""
-    monkeypatch.setattr(sources, "WHOLE_BYTES", 0)
-    monkeypatch.setattr(sources, "SAMPLE_BYTES", 32)
+    monkeypatch.setattr(splits, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(splits, "SAMPLE_BYTES", 32)
     root = write_split(tmp_path / "data", "train", ("0000",))
-    pairs = data.find_pairs(root, "train")
-    before = data.content_hash(pairs)
+    pairs = find_pairs(root, "train")
+    before = content_hash(pairs)
     shutil.copytree(root, tmp_path / "copy", copy_function=shutil.copyfile)
-    assert data.content_hash(data.find_pairs(tmp_path / "copy", "train")) == before
+    assert content_hash(find_pairs(tmp_path / "copy", "train")) == before
     pixels = cv2.imread(str(pairs[0].low))
     pixels[2, 3, 1] ^= 1
     cv2.imwrite(str(pairs[0].low), pixels)
-    assert data.content_hash(pairs) != before
+    assert content_hash(pairs) != before
 
 
 def test_a_checkpoint_of_an_earlier_version_goes_on_and_it_is_said(tmp_path, monkeypatch, caplog):
@@ -335,8 +339,8 @@ def test_a_checkpoint_of_an_earlier_version_goes_on_and_it_is_said(tmp_path, mon
     checkpoint.save(tmp_path / "run/checkpoints", 1, state)
     with caplog.at_level(logging.WARNING):
         assert train_lednet(root, tmp_path / "run", **TINY | {"iterations": 2})["iteration"] == 2
-    assert "whether they were rebuilt since is not known" in caplog.text
-    assert lednet.log.name in {record.name for record in caplog.records}
+    assert "whether they were rebuilt since then is not known" in caplog.text
+    assert checkpoint.log.name in {record.name for record in caplog.records}
 
 
 def test_a_dataset_that_is_given_twice_is_used_once(tmp_path, caplog):
@@ -344,7 +348,7 @@ def test_a_dataset_that_is_given_twice_is_used_once(tmp_path, caplog):
     (tmp_path / "link").symlink_to(root)
     for again in (root, root / "train", tmp_path / "link", f"{root}/"):
         caplog.clear()
-        assert data.gather([root, again], "train") == data.gather([root], "train")
+        assert gather([root, again], "train") == gather([root], "train")
         assert "4 pairs are in a dataset given before it as well; they are used once" in caplog.text
 
 
@@ -352,12 +356,12 @@ def test_one_folder_is_not_in_two_splits_by_links(tmp_path):
     root = write_split(tmp_path / "data", "train", ("a0", "a1"))
     (root / "test").symlink_to("train")
     with pytest.raises(InputError, match="are one folder, once in the train split and once in test"):
-        data.gather([root], "train")
+        gather([root], "train")
     other = write_split(tmp_path / "other", "test", ("b0",))
     (tmp_path / "link").mkdir()
     (tmp_path / "link/train").symlink_to(other / "test")
     with pytest.raises(InputError, match="is it of the train split, or of test"):
-        data.gather([tmp_path / "link/train"], "train")
+        gather([tmp_path / "link/train"], "train")
 
 
 def test_the_last_number_of_a_flat_name_is_the_frame(tmp_path, caplog):
@@ -365,7 +369,7 @@ def test_the_last_number_of_a_flat_name_is_the_frame(tmp_path, caplog):
     one = write_split(tmp_path / "one", "train", ("my_clip_0001", "my_clip_0002"), pattern)
     two = write_split(tmp_path / "two", "test", ("my_clip_0002",), pattern)
     write_split(two, "train", ("GOPR0384_11_00",), "{split}/{folder}/{clip}-{frame}.png")
-    pairs = data.gather([one, two], "train")
+    pairs = gather([one, two], "train")
     assert {(pair.clip, pair.frame) for pair in pairs} == {
         ("my_clip_0001", "000047"), ("my_clip_0001", "000048"), ("GOPR0384_11", "00-000047"),
         ("GOPR0384_11", "00-000048")}  # fmt: skip

@@ -123,11 +123,11 @@ def test_a_run_writes_weights_that_load_and_a_card(photos, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["my.md", "my.safetensors"]
 
 
-def test_obedience_is_what_the_network_alone_achieves(photos):
+def test_the_exposure_on_the_card_is_what_the_network_alone_achieves(photos):
     found, net = pictures([photos], size=48, frames_per_video=1), dce.CurveNet()
     torch.nn.init.constant_(net.conv7.bias, -30.0)  # r = 0: nothing is darkened
     torch.nn.init.zeros_(net.conv7.weight)
-    achieved = darken.obedience(net, found)
+    achieved = darken.achieved_exposures(net, found)
     own = [p.lightness[p.lightness <= 0.98].mean() for p in found]
     assert achieved["0.1"] == pytest.approx((np.mean(own), np.std(own)), abs=1e-3)
 
@@ -188,6 +188,7 @@ def test_without_tensorboard_one_line_says_what_to_install(photos, tmp_path, mon
     assert "lolblur-synth[train]" in caught.value.hint and not any(tmp_path.iterdir())
 
 
+@pytest.mark.extra
 @pytest.mark.skipif(not importlib.util.find_spec("tensorboard"), reason="tensorboard is not installed")
 def test_tensorboard_reads_what_was_written(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -231,7 +232,7 @@ def test_folders_of_the_system_hold_no_pictures(photos, tmp_path):
         (tmp_path / "album" / name).write_bytes((photos / "0.png").read_bytes())
     (tmp_path / "album/._0.png").write_bytes(b"\0\5\26\7")
     (tmp_path / "album/clip.mkv").touch()  # so that the pictures are no sequence
-    folders = [folder.relative_to(tmp_path).as_posix() for folder in training_photos._folders(tmp_path / "album")]
+    folders = [folder.relative_to(tmp_path).as_posix() for folder in training_photos.folders_in(tmp_path / "album")]
     assert folders == ["album", "album/a.txt"]
 
 

@@ -1,5 +1,6 @@
 """train-interpolator: scenes are what they say, items are true, a run learns, repeats and resumes, and refuses."""
 
+import dataclasses
 import shlex
 
 import av
@@ -15,7 +16,7 @@ from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.files import weights
 from lolblur_synth.kernels.exposure import reference
 from lolblur_synth.models import flow, warping
-from lolblur_synth.training import interpolator, interpolator_card, scenes, triplets
+from lolblur_synth.training import config, footage, interpolator, interpolator_card, scenes, triplets
 
 SMALL = {"size": 64, "batch_size": 2, "checkpoint_every": 2}
 
@@ -73,7 +74,7 @@ def test_what_is_in_front_hides_what_is_behind(photo):
 
 
 def test_runs_do_not_cross_a_cut(clip):
-    ((name, runs),) = triplets.runs_of([clip], 128)
+    ((name, runs),) = footage.runs_of([clip], 128)
     assert name == "made.mkv"
     for run in runs:
         assert np.abs(np.diff(run.astype(int), axis=0)).mean((1, 2, 3)).max() < 40
@@ -81,10 +82,10 @@ def test_runs_do_not_cross_a_cut(clip):
 
 def test_filmed_items_are_true_whatever_way_they_are_turned(photo, clip, monkeypatch):
     """Frames of a constant motion: DIS must find the same motion, halfway, in every turned and mirrored item."""
-    footage = triplets.gather([], [clip], 64)
+    taken = footage.gather([], [clip], 64)
     monkeypatch.setattr(triplets, "VIDEO_SHARE", 1.0)
     monkeypatch.setattr(triplets, "LIT_SHARE", 0.0)
-    batch = triplets.batch(footage, 0, 0, 6, 64)
+    batch = triplets.batch(taken, 0, 0, 6, 64)
     assert not batch.known.any() and not batch.true_forward.any()
     for k in range(2):
         t = batch.times[:, k, None, None, None]
@@ -100,7 +101,7 @@ def test_rendered_items_know_their_flow_whatever_way_they_are_turned(photo, monk
     monkeypatch.setattr(scenes, "PAN_SHARE", 1.0)
     monkeypatch.setattr(scenes, "MOTION", (2.0, 4.0))
     monkeypatch.setattr(triplets, "LIT_SHARE", 0.0)
-    batch = triplets.batch(triplets.gather([photo], [], 64), 0, 0, 6, 64)
+    batch = triplets.batch(footage.gather([photo], [], 64), 0, 0, 6, 64)
     assert batch.known.all()
     for true, dis in ((batch.true_forward, batch.forward), (batch.true_backward, batch.backward)):
         wrong = (true - dis[:, :2]).norm(dim=1)[:, 10:-10, 10:-10].flatten(1).median(1).values
@@ -109,15 +110,15 @@ def test_rendered_items_know_their_flow_whatever_way_they_are_turned(photo, monk
 
 @pytest.mark.parametrize("name", ["whole", "spot", "other"])
 def test_light_changes_linearly_in_time_and_moves_nothing(name):
-    light = triplets._light(rng(name), 64)
+    light = triplets.changing_light(rng(name), 64)
     first, second, middle = light(torch.full((3, 3, 64, 64), 0.4), (0.0, 1.0, 0.5))
     assert torch.allclose(middle, (first + second) / 2, atol=1e-6)
     assert (first - second).abs().max() > 0.01
 
 
 def test_a_batch_is_a_function_of_seed_and_step(photo, clip):
-    footage = triplets.gather([photo], [clip], 64)
-    a, b, c = (triplets.batch(footage, 0, step, 2, 64) for step in (3, 3, 4))
+    taken = footage.gather([photo], [clip], 64)
+    a, b, c = (triplets.batch(taken, 0, step, 2, 64) for step in (3, 3, 4))
     assert torch.equal(a.targets, b.targets) and torch.equal(a.forward, b.forward)
     assert not torch.equal(a.targets, c.targets)
 
@@ -126,9 +127,9 @@ def test_training_learns(photo, monkeypatch):
     """One batch of large motions again and again: the samples of it get clearly better."""
     monkeypatch.setattr(scenes, "MOTION", (10.0, 20.0))
     monkeypatch.setattr(interpolator, "WARM_UP", 4)
-    footage = triplets.gather([photo], [], 64)
-    batch = triplets.batch(footage, 1, 0, 2, 64)
-    state = interpolator._State({"steps": 60, "seed": 0, "rate": 4e-3}, "cpu")
+    taken = footage.gather([photo], [], 64)
+    batch = triplets.batch(taken, 1, 0, 2, 64)
+    state = interpolator.InterpolatorRun({"steps": 60, "seed": 0, "rate": 4e-3}, "cpu")
     terms = [state.advance(batch) for _ in range(15)]
     assert terms[-1]["psnr"] > terms[0]["psnr"] + 0.3
     assert terms[-1]["photometric"] < terms[0]["photometric"]
@@ -139,24 +140,29 @@ def test_repeated_and_interrupted_runs_give_the_same_weights(photo, clip, tmp_pa
         pass
 
     def stop(step, losses):
-        if step == 3:
+        if step == 2:
             raise Stop
 
-    whole = interpolator.train_interpolator([photo], [clip], tmp_path / "a.safetensors", steps=4, **SMALL)
+    options = SMALL | {"steps": 3, "checkpoint_every": 1}
+    whole = interpolator.train_interpolator([photo], [clip], tmp_path / "a.safetensors", **options)
     with pytest.raises(Stop):
-        interpolator.train_interpolator([photo], [clip], tmp_path / "b.safetensors", steps=4, report=stop, **SMALL)
+        interpolator.train_interpolator([photo], [clip], tmp_path / "b.safetensors", report=stop, **options)
     with pytest.raises(UsageError, match="other options"):
-        interpolator.train_interpolator([photo], [clip], tmp_path / "b.safetensors", steps=5, **SMALL)
-    resumed = interpolator.train_interpolator([photo], [clip], tmp_path / "b.safetensors", steps=4, **SMALL)
+        interpolator.train_interpolator([photo], [clip], tmp_path / "b.safetensors", **options | {"steps": 5})
+    resumed = interpolator.train_interpolator([photo], [clip], tmp_path / "b.safetensors", **options)
     assert whole["sha256"] == resumed["sha256"] == weights.sha256(tmp_path / "b.safetensors")
     assert not (tmp_path / "b.checkpoint").exists()
-    other = interpolator.train_interpolator([photo], [clip], tmp_path / "c.safetensors", steps=4, until=2, **SMALL)
+    other = interpolator.train_interpolator([photo], [clip], tmp_path / "c.safetensors", until=1, **options)
     assert other["sha256"] != whole["sha256"]
-    assert weights.about(tmp_path / "c.safetensors")["step"] == other["step"] == 2
+    assert weights.about(tmp_path / "c.safetensors")["step"] == other["step"] == 1
 
 
 def test_the_command_writes_weights_and_a_card_with_figures(photo, clip, tmp_path, monkeypatch):
-    monkeypatch.setitem(interpolator.train_interpolator.__kwdefaults__, "size", 64)
+    @dataclasses.dataclass(frozen=True)
+    class SmallTraining(config.InterpolatorTraining):
+        size: int = config.option(64, "smaller items, which the command has no option for")
+
+    monkeypatch.setattr(interpolator, "InterpolatorTraining", SmallTraining)
     out = tmp_path / "own.safetensors"
     result = CliRunner().invoke(
         cli.main,
@@ -204,7 +210,7 @@ def test_the_command_writes_weights_and_a_card_with_figures(photo, clip, tmp_pat
 def test_training_goes_on_from_given_weights(photo, tmp_path):
     """With a rate of next to nothing the weights stay what they were; the card tells where they began."""
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
-    interpolator.train_interpolator([photo], [], first, steps=2, **SMALL)
+    interpolator.train_interpolator([photo], [], first, steps=1, **SMALL)
     interpolator.train_interpolator([photo], [], second, steps=1, start=first, **SMALL | {"rate": 1e-9, "seed": 7})
     for a, b in zip(flow.load(str(first)).parameters(), flow.load(str(second)).parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-6)
@@ -218,20 +224,23 @@ def test_training_goes_on_from_given_weights(photo, tmp_path):
 def test_training_goes_on_from_weights_without_the_deep_blocks(photo, tmp_path):
     """They are nothing yet: the network does what it did. No other part may lack."""
     first, old = tmp_path / "first.safetensors", tmp_path / "old.safetensors"
-    interpolator.train_interpolator([photo], [], first, steps=2, **SMALL)
+    interpolator.train_interpolator([photo], [], first, steps=1, **SMALL)
     parts = flow.load(str(first)).state_dict()
     shallow = {name: value for name, value in parts.items() if not name.startswith(flow.DEEP)}
     assert len(shallow) < len(parts)
     save_file(shallow, old)
-    state = interpolator._State({"seed": 3, "rate": 1e-3}, "cpu", old)
+    state = interpolator.InterpolatorRun({"seed": 3, "rate": 1e-3}, "cpu", old)
     for name, value in state.net.state_dict().items():
-        assert torch.equal(value, parts[name]) if name in shallow else ".last." not in name or not value.any()
+        if name in shallow:
+            assert torch.equal(value, parts[name]), name
+        elif ".last." in name:
+            assert not value.any(), name
     with pytest.raises(WeightsError, match="lacks"):
         flow.load(str(old))
     shallow.pop("out.weight")
     save_file(shallow, old)
     with pytest.raises(WeightsError, match="lacks out.weight"):
-        interpolator._State({"seed": 3, "rate": 1e-3}, "cpu", old)
+        interpolator.InterpolatorRun({"seed": 3, "rate": 1e-3}, "cpu", old)
 
 
 def test_a_held_out_video_may_be_too_short_for_figures(photo, clip, tmp_path, monkeypatch):
@@ -246,8 +255,8 @@ def test_a_held_out_video_is_not_trained_on_and_system_files_are_no_photographs(
     (folder / "a.png").write_bytes(photo.read_bytes())
     (folder / "._a.png").write_bytes(b"\0\5\26\7")
     with caplog.at_level("WARNING"):
-        footage = triplets.gather([folder], [clip], 64, held_out=[clip])
-    assert [name for name, _ in footage.files] == ["a.png"] and not footage.runs
+        taken = footage.gather([folder], [clip], 64, held_out=[clip])
+    assert [name for name, _ in taken.files] == ["a.png"] and not taken.runs
     assert f"{clip.name} is held out, and not trained on" in caplog.text
 
 

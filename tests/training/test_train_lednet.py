@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 import torch
 
+from lolblur_synth.dataset.pair_folders import find_pairs, pair_names
+from lolblur_synth.dataset.pairs import PairDataset, read_frame, read_pair
+from lolblur_synth.dataset.splits import gather, hold_out
 from lolblur_synth.errors import Diverged, ForeignOutput, InputError, Interrupted, NoSpace, UsageError, WeightsError
 from lolblur_synth.files import weights
 from lolblur_synth.metrics import image_quality
 from lolblur_synth.models import vgg
 from lolblur_synth.models.lednet import enhance, exposure_gain, load
-from lolblur_synth.training import checkpoint, data, lednet
+from lolblur_synth.training import checkpoint, crops, lednet, lednet_parts
 from lolblur_synth.training.config import LednetConfig, checked, learning_rate
 from lolblur_synth.training.lednet import train_lednet
 from lolblur_synth.training.losses import lednet_loss
@@ -77,8 +80,8 @@ def test_it_learns(tmp_path, dataset):
     assert value_range == "0..1" and net.options["width"] == 0.25
     assert weights.about(result["weights"])["iterations"] == 100
     scores = []
-    for pair in data.hold_out(data.find_pairs(dataset, "train"))[0]:
-        low, high = (frame[None] for frame in data.read_pair(pair))
+    for pair in hold_out(find_pairs(dataset, "train"))[0]:
+        low, high = (frame[None] for frame in read_pair(pair))
         mean = high.mean((2, 3), keepdim=True).expand_as(high)
         scores.append([image_quality.psnr_rgb(x, high).item() for x in (enhance(net, low), low, mean)])
     ours, identity, mean = np.mean(scores, 0)
@@ -89,13 +92,15 @@ def test_resume_is_bit_exact(tmp_path, dataset):
     """Stopped in the middle by a signal and continued, with other loader settings, it ends in the same bits."""
     options = TINY | {"iterations": 6, "lr": 1e-3}
     train_lednet(dataset, tmp_path / "whole", quiet=True, **options)
-    original = lednet._Run.step
+    original = lednet.LednetRun.advance
 
-    def step(run, low, high, stop=False):
-        return original(run, low, high, stop or run.iteration == 2)
+    def advance(run, batch):
+        if run.step == 2:
+            run.stop = lambda: True
+        return original(run, batch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lednet._Run, "step", step)
+        patch.setattr(lednet.LednetRun, "advance", advance)
         assert train_lednet(dataset, tmp_path / "parts", quiet=True, **options)["iteration"] == 3
     train_lednet(dataset, tmp_path / "parts", quiet=True, **options | {"workers": 1, "save_every": 2})
     whole, parts = final_state(tmp_path / "whole"), final_state(tmp_path / "parts")
@@ -106,14 +111,14 @@ def test_resume_is_bit_exact(tmp_path, dataset):
 
 
 def test_signal_saves_and_says_so(tmp_path, dataset, monkeypatch):
-    original = lednet._Run.step
+    original = lednet.LednetRun.advance
 
-    def step(run, low, high, stop=False):
-        if run.iteration == 1:
+    def advance(run, batch):
+        if run.step == 1:
             os.kill(os.getpid(), 15)
-        return original(run, low, high, stop)
+        return original(run, batch)
 
-    monkeypatch.setattr(lednet._Run, "step", step)
+    monkeypatch.setattr(lednet.LednetRun, "advance", advance)
     with pytest.raises(Interrupted, match="after iteration"):
         train_lednet(dataset, tmp_path, quiet=True, iterations=50, **TINY)
     assert 2 <= final_state(tmp_path)["iteration"] <= 3
@@ -192,7 +197,7 @@ def test_compiling_needs_a_compiler(tmp_path, dataset, monkeypatch):
 
 @pytest.mark.slow
 def test_a_compiled_network_learns_the_same(tmp_path, dataset):
-    if not lednet.compilers():
+    if not lednet_parts.compilers():
         pytest.skip("no C++ compiler here")
     options = TINY | {"iterations": 3, "lr": 1e-3}
     plain = train_lednet(dataset, tmp_path / "plain", quiet=True, **options)
@@ -294,7 +299,7 @@ def test_a_hostile_checkpoint_runs_nothing(tmp_path):
             return (open, (str(tmp_path / "owned"), "w"))
 
     torch.save({"x": Shell()}, tmp_path / "00000001.pt")
-    with pytest.raises(InputError, match="not a sound checkpoint"):
+    with pytest.raises(InputError, match="not a readable checkpoint"):
         checkpoint.load(tmp_path / "00000001.pt")
     assert not (tmp_path / "owned").exists()
 
@@ -315,7 +320,7 @@ def test_full_disk_keeps_the_earlier_checkpoint(tmp_path, monkeypatch):
 def test_nan_stops_and_keeps_the_checkpoint(tmp_path, dataset, monkeypatch):
     train_lednet(dataset, tmp_path, quiet=True, iterations=50, max_minutes=1e-9, **TINY)
     monkeypatch.setattr(lednet, "lednet_loss", lambda side, out, *_: {"l1": out.mean(), "loss": out.mean() * torch.nan})
-    with pytest.raises(Diverged, match="not finite at iteration 1") as error:
+    with pytest.raises(Diverged, match="not finite after step 1") as error:
         train_lednet(dataset, tmp_path, quiet=True, iterations=50, **TINY)
     assert error.value.exit_code == 2 and "--lr" in error.value.hint
     assert final_state(tmp_path)["iteration"] == 1
@@ -355,37 +360,37 @@ def test_other_options_or_a_foreign_folder_are_refused(tmp_path, dataset):
 def test_every_nesting_is_read(tmp_path, pattern):
     write_pairs(tmp_path, pattern=pattern)
     write_pairs(tmp_path, pattern=pattern, clips=1, split="test")
-    pairs = data.find_pairs(tmp_path, "train")
+    pairs = find_pairs(tmp_path, "train")
     assert [(p.clip, p.frame) for p in pairs] == [(f"{c:04d}", f"{f:04d}") for c in range(3) for f in range(2)]
     assert all("low_blur_noise" in str(p.low) and "high_sharp_scaled" in str(p.high) for p in pairs)
-    assert len(data.find_pairs(tmp_path, "test")) == 2
+    assert len(find_pairs(tmp_path, "test")) == 2
 
 
 def test_held_out_clips_are_not_trained_on(dataset, tmp_path):
-    train, val = data.hold_out(data.find_pairs(dataset, "train"))
+    train, val = hold_out(find_pairs(dataset, "train"))
     assert {p.clip for p in train}.isdisjoint(p.clip for p in val) and len(train) + len(val) == 6
     write_pairs(tmp_path, clips=1, frames=5)
-    train, val = data.hold_out(data.find_pairs(tmp_path, "train"))
+    train, val = hold_out(find_pairs(tmp_path, "train"))
     assert len(train) == 4 and len(val) == 1
 
 
 def test_several_datasets_hold_out_the_same_clip(dataset, tmp_path):
     """Two builds of the same videos: a clip that validates is in neither training half."""
     other = write_pairs(tmp_path / "other", frames=1)
-    pairs = data.gather([dataset, other], "train")
+    pairs = gather([dataset, other], "train")
     assert len(pairs) == 9
-    train, val = data.hold_out(pairs)
+    train, val = hold_out(pairs)
     assert {p.clip for p in val} == {"0002"} and len(val) == 3 and {p.clip for p in train} == {"0000", "0001"}
     assert train_lednet([dataset, other], tmp_path / "run", dry_run=True, **TINY)["pairs"] == 6
 
 
 def test_samples_depend_on_their_number_alone(dataset):
-    pairs = data.find_pairs(dataset, "train")
-    one, two = data.Crops(pairs, 16, seed=3), data.Crops(pairs, 16, seed=3)
+    pairs = find_pairs(dataset, "train")
+    one, two = crops.Crops(pairs, 16, seed=3), crops.Crops(pairs, 16, seed=3)
     two[40]
     assert all(torch.equal(a, b) for a, b in zip(one[5], two[5], strict=True))
-    assert not torch.equal(one[5][0], data.Crops(pairs, 16, seed=4)[5][0])
-    epoch = data.Crops(pairs, 16, seed=3)
+    assert not torch.equal(one[5][0], crops.Crops(pairs, 16, seed=4)[5][0])
+    epoch = crops.Crops(pairs, 16, seed=3)
     epoch[0]
     assert sorted(epoch.order) == list(range(6))
     low, high = one[7]
@@ -394,8 +399,8 @@ def test_samples_depend_on_their_number_alone(dataset):
 
 
 def test_crops_that_vary_are_zoomed_and_recoloured_alike(dataset):
-    pairs = data.find_pairs(dataset, "train")
-    plain, varied = data.Crops(pairs, 16, 3), data.Crops(pairs, 16, 3, vary=True)
+    pairs = find_pairs(dataset, "train")
+    plain, varied = crops.Crops(pairs, 16, 3), crops.Crops(pairs, 16, 3, vary=True)
     items = [varied[n] for n in range(12)]
     assert all(low.shape == high.shape == (3, 16, 16) for low, high in items)
     alike = [np.corrcoef(low.flatten(), high.flatten())[0, 1] for low, high in items]
@@ -404,10 +409,10 @@ def test_crops_that_vary_are_zoomed_and_recoloured_alike(dataset):
 
 
 def test_exposed_crops_have_the_gain_of_their_whole_frame(dataset):
-    pairs = data.find_pairs(dataset, "train")
-    plain, exposed = data.Crops(pairs, 16, 3), data.Crops(pairs, 16, 3, expose=0.4)
+    pairs = find_pairs(dataset, "train")
+    plain, exposed = crops.Crops(pairs, 16, 3), crops.Crops(pairs, 16, 3, expose=0.4)
     gains = [(exposed[n][0].mean() / plain[n][0].mean()).item() for n in range(4)]
-    wanted = [exposure_gain(data.read_frame(pairs[plain.order[n]].low)[None], 0.4).item() for n in range(4)]
+    wanted = [exposure_gain(read_frame(pairs[plain.order[n]].low)[None], 0.4).item() for n in range(4)]
     assert gains == pytest.approx(wanted, rel=1e-4) and all(torch.equal(exposed[n][1], plain[n][1]) for n in range(4))
 
 
@@ -420,11 +425,11 @@ def test_online_draws_the_noise_of_each_sample_anew(tmp_path, dataset):
     ):
         (tmp_path / "train" / folder).symlink_to(dataset / "train" / source)
     pair = ("low_sharp", "high_sharp_scaled")
-    pairs = data.find_pairs(tmp_path, "train", pair)
-    crops = data.Crops(pairs, 16, 0, data.online(pair))
-    changed = [n for n in range(12) if not torch.allclose(*crops[n], atol=1e-4)]
+    pairs = find_pairs(tmp_path, "train", pair)
+    samples = crops.Crops(pairs, 16, 0, crops.online(pair))
+    changed = [n for n in range(12) if not torch.allclose(*samples[n], atol=1e-4)]
     assert 3 <= len(changed) < 12, "noise and defocus are for half of the samples each"
-    assert all(torch.equal(a, b) for a, b in zip(crops[changed[0]], crops[changed[0]], strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(samples[changed[0]], samples[changed[0]], strict=True))
     result = train_lednet(
         tmp_path, tmp_path / "run", quiet=True, iterations=1, online=True, pair="low_blur:high_sharp_scaled", **TINY
     )
@@ -434,31 +439,31 @@ def test_online_draws_the_noise_of_each_sample_anew(tmp_path, dataset):
 
 
 def test_each_process_gets_its_share():
-    whole = [list(batch) for batch in data.batches(2, 4, 4)]
-    parts = [[list(batch) for batch in data.batches(2, 4, 4, rank, 2)] for rank in (0, 1)]
+    whole = [list(batch) for batch in crops.batches(2, 4, 4)]
+    parts = [[list(batch) for batch in crops.batches(2, 4, 4, rank, 2)] for rank in (0, 1)]
     assert whole == [[8, 9, 10, 11], [12, 13, 14, 15]]
     assert [a + b for a, b in zip(*parts, strict=True)] == whole
 
 
 def test_bad_data_is_named(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
-        data.find_pairs(tmp_path / "none", "train")
+        find_pairs(tmp_path / "none", "train")
     write_pairs(tmp_path)
     with pytest.raises(InputError, match="train/low_sharp"):
-        data.find_pairs(tmp_path, "train", ("low_sharp", "high_sharp_scaled"))
+        find_pairs(tmp_path, "train", ("low_sharp", "high_sharp_scaled"))
     frame = tmp_path / "train/low_blur_noise/0001/0000.png"
     whole = frame.read_bytes()
     frame.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="train/low_blur_noise/0001/0000.png"):
-        data.PairDataset(tmp_path)[2]
+        PairDataset(tmp_path)[2]
     cv2.imwrite(str(frame), np.zeros((24, 40, 3), np.uint8))
     with pytest.raises(InputError, match="40x24 and 32x24"):
-        data.PairDataset(tmp_path)[2]
+        PairDataset(tmp_path)[2]
     frame.unlink()
     with pytest.raises(InputError, match="no partner, first 0001/0000"):
-        data.find_pairs(tmp_path, "train")
+        find_pairs(tmp_path, "train")
     with pytest.raises(UsageError, match="INPUT:TARGET"):
-        data.pair_names("low_blur")
+        pair_names("low_blur")
 
 
 # options

@@ -27,15 +27,6 @@ def picture(seed, height, width):
     return cv2.resize(blobs, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Steps as small as these wait for each other's threads longer than they work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photos")
@@ -63,7 +54,7 @@ def test_noise_is_developed_as_raw_pg_does_but_along_edges():
     display[..., 40:] = 0.9
     raw = mosaic.mosaic(fr.srgb_to_light(display), COLOURS, cycleisp.WHITE)
     noise_of_raw = 1e-3 * torch.randn(raw.shape, generator=torch.Generator().manual_seed(0))
-    noisy = raw_pairs._noisy(display, raw, noise_of_raw, COLOURS)
+    noisy = raw_pairs.with_noise(display, raw, noise_of_raw, COLOURS)
     light = fr.srgb_to_light(display) + mosaic.develop(noise_of_raw, COLOURS, cycleisp.WHITE)
     torch.testing.assert_close(noisy[..., :32], fr.light_to_srgb(light)[..., :32], atol=1e-6, rtol=0)
     along = display + demosaic.develop(raw + noise_of_raw, COLOURS) - demosaic.develop(raw, COLOURS)
@@ -166,11 +157,11 @@ def test_noise_is_to_have_the_strength_and_the_correlations_wanted(monkeypatch):
     grain = grain * torch.tensor([1.0, 0.01]).view(2, 1, 1, 1)
     assert noise.noise_loss(grain, grain).item() == 0
     strong, weak = (noise.noise_loss(1.2 * part, part).item() for part in grain.split(1))
-    assert strong == pytest.approx(weak, rel=0.1) and strong > noise.EACH_VALUE * 0.2
+    assert strong == pytest.approx(weak, rel=0.1) and strong > noise.VALUES_WEIGHT * 0.2
     soft = (grain + grain.roll(1, 3)) / 2**0.5  # as strong, but each value like its neighbour
     other = grain.roll(5, 3)  # the same noise elsewhere: other values, the same kind
-    assert noise.noise_loss(other, grain) > noise.EACH_VALUE
-    monkeypatch.setattr(noise, "EACH_VALUE", 0.0)
+    assert noise.noise_loss(other, grain) > noise.VALUES_WEIGHT
+    monkeypatch.setattr(noise, "VALUES_WEIGHT", 0.0)
     assert noise.noise_loss(soft, grain) > 10 * noise.noise_loss(other, grain)
     found = noise.covariances(soft[:1])
     assert found.shape == (1, 3, 3, 3)
@@ -258,7 +249,7 @@ def test_what_cannot_be_trained_is_refused(photos, tmp_path):
 def test_training_begins_at_the_analytic_camera(photos):
     """Networks that have learnt nothing give the raw exactly, and develop it along edges."""
     recipe = {"network": "lite", "steps": 9, "seed": 0, "rate": 1e-3}
-    state = noise._State(recipe, "cpu")
+    state = noise.NoiseRun(recipe, "cpu")
     networks = cycleisp.Networks(*state.net, colours=state.colours)
     made = raw_pairs.batch(raw_pairs.photographs([photos], 32, 1), 0, 0, 2, 32)
     with torch.inference_mode():
@@ -268,10 +259,16 @@ def test_training_begins_at_the_analytic_camera(photos):
     torch.testing.assert_close(back, expected, atol=1e-5, rtol=0)
 
 
-def test_the_published_size_is_the_default_one_of_the_networks():
-    assert noise.sizes("published", True) == ({}, {}, {})
-    assert noise.sizes("lite", False)[0] == {"size": cycleisp.LITE[0]}
-    assert noise.sizes("lite", True)[0] == {"size": cycleisp.LITE[0] | {"inputs": 6}}
+def test_the_published_sizes_have_the_published_numbers_of_parameters():
+    kinds = (cycleisp.Rgb2Raw, cycleisp.ColorBranch, cycleisp.Raw2Rgb)
+    with torch.device("meta"):
+        nets = [kind(**size) for kind, size in zip(kinds, noise.sizes("published", True), strict=True)]
+    assert [sum(p.numel() for p in net.parameters()) for net in nets] == [3_143_109, 1_084_419, 3_244_110]
+
+
+def test_networks_that_correct_a_camera_have_its_pictures_as_inputs():
+    assert [size["size"].get("inputs") for size in noise.sizes("lite", False)] == [None, None, None]
+    assert [size["size"].get("inputs") for size in noise.sizes("lite", True)] == [6, None, 16]
     with pytest.raises(UsageError, match="no such size"):
         noise.sizes("huge", True)
 
@@ -285,10 +282,10 @@ def test_the_published_size_corrects_the_camera_with_its_own_inputs():
     with torch.inference_mode():
         analytic = mosaic.mosaic(fr.srgb_to_light(frames), COLOURS, cycleisp.WHITE)
         given = networks.planes(frames) - fr.light_to_srgb(analytic)
-        torch.testing.assert_close(given, cycleisp._detail(nets[0](frames), 8), atol=1e-6, rtol=0)
+        torch.testing.assert_close(given, cycleisp.without_local_mean(nets[0](frames), 8), atol=1e-6, rtol=0)
         back = networks.develop(analytic, networks.colour(frames)) - demosaic.develop(analytic, COLOURS)
         own = nets[2](fr.light_to_srgb(analytic), networks.colour(frames))
-        torch.testing.assert_close(back, cycleisp._detail(own, 16), atol=1e-5, rtol=0)
+        torch.testing.assert_close(back, cycleisp.without_local_mean(own, 16), atol=1e-5, rtol=0)
 
 
 def test_darkened_pictures_have_the_published_level():
@@ -298,7 +295,7 @@ def test_darkened_pictures_have_the_published_level():
 
 def test_round_trips_are_those_of_whole_pictures_and_of_their_half():
     """Of the analytic camera: a flat picture comes back, a checkerboard of single pixels does not."""
-    zero = cycleisp.Networks(*noise._State({"network": "lite", "seed": 0, "rate": 1e-3}, "cpu").net, colours=COLOURS)
+    zero = cycleisp.Networks(*noise.NoiseRun({"network": "lite", "seed": 0, "rate": 1e-3}, "cpu").net, colours=COLOURS)
     checks = np.kron(np.indices((60, 80)).sum(0) % 2, np.ones((2, 2)))[..., None] * np.array([40000, 20000, 9000])
     photo = raw_pairs.Photo("checks.png", "checks", checks.astype(np.uint16))
     assert noise_figures.view(photo).shape == (1, 3, 120, 160) and noise_figures.view(photo, 2).shape == (1, 3, 60, 80)

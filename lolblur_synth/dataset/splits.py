@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lolblur_synth.dataset import manifest
+from lolblur_synth.dataset.pair_folders import PAIR, Folder, Pair, clip_names, pairs_in, scan, split_name
 from lolblur_synth.errors import InputError
-from lolblur_synth.training.pairs import PAIR, Folder, Pair, clip_names, pairs_in, scan, split_name
 
 VALIDATION_SHARE = 0.1
 WHOLE_BYTES = 256 << 20  # frames of a dataset that are read whole to tell whether they are the same: about a second
@@ -66,8 +66,8 @@ class _Dataset:
 def gather(roots: Sequence[Path], split: str, pair: tuple[str, str] = PAIR, beside: Sequence[Path] = ()) -> list[Pair]:
     """The pairs of several datasets as one, sorted by clip, dataset and frame. Raises InputError.
 
-    Of the train split, pairs whose video is held out in any of the datasets are left out, and it is said. Two clips are
-    of one video where their sha256 is the same or, where one of them has none, in different datasets, their name.
+    Of the train split, pairs whose video is held out in any of the datasets are left out, with a warning. Two clips are
+    of one video where their sha256 is the same, or, if one of them has none, their name, in different datasets.
     beside: more datasets whose held-out videos count, where their manifests tell the sha256.
     """
     sets = [_Dataset(root, pair, split) for root in roots]
@@ -76,14 +76,14 @@ def gather(roots: Sequence[Path], split: str, pair: tuple[str, str] = PAIR, besi
     pairs.sort(key=lambda item: (*item[:2], item[2].frame))
     if split_name(split) != "train":
         return [pair_of for _, _, pair_of in pairs]
-    _refuse_twofold(sets)
+    _refuse_folders_in_two_splits(sets)
     held_out = [clip for data in sets for clip in data.held_out()]
     held_out += [clip for root in beside for clip in _Dataset(root, pair, split).held_out() if clip.source]
     counts = Counter((place, clip) for clip, place, _ in pairs)
     reasons = {(place, clip): _match(sets[place], clip, held_out) for place, clip in counts}
     for (place, clip), reason in reasons.items():
         if reason is not None:
-            _tell(sets[place], clip, counts[place, clip], reason)
+            _log_left_out(sets[place], clip, counts[place, clip], reason)
     left = [pair_of for clip, place, pair_of in pairs if reasons[place, clip] is None]
     if pairs and not left:
         raise InputError(f"{', '.join(map(str, roots))}: nothing is left to train on: every video is also in a test "
@@ -104,7 +104,7 @@ def _each_once(sets: Sequence[_Dataset], pairs: list[tuple[str, int, Pair]]) -> 
     return kept
 
 
-def _refuse_twofold(sets: Sequence[_Dataset]) -> None:
+def _refuse_folders_in_two_splits(sets: Sequence[_Dataset]) -> None:
     """Raise where one folder, by whatever links, is of the train split here and held out there."""
     held_out = {os.path.realpath(folder.path): folder for data in sets for folder in data.folders
                 if folder.split not in ("", "train") and folder.images}  # fmt: skip
@@ -145,7 +145,7 @@ def _match(data: _Dataset, clip: str, held_out: Sequence[HeldOut]) -> HeldOut | 
     return None
 
 
-def _tell(data: _Dataset, clip: str, count: int, reason: HeldOut) -> None:
+def _log_left_out(data: _Dataset, clip: str, count: int, reason: HeldOut) -> None:
     sha256, name = data.clips.get(("train", clip), ("", ""))
     by_name = not (sha256 and reason.source)
     what = "a clip of this name" if by_name else f"its video, {name!r:.80} (sha256 {sha256[:12]}),"

@@ -296,6 +296,7 @@ def test_without_a_training_the_bundled_network_is_used_and_named(tmp_path, monk
 
 
 @pytest.mark.slow
+@pytest.mark.extra
 @pytest.mark.parametrize(("expose", "value_range"), [(0.0, "-1..1"), (0.35, "0..1")])
 def test_onnx_gives_the_same_answer(tmp_path, expose, value_range):
     """At a size that needs padding, and whose pooling grids do not divide it; also where the network is exposed.

