@@ -32,12 +32,6 @@ MAX_ARGUMENTS = 8  # of a function; what needs more is a record that has no name
 MAY_TAKE_MORE = {
     "dataset/build.py build": "the public face, lolblur_synth.build: a user names each option",
 }
-TAKE_TOO_MANY = (  # still to be given records
-    "training/darken.py train_darken",
-    "training/interpolator.py train_interpolator",
-    "training/noise.py train_noise",
-    "training/triplets.py _finish",
-)
 FILES = sorted(PACKAGE.rglob("*.py"))
 BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.py"))
 
@@ -169,14 +163,8 @@ def long_argument_lists() -> dict[str, int]:
 
 def test_no_function_takes_more_than_eight_arguments():
     long = long_argument_lists()
-    assert not {name: count for name, count in long.items() if name not in {*MAY_TAKE_MORE, *TAKE_TOO_MANY}}
+    assert not {name: count for name, count in long.items() if name not in MAY_TAKE_MORE}
     assert MAY_TAKE_MORE.keys() <= long.keys(), "an exception that nothing needs any more"
-
-
-@pytest.mark.parametrize("name", TAKE_TOO_MANY)
-@pytest.mark.xfail(strict=True, reason="its arguments are not a record yet")
-def test_functions_that_still_take_too_many_arguments(name):
-    assert name not in long_argument_lists()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
