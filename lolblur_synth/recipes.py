@@ -81,6 +81,13 @@ def override(recipe: Recipe, assignments: tuple[str, ...] | list[str]) -> Recipe
     return recipe
 
 
+def configured(config: Any, words: dict[str, str]) -> Any:
+    """A config with some of its values replaced, each given as an option's text. Raises RecipeError naming the option."""
+    fields = {field.name: field for field in dataclasses.fields(config)}
+    values = {name: check(fields[name], _value(text.strip()), f"--{name.replace('_', '-')}") for name, text in words.items()}
+    return dataclasses.replace(config, **values)
+
+
 def _value(text: str) -> Any:
     """A TOML value, a LO:HI or A,B list, or else the bare word. `.1`, which is no number in TOML, is 0.1."""
     plain = text

@@ -72,7 +72,7 @@ def write(target: Path, picture: Picture, number: int, config: ShootConfig, seed
     seen, drawn = draw_clip(picture, number, config, seed)
     facts = record(picture, number, config, seed, seen, drawn)
     target.unlink(missing_ok=True)
-    atomic.write(target.with_suffix(".json"), (json.dumps(facts, indent=1) + "\n").encode())
+    atomic.write(target.with_suffix(".json"), (json.dumps(facts) + "\n").encode())
     frames = (scene.render(seen, float(t)) for t in camera_path.times(config))
     comment = f"lolblur-synth shoot {__version__}"
     pq_writer.write_light(target, frames, (config.width, config.height), config.fps, comment)
