@@ -80,7 +80,7 @@ class ShootConfig:
     )
     lamps: str = option(
         "auto",
-        "photographs: clipped lights get a radiance each; auto: in those whose mean L* is below lamp_lightness",
+        "photographs: clipped lights get a radiance each; auto: in those darker than lamp_lightness",
         choices=("auto", "always", "never"),
     )
     lamp_lightness: float = option(
@@ -93,6 +93,14 @@ class ShootConfig:
         lo=0,
         hi=1,
         source="as darken.lamp_area of recipe night",
+    )
+    lamp_surround: float = option(
+        0.5,
+        "a clipped region with brighter pixels round it is paper, foam or a wall in the light, and stays white",
+        unit="linear light of the brightest channel",
+        lo=0,
+        hi=1,
+        source="keeps 70 to 100 % of the clipped pixels of night photographs with lamps",
     )
     lamp_excess: float = option(
         1.5, "median of a lamp's mean light above white, log-normal", unit="times white", lo=0.05, hi=49,

@@ -24,8 +24,7 @@ PEAK = 49.26  # times white: the most that PQ holds
 def draw_clip(picture: Picture, number: int, config: ShootConfig, seed: int) -> tuple[scene.Scene, dict]:
     """The scene of clip `number` of a picture, and what was drawn for it. The same for any other pictures beside it."""
     regions = None if picture.clipped is None else lamps.find(picture.light, picture.clipped, config)
-    count = 0 if regions is None else len(regions.area)
-    excess = lamps.draw(config, draw.rng(seed, picture.sha256, "picture", "shoot.lamps"), count)
+    excess = lamps.draw(config, draw.rng(seed, picture.sha256, "picture", "shoot.lamps"), regions)
     light = picture.light if regions is None else lamps.lit(picture.light, regions, excess)
     unit = f"clip-{number}"
     path = camera_path.draw(config, draw.rng(seed, picture.sha256, unit, "shoot.path"))
