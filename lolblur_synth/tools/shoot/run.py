@@ -3,17 +3,14 @@
 The result depends on each picture, the settings and the seed, never on the other pictures or the number of workers.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.files import atomic
 from lolblur_synth.parallel import machine, pool
-from lolblur_synth.recipe.schema import DatasetConfig, Recipe
 from lolblur_synth.recipe.shoot import ShootConfig
 from lolblur_synth.tools import outputs
 from lolblur_synth.tools.shoot import clip, pictures
@@ -126,16 +123,3 @@ def _is_there(shot: Shot, key: str) -> bool:
         raise UsageError(f"{shot.target} exists, and was not shot with these settings, seed and picture",
                          "add --overwrite, or name another output folder")  # fmt: skip
     return state == "done"
-
-
-def for_build(recipe: Recipe) -> ShootConfig:
-    """Settings for clips that `build` takes with this recipe: its size, its rate, and long enough for its pairs where
-    the recipe asks for a number of them."""
-    config = ShootConfig(width=recipe.resize.width, height=recipe.resize.height,
-                         fps=recipe.input.fps or ShootConfig.fps)  # fmt: skip
-    if recipe.dataset.pairs == DatasetConfig.pairs:
-        return config
-    window = max(recipe.average.window)
-    stride = max(Fraction(config.fps) / Fraction(recipe.dataset.rate), Fraction(window))
-    segment = math.ceil((math.ceil(recipe.dataset.pairs / 2) - 1) * stride) + 2 * math.ceil(window / 2) + 2
-    return ShootConfig(width=config.width, height=config.height, fps=config.fps, frames=2 * segment)
