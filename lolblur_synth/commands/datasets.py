@@ -201,6 +201,8 @@ def status(out, as_json):
         f"{state['done']} of {state['planned']} pairs done, {state['left']} left, {len(state['failed'])} failed; "
         f"{state['train']} train and {state['test']} test videos; {state['bytes'] / 1e6:.0f} MB"
     )
+    for name in state["measured"]:
+        click.echo(f"{opt.printable(name)}: {tool.LIGHT_IN_WORDS}")
     for failure in state["failed"]:
         click.echo(f"failed {failure['pair']}: {opt.with_hint(failure)}")
     for refusal in state["refused"]:

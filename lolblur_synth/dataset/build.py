@@ -223,6 +223,7 @@ def _plan_json(plan, recipe: Recipe) -> dict:
             "name": clip.facts.name,
             "sha256": clip.facts.sha256,
             "fps": clip.facts.fps,
+            "light": clip.facts.light,
             "pairs": [pair.name for pair in clip.pairs],
         }
         for clip in plan.clips

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from lolblur_synth import recipes
-from lolblur_synth.dataset import build, layout, stored
+from lolblur_synth.dataset import build, layout, stored, verify
 from lolblur_synth.parallel import machine
 from lolblur_synth.recipe.schema import Recipe
 
@@ -47,6 +47,7 @@ def plan(
                 "size": [clip.facts.width, clip.facts.height],
                 "cuts": len(clip.facts.cuts),
                 "pairs": len(clip.pairs),
+                "light": clip.facts.light,
             }
             for clip in found.clips
         ],
@@ -89,6 +90,7 @@ def to_text(found: dict) -> str:
         lines.append(
             f"{clip['sequence']:>6} {clip['split']:6} {clip['frames']:7} {clip['fps']:7g} {size:>10} "
             f"{clip['cuts']:5} {clip['pairs']:6}  {clip['name']}"
+            + (f" ({verify.LIGHT_IN_WORDS})" if clip["light"] == "measured" else "")
         )
     for refusal in found["refused"]:
         lines += [f"refused: {refusal['message']}", *([f"  {refusal['hint']}"] if refusal["hint"] else [])]

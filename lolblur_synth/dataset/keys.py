@@ -46,5 +46,6 @@ def key(recipe: Recipe, clip, pair, weights: dict[str, str], device: str) -> str
         device.split(":")[0],
         clip.facts.decoder,
         __version__,
+        *([clip.facts.light] if clip.facts.light != "guessed" else []),  # a key from before there was any is kept
     )
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

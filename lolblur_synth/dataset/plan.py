@@ -68,6 +68,7 @@ class Facts:
     curve: tuple[tuple[float, float], ...] = ()  # the estimated noise at some levels: (level, deviation)
     notes: tuple[str, ...] = ()  # what its file says that a user should know, each without the name
     moments: tuple[darken.Moments, ...] = ()  # of unsaturated pixels, by equal parts of the video, in order
+    light: str = "guessed"  # "measured" where the file holds light above white; see `video.Video`
     stamp: str = ""  # `video.stamp` of the files when they were read; not part of what pixels depend on
 
     def moments_of(self, first: int, last: int) -> darken.Moments:

@@ -14,6 +14,8 @@ from lolblur_synth.files import listing
 
 NUMBER = re.compile(r"\d{4,}")  # the only names we give; anything else in a record is not ours to follow
 
+LIGHT_IN_WORDS = "holds light above white: measured, not guessed"
+
 
 @dataclass(frozen=True)
 class Damage:
@@ -51,6 +53,7 @@ def status(out: Path) -> dict:
         "left": len(planned.keys() - done),
         "train": sum(clip["split"] == "train" for clip in plan["clips"]),
         "test": sum(clip["split"] == "test" for clip in plan["clips"]),
+        "measured": sorted(clip["name"] for clip in plan["clips"] if clip.get("light") == "measured"),
         "bytes": sum(path.stat().st_size for path in images),
     }
 

@@ -1,5 +1,6 @@
 """What a worker process does: survey inputs, build pairs. parallel/pool.py calls it by name."""
 
+import dataclasses
 import functools
 import time
 from collections.abc import Iterator
@@ -71,6 +72,7 @@ def _read_facts(recipe: Recipe, item, stamp: str) -> Facts:
         noise.curve,
         source.notes,
         found.moments,
+        source.light,
         stamp,
     )
 
@@ -81,7 +83,7 @@ def _noise(recipe: Recipe, source) -> denoise.Draw:
         return denoise.Draw(float(recipe.denoise.sigma))
     count = min(source.frames, 2 * average.reach(min(recipe.average.window)) + 1)
     start = (source.frames - count) // 2
-    stack = [pipeline.prepare(frame, recipe) for frame in video.read(source, start, start + count)]
+    stack = [pipeline.prepare(frame, recipe) for frame in video.display(source, start, start + count)]
     return denoise.estimate(torch.cat(stack))
 
 
@@ -161,7 +163,10 @@ def synthesise(job: dict, pair: Pair) -> tuple[dict[str, np.ndarray], dict]:
 def make(stack: torch.Tensor, pair: Pair, job: dict) -> tuple[dict[str, np.ndarray], dict]:
     """The images of one pair and its record, without checksums. Nothing is written."""
     recipe, facts = job["recipe"], job["clip"].facts
-    draws = pipeline.draw_all(recipe, facts.sha256, pair.segment, pair.name, pair.window, facts.sigma,
+    drawn = recipe
+    if facts.light == video.MEASURED:  # light above white is in the frames, and is not guessed at
+        drawn = dataclasses.replace(recipe, skip=(*recipe.skip, "clip_reverse"))
+    draws = pipeline.draw_all(drawn, facts.sha256, pair.segment, pair.name, pair.window, facts.sigma,
                               facts.curve, job["clip"].moments(pair.segment))  # fmt: skip
     images, measured = pipeline.synthesise(stack, pair.mid - pair.first, recipe, draws, job["device"])
     record = {
@@ -177,10 +182,12 @@ def make(stack: torch.Tensor, pair: Pair, job: dict) -> tuple[dict[str, np.ndarr
             "decoder": facts.decoder,
             "colour": facts.colour,
             "bits": facts.bits,
-        },
+        }
+        | ({"notes": list(facts.notes)} if facts.light == video.MEASURED and facts.notes else {}),
         "frames": [pair.first, pair.last],
         "mid": pair.mid,
         "window": pair.window,
+        "light": facts.light,
         **measured,
         "draws": pipeline.plain(draws),
         "skipped": list(recipe.skip),

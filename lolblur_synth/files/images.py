@@ -1,4 +1,4 @@
-"""Single images: PNG, JPEG and TIFF, in and out.
+"""Single images: PNG, JPEG and TIFF, in and out; OpenEXR and Radiance .hdr, in.
 
 Files are read and written here; OpenCV only encodes and decodes in memory, because its own file writing does not tell a
 full disk from success.
@@ -12,10 +12,12 @@ import cv2
 import numpy as np
 
 from lolblur_synth.errors import InputError, UsageError
-from lolblur_synth.files import atomic, colour_profile, png, tiff
+from lolblur_synth.files import atomic, colour_profile, hdr_images, light_curves, png, tiff
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a damaged image is told once, by us
-REPLACE = "replace it with a PNG, JPEG or TIFF image"
+REPLACE = "replace it with a PNG, JPEG, TIFF, EXR or HDR image"
+GAIN_MAPS = (b"hdr-gain-map", b"urn:iso:std:iso:ts:21496")  # Ultra HDR (XMP), ISO 21496-1: near the start of a JPEG
+HEAD = 1 << 18  # bytes in which they are looked for: behind Exif data, of 64 kB at most
 MAX_PIXELS = 64_000_000  # as recipe.InputConfig.max_pixels; a decoded frame of this size is 768 MB of float32
 BASELINE = ((0xC0, 8), (0xC1, 8), (0xC2, 8))  # SOF marker and bits of what every decoder reads, progressive included
 JPEG_QUALITY = [  # of 100, chroma at full resolution: about one code value of error, less than the noise of any sensor
@@ -27,7 +29,8 @@ JPEG_SIZES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 
 def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """An image file as (H, W, 3) float32 RGB.
 
-    8- and 16-bit images are display values, 0..1; float TIFF is returned as stored (linear light, by our convention).
+    8- and 16-bit images are display values, 0..1; float TIFF, EXR and .hdr are returned as stored: linear light, white
+    is 1, and it goes on above.
     Orientation (EXIF) is applied, grey becomes RGB, alpha is composited on black; where it is 0 everywhere it is not
     used. Errors as `load`.
     """
@@ -35,11 +38,23 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     return to_rgb(pixels, alpha_is_unused(pixels))
 
 
+def read_display(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """As `read_image`, but always what a display shows, 0..1: linear light is clipped at white and shown."""
+    pixels = load(path, max_pixels)
+    rgb = to_rgb(pixels, alpha_is_unused(pixels))
+    return light_to_display(rgb) if pixels.dtype == np.float32 else rgb
+
+
+def light_to_display(light: np.ndarray) -> np.ndarray:
+    """Linear light -> float32 display values, clipped at white: g of Eq. 1."""
+    return np.minimum(light_curves.light_to_extended(light), 1)
+
+
 def load(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """An image file, upright: (H, W), (H, W, 3) BGR or (H, W, 4) BGRA, of uint8, uint16 or float32.
 
     The size is read from the header before a pixel is decoded. Raises InputError (unreadable, zero-byte, too-large,
-    corrupt, format, pages, hdr) with the file's name.
+    corrupt, format, pages, hdr, not-finite) with the file's name.
     """
     return _decode(*_content(path), max_pixels)
 
@@ -66,7 +81,7 @@ def _decode(data: bytes, name: str, max_pixels: int) -> np.ndarray:
     try:
         width, height = header_size(data)
     except (struct.error, ValueError, KeyError, IndexError) as error:
-        raise InputError(f"{name}: not a readable PNG, JPEG or TIFF image", REPLACE) from error
+        raise InputError(f"{name}: not a readable PNG, JPEG, TIFF, EXR or HDR image", REPLACE) from error
     if not 0 < width * height <= max_pixels:
         raise InputError(
             f"{name}: {width}x{height} pixels, the limit is {max_pixels} pixels",
@@ -75,6 +90,11 @@ def _decode(data: bytes, name: str, max_pixels: int) -> np.ndarray:
         )
     if tiff.is_tiff(data):
         pixels = _decode_tiff(data, name)
+    elif hdr_images.is_exr(data):
+        pixels = hdr_images.decode_exr(data, name)
+    elif hdr_images.is_hdr(data):
+        hdr_images.check_hdr(data, name)
+        pixels = _opencv(data)
     elif data[:2] == b"\xff\xd8":
         pixels = _opencv(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)  # turned as its Exif data say
     else:
@@ -88,6 +108,8 @@ def _decode(data: bytes, name: str, max_pixels: int) -> np.ndarray:
         raise InputError(f"{name}: the image is damaged or cut short", REPLACE, "corrupt")
     if pixels.dtype not in (np.uint8, np.uint16, np.float32):
         raise InputError(f"{name}: pixels of type {pixels.dtype}", "store 8 or 16 bit, or float32 TIFF", "format")
+    if pixels.dtype == np.float32 and not np.isfinite(pixels.sum(dtype=np.float64)):
+        raise InputError(f"{name}: NaN or infinite light", "repair the picture, or leave it out", "not-finite")
     return pixels
 
 
@@ -108,6 +130,10 @@ def _opencv(data: bytes, flags: int = cv2.IMREAD_UNCHANGED) -> np.ndarray | None
 def notes(data: bytes, pixels: np.ndarray) -> list[str]:
     """What a user should know about a picture from `load`; data: its file."""
     found = png.about(png.chunks(data)) if data[:8] == png.SIGNATURE else []
+    if hdr_images.is_exr(data):
+        found += hdr_images.exr_notes(data)
+    if data[:2] == b"\xff\xd8" and any(word in data[:HEAD] for word in GAIN_MAPS):
+        found.append("an Ultra HDR picture: its gain map is not used, and it is read as SDR")
     if alpha_is_unused(pixels):
         found.append("its alpha channel is 0 everywhere, so it is not used: the picture is taken as opaque")
     elif pixels.ndim == 3 and pixels.shape[2] == 4 and not _is_opaque(pixels[:, :, 3]):
@@ -138,12 +164,16 @@ def to_rgb(pixels: np.ndarray, opaque: bool = False) -> np.ndarray:
 
 
 def header_size(data: bytes) -> tuple[int, int]:
-    """(width, height) that the header of a PNG, JPEG or TIFF file claims. Raises ValueError and kin where it cannot."""
+    """(width, height) that the header of an image file claims. Raises ValueError and kin where it cannot."""
     if data[:8] == png.SIGNATURE:
         return struct.unpack(">II", data[16:24])
     if data[:2] == b"\xff\xd8":
         return _jpeg_frame(data)[2:]
-    page = tiff.first_page(data)  # ValueError: not one of the three
+    if hdr_images.is_exr(data):
+        return hdr_images.exr_size(data)
+    if hdr_images.is_hdr(data):
+        return hdr_images.hdr_size(data)
+    page = tiff.first_page(data)  # ValueError: none of these
     return page.value(tiff.WIDTH, 0), page.value(tiff.LENGTH, 0)
 
 

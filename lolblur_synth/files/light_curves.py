@@ -6,6 +6,8 @@ are 0..1 for the nominal range of codes, and may go above 1 where the codes do. 
 
 import numpy as np
 
+from lolblur_synth.frames import GAMMA
+
 WHITE = 203.0  # cd/m2, HDR reference white (ITU-R BT.2408)
 PQ_PEAK = 10000.0  # cd/m2 at signal 1 (SMPTE ST 2084)
 PQ_M1, PQ_M2 = 2610 / 16384, 2523 / 32  # SMPTE ST 2084
@@ -16,6 +18,9 @@ HLG_WHITE = (np.exp((HLG_WHITE_SIGNAL - HLG_C) / HLG_A) + HLG_B) / 12  # scene l
 BT2020_TO_BT709 = np.array(
     [[1.660491, -0.587641, -0.072850], [-0.124551, 1.132900, -0.008349], [-0.018151, -0.100579, 1.118730]], np.float32
 )  # linear RGB, D65 (ITU-R BT.2087, inverted)
+P3_TO_BT709 = np.array(
+    [[1.224940, -0.224940, 0], [-0.042057, 1.042057, 0], [-0.019638, -0.078636, 1.098274]], np.float32
+)  # linear RGB, D65, from Display P3 (SMPTE EG 432-1)
 
 
 def pq_to_light(signal: np.ndarray) -> np.ndarray:
@@ -47,3 +52,8 @@ def light_to_hlg(light: np.ndarray) -> np.ndarray:
     scene = np.clip(light, 0, None).astype(np.float64) * HLG_WHITE
     high = HLG_A * np.log(np.maximum(12 * scene - HLG_B, 1e-9)) + HLG_C
     return np.where(scene <= 1 / 12, np.sqrt(3 * scene), high).astype(np.float32)
+
+
+def light_to_extended(light: np.ndarray) -> np.ndarray:
+    """Linear light -> display values that go on above 1, light^(1/2.2), float32; negative light is clipped to 0."""
+    return np.maximum(light, 0).astype(np.float32) ** np.float32(1 / GAMMA)

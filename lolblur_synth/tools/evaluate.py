@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.files import atomic, listing
-from lolblur_synth.files.video import IMAGE_SUFFIXES
+from lolblur_synth.files.video import DISPLAY_SUFFIXES
 from lolblur_synth.frames import luminance
 from lolblur_synth.metrics import image_quality, tone_curves
 from lolblur_synth.models import lednet, vgg
@@ -228,7 +228,7 @@ def _result_files(folder: Path, pairs: list[data.Pair]) -> dict[tuple[str, str],
     """(clip, frame) -> its result, wherever it lies below `folder`; a frame must not have two."""
     places: dict[tuple[str, str], list[Path]] = {}
     joined = {f"{pair.clip}_{pair.frame}": (pair.clip, pair.frame) for pair in pairs}
-    for file in listing.files(folder, IMAGE_SUFFIXES, below=True):
+    for file in listing.files(folder, DISPLAY_SUFFIXES, below=True):
         keys = {(file.parent.name, file.stem), joined.get(file.stem)}
         for key in keys - {None}:
             places.setdefault(key, []).append(file)

@@ -13,11 +13,11 @@ import numpy as np
 
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.files import atomic, images, listing, sample_count
-from lolblur_synth.files.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from lolblur_synth.files.video import DISPLAY_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from lolblur_synth.files.video.names import CAMERA_RAW_VIDEO, OTHER_IMAGES, OTHER_VIDEO
 from lolblur_synth.files.video.writer import SUFFIXES as VIDEOS
 
-IMAGES = IMAGE_SUFFIXES  # every format of an image that is read is written as well
+IMAGES = DISPLAY_SUFFIXES  # of what is read, all but EXR and .hdr are written as well
 JPEG, TIFF = (".jpg", ".jpeg"), (".tif", ".tiff")
 # Formats that OUTPUT could mean and that are not written; any other suffix may be a part of a folder's name: `out.v2`
 NOT_WRITTEN = {*VIDEO_SUFFIXES, *IMAGE_SUFFIXES, *OTHER_IMAGES, *OTHER_VIDEO, *CAMERA_RAW_VIDEO, ".svg", ".pdf",

@@ -11,7 +11,7 @@ import numpy as np
 from lolblur_synth.dataset import manifest
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import images, listing
-from lolblur_synth.files.video import IMAGE_SUFFIXES
+from lolblur_synth.files.video import DISPLAY_SUFFIXES
 from lolblur_synth.metrics import fingerprint
 
 MOST = 100  # frames looked at, spread evenly
@@ -74,7 +74,7 @@ def frames_of(folder: Path) -> list[Path]:
         noisy = [pair for pair in manifest.read(folder) if pair["draws"].get("noise", {}).get("applied")]
         files = [folder / pair["split"] / "low_blur_noise" / f"{pair['pair']}.png" for pair in noisy]
     else:
-        files = listing.files(folder, IMAGE_SUFFIXES, below=True)
+        files = listing.files(folder, DISPLAY_SUFFIXES, below=True)
     if not files:
         raise InputError(f"{folder}: no noisy frames", "give a folder of PNG or JPEG frames, or a dataset", "none")
     return files[:: -(-len(files) // MOST)]

@@ -19,7 +19,7 @@ from pathlib import Path
 from lolblur_synth.dataset import layout
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.files import listing
-from lolblur_synth.files.video import IMAGE_SUFFIXES
+from lolblur_synth.files.video import DISPLAY_SUFFIXES
 
 PAIR = ("low_blur_noise", "high_sharp_scaled")  # LOL-Blur README: input, ground truth
 SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "eval": "eval", "val": "val",
@@ -151,12 +151,12 @@ def _folder(path: Path, parts: tuple[str, ...], names: Sequence[str], split: str
     # Frames directly in low/train/ are a clip called "train" or a split: it matters where another split encloses it.
     unclear = bool(over) or place == len(parts) - 1
     outside = words[over[-1]] if over else split_name(Path(os.path.abspath(path)).parents[len(parts) - 1].name)
-    images = tuple(listing.files(path, IMAGE_SUFFIXES))
+    images = tuple(listing.files(path, DISPLAY_SUFFIXES))
     if under and unclear and images and outside not in ("", words[under[-1]]):
         raise InputError(f"{path}: is this of the {outside} split, or of {words[under[-1]]}?", "rename the folder "
                          f"{parts[under[-1]]}: no clip of a dataset can be called like a split", "layout")  # fmt: skip
     strange += [entry.path for entry in listing.entries(path) if entry.kind == listing.FILE
-                and entry.path.suffix.lower() not in IMAGE_SUFFIXES]  # fmt: skip
+                and entry.path.suffix.lower() not in DISPLAY_SUFFIXES]  # fmt: skip
     scene = tuple(part for part in parts[place + 1 : last] if part != modality)
     below = tuple(part for part in parts[max(place, last) + 1 :] if part != modality)
     return Folder(path, modality, words[place] if place >= 0 else "", parts[: place + 1], scene, below, images)

@@ -16,8 +16,8 @@ from lolblur_synth import draw
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import listing
-from lolblur_synth.files.images import read_image
-from lolblur_synth.files.video import IMAGE_SUFFIXES, Input, digest, find, probe, read
+from lolblur_synth.files.images import read_display
+from lolblur_synth.files.video import IMAGE_SUFFIXES, Input, digest, display, find, probe
 from lolblur_synth.files.video.inputs import image_files
 from lolblur_synth.recipe.schema import InputConfig
 
@@ -113,7 +113,7 @@ def _is_photo(file: Path) -> bool:
 
 
 def _photo(file: Path) -> tuple[str, str, np.ndarray]:
-    return file.name, hashlib.sha256(file.read_bytes()).hexdigest(), read_image(file)
+    return file.name, hashlib.sha256(file.read_bytes()).hexdigest(), read_display(file)
 
 
 def _frames(source: Input, count: int) -> Iterator[tuple[str, str, np.ndarray]]:
@@ -121,7 +121,7 @@ def _frames(source: Input, count: int) -> Iterator[tuple[str, str, np.ndarray]]:
     video = probe(source, InputConfig(), fps=30.0)
     wanted = {int(index) for index in np.linspace(0, video.frames - 1, count)}
     sha256 = digest(source)
-    for index, frame in enumerate(read(video)):
+    for index, frame in enumerate(display(video)):
         if index in wanted:
             yield f"{source.name} frame {index}", sha256, frame
 

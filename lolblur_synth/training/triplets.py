@@ -21,8 +21,8 @@ from torch import Tensor
 from lolblur_synth import draw
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import listing
-from lolblur_synth.files.images import read_image
-from lolblur_synth.files.video import IMAGE_SUFFIXES, Input, digest, find, probe, read, survey
+from lolblur_synth.files.images import read_display
+from lolblur_synth.files.video import IMAGE_SUFFIXES, Input, digest, display, find, probe, survey
 from lolblur_synth.recipe.schema import InputConfig, InterpolateConfig
 from lolblur_synth.stages import interpolate
 from lolblur_synth.training import scenes
@@ -78,7 +78,7 @@ def gather(photos: Sequence[str | Path], videos: Sequence[str | Path], size: int
     runs, stills, files = [], [], []
     unseen = {digest(source) for source in _sources(held_out)}
     for path in sorted(file for top in photos for file in _pictures(Path(top))):
-        stills.append(_small(read_image(path), WIDTH, size))
+        stills.append(_small(read_display(path), WIDTH, size))
         files.append((path.name, hashlib.sha256(path.read_bytes()).hexdigest()))
     for source in _sources(videos):
         if digest(source) in unseen:
@@ -127,7 +127,7 @@ def _runs(source: Input, width: int, least: int = 1) -> list[np.ndarray]:
     cuts = survey(video).cuts
     starts = np.unique(np.linspace(0, max(0, video.frames - RUN), RUNS).round().astype(int))
     taken: dict[int, list[np.ndarray]] = {int(start): [] for start in starts}
-    for index, frame in enumerate(read(video)):
+    for index, frame in enumerate(display(video)):
         for start, run in taken.items():
             if start <= index < start + RUN and not any(start <= cut < index for cut in cuts):
                 run.append(_small(frame, width, least))

@@ -10,7 +10,8 @@ timing   time stamps: constant rate, nothing missing
 complete is the end of the file there?
 capture  the capture rate that a file tells
 boxes    the boxes of an MP4 file
-yuv      decoded frames to RGB
+yuv      decoded frames to RGB; measured, to light above white where they hold it
+dolby    what a container tells of Dolby Vision
 geometry crop, square pixels and orientation; container_crop reads the crop that MP4 and Matroska ask for
 survey   scene cuts and repeated frames
 writer   frames to a video file
@@ -18,15 +19,19 @@ recorder frames to a video that plays while it grows, with the sound that tracks
 """
 
 from lolblur_synth.files.video.inputs import Input, Refusal, digest, digest_of, find, find_clips
-from lolblur_synth.files.video.names import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from lolblur_synth.files.video.reader import Video, probe, read
+from lolblur_synth.files.video.names import DISPLAY_SUFFIXES, IMAGE_SUFFIXES, LIGHT_SUFFIXES, VIDEO_SUFFIXES
+from lolblur_synth.files.video.reader import GUESSED, MEASURED, Video, display, probe, read
 from lolblur_synth.files.video.scan import Survey, repeated, repeats_in_words, survey
 from lolblur_synth.files.video.sequence import frames_of, image_files
 from lolblur_synth.files.video.stamp import stamp
 from lolblur_synth.files.video.writer import write_video
 
 __all__ = [
+    "DISPLAY_SUFFIXES",
+    "GUESSED",
     "IMAGE_SUFFIXES",
+    "LIGHT_SUFFIXES",
+    "MEASURED",
     "VIDEO_SUFFIXES",
     "Input",
     "Refusal",
@@ -34,6 +39,7 @@ __all__ = [
     "Video",
     "digest",
     "digest_of",
+    "display",
     "find",
     "find_clips",
     "frames_of",

@@ -1,7 +1,8 @@
 """The rate at which a camera took its frames, where the file tells another than the one it plays at.
 
 Android phones leave `com.android.capture.fps` in the file's metadata; Sony's cameras (XAVC S) an XML document with
-`captureFps`, in the file and often beside it, as C0001M01.XML. What is read is bounded, and no XML parser sees it.
+`captureFps`, in the file and often beside it, as C0001M01.XML. It also names the curve of log footage, which no tag of
+a video does. What is read is bounded, and no XML parser sees it.
 """
 
 import math
@@ -21,6 +22,17 @@ HIGHEST = 1e6  # frames/s, as recipe.InputConfig.fps
 MAX_XML = 1 << 20  # bytes; Sony's have 2 to 10 kB
 FRAME = re.compile(rb"<(?:\w{1,40}:)?VideoFrame\s([^<>]{0,2000})>")
 CAPTURE = re.compile(rb"(?:^|\s)captureFps\s{0,9}=\s{0,9}[\"']([^\"'<>]{0,40})[\"']")
+CURVE = re.compile(rb"[\"']CaptureGammaEquation[\"']\s{1,9}value\s{0,9}=\s{0,9}[\"']([^\"'<>]{0,40})[\"']")
+
+
+def log_curve(path: Path) -> str | None:
+    """The log curve that a Sony video was captured with, such as "s-log3-cine"; None where its XML names none."""
+    for document, _ in _documents(path):
+        found = CURVE.search(document)
+        curve = found[1].decode("ascii", "replace").strip() if found else ""
+        if "log" in curve.lower():
+            return curve
+    return None
 
 
 def rate(path: Path, metadata: Mapping[str, str], played: float) -> tuple[float | None, tuple[str, ...]]:
@@ -59,13 +71,28 @@ def _told(path: Path, metadata: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """(text of a rate, where it stands), the most trusted first."""
     if ANDROID in metadata:
         yield metadata[ANDROID], ANDROID
+    sources = set()
+    for document, source in _documents(path):
+        if source not in sources and (text := _capture_fps(document)) is not None:
+            sources.add(source)
+            yield text, source
+
+
+def _documents(path: Path) -> Iterator[tuple[bytes, str]]:
+    """Sony's NonRealTimeMeta, without its comments, and where it stands: in the file, then beside it.
+
+    A document type could define entities: such a document is not Sony's.
+    """
+    found = []
     with path.open("rb") as file:
-        for document in _xml_in_boxes(file, os.path.getsize(path)):
-            if (text := _capture_fps(document)) is not None:
-                yield text, SONY
-                break
-    if (beside := sidecar(path)) and (text := _capture_fps(beside.read_bytes()[:MAX_XML])) is not None:
-        yield text, safe_name(beside, beside)
+        found += [(document, SONY) for document in _xml_in_boxes(file, os.path.getsize(path))]
+    if beside := sidecar(path):
+        found.append((beside.read_bytes()[:MAX_XML], safe_name(beside, beside)))
+    for document, source in found:
+        document = document.replace(b"\0", b"")  # padding, and UTF-16
+        if b"NonRealTimeMeta" in document and b"<!DOCTYPE" not in document and b"<!ENTITY" not in document:
+            head, *commented = document.split(b"<!--")
+            yield head + b"".join(part.partition(b"-->")[2] for part in commented), source
 
 
 def _xml_in_boxes(file, size: int) -> Iterator[bytes]:
@@ -88,15 +115,8 @@ def _content(file, start: int, end: int) -> bytes:
 
 
 def _capture_fps(document: bytes) -> str | None:
-    """`captureFps` of the `VideoFrame` in Sony's NonRealTimeMeta; None where there is none, or fields, not frames.
-
-    A document type could define entities: such a document is not Sony's.
-    """
-    document = document.replace(b"\0", b"")  # padding, and UTF-16
-    if b"NonRealTimeMeta" not in document or b"<!DOCTYPE" in document or b"<!ENTITY" in document:
-        return None
-    head, *commented = document.split(b"<!--")
-    frame = FRAME.search(head + b"".join(part.partition(b"-->")[2] for part in commented))
+    """`captureFps` of the `VideoFrame` in one of `_documents`; None where there is none, or fields, not frames."""
+    frame = FRAME.search(document)
     value = CAPTURE.search(frame[1]) if frame else None
     text = value[1].decode("ascii", "replace").strip() if value else None
     return None if text is None or text.endswith("i") else text.removesuffix("p")

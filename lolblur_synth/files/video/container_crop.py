@@ -46,34 +46,53 @@ def container_crop(path: Path, container: str, index: int, track_id: int) -> Cro
 
 def _mp4(file: BinaryIO) -> Iterator[tuple[int, Crop]]:
     """(track_ID, crop) of each track that has a `clap`."""
+    for track_id, entry in mp4_entries(file):
+        boxes = dict(boxes_of_entry(entry))
+        if b"clap" in boxes and (crop := _clap(*struct.unpack_from(">HH", entry, 32),
+                                               struct.unpack_from(">IIIIiIiI", boxes[b"clap"]))):  # fmt: skip
+            yield track_id, crop
+
+
+def mp4_entries(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """(track_ID, the first sample entry that could be a VisualSampleEntry) of each track of an MP4 file.
+
+    Raises struct.error or ValueError where the file does not parse, as do the other functions here.
+    """
     steps = iter(range(MAX_STEPS))
     end = file.seek(0, 2)
     for moov in _boxes(file, 0, end, b"moov", steps):
         for trak in _boxes(file, *moov, b"trak", steps):
             spans = list(_boxes(file, *trak, b"tkhd", steps))
-            crop = _clap_below(file, trak, PATH[2:], steps)
-            if spans and crop:
+            entry = _entry_below(file, trak, PATH[2:], steps)
+            if spans and entry:
                 file.seek(spans[0][0])
                 header = file.read(24)
-                yield struct.unpack_from(">I", header, 20 if header[0] == 1 else 12)[0], crop
+                yield struct.unpack_from(">I", header, 20 if header[0] == 1 else 12)[0], entry
 
 
-def _clap_below(file: BinaryIO, span: tuple[int, int], names: tuple[bytes, ...], steps: Iterator[int]) -> Crop | None:
-    """The first `clap` in the sample descriptions below a track."""
+def boxes_of_entry(entry: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(kind, content) of each box in a VisualSampleEntry; the last of a kind counts, were it there twice."""
+    at = VISUAL_ENTRY
+    while at + 8 <= len(entry):
+        size, kind = struct.unpack_from(">I4s", entry, at)
+        if size < 8 or at + size > len(entry):
+            return
+        yield kind, entry[at + 8 : at + size]
+        at += size
+
+
+def _entry_below(file: BinaryIO, span: tuple[int, int], names: tuple[bytes, ...], steps: Iterator[int]) -> bytes | None:
+    """The first sample entry in the sample descriptions below a track."""
     if names:
-        below = (_clap_below(file, inner, names[1:], steps) for inner in _boxes(file, *span, names[0], steps))
-        return next((crop for crop in below if crop), None)
+        below = (_entry_below(file, inner, names[1:], steps) for inner in _boxes(file, *span, names[0], steps))
+        return next((entry for entry in below if entry), None)
     start, end = span
     file.seek(start + 8)  # stsd: version, flags, count; then the first sample entry
     size = struct.unpack(">I", file.read(4))[0]
     if not VISUAL_ENTRY <= size <= min(MAX_BYTES, end - start - 8):
         return None
-    file.seek(start + 8 + 32)
-    width, height = struct.unpack(">HH", file.read(4))
-    for clap, _ in _boxes(file, start + 8 + VISUAL_ENTRY, start + 8 + size, b"clap", steps):
-        file.seek(clap)
-        return _clap(width, height, struct.unpack(">IIIIiIiI", file.read(32)))
-    return None
+    file.seek(start + 8)
+    return file.read(size)
 
 
 def _boxes(file: BinaryIO, at: int, end: int, name: bytes, steps: Iterator[int]) -> Iterator[tuple[int, int]]:
@@ -111,6 +130,13 @@ def _edges(size: int, aperture: Fraction, offset: Fraction) -> tuple[int, int]:
 
 def _matroska(file: BinaryIO) -> Iterator[Crop]:
     """The crop of each video track, in the order of the file."""
+    for track in matroska_tracks(file):
+        picture = dict(children(dict(children(track)).get(VIDEO, b"")))
+        yield Crop(**{side: int.from_bytes(picture.get(key, b"")) for key, side in CROP.items()})
+
+
+def matroska_tracks(file: BinaryIO) -> Iterator[bytes]:
+    """The content of the TrackEntry of each video track of a Matroska file, in the order of the file."""
     end = file.seek(0, 2)
     at = 0
     for _ in range(MAX_STEPS):
@@ -125,7 +151,7 @@ def _matroska(file: BinaryIO) -> Iterator[Crop]:
             if size is None or size > min(MAX_BYTES, end):
                 return
             file.seek(at + length)
-            yield from _tracks(file.read(size))
+            yield from _video_tracks(file.read(size))
             return
         elif size is None:  # a cluster of a live recording: what describes the tracks comes before it
             return
@@ -133,15 +159,14 @@ def _matroska(file: BinaryIO) -> Iterator[Crop]:
             at += length + size
 
 
-def _tracks(data: bytes) -> Iterator[Crop]:
-    for identity, track in _children(data):
-        fields = dict(_children(track)) if identity == TRACK else {}
-        if int.from_bytes(fields.get(TRACK_TYPE, b"")) == 1:  # video
-            found = dict(_children(fields.get(VIDEO, b"")))
-            yield Crop(**{side: int.from_bytes(found.get(key, b"")) for key, side in CROP.items()})
+def _video_tracks(data: bytes) -> Iterator[bytes]:
+    for identity, track in children(data):
+        if identity == TRACK and int.from_bytes(dict(children(track)).get(TRACK_TYPE, b"")) == 1:  # video
+            yield track
 
 
-def _children(data: bytes) -> Iterator[tuple[int, bytes]]:
+def children(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(ID, content) of each EBML element in the content of one."""
     at = 0
     while at < len(data):
         identity, size, length = _element(data, at)

@@ -3,7 +3,9 @@
 import av
 import cv2
 import numpy as np
+import torch
 
+from lolblur_synth import frames
 from lolblur_synth.errors import InputError
 from lolblur_synth.files.video.container_crop import Crop
 
@@ -42,8 +44,21 @@ def cropped(pixels: np.ndarray, crop: Crop) -> np.ndarray:
 
 
 def upright(pixels: np.ndarray, square: tuple[int, int], rotation: int, mirrored: bool) -> np.ndarray:
-    """Square pixels, then rotation, then mirror. square: (width, height) with square pixels, before the rotation."""
+    """Square pixels, then rotation, then mirror. square: (width, height) with square pixels, before the rotation.
+
+    pixels: (H, W, 3) display values, or extended ones.
+    """
     if square != pixels.shape[1::-1]:
-        pixels = np.clip(cv2.resize(pixels, square, interpolation=cv2.INTER_CUBIC), 0, 1)
+        pixels = _resized(pixels, square)
     pixels = np.rot90(pixels, -(rotation // 90))
     return np.ascontiguousarray(pixels[:, ::-1] if mirrored else pixels)
+
+
+def _resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Cubic, and clipped. Light above white is resized apart, as light and linearly: it would ring across a frame."""
+    display, above = frames.split(torch.from_numpy(np.ascontiguousarray(pixels)))
+    resized = np.clip(cv2.resize(display.numpy(), size, interpolation=cv2.INTER_CUBIC), 0, 1)
+    if above is None:
+        return resized
+    above = cv2.resize(above.numpy(), size, interpolation=cv2.INTER_LINEAR)
+    return frames.join(torch.from_numpy(resized), torch.from_numpy(above)).numpy()

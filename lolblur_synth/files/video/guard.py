@@ -15,6 +15,7 @@ from av.stream import Disposition
 
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import listing
+from lolblur_synth.files.video import dolby
 from lolblur_synth.files.video.container_crop import Crop, container_crop
 from lolblur_synth.files.video.yuv import Tags
 
@@ -45,7 +46,7 @@ def look(path: Path, name: str, max_pixels: int) -> Header:
 
     The track that is marked as default is used, the largest of several such or of none; cover art never is, previews
     only where there is nothing else. name: for messages. Raises InputError (unreadable, not-regular, zero-byte,
-    no-video, too-large).
+    no-video, too-large, dolby-vision).
     """
     check_regular(path, name)
     with _container(path, name, {"codec_whitelist": "none"}) as container:  # the header alone: no decoder may start
@@ -59,6 +60,7 @@ def look(path: Path, name: str, max_pixels: int) -> Header:
                 check_pixels(size.width, size.height, max_pixels, name)
         place = [track.index for track in tracks].index(chosen.index)
         crop = container_crop(path, container.format.name, place, chosen.id)
+        check_dolby(dolby.configuration(path, container.format.name, place, chosen.id), name)
         colour = Tags(context.colorspace, context.color_range, context.color_trc, context.color_primaries)
         return Header(chosen.index, colour, crop, context.field_order in FIELDS, _about_tracks(tracks, chosen))
 
@@ -140,6 +142,13 @@ def check_regular(path: Path, name: str) -> None:
         raise InputError(f"{name}: {error.strerror}", "check the path") from error
     if status.st_size == 0:
         raise InputError(f"{name}: the file is empty (0 bytes)", AGAIN, "zero-byte")
+
+
+def check_dolby(vision: dolby.DolbyVision | None, name: str) -> None:
+    """Raise InputError (dolby-vision) where the picture cannot be read without Dolby's data."""
+    if vision and not vision.is_readable:
+        raise InputError(f"{name}: Dolby Vision profile {vision.profile}: its colours are of Dolby's own kind",
+                         "export it as HLG, HDR10 (PQ) or SDR", "dolby-vision")  # fmt: skip
 
 
 def check_pixels(width: int, height: int, limit: int, name: str) -> None:

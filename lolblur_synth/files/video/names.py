@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".mxf", ".gif")
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+DISPLAY_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")  # images that are read and written
+LIGHT_SUFFIXES = (".exr", ".hdr")  # images of linear light, which are read alone
+IMAGE_SUFFIXES = (*DISPLAY_SUFFIXES, *LIGHT_SUFFIXES)
 FORMATS = {".jpeg": ".jpg", ".tiff": ".tif"}  # two suffixes of one image format
 OTHER_VIDEO = (  # containers and streams that FFmpeg can copy into one that is read
     ".mts", ".m2ts", ".m2t", ".ts", ".mpg", ".mpeg", ".m2v", ".mod", ".tod", ".vob", ".wmv", ".asf", ".flv", ".f4v",
@@ -13,7 +15,7 @@ OTHER_VIDEO = (  # containers and streams that FFmpeg can copy into one that is 
 )  # fmt: skip
 CAMERA_RAW_VIDEO = (".cine", ".braw", ".r3d", ".ari", ".crm", ".nev", ".mlv", ".chr", ".mraw", ".raw3")
 OTHER_IMAGES = (
-    ".bmp", ".webp", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".exr", ".hdr", ".dpx", ".cin", ".tga", ".ppm",
+    ".bmp", ".webp", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".dpx", ".cin", ".tga", ".ppm",
     ".pgm", ".pnm", ".pfm", ".sgi", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2", ".orf", ".pef",
     ".srw",
 )  # fmt: skip

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from lolblur_synth.errors import InputError
-from lolblur_synth.files import images
-from lolblur_synth.files.video import capture, yuv
+from lolblur_synth.files import images, light_curves
+from lolblur_synth.files.video import capture, measured, yuv
 from lolblur_synth.files.video.complete import check_whole
 from lolblur_synth.files.video.container_crop import Crop
 from lolblur_synth.files.video.geometry import cropped, fitting, orientation, upright
@@ -26,7 +26,7 @@ from lolblur_synth.files.video.sequence import frames_of
 from lolblur_synth.files.video.timing import check_rate, collect, is_shown, mean_rate, rounding_of, time_of
 from lolblur_synth.recipe.schema import InputConfig
 
-GAMMA = 2.2  # paper, Eq. 1: float TIFF frames hold linear light
+GUESSED, MEASURED = "guessed", "measured"  # of Video.light
 DROP_ALPHA = "remove the alpha channel first, for example: ffmpeg -i IN -pix_fmt gbrp -c:v ffv1 OUT.mkv"
 INTERLACED = [
     "interlaced video: moving edges comb, which spoils motion and blur; deinterlace it first (ffmpeg -i IN "
@@ -41,7 +41,9 @@ class Video:
 
     width, height: as displayed, after crop and rotation and with square pixels. fps: the true capture rate. rotation:
     degrees clockwise, and mirrored left to right after it, as `read` applies them. bits: of a channel as stored.
-    colour: pixel format, matrix and range. decoder: which one, for the manifest. The rest serves `read`: coded is
+    colour: pixel format, matrix, range and the curve of HDR. light: "measured" where it holds light above white (PQ and
+    HLG video, .hdr, .exr and float TIFF frames), else "guessed": what its white hides can only be guessed.
+    decoder: which one, for the manifest. The rest serves `read`: coded is
     (width, height) as stored, max_pixels guards the file when it is opened again, crop and tags are the container's,
     opaque says that the alpha channel is not used. played: the rate at which a video plays, 0 for images. notes: what a
     user should know, each without the name.
@@ -62,6 +64,7 @@ class Video:
     codec: str
     coded: tuple[int, int]
     max_pixels: int
+    light: str = GUESSED
     crop: Crop = Crop()
     tags: yuv.Tags = yuv.Tags()
     opaque: bool = False
@@ -74,9 +77,9 @@ def probe(source: Input, limits: InputConfig, fps: float | None = None) -> Video
 
     fps: the true capture rate in frames/s, for slow-motion files and image sequences; if None, the one that the file
     tells (`capture.rate`), or else the container's own. Where the rate of capture is known, time stamps may be uneven.
-    Raises InputError, whose `reason` is one of not-regular, zero-byte, unreadable, no-video, format, hdr, too-large,
-    too-many-frames, vfr, truncated, corrupt, no-fps, size-changes, alpha; and for a folder of frames those of
-    `sequence.frames_of`.
+    Raises InputError, whose `reason` is one of not-regular, zero-byte, unreadable, no-video, format, log, dolby-vision,
+    too-large, too-many-frames, vfr, truncated, corrupt, no-fps, size-changes, alpha, not-finite; and for a folder of
+    frames those of `sequence.frames_of`.
     """
     if fps is not None and not (math.isfinite(fps) and fps > 0):
         raise InputError(f"{source.name}: {fps} is not a frame rate", "pass --fps with a number above 0", "no-fps")
@@ -84,10 +87,12 @@ def probe(source: Input, limits: InputConfig, fps: float | None = None) -> Video
 
 
 def read(video: Video, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-    """Frames start..stop-1 (to the end if None) as (H, W, 3) float32 RGB display values, 0..1.
+    """Frames start..stop-1 (to the end if None) as (H, W, 3) float32 RGB display values, 0..1; where `video.light` is
+    "measured" as extended ones, which go on above 1 as light^(1/2.2).
 
     A video is decoded in order from its first frame, without seeking, so a frame never depends on where reading began.
-    Raises InputError (truncated, corrupt) where the file does not decode to the frames that `probe` counted.
+    Raises InputError (truncated, corrupt) where the file does not decode to the frames that `probe` counted, and
+    (not-finite) where light is NaN or infinite.
     """
     stop = video.frames if stop is None else stop
     if not 0 <= start <= stop <= video.frames:
@@ -102,17 +107,44 @@ def read(video: Video, start: int = 0, stop: int | None = None) -> Iterator[np.n
         return
     for index, frame in enumerate(decode(video, stop)):
         if index >= start:
-            pixels = cropped(yuv.to_rgb(frame, video.codec, video.opaque), video.crop)
+            pixels = cropped(_pixels(frame, index, video), video.crop)
             square = (video.width, video.height) if video.rotation % 180 == 0 else (video.height, video.width)
             yield upright(pixels, square, video.rotation, video.mirrored)
 
 
+def _pixels(frame: av.VideoFrame, index: int, video: Video) -> np.ndarray:
+    if video.light == GUESSED:
+        return yuv.to_rgb(frame, video.codec, video.opaque)
+    try:
+        return measured.to_extended(frame, video.codec, video.opaque)
+    except InputError as error:
+        raise InputError(f"{video.name}: frame {index}: {error}", error.hint, error.reason) from None
+
+
+def display(video: Video, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+    """As `read`, but clipped at white, 0..1: what a display shows, for everything that knows no light above it."""
+    frames = read(video, start, stop)
+    return frames if video.light == GUESSED else (np.minimum(frame, 1) for frame in frames)
+
+
 def luma(video: Video) -> Iterator[np.ndarray]:
-    """All frames as (h, w) float32 grey, 0..1: cropped, but not rotated, and pixels not squared. Errors as `read`."""
+    """All frames as (h, w) float32 grey, clipped to 0..1: cropped, but not rotated, and pixels not squared.
+
+    Errors as `read`.
+    """
     if video.kind == "images":
-        yield from (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in read(video))
-    else:
-        yield from (cropped(yuv.luma(frame, video.opaque), video.crop) for frame in decode(video, video.frames))
+        yield from (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in display(video))
+        return
+    for index, frame in enumerate(decode(video, video.frames)):
+        yield cropped(_luma(frame, index, video), video.crop)
+
+
+def _luma(frame: av.VideoFrame, index: int, video: Video) -> np.ndarray:
+    if video.light == GUESSED:
+        return yuv.luma(frame, video.opaque)
+    if yuv.is_yuv(frame):
+        return measured.luma(frame)
+    return cv2.cvtColor(np.minimum(_pixels(frame, index, video), 1), cv2.COLOR_RGB2GRAY)
 
 
 def decode(video: Video, stop: int) -> Iterator[av.VideoFrame]:
@@ -163,6 +195,9 @@ def _check_frame(frame: av.VideoFrame, index: int, pending: set[int], unordered:
 def _probe_video(source: Input, limits: InputConfig, fps: float | None) -> Video:
     name = source.name
     header = look(source.path, name, limits.max_pixels)
+    if curve := capture.log_curve(source.path):
+        raise InputError(f"{name}: log footage ({curve!a}, says Sony's XML metadata): its curve is not a display's",
+                         "convert it to HLG, PQ or BT.709 with the camera maker's LUT", "log")  # fmt: skip
     with opened(source.path, name, limits.max_pixels) as (container, stream):
         context = stream.codec_context
         check_pixels(context.width, context.height, limits.max_pixels, name)
@@ -183,6 +218,9 @@ def _probe_video(source: Input, limits: InputConfig, fps: float | None) -> Video
     frame = _first_frame(source, limits.max_pixels)
     filled = yuv.fill(frame, header.colour)
     about_colours = yuv.check_colours(frame, name)
+    holds_light = yuv.holds_light(frame)
+    if holds_light:
+        about_colours += measured.about(frame, name, context.name)
     rotation, mirrored = orientation(frame, name)
     crop, about_crop = fitting(header.crop, frame.width, frame.height)
     width, height = frame.width - crop.left - crop.right, frame.height - crop.top - crop.bottom
@@ -199,12 +237,13 @@ def _probe_video(source: Input, limits: InputConfig, fps: float | None) -> Video
         fps=own_rate if fps is None else float(fps),
         rotation=rotation,
         mirrored=mirrored,
-        bits=max(component.bits for component in frame.format.components),
+        bits=yuv.bits(frame),
         colour=yuv.describe(frame, filled),
         decoder=DECODER,
         codec=context.name,
         coded=(frame.width, frame.height),
         max_pixels=limits.max_pixels,
+        light=MEASURED if holds_light else GUESSED,
         crop=crop,
         tags=header.colour,
         opaque=opaque,
@@ -250,7 +289,7 @@ def _nominal_rate(stream: av.VideoStream, step: float, frames: int, drift: float
 def _probe_images(source: Input, limits: InputConfig, fps: float | None) -> Video:
     files = frames_of(source.path, source.name, limits.max_jitter)
     if not files:
-        raise InputError(f"{source.name}: no images in this folder", "PNG, JPEG or TIFF", "no-video")
+        raise InputError(f"{source.name}: no images in this folder", "PNG, JPEG, TIFF, EXR or HDR", "no-video")
     if fps is None:
         raise InputError(
             f"{source.name}: an image sequence has no frame rate of its own",
@@ -260,7 +299,9 @@ def _probe_images(source: Input, limits: InputConfig, fps: float | None) -> Vide
     check_count(len(files), limits.max_frames, source.name)
     first, notes = images.inspect(files[0], limits.max_pixels)
     height, width = first.shape[:2]
-    bits = first.dtype.itemsize * 8
+    is_light = first.dtype == np.float32
+    if is_light and (first < 0).any():
+        notes.append(f"{100 * (first < 0).mean():.2g} % of its values are negative light, and are read as 0")
     return Video(
         source.path,
         source.name,
@@ -271,12 +312,13 @@ def _probe_images(source: Input, limits: InputConfig, fps: float | None) -> Vide
         float(fps),
         rotation=0,
         mirrored=False,
-        bits=bits,
-        colour="rgb linear" if bits == 32 else "rgb full",
-        decoder=f"OpenCV {cv2.__version__}",
+        bits=first.dtype.itemsize * 8,
+        colour="rgb linear" if is_light else "rgb full",
+        decoder=DECODER if files[0].suffix.lower() == ".exr" else f"OpenCV {cv2.__version__}",
         codec=files[0].suffix[1:].lower(),
         coded=(width, height),
         max_pixels=limits.max_pixels,
+        light=MEASURED if is_light else GUESSED,
         opaque=images.alpha_is_unused(first),
         notes=tuple(notes),
     )
@@ -306,4 +348,4 @@ def _sequence_frame(path: Path, first: Path, video: Video) -> np.ndarray:
         raise InputError(f"{video.name}: the alpha of {safe_name(path, video.path)} is 0 everywhere, and the first "
                          "image has none", "remove the alpha channel of all frames", "alpha")  # fmt: skip
     frame = images.to_rgb(pixels, video.opaque)
-    return np.clip(frame, 0, 1) ** np.float32(1 / GAMMA) if bits == 32 else frame
+    return light_curves.light_to_extended(frame) if video.light == MEASURED else frame
