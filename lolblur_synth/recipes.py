@@ -82,9 +82,11 @@ def override(recipe: Recipe, assignments: tuple[str, ...] | list[str]) -> Recipe
 
 
 def configured(config: Any, words: dict[str, str]) -> Any:
-    """A config with some of its values replaced, each given as an option's text. Raises RecipeError naming the option."""
+    """A config with some of its values replaced by the texts of options. Raises RecipeError with the option's name."""
     fields = {field.name: field for field in dataclasses.fields(config)}
-    values = {name: check(fields[name], _value(text.strip()), f"--{name.replace('_', '-')}") for name, text in words.items()}
+    values = {
+        name: check(fields[name], _value(text.strip()), f"--{name.replace('_', '-')}") for name, text in words.items()
+    }
     return dataclasses.replace(config, **values)
 
 

@@ -18,8 +18,8 @@ class ShootConfig:
     clips: int = option(1, "clips from each picture, each with a path of its own", lo=1, hi=1000)
     projection: str = option(
         "auto",
-        "what a picture is: flat, or a panorama of all directions (equirectangular, 2:1); auto: an HDR picture of 2:1 and "
-        "a photograph whose XMP data say so are panoramas",
+        "what a picture is: flat, or a panorama of all directions (equirectangular, 2:1); auto: an HDR picture of 2:1 "
+        "and a photograph whose XMP data say so are panoramas",
         choices=("auto", "flat", "panorama"),
     )
     field_of_view: float = option(70.0, "horizontal angle of view of the camera", unit="deg", lo=5, hi=120)
@@ -71,8 +71,8 @@ class ShootConfig:
     )
     lightness: tuple[float, float] = option(
         (0.31, 0.31),
-        "HDR pictures: mean L*/100 of the clipped frame in the middle of the clip, to which the picture is exposed; 0.5 "
-        "for scenes of the day",
+        "HDR pictures: mean L*/100 of the clipped frame in the middle of the clip, to which the picture is exposed; "
+        "0.5 for scenes of the day",
         lo=0.01,
         hi=0.95,
         flag="range",
@@ -84,7 +84,10 @@ class ShootConfig:
         choices=("auto", "always", "never"),
     )
     lamp_lightness: float = option(
-        0.4, "lamps auto: mean L*/100 from which on a photograph is of the day, and what is clipped is no lamp", lo=0, hi=1
+        0.4,
+        "lamps auto: mean L*/100 from which on a photograph is of the day, its clipped parts no lamps",
+        lo=0,
+        hi=1,
     )
     lamp_area: float = option(
         0.015,
@@ -106,4 +109,4 @@ class ShootConfig:
         1.5, "median of a lamp's mean light above white, log-normal", unit="times white", lo=0.05, hi=49,
         source="24 HDR pictures of the night",
     )  # fmt: skip
-    lamp_spread: float = option(1.7, "standard deviation of its natural logarithm", lo=0, hi=5, source="the same pictures")
+    lamp_spread: float = option(1.7, "standard deviation of its logarithm", lo=0, hi=5, source="the same pictures")

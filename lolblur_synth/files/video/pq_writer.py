@@ -15,8 +15,8 @@ import numpy as np
 from av.video.reformatter import ColorRange
 
 from lolblur_synth.files import atomic, light_curves
+from lolblur_synth.frames import GAMMA
 
-GAMMA = 2.2  # as frames.GAMMA: extended display values are light^(1/2.2)
 PQ, BT709 = 16, 1  # ITU-T H.273: transfer; primaries and matrix
 X264 = {"qp": "0", "preset": "ultrafast"}  # lossless
 LEVELS = 65536  # of display values below white in the table of PQ signals
@@ -30,7 +30,8 @@ def write_light(path: Path, frames: Iterable[np.ndarray], size: tuple[int, int],
     Light above 49.3 times white is cut to it. comment: kept in the container. The same frames give the same bytes. The
     file appears whole or not at all. Raises OSError where it cannot be written.
     """
-    with atomic.replacing(path) as temporary, av.open(str(temporary), "w", options={"fflags": "+bitexact"}) as container:
+    options = {"fflags": "+bitexact"}
+    with atomic.replacing(path) as temporary, av.open(str(temporary), "w", options=options) as container:
         container.metadata["comment"] = comment
         rate = Fraction(fps).limit_denominator(1001)
         stream = container.add_stream("libx264", rate=rate, options=X264)
@@ -75,5 +76,10 @@ def _picture(frame: np.ndarray) -> av.VideoFrame:
         rows = np.zeros((height, plane.line_size // 2), np.uint16)
         rows[:, :width] = codes[:, :, index]
         plane.update(rows)
-    picture.color_trc, picture.color_primaries, picture.colorspace, picture.color_range = PQ, BT709, BT709, ColorRange.MPEG
+    picture.color_trc, picture.color_primaries, picture.colorspace, picture.color_range = (
+        PQ,
+        BT709,
+        BT709,
+        ColorRange.MPEG,
+    )
     return picture

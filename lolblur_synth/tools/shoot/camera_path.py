@@ -50,9 +50,9 @@ class Path:
 
     pan: deg/s at t = 0, to the right and down; reach: largest angle of the pan from its middle, where it turns back.
     walk: share of the scene's distance walked in a second; bob, sway: amplitudes, shares of the distance.
-    heading: deg to the right of the middle of a panorama; pitch_down: deg below its horizon. place: where the path lies in
-    the slack of a flat picture, 0..1 of its width and height; closeness: 0 shows as much of it as fits, 1 as little as
-    has a pixel for each of the frame's. readout: s from the first to the last row.
+    heading: deg to the right of the middle of a panorama; pitch_down: deg below its horizon. place: where the path lies
+    in the slack of a flat picture, 0..1 of its width and height; closeness: 0 shows as much of it as fits, 1 half as
+    much on a logarithmic scale, down to a pixel for each of the frame's. readout: s from the first to the last row.
     """
 
     exposure_time: float

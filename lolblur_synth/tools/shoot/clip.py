@@ -14,6 +14,7 @@ import numpy as np
 from lolblur_synth import __version__, draw
 from lolblur_synth.files import atomic
 from lolblur_synth.files.video import pq_writer
+from lolblur_synth.frames import GAMMA
 from lolblur_synth.recipe.shoot import ShootConfig
 from lolblur_synth.tools.shoot import camera_path, lamps, projection, scene
 from lolblur_synth.tools.shoot.pictures import Picture
@@ -49,7 +50,7 @@ def record(picture: Picture, number: int, config: ShootConfig, seed: int, seen: 
         "settings": dataclasses.asdict(config),
         "light": {"exposure": seen.exposure, "lightness": drawn["lightness"],
                   "peak": min(PEAK, 1 + float(seen.above.max())) if seen.above is not None else
-                  round(float(seen.display.max()) ** scene.GAMMA, 6)},
+                  round(float(seen.display.max()) ** GAMMA, 6)},
         "lamps": drawn["lamps"],
         "camera": {"focal": length, "speed": camera_path.speed(seen.path, config, length),
                    "pixels": seen.density, "place": dataclasses.asdict(seen.place)},
@@ -79,7 +80,7 @@ def write(target: Path, picture: Picture, number: int, config: ShootConfig, seed
 
 
 def state(target: Path, key: str) -> str:
-    """"done": this very clip is there; "free": nothing is in the way; "other": a file of other settings, or not ours."""
+    """done: this very clip is there; free: nothing is in the way; other: a file of other settings, or not ours."""
     side = target.with_suffix(".json")
     if not side.exists():
         return "other" if target.exists() else "free"

@@ -1,4 +1,4 @@
-"""`lolblur-synth build --shoot PICTURES OUT`: clips are shot into the state folder of the dataset, and removed at the end.
+"""`lolblur-synth build --shoot PICTURES OUT`: clips are shot into the dataset's state folder, then removed.
 
 They are the same bytes each time, so that an interrupted build finds its pairs again. Their records stay: they tell
 the picture, the path and the light of each clip.
@@ -51,7 +51,7 @@ def build(pictures: Sequence[Path], out: Path, recipe: Recipe, options: dict) ->
 
 
 def settings(recipe: Recipe) -> ShootConfig:
-    """Of clips for this recipe: its size, its rate, and long enough for its pairs where it asks for a number of them."""
+    """Of clips for a recipe: its size, its rate, and long enough for its pairs where it asks for a number of them."""
     width, height, fps = recipe.resize.width, recipe.resize.height, recipe.input.fps or ShootConfig.fps
     if recipe.dataset.pairs == DatasetConfig.pairs:
         return ShootConfig(width=width, height=height, fps=fps)

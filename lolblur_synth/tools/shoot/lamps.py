@@ -1,11 +1,11 @@
 """Light above white for the lights that a sensor clipped in a photograph.
 
-A lamp is a connected region of pixels in which a channel is clipped, with darker pixels round it: paper in the sun, foam
-and feathers are clipped in pieces amid bright ones. Its mean excess over white is log-normal, as measured in HDR pictures
-of the night (median 1.5 times white, deviation of the logarithm 1.7), less where it is small: optics spread such a light
-(below 15 px of a frame of 560 the median lamp was at 1.2 times white). Inside the region the excess grows with the
-distance to the rim, which is nearer to true lamps than a flat one; the hue comes from the rim, where it is just not
-clipped.
+A lamp is a connected region of pixels in which a channel is clipped, with darker pixels round it: paper in the sun,
+foam and feathers are clipped in pieces amid bright ones. Its mean excess over white is log-normal, as measured in HDR
+pictures of the night (median 1.5 times white, deviation of the logarithm 1.7), less where it is small: optics spread
+such a light (below 15 px of a frame of 560 the median lamp was at 1.2 times white). Inside the region the excess grows
+with the distance to the rim, which is nearer to true lamps than a flat one; the hue comes from the rim, where it is
+just not clipped.
 """
 
 from dataclasses import dataclass

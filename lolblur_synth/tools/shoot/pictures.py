@@ -9,15 +9,14 @@ import cv2
 import numpy as np
 
 from lolblur_synth.errors import InputError
-from lolblur_synth.files import hdr_images, images, listing
+from lolblur_synth.files import images, listing
 from lolblur_synth.files.video.names import IMAGE_SUFFIXES
+from lolblur_synth.frames import GAMMA
 from lolblur_synth.recipe.shoot import ShootConfig
 from lolblur_synth.tools.shoot import lamps
 
-SUFFIXES = (*IMAGE_SUFFIXES, *hdr_images.SUFFIXES)
-HINT = f"give photographs or HDR pictures ({' '.join(SUFFIXES)}), or folders of them"
-GAMMA = 2.2  # as frames.GAMMA, which would import torch
-LEVELS = 65535
+HINT = f"give photographs or HDR pictures ({' '.join(IMAGE_SUFFIXES)}), or folders of them"
+LEVELS = 65535  # of display values in the table of their light: 8 and 16 bits fall on them exactly
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +42,14 @@ def find(paths: Sequence[Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
-            files = listing.files(path, SUFFIXES, below=True)
+            files = listing.files(path, IMAGE_SUFFIXES, below=True)
             if not files:
                 raise InputError(f"{path}: no pictures in this folder", HINT, "no-input")
             found |= dict.fromkeys(files)
         elif not path.exists():
-            raise InputError(f"{path}: no such file or folder", "check the path; the output folder comes last", "missing")
-        elif path.suffix.lower() not in SUFFIXES or listing.kind_of(path) != listing.FILE:
+            hint = "check the path; the output folder comes last"
+            raise InputError(f"{path}: no such file or folder", hint, "missing")
+        elif path.suffix.lower() not in IMAGE_SUFFIXES or listing.kind_of(path) != listing.FILE:
             raise InputError(f"{path}: not a picture that is read", HINT, "format")
         else:
             found[path] = None
@@ -78,11 +78,10 @@ def read(path: Path, config: ShootConfig) -> Picture:
 
 def _light(path: Path, config: ShootConfig) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
     """Linear light, which channels are clipped (None: HDR), notes."""
-    if path.suffix.lower() in hdr_images.SUFFIXES:
-        return hdr_images.read_light(path), None, []
     pixels, notes = images.inspect(path)
     if pixels.dtype == np.float32:
-        return hdr_images.read_light(path), None, notes
+        light = images.to_rgb(pixels, images.alpha_is_unused(pixels))
+        return np.maximum(light, 0), None, notes  # colours outside BT.709 are negative
     display = images.to_rgb(pixels, images.alpha_is_unused(pixels))
     curve = (np.linspace(0, 1, LEVELS + 1) ** GAMMA).astype(np.float32)
     light = np.take(curve, (display * LEVELS + 0.5).astype(np.uint16))

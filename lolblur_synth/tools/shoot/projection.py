@@ -85,8 +85,8 @@ def rays(seen: Pose, x: np.ndarray, y: np.ndarray, focal: float, tilt: float = 0
     matrix = np.einsum("ijn,jkn,kln->iln", turn, nod, roll)
     scale = 1 / (focal * seen.zoom)
     slope, start = matrix[:, 0] * scale, matrix[:, 1] * scale * y + matrix[:, 2]  # (3, rows)
-    columns = x.astype(np.float32)
-    return tuple(slope[i].astype(np.float32)[:, None] * columns + start[i].astype(np.float32)[:, None] for i in range(3))
+    columns, slope, start = x.astype(np.float32), slope.astype(np.float32), start.astype(np.float32)
+    return tuple(slope[i][:, None] * columns + start[i][:, None] for i in range(3))
 
 
 def plane(seen: Pose, x: np.ndarray, y: np.ndarray, focal: float) -> tuple[np.ndarray, np.ndarray]:

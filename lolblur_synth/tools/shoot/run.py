@@ -67,31 +67,30 @@ def run(
             _failed(report, listener, job.picture, "unreadable", f"{job.picture}: {error.strerror}",
                     "check the file and its permissions")  # fmt: skip
             continue
-        wanted = [shot for shot in shots if overwrite or not _is_there(shot, clip.key(sha256, shot.number, config, seed))]
-        for shot in (shot for shot in shots if shot not in wanted):
-            report.kept.append(shot.target.name)
-            listener("kept", {"clip": str(shot.target)})
-        if wanted:
-            tasks.append((job, tuple(wanted)))
+        keys = {shot: clip.key(sha256, shot.number, config, seed) for shot in shots}
+        wanted = tuple(shot for shot in shots if overwrite or not _is_there(shot, keys[shot]))
+        tasks += [(job, wanted)] if wanted else []
+        report.kept += [shot.target.name for shot in shots if shot not in wanted]
+    for name in report.kept:
+        listener("kept", {"clip": str(out / name)})
     outputs.make_folder(out)
     _run(tasks, jobs, report, listener)
     if report.failed and not report.shot and not report.kept:
         first = report.failed[0]
-        raise InputError(f"no picture could be used: all {len(files)} failed" if len(files) > 1 else first["message"],
-                         first["hint"] if len(files) == 1 else "each is listed with its reason", first["reason"])  # fmt: skip
+        if len(files) > 1:
+            raise InputError(f"no picture could be used: all {len(files)} failed", "each is listed with its reason")
+        raise InputError(first["message"], first["hint"], first["reason"])
     return report
 
 
 def _run(tasks: list[pool.Task], jobs: int | None, report: Report, listener: Listener) -> None:
-    """Hand the pictures to workers; a picture that cannot be read fails once, whatever the number of its clips."""
-    pictures_refused = set()
+    """Hand the pictures to workers."""
 
     def receive(kind: str, shot: Shot, result: dict) -> None:
         if kind == "done":
             report.shot.append(result)
             listener("shot", result)
-        elif result.get("picture") not in pictures_refused:
-            pictures_refused |= {result["picture"]} if "picture" in result else set()
+        else:
             _failed(report, listener, shot.target, result["reason"], result["message"], result.get("hint", ""))
 
     pool.run("lolblur_synth.tools.shoot.work:shoot", tasks, jobs or machine.auto_jobs(), receive)

@@ -5,6 +5,7 @@ and a Gaussian of 0.4 px of a frame then takes away what would alias. Frames are
 in display values, and linear ones of the light above it, so that nothing rings round a lamp. Rendering is pure.
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -12,10 +13,11 @@ import cv2
 import numpy as np
 
 from lolblur_synth.errors import InputError
+from lolblur_synth.frames import GAMMA
 from lolblur_synth.recipe.shoot import ShootConfig
 from lolblur_synth.tools.shoot import camera_path, lamps, projection
 from lolblur_synth.tools.shoot.camera_path import Path
-from lolblur_synth.tools.shoot.pictures import GAMMA, Picture
+from lolblur_synth.tools.shoot.pictures import Picture
 
 OVERSAMPLING = 2.0  # pixels of the prepared picture in a pixel of the frame
 BLUR = 0.4  # px of the frame, sigma
@@ -44,7 +46,7 @@ class Scene:
 
 
 def prepare(picture: Picture, light: np.ndarray, path: Path, config: ShootConfig, lightness: float) -> Scene:
-    """A clip's scene. light: the picture's, with its lamps; lightness: mean L*/100 that an HDR picture is exposed to."""
+    """light: of the picture, with its lamps; lightness: mean L*/100 that an HDR picture is exposed to."""
     length = projection.focal(config)
     if picture.is_panorama:
         path = camera_path.with_speed(path, config, length)
@@ -55,20 +57,26 @@ def prepare(picture: Picture, light: np.ndarray, path: Path, config: ShootConfig
     left, top, cut = _cut(light, _extent(place, path, config), picture.is_panorama)
     height, width = cut.shape[:2]
     size = max(2, round(width * OVERSAMPLING / density)), max(2, round(height * OVERSAMPLING / density))
-    scale = size[0] / width, size[1] / height
-    if density > OVERSAMPLING:
-        cut = cv2.resize(cut, size, interpolation=cv2.INTER_AREA)
-    if density > 1:
-        cut = cv2.GaussianBlur(cut, None, BLUR * (OVERSAMPLING if density > OVERSAMPLING else density))
-    scene = Scene(cut, None, place, path, config, (left, top), scale if density > OVERSAMPLING else (1.0, 1.0), 1.0, density)
+    scene = Scene(cut, None, place, path, config, (left, top), (1.0, 1.0), 1.0, density)
     exposure = 1.0 if picture.clipped is not None else _metered(scene, picture.name, lightness)
-    light = cut * np.float32(exposure)
+    display, above = _sampled_light(cut, size, density, exposure)
+    scale = size[0] / width, size[1] / height
+    return dataclasses.replace(scene, display=display, above=above, scale=scale, exposure=exposure)
+
+
+def _sampled_light(light: np.ndarray, size: tuple[int, int], density: float, exposure: float) -> tuple:
+    """Light at `size` = (width, height), without what would alias: up to white as display values, and above it."""
+    if density > OVERSAMPLING:
+        light = cv2.resize(light, size, interpolation=cv2.INTER_AREA)
+    if density > 1:
+        light = cv2.GaussianBlur(light, None, BLUR * min(OVERSAMPLING, density))
+    light = light * np.float32(exposure)
     above = np.maximum(light - 1, 0) if (light > 1).any() else None
     display = np.power(np.minimum(light, 1), np.float32(1 / GAMMA))
     if density < OVERSAMPLING:
         display = cv2.resize(display, size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
         above = None if above is None else cv2.resize(above, size, interpolation=cv2.INTER_LINEAR)
-    return Scene(display, above, place, path, config, (left, top), scale, exposure, density)
+    return display, above
 
 
 def render(scene: Scene, t: float) -> np.ndarray:

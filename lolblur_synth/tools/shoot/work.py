@@ -21,12 +21,14 @@ def shoot(job: Job, shots: tuple[Shot, ...]) -> Iterator[tuple]:
             picture = picture or pictures.read(job.picture, job.config)
             record = clip.write(shot.target, picture, shot.number, job.config, job.seed)
         except InputError as error:
-            why = {"reason": error.reason, "message": str(error), "hint": error.hint}
-            yield "failed", shot, why if picture else why | {"picture": str(job.picture)}
+            yield "failed", shot, {"reason": error.reason, "message": str(error), "hint": error.hint}
+            if picture is None:  # nor is there any of its other clips
+                return
             continue
         except OSError as error:
             layout.raise_no_space(error, shot.target)
-            raise ForeignOutput(f"{shot.target}: {error.strerror}", "check its permissions, or name another folder") from None
+            hint = "check its permissions, or name another folder"
+            raise ForeignOutput(f"{shot.target}: {error.strerror}", hint) from None
         yield "done", shot, _summary(job, shot, picture, record)
 
 
