@@ -28,7 +28,8 @@ METERED = 4  # px: every fourth pixel is metered
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """display: (h, w, 3) float32, light up to white as display values; above: linear light above it, or None.
+    """display: (h, w, 3) float32, light up to white as display values; above: linear light above it, or None; lowest:
+    of the display values round each pixel, where there are lamps: beside one a cubic sample would be darker.
 
     A place (x, y) of the picture is at ((x + 1/2 - left) * scale_x - 1/2, ...) of them. exposure: what the light of the
     picture was multiplied by. density: pixels of the picture in a pixel of the frame.
@@ -36,6 +37,7 @@ class Scene:
 
     display: np.ndarray
     above: np.ndarray | None
+    lowest: np.ndarray | None
     place: projection.Flat | projection.Panorama
     path: Path
     config: ShootConfig
@@ -57,11 +59,12 @@ def prepare(picture: Picture, light: np.ndarray, path: Path, config: ShootConfig
     left, top, cut = _cut(light, _extent(place, path, config), picture.is_panorama)
     height, width = cut.shape[:2]
     size = max(2, round(width * OVERSAMPLING / density)), max(2, round(height * OVERSAMPLING / density))
-    scene = Scene(cut, None, place, path, config, (left, top), (1.0, 1.0), 1.0, density)
+    scene = Scene(cut, None, None, place, path, config, (left, top), (1.0, 1.0), 1.0, density)
     exposure = 1.0 if picture.clipped is not None else _metered(scene, picture.name, lightness)
     display, above = _sampled_light(cut, size, density, exposure)
     scale = size[0] / width, size[1] / height
-    return dataclasses.replace(scene, display=display, above=above, scale=scale, exposure=exposure)
+    lowest = None if above is None else cv2.erode(display, np.ones((3, 3), np.uint8))
+    return dataclasses.replace(scene, display=display, above=above, lowest=lowest, scale=scale, exposure=exposure)
 
 
 def _sampled_light(light: np.ndarray, size: tuple[int, int], density: float, exposure: float) -> tuple:
@@ -86,6 +89,7 @@ def render(scene: Scene, t: float) -> np.ndarray:
     np.clip(shown, 0, 1, out=shown)
     if scene.above is None:
         return shown
+    np.maximum(shown, cv2.remap(scene.lowest, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), out=shown)
     above = cv2.remap(scene.above, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     lit = above > 0
     shown[lit] = np.power(np.power(shown[lit], np.float32(GAMMA)) + above[lit], np.float32(1 / GAMMA))
