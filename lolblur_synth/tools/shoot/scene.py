@@ -63,7 +63,7 @@ def prepare(picture: Picture, light: np.ndarray, path: Path, config: ShootConfig
     exposure = 1.0 if picture.clipped is not None else _metered(scene, picture.name, lightness)
     display, above = _sampled_light(cut, size, density, exposure)
     scale = size[0] / width, size[1] / height
-    lowest = None if above is None else cv2.erode(display, np.ones((3, 3), np.uint8))
+    lowest = None if above is None else _lowest(display)
     return dataclasses.replace(scene, display=display, above=above, lowest=lowest, scale=scale, exposure=exposure)
 
 
@@ -77,9 +77,17 @@ def _sampled_light(light: np.ndarray, size: tuple[int, int], density: float, exp
     above = np.maximum(light - 1, 0) if (light > 1).any() else None
     display = np.power(np.minimum(light, 1), np.float32(1 / GAMMA))
     if density < OVERSAMPLING:
+        lowest = None if above is None else cv2.resize(_lowest(display), size, interpolation=cv2.INTER_LINEAR)
         display = cv2.resize(display, size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
-        above = None if above is None else cv2.resize(above, size, interpolation=cv2.INTER_LINEAR)
+        if above is not None:
+            display = np.maximum(display, lowest)
+            above = cv2.resize(above, size, interpolation=cv2.INTER_LINEAR)
     return display, above
+
+
+def _lowest(display: np.ndarray) -> np.ndarray:
+    """The lowest value round each pixel."""
+    return cv2.erode(display, np.ones((3, 3), np.uint8))
 
 
 def render(scene: Scene, t: float) -> np.ndarray:
