@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from scipy import ndimage
 
 from lolblur_synth import cli, draw
+from lolblur_synth.dataset import build as builder
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.files import video
 from lolblur_synth.files.video import pq_writer
@@ -402,3 +403,21 @@ def test_build_shoot_is_for_one_whole_build(tmp_path, photo):
     done = CliRunner().invoke(cli.main, ["build", "--shoot", str(photo), str(tmp_path / "out"), "--shard", "1/2"])
     assert done.exit_code == UsageError.exit_code
     assert "--shoot shoots clips for one whole build" in done.output
+
+
+def test_build_shoot_builds_from_clips_that_it_does_not_keep(tmp_path, photo, here, monkeypatch):
+    cv2.imwrite(str(tmp_path / "tiny.png"), wall(90, 70))
+    built_from = []
+
+    def build(videos, out, recipe, **options):
+        built_from.extend((path.name, path.stat().st_size > 0) for path in videos)
+        return builder.Summary(3, 3, 0, (), ())
+
+    monkeypatch.setattr(builder, "build", build)
+    out = tmp_path / "out"
+    done = CliRunner().invoke(cli.main, ["build", "--shoot", str(photo), str(tmp_path / "tiny.png"), str(out),
+                                         "--size", "96x64", "--pairs", "1"])  # fmt: skip
+    assert done.exit_code == 3
+    assert "tiny.png: 90x70 is smaller than the frames, 96x64" in done.output
+    assert built_from == [("wall.mkv", True)]
+    assert [file.name for file in (out / ".lolblur/shot").iterdir()] == ["wall.json"]

@@ -76,10 +76,7 @@ def run(
     outputs.make_folder(out)
     _run(tasks, jobs, report, listener)
     if report.failed and not report.shot and not report.kept:
-        first = report.failed[0]
-        if len(files) > 1:
-            raise InputError(f"no picture could be used: all {len(files)} failed", "each is listed with its reason")
-        raise InputError(first["message"], first["hint"], first["reason"])
+        raise InputError("no picture could be used", "each is listed with its reason", report.failed[0]["reason"])
     return report
 
 
