@@ -421,3 +421,18 @@ def test_build_shoot_builds_from_clips_that_it_does_not_keep(tmp_path, photo, he
     assert "tiny.png: 90x70 is smaller than the frames, 96x64" in done.output
     assert built_from == [("wall.mkv", True)]
     assert [file.name for file in (out / ".lolblur/shot").iterdir()] == ["wall.json"]
+
+
+def test_a_lamp_of_one_pixel_of_a_coarse_panorama_is_round():
+    config = dataclasses.replace(SMALL, shake=(0.0, 0.0), pan_share=0.0, walk_share=0.0, zoom_share=0.0)
+    light = np.full((64, 128, 3), 0.02, np.float32)
+    light[::8, ::8] = 30.0
+    picture = pictures.Picture("lamps", "0" * 64, light, np.zeros(light.shape, bool), True)
+    seen, _ = clip.draw_clip(picture, 0, config, 0)
+    assert seen.density < 0.5
+    clipped = (scene.render(seen, 0.0)[:, :, 0] >= 1).astype(np.uint8)
+    boxes = cv2.connectedComponentsWithStats(clipped)[2][1:]
+    whole = [box for box in boxes if 0 < box[0] < 95 - box[2] and 0 < box[1] < 63 - box[3]]
+    assert len(whole) >= 4
+    fullness = np.median([area / (width * height) for _, _, width, height, area in whole])
+    assert fullness < 0.88  # of the box round it: a disc has 0.79, a square 1

@@ -82,6 +82,8 @@ def _sampled_light(light: np.ndarray, size: tuple[int, int], density: float, exp
         if above is not None:
             display = np.maximum(display, lowest)
             above = cv2.resize(above, size, interpolation=cv2.INTER_LINEAR)
+            if density < 1:  # a lamp of one pixel would be a square
+                above = cv2.GaussianBlur(above, None, BLUR * OVERSAMPLING / density)
     return display, above
 
 
