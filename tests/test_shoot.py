@@ -447,3 +447,12 @@ def test_shake_blurs_as_the_gyro_of_hands_does():
         places = 0.714 * 1120 * np.stack([path.yaw.angle(t), path.pitch.angle(t)], 1)
         extents.append(np.linalg.norm(places[:, None] - places, axis=2).max())
     assert np.percentile(extents, [10, 50, 90]) == pytest.approx([12, 23, 36], rel=0.25)
+
+
+def test_long_clips_neither_walk_through_the_picture_nor_zoom_without_end():
+    config = dataclasses.replace(SMALL, frames=5000, walk_share=1.0, zoom_share=1.0, zoom=(2.0, 2.0))
+    path, place = projection.fit(path_of(config), config, (900, 600))
+    seen = camera_path.pose(path, camera_path.times(config))
+    assert np.abs(seen.shift[:, 2]).max() <= 0.4
+    assert np.abs(np.log(seen.zoom)).max() <= 0.5
+    assert place.density(projection.focal(config)) > 1

@@ -25,6 +25,10 @@ RESOLVED = 8.0  # frames: what is quicker than this cannot be told from frames, 
 WALK = 1.3  # m/s
 STEPS = 1.9  # Hz: the head bobs at each step and sways at half the rate
 BOB, SWAY = 0.015, 0.02  # m
+MOST_WALKED = (
+    0.4  # share of the scene's distance, from the middle of a clip to its end: a longer clip's scene is further
+)
+MOST_ZOOMED = 0.5  # change of ln(focal length), likewise
 TILT = (-15.0, 15.0)  # deg, of a pan from horizontal
 PITCH = (-8.0, 8.0)  # deg above and below the horizon, where a panorama is looked at
 
@@ -99,7 +103,9 @@ def draw(config: ShootConfig, rng: np.random.Generator) -> Path:
     zoomed, zoom = rng.random(), rng.uniform(*config.zoom)
     heading, pitch_down, place, closeness = rng.uniform(-180, 180), rng.uniform(*PITCH), rng.random(2), rng.random()
     rate *= side * (panned < config.pan_share or config.speed != "drawn")
-    steps = float(walked < config.walk_share) / distance
+    half = config.frames / config.fps / 2
+    steps = float(walked < config.walk_share) / max(distance, WALK * half / MOST_WALKED)
+    zoom = float(np.clip(zoom, -MOST_ZOOMED / half, MOST_ZOOMED / half))
     direction = math.cos(math.radians(tilt)), math.sin(math.radians(tilt))
     return Path(
         exposure_time, quickening, yaw, pitch, roll, (rate * direction[0], rate * direction[1]), 0.0,
