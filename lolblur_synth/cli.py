@@ -13,7 +13,7 @@ import sys
 import click
 
 from lolblur_synth import __version__
-from lolblur_synth.commands import build, datasets, interpolator, networks, noise, recipe, stage
+from lolblur_synth.commands import build, datasets, interpolator, networks, noise, recipe, shoot, stage
 from lolblur_synth.commands import options as opt
 from lolblur_synth.errors import ForeignOutput, Interrupted, LolblurError, NoSpace, UsageError
 
@@ -25,7 +25,7 @@ recipe, 11 locked, 12 verify found damage, 13 no space, 130 interrupted."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # full disk, quota, limit of a file's size
 DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)  # no permission, or a read-only file system
-RESUMABLE = ("build", "train-lednet", "train-darken", "train-interpolator", "train-noise")
+RESUMABLE = ("build", "shoot", "train-lednet", "train-darken", "train-interpolator", "train-noise")
 BAD_PATH = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO,
                  errno.ESTALE)  # fmt: skip
 KEEPS_RESULTS = ("stage", "restore")  # an interrupted run names the results it has written
@@ -148,7 +148,7 @@ def doctor(style, as_json):
 
 for _command in (
     build.build, build.plan, datasets.status, datasets.verify, datasets.preview,
-    datasets.report, datasets.export, stage.stage, recipe.recipe,
+    datasets.report, datasets.export, stage.stage, shoot.shoot, recipe.recipe,
     networks.train_lednet, networks.train_darken, interpolator.train_interpolator,
     noise.train_noise, networks.evaluate, networks.restore, networks.weights_group, noise.realism,
 ):  # fmt: skip

@@ -84,6 +84,15 @@ def override(recipe: Recipe, assignments: tuple[str, ...] | list[str]) -> Recipe
     return recipe
 
 
+def configured(config: Any, words: dict[str, str]) -> Any:
+    """A config with some of its values replaced by the texts of options. Raises RecipeError with the option's name."""
+    fields = {field.name: field for field in dataclasses.fields(config)}
+    values = {
+        name: check(fields[name], _value(text.strip()), f"--{name.replace('_', '-')}") for name, text in words.items()
+    }
+    return dataclasses.replace(config, **values)
+
+
 def _value(text: str) -> Any:
     """The value that a word means: a TOML value (`.1` is 0.1), a list LO:HI or A,B, or else the word itself."""
     plain = text

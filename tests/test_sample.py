@@ -5,10 +5,9 @@ from fractions import Fraction
 from importlib import resources
 
 import av
-import cv2
 import numpy as np
 import pytest
-from scene import example, make_sample, pan
+from scene import make_sample, pan
 from scipy import ndimage
 from skimage.color import rgb2lab
 
@@ -114,19 +113,3 @@ def test_clipping_each_instant_loses_light_that_the_true_exposure_has():
 def test_no_scene_outside_its_time():
     with pytest.raises(ValueError, match="exists from 0 to 14"):
         pan(6).radiance(14.5)
-
-
-def test_photographs_become_clips(tmp_path, monkeypatch):
-    """By the documented command: a video of 250 frames a second, whose camera moves steadily."""
-    photo = ndimage.gaussian_filter(np.random.default_rng(0).random((90, 120, 3)), (2, 2, 0))
-    photo = np.rint(255 * (photo - photo.min()) / np.ptp(photo)).astype(np.uint8)
-    cv2.imwrite(str(tmp_path / "wall.png"), photo)
-    monkeypatch.setattr("sys.argv", ["pan_photos.py", str(tmp_path / "wall.png"), str(tmp_path / "videos"),
-                                     "--size", "96x64", "--frames", "12"])  # fmt: skip
-    example("pan_photos").main()
-    with av.open(str(tmp_path / "videos" / "pan_wall.mp4")) as container:
-        assert container.streams.video[0].average_rate == 250
-        frames = [frame.to_ndarray(format="gray").astype(float) for frame in container.decode(video=0)]
-    steps = [np.abs(after - before).mean() for before, after in zip(frames, frames[1:], strict=False)]
-    assert len(frames) == 12 and frames[0].shape == (64, 96)
-    assert frames[0].std() > 20 and max(steps) < 3 * min(steps) and min(steps) > 0.2

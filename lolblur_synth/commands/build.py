@@ -63,11 +63,16 @@ def inputs_and_output(paths: tuple[str, ...], sample: bool, needs_output: bool) 
     help="Where the workers run; on a cluster OUT and VIDEOS must be at the same path on every machine.",
 )  # fmt: skip
 @click.option("--address", default="", help="Of a running Dask or Ray cluster; without, one is started here.")
+@click.option(
+    "--shoot", "from_pictures", is_flag=True,
+    help="VIDEOS are PICTURES: clips are shot from them as by the command shoot, built from, and not kept.",
+)  # fmt: skip
 @opt.dry_run_option("Plan only; write nothing.")
 @click.pass_obj
 def build(
-    style, paths, recipe, assignments, jobs, device, sample, as_json, shard, backend, address, dry_run, **everyday
-):
+    style, paths, recipe, assignments, jobs, device, sample, as_json, shard, backend, address, from_pictures, dry_run,
+    **everyday,
+):  # fmt: skip
     """Make the dataset OUT from VIDEOS (files, or folders of videos or of frames).
 
     a.mp4@960 gives one clip, or a folder of clips, its capture rate; so does a clips.toml beside the videos.
@@ -77,6 +82,9 @@ def build(
     lolblur-synth build videos/ out/ --fps 250 --pairs 8
     """
     videos, out = inputs_and_output(paths, sample, needs_output=True)
+    if from_pictures and (sample or shard != (1, 1) or dry_run):
+        raise UsageError("--shoot shoots clips for one whole build: not with --sample, --shard or --dry-run",
+                         "shoot the clips first: lolblur-synth shoot PICTURES clips/")  # fmt: skip
     settings = resolve(recipe, assignments, out, "json" if as_json else style, **everyday)
     if dry_run:
         return show_plan(videos, out, settings, jobs, device, "json" if as_json else style)
@@ -86,12 +94,17 @@ def build(
     progress = Progress("json" if as_json else style)
     if style == "human" and not as_json and settings.skip:
         click.echo(f"stages left out: {', '.join(settings.skip)}", err=True)
+    refused: list[dict] = []
     with contextlib.closing(progress):
-        summary = build.build(
-            videos, out, settings, jobs=jobs, shard=shard, device=device, backend=backend, address=address,
-            listener=progress,
-        )  # fmt: skip
-    code = ClipsFailed.exit_code if summary.failed else 0
+        options = {"jobs": jobs, "device": device, "backend": backend, "address": address, "listener": progress}
+        if from_pictures:
+            from lolblur_synth.tools.shoot import for_build
+
+            summary, refused = for_build.build(videos, out, settings, options)
+        else:
+            summary = build.build(videos, out, settings, shard=shard, **options)
+    failed = len(summary.failed) + len(refused)
+    code = ClipsFailed.exit_code if failed else 0
     if as_json:
         click.echo(
             json.dumps(
@@ -101,7 +114,7 @@ def build(
                     "planned": summary.planned,
                     "built": summary.built,
                     "already": summary.already,
-                    "failed": len(summary.failed),
+                    "failed": failed,
                     "exit": code,
                 }
             )
@@ -109,7 +122,7 @@ def build(
     elif style == "human":
         click.echo(
             f"{summary.built + summary.already} of {summary.planned} pairs in {opt.printable(str(out))}"
-            + (f", {opt.counted(len(summary.failed), 'failure')} (see above)" if summary.failed else "")
+            + (f", {opt.counted(failed, 'failure')} (see above)" if failed else "")
         )
     return code
 
