@@ -68,7 +68,8 @@ class Motion:
     still: (T-1,) bool, nothing moves: cross-fade. cut: (T-1,) bool, hold.
     fuse: None, or (pair, n instants of its interval, v and q there (n, 4, h, w)) -> (n, 6, h, w): both corrected, the
         share of the second frame, and that of a cross-fade (models/flow.py).
-    render: None, or (frames, pair, t) -> the sample (3, H, W), by a network that knows no motion (models/sepconv.py).
+    render: None, or (frames, pair, t, above=None) -> the sample (3, H, W), by a network that knows no motion
+        (models/sepconv.py); with light above white, (T, 3, H, W) linear, that of the sample follows: (6, H, W).
     """
 
     forward: np.ndarray
@@ -78,7 +79,7 @@ class Motion:
     still: np.ndarray
     cut: np.ndarray
     fuse: Callable[[int, np.ndarray, np.ndarray], np.ndarray] | None = None
-    render: Callable[[Tensor, int, float], Tensor] | None = None
+    render: Callable[..., Tensor] | None = None
 
 
 def draw(config: InterpolateConfig, rng: np.random.Generator) -> Draw:
@@ -173,11 +174,12 @@ def _halving(guide: Tensor, config: InterpolateConfig) -> Callable[[Tensor, int,
     net, known, source = sepconv.load(sepconv.required(config)).to(guide.device), {}, None
 
     @torch.inference_mode()
-    def render(frames: Tensor, pair: int, t: float) -> Tensor:
+    def render(frames: Tensor, pair: int, t: float, above: Tensor | None = None) -> Tensor:
         nonlocal known, source
-        if frames is not source:
-            known, source = {}, frames
-        first, second = (torch.cat((guide[i], frames[i]))[None] for i in (pair, pair + 1))
+        if source is None or frames is not source[0] or above is not source[1]:
+            known, source = {}, (frames, above)
+        stacks = [guide, frames] if above is None else [guide, frames, above]
+        first, second = (torch.cat([stack[i] for stack in stacks])[None] for i in (pair, pair + 1))
         low, high, way = 0.0, 1.0, {}
         while (pair, t) not in way:
             middle = (low + high) / 2
