@@ -6,6 +6,12 @@ dark   = darken(scaled)                  low_sharp
 blur   = average(clip_reverse(interpolate(dark)))
 blur   = g(clip(defocus(blur)))          low_blur
 noisy  = noise(blur)                     low_blur_noise
+
+Light above white goes beside the dark frames, as linear light that the exposure carries along the same motion:
+
+measured  what the source holds, darkened with the display frame; clip_reverse then has nothing to add
+guessed   space "hdr" of clip_reverse, judged on the sharp frame, where a lamp of any colour is still clipped, and only
+          on what darkening keeps lit. The spaces of the paper are judged on the dark frames, sample by sample
 """
 
 import dataclasses
@@ -57,7 +63,7 @@ def plain(draws: dict) -> dict:
 
 
 def prepare(frame: np.ndarray, recipe: Recipe) -> Tensor:
-    """One source frame, (h, w, 3) float32 display RGB, resized: (1, 3, H, W)."""
+    """One source frame, (h, w, 3) float32 display RGB, extended where its light is measured, resized: (1, 3, H, W)."""
     source = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1).unsqueeze(0).contiguous()
     return resize.apply(source, recipe.resize, resize.Draw())
 
@@ -69,19 +75,25 @@ def synthesise(
     exposure, the mean L*/100 of low_sharp where high_sharp_scaled is not saturated: the one asked for, but below it
     where the source is darker than that.
 
-    source: (T, 3, H, W) float32 display RGB, resized, with the denoising context; mid: index of the ground truth in it.
-    All of it runs on `device`.
+    source: (T, 3, H, W) float32 display RGB, extended where its light is measured (frames.py), resized, with the
+    denoising context; mid: index of the ground truth in it. All of it runs on `device`.
     """
-    sharp, mid = _sharp(source.to(device), mid, recipe, draws)
-    images = {"high_sharp_original": sharp[mid]}
+    sharp, above, mid = _sharp(source.to(device), mid, recipe, draws)
+    images, lamp = {"high_sharp_original": sharp[mid]}, None
     if "darken" in draws:
         dark = darken.scale(sharp, recipe.darken, draws["darken"])
         images["high_sharp_scaled"] = dark[mid].clone()  # a clone, so that the other frames can go
-        dark = darken.apply(dark, recipe.darken, draws["darken"])
+        dark, lamp = darken.with_lamps(dark, recipe.darken, draws["darken"])
     else:
         dark, images["high_sharp_scaled"] = sharp, sharp[mid]
+    if above is not None:
+        dark, above = _darkened(dark, above)
+        draws = {name: drawn for name, drawn in draws.items() if name != "clip_reverse"}
+    elif "clip_reverse" in draws and recipe.clip_reverse.space == "hdr":
+        above = clip_reverse.above(sharp, lamp, recipe.clip_reverse, draws["clip_reverse"])
+        draws = {name: drawn for name, drawn in draws.items() if name != "clip_reverse"}
     images["low_sharp"] = dark[mid]
-    light, measured = expose(dark, sharp, mid, recipe, draws)
+    light, measured = expose(dark, sharp, mid, recipe, draws, above)
     measured["exposure"] = round(darken.exposure_of(dark[mid, None], images["high_sharp_scaled"][None]), 4)
     if "defocus" in draws:
         light = defocus.apply(light, recipe.defocus, draws["defocus"])
@@ -93,20 +105,39 @@ def synthesise(
     return {folder: frames.to_uint8(image) for folder, image in images.items()}, measured
 
 
-def _sharp(source: Tensor, mid: int, recipe: Recipe, draws: dict) -> tuple[Tensor, int]:
-    """The denoised frames that the exposure needs, and where the ground truth is among them."""
+def _sharp(source: Tensor, mid: int, recipe: Recipe, draws: dict) -> tuple[Tensor, Tensor | None, int]:
+    """The denoised frames that the exposure needs, their measured light above white, and the ground truth's index."""
     reach = average.reach(draws["average"].window) if "average" in draws else 0
     needed = slice(mid - reach, mid + reach + 1)
-    if "denoise" in draws:
-        return denoise.apply(source, recipe.denoise, draws["denoise"], keep=needed), reach
-    return source[needed], reach
+    source, above = frames.split(source)
+    sharp = (
+        denoise.apply(source, recipe.denoise, draws["denoise"], keep=needed) if "denoise" in draws else source[needed]
+    )
+    if above is None:
+        return sharp, None, reach
+    above = above[needed].clone()
+    return torch.where(above > 0, 1, sharp), above, reach  # what is above white is white in the display frame
 
 
-def expose(dark: Tensor, guide: Tensor, mid: int, recipe: Recipe, draws: dict) -> tuple[Tensor, dict]:
+def _darkened(dark: Tensor, above: Tensor) -> tuple[Tensor, Tensor]:
+    """Darkened display frames and the light above white of the frames before, both (T, 3, H, W): the light that is
+    left, below white and above it.
+
+    A value that has light above it was 1 before: dark^2.2 is the gain that darkening gave its light.
+    """
+    light = frames.to_linear(dark) * (1 + above)
+    dark = torch.where(above > 0, frames.to_display(light), dark)
+    return dark, torch.where(above > 0, light - 1, 0).clamp_(min=0)
+
+
+def expose(
+    dark: Tensor, guide: Tensor, mid: int, recipe: Recipe, draws: dict, above: Tensor | None = None
+) -> tuple[Tensor, dict]:
     """The exposure in linear light, (1, 3, H, W): interpolate, clip_reverse and average as one streaming pass.
 
     Motion is estimated on the bright `guide`, where there is more to see; the light comes from `dark`. Without
     `interpolate` the source frames of the window are averaged; without `average` the mid frame is all there is.
+    above: light above white of the dark frames, (T, 3, H, W) linear, which is carried along.
     """
     window = draws["average"].window if "average" in draws else 0
     reverse = draws.get("clip_reverse")
@@ -115,10 +146,11 @@ def expose(dark: Tensor, guide: Tensor, mid: int, recipe: Recipe, draws: dict) -
         # the plan has kept scene cuts out of the window: what looks like one here is a flash, and is held
         motion = interpolate.motion(guide, recipe.interpolate, refuse_cuts=False)
         instants = mid + average.times(window, interpolate.factor(motion, recipe.interpolate))
-        light = exposure.expose(dark, motion, instants, *rule)
+        light = exposure.expose(dark, motion, instants, *rule, above=above)
         return light[None], {"samples": len(instants), "confidence": _confidence(motion)}
-    shown = dark[mid - window // 2 : mid + window // 2 + 1]
-    return exposure.expose_given(shown, *rule)[None], {"samples": len(shown), "confidence": None}
+    shown = slice(mid - window // 2, mid + window // 2 + 1)
+    light = exposure.expose_given(dark[shown], *rule, above=None if above is None else above[shown])
+    return light[None], {"samples": len(dark[shown]), "confidence": None}
 
 
 def _confidence(motion: interpolate.Motion) -> float | None:

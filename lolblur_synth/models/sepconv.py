@@ -67,9 +67,14 @@ class SepConv(nn.Module):
         return separable(first, *kernels[:2]) + separable(second, *kernels[2:])
 
     def between(self, first: Tensor, second: Tensor) -> Tensor:
-        """Stacks of RGB frames, (N, 3 k, H, W): the first RGB tells the kernels, all follow them. Clipped to 0..1."""
+        """Stacks of RGB frames, (N, 3 k, H, W): the first RGB tells the kernels, all follow them.
+
+        The first two RGB are display frames, and clipped to 0..1; a third is light above white, 0 or more.
+        """
         kernels = self.kernels(first[:, [2, 1, 0]], second[:, [2, 1, 0]])
-        return (separable(first, *kernels[:2]) + separable(second, *kernels[2:])).clamp_(0, 1)
+        between = (separable(first, *kernels[:2]) + separable(second, *kernels[2:])).clamp_(min=0)
+        between[:, :6].clamp_(max=1)
+        return between
 
 
 def check(first: Tensor, second: Tensor) -> None:

@@ -152,6 +152,13 @@ class DarkenConfig:
         hi=1,
         source="section 3.2: saturated regions keep their exposure",
     )
+    saturated: str = option(
+        "lightness",
+        "what makes a lamp, which keeps its exposure. lightness: CIE L* > 98; channel: also one clipped channel, so "
+        "that red, green and blue lamps stay lit",
+        choices=("lightness", "channel"),
+        source="section 3.2: L > 98",
+    )
     weights: str = option("darken-slim", "bundled weights, or a file")
 
 

@@ -13,6 +13,9 @@ product, and no Lab.
     hdr     light + gain * ramp, each channel     a lamp need not be white to clip; closest to real streaks
 
 The ramp of hdr rises over a few code values below white, as decoded video dithers there and a hard edge flickers.
+A build with hdr asks `above`, which judges the frames before they are darkened: darkening may change the value of a
+lamp, which only says that it was clipped. Where a source holds light above white there is nothing to guess, and the
+stage is left out.
 """
 
 import math
@@ -22,10 +25,10 @@ import numpy as np
 from torch import Tensor
 
 from lolblur_synth import frames as fr
-from lolblur_synth.kernels.exposure.reference import light_and_mask, saturated
+from lolblur_synth.kernels.exposure.reference import clipped, light_and_mask, saturated
 from lolblur_synth.recipe.schema import ClipReverseConfig
 
-__all__ = ["Draw", "apply", "draw", "saturated"]
+__all__ = ["Draw", "above", "apply", "draw", "saturated"]
 
 
 @dataclass(frozen=True)
@@ -51,3 +54,13 @@ def apply(frames: Tensor, config: ClipReverseConfig, draw: Draw) -> Tensor:
     if config.space == "code":  # r is in it already
         return light
     return light.add_(mask, alpha=draw.gain if config.space == "hdr" else draw.r / 255)
+
+
+def above(sharp: Tensor, lamp: Tensor | None, config: ClipReverseConfig, draw: Draw) -> Tensor:
+    """Space hdr, of a build: the light above white of the darkened frames, (T, 3, H, W) linear, 0 or more.
+
+    sharp: (T, 3, H, W) display, 0..1, before they are darkened; lamp: (T, 1, H, W), how much darkening keeps each pixel
+    lit, 0..1, None where there is no darkening.
+    """
+    gain = clipped(sharp, config.ramp).mul_(draw.gain)
+    return gain if lamp is None else gain.mul_(lamp)

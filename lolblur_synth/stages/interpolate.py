@@ -81,7 +81,8 @@ class Motion:
     still: (T-1,) bool: nothing moves, samples are cross-fades. cut: (T-1,) bool: each frame is held for its half.
     correct_fields: None, or (pair, n instants of its interval, v and q there (n, 4, h, w)) -> (n, 6, h, w): v and q
         corrected, the share of the second frame, and the share of a cross-fade, both 0..1 (models/flow.py).
-    render_sample: None, or (frames, pair, t) -> the sample (3, H, W), by a network without motion (models/sepconv.py).
+    render_sample: None, or (frames, pair, t, above=None) -> the sample (3, H, W), by a network without motion
+        (models/sepconv.py); with light above white, (T, 3, H, W) linear, that of the sample follows: (6, H, W).
     """
 
     forward: np.ndarray
@@ -91,7 +92,7 @@ class Motion:
     still: np.ndarray
     cut: np.ndarray
     correct_fields: Callable[[int, np.ndarray, np.ndarray], np.ndarray] | None = None
-    render_sample: Callable[[Tensor, int, float], Tensor] | None = None
+    render_sample: Callable[..., Tensor] | None = None
 
 
 def draw(config: InterpolateConfig, rng: np.random.Generator) -> Draw:
@@ -196,11 +197,12 @@ def _halving(guide: Tensor, config: InterpolateConfig) -> Callable[[Tensor, int,
     kept: dict[tuple[int, float], Tensor] = {}
 
     @torch.inference_mode()
-    def render_sample(frames: Tensor, pair: int, t: float) -> Tensor:
+    def render_sample(frames: Tensor, pair: int, t: float, above: Tensor | None = None) -> Tensor:
         nonlocal kept, source
-        if frames is not source:
-            kept, source = {}, frames
-        first, second = (torch.cat((guide[i], frames[i]))[None] for i in (pair, pair + 1))
+        if source is None or frames is not source[0] or above is not source[1]:
+            kept, source = {}, (frames, above)
+        stacks = [guide, frames] if above is None else [guide, frames, above]
+        first, second = (torch.cat([stack[i] for stack in stacks])[None] for i in (pair, pair + 1))
         low, high, way = 0.0, 1.0, {}
         while (pair, t) not in way:
             middle = (low + high) / 2

@@ -1,14 +1,15 @@
 """resize: source frames to the dataset's size (section 3.2: 1120x640), by averaging areas.
 
-In   (T, 3, h, w) float32, display sRGB, 0..1, any size
-Out  (T, 3, height, width) float32, display sRGB, 0..1
+In   (T, 3, h, w) float32, display sRGB, 0..1, any size; measured light goes on above 1 (extended, see frames.py)
+Out  (T, 3, height, width) float32, display sRGB, 0..1; extended where the input is
 Random: nothing.
 
 The frame is scaled, by one factor for both axes, until it covers the output, and what sticks out is cropped evenly on
 both sides. An output pixel is the mean of the source area that it covers, fractions of pixels included, so the centre
 of the picture stays the centre and nothing is stretched, not even by the half pixel that rounding to a size would cost.
 Averaging m source pixels also divides their noise variance by m. A source that is too small is enlarged with the
-Catmull-Rom cubic; `enlarges` tells, so that a user can be warned.
+Catmull-Rom cubic; `enlarges` tells, so that a user can be warned. Light above white is resampled apart, in linear
+light: the display frame is then that of a sensor that clips each source pixel, and no light is lost.
 
 Both axes are one sparse matrix each: rows are output pixels, columns source pixels, entries the share of each.
 """
@@ -50,14 +51,21 @@ def shown(size: tuple[int, int], config: ResizeConfig) -> tuple[float, float]:
 
 
 def apply(frames: Tensor, config: ResizeConfig, draw: Draw) -> Tensor:
-    """(T, 3, h, w) display, 0..1 -> (T, 3, config.height, config.width) display, 0..1. InputError: not frames."""
+    """(T, 3, h, w) display -> (T, 3, config.height, config.width) display, extended where the input is; 0 or more.
+
+    Raises InputError: not frames.
+    """
     fr.check(frames, "resize")
     h, w = frames.shape[-2:]
     if (h, w) == (config.height, config.width):
         return frames
     scale = scale_to_cover((w, h), config)
     rows, columns = sampling(h, config.height, scale), sampling(w, config.width, scale)
-    return torch.stack([_resample(frame, rows, columns) for frame in frames])
+    display, above = fr.split(frames)
+    out = torch.stack([_resample(frame, rows, columns).clamp_(0, 1) for frame in display])
+    if above is None:
+        return out
+    return fr.join(out, torch.stack([_resample(frame, rows, columns).clamp_(min=0) for frame in above]))
 
 
 def sampling(source: int, target: int, scale: float) -> csr_array:
@@ -95,4 +103,4 @@ def _resample(frame: Tensor, rows: csr_array, columns: csr_array) -> Tensor:
     flat = frame.permute(1, 2, 0).cpu().numpy().reshape(h, w * 3)
     tall = (rows @ flat).reshape(height, w, 3).transpose(1, 0, 2).reshape(w, height * 3)
     out = (columns @ tall).reshape(width, height, 3)
-    return torch.from_numpy(out).to(frame.device).permute(2, 1, 0).contiguous().clamp_(0, 1)
+    return torch.from_numpy(out).to(frame.device).permute(2, 1, 0).contiguous()

@@ -8,6 +8,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -73,6 +74,23 @@ def exposed(space: str, size: tuple[int, int]) -> Callable:
     config = ClipReverseConfig(space=space) if space else None
     instants = 0.5 + (np.arange(20) + 0.5) / 8
     return lambda rng: (*moving_frames(rng, *size), instants, config, 80.0)
+
+
+def lamps(size: tuple[int, int], fused: bool) -> Callable:
+    """What `exposed` makes, and light above white: a few lamps of up to 3 times white, and frames without any."""
+
+    def corrected(pair, parts, field):
+        share = np.broadcast_to(parts[:, None, None, None], field[:, :1].shape)
+        return np.concatenate([field, share**2, 0.3 * (field[:, :1] > 1)], 1).astype(F)
+
+    def inputs(rng):
+        frames, motion, *rest = exposed("", size)(rng)
+        above = rng.random(tuple(frames.shape), dtype=F) * 3
+        above[:, :, size[0] // 2 :] = above[:, :, :, size[1] // 3 :] = above[3] = 0
+        above[:, 1, -3:, -2:] = 2  # in a corner, from where motion leads out of the frame
+        return frames, replace(motion, fuse=corrected) if fused else motion, *rest, torch.from_numpy(above)
+
+    return inputs
 
 
 def sampled(rng):
@@ -227,6 +245,10 @@ TABLE = [
            FUSED)
       for name, module in (("cpu", exposure.cpu), ("cuda", exposure.cuda))
       for space, size in (("", (37, 53)), ("linear", (64, 35)), ("code", (33, 64)), ("hdr", (48, 51)))),
+    *(Twin(f"exposure.above_{name}.Lamps", exposure.reference.integrate, module.integrate, lamps(size, fused), 1e-4,
+           FUSED)
+      for name, module in (("cpu", exposure.cpu), ("cuda", exposure.cuda))
+      for size, fused in (((37, 53), False), ((40, 48), True))),
     *(Twin(f"exposure.{name}.sample", exposure.reference.sample, module.sample, sampled, 1e-4, FUSED)
       for name, module in (("cpu", exposure.cpu), ("cuda", exposure.cuda))),
     *(Twin(f"exposure.{name}.average", exposure.reference.average, module.average, averaged(space), 2e-5, FUSED)
@@ -297,8 +319,8 @@ def check(case: Twin, got: list[np.ndarray], expected: list[np.ndarray]) -> None
         assert (off <= case.tolerance).mean() >= case.share if off.size else True, (off.max(), case.reason)
 
 
-ON_CPU = [case for case in TABLE if ".cuda." not in case.name]
-ON_DEVICE = [case for case in TABLE if ".cuda." in case.name]
+ON_CPU = [case for case in TABLE if "cuda." not in case.name]
+ON_DEVICE = [case for case in TABLE if "cuda." in case.name]
 
 
 def names(cases: list[Twin]) -> list[str]:

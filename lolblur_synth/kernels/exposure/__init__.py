@@ -32,18 +32,31 @@ def _twin(device: torch.device):
     return cpu if device.type == "cpu" else cuda
 
 
-def expose(frames: Tensor, motion, instants: np.ndarray, config: ClipReverseConfig | None = None, draw=None) -> Tensor:
+def expose(
+    frames: Tensor,
+    motion,
+    instants: np.ndarray,
+    config: ClipReverseConfig | None = None,
+    draw=None,
+    above: Tensor | None = None,
+) -> Tensor:
     """The exposure: mean over `instants` of the interpolated, clip-reversed frames.
 
     frames: (T, 3, H, W) float32 display, 0..1; motion: `interpolate.Motion` of those frames; instants: positions in
-    frames, 0..T-1, ascending; config, draw: of clip_reverse, or None to leave it out. -> (3, H, W) linear light.
+    frames, 0..T-1, ascending; config, draw: of clip_reverse, or None to leave it out; above: (T, 3, H, W) linear light
+    above white of the frames, 0 or more, carried along the same motion and added. -> (3, H, W) linear light.
     """
-    return _reversed(lambda *rule: integrate(frames, motion, instants, *rule), config, draw)
+    return _reversed(
+        lambda config=None, r=0.0: integrate(frames, motion, instants, config, r, above=above), config, draw
+    )
 
 
-def expose_given(frames: Tensor, config: ClipReverseConfig | None = None, draw=None) -> Tensor:
+def expose_given(
+    frames: Tensor, config: ClipReverseConfig | None = None, draw=None, above: Tensor | None = None
+) -> Tensor:
     """The same of frames (T, 3, H, W) display, each a sample as it is: (3, H, W) linear light."""
-    return _reversed(lambda *rule: average(frames, *rule), config, draw)
+    light = _reversed(lambda *rule: average(frames, *rule), config, draw)
+    return light if above is None else light.add_(above.mean(0))
 
 
 def _reversed(means, config: ClipReverseConfig | None, draw) -> Tensor:
@@ -57,10 +70,16 @@ def _reversed(means, config: ClipReverseConfig | None, draw) -> Tensor:
 
 
 def integrate(
-    frames: Tensor, motion, instants: np.ndarray, config: ClipReverseConfig | None = None, r: float = 0.0
+    frames: Tensor,
+    motion,
+    instants: np.ndarray,
+    config: ClipReverseConfig | None = None,
+    r: float = 0.0,
+    above: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """mean(light) and mean(mask), each (3, H, W), of the samples at `instants`; r: code values, space "code" only."""
-    return _twin(frames.device).integrate(frames, motion, instants, config, r)
+    """mean(light) and mean(mask), each (3, H, W), of the samples at `instants`; r: code values, space "code" only;
+    above: as for `expose`, part of the light."""
+    return _twin(frames.device).integrate(frames, motion, instants, config, r, above)
 
 
 def sample(frames: Tensor, motion, instant: float) -> Tensor:

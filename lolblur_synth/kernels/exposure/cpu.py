@@ -14,7 +14,7 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
-from lolblur_synth.kernels.exposure import bspline
+from lolblur_synth.kernels.exposure import above_cpu, bspline
 from lolblur_synth.kernels.exposure.clip_reverse_rows import Sums, add_row, clip_rule
 from lolblur_synth.kernels.exposure.reference import OUTSIDE
 from lolblur_synth.kernels.exposure.schedule import CHUNK, by_pair
@@ -56,26 +56,43 @@ class Buffers(NamedTuple):
 
 
 def integrate(
-    frames: Tensor, motion, instants: np.ndarray, config: ClipReverseConfig | None = None, r: float = 0.0
+    frames: Tensor,
+    motion,
+    instants: np.ndarray,
+    config: ClipReverseConfig | None = None,
+    r: float = 0.0,
+    above: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """mean(light) and mean(mask), each (3, H, W), of the samples at `instants`; r: code values, space "code" only."""
+    """mean(light) and mean(mask), each (3, H, W), of the samples at `instants`; r: code values, space "code" only;
+    above: as `reference.integrate`."""
     stack = frames.numpy()
+    lamps = None if above is None else above_cpu.Lamps(above.numpy())
     sums, rule = Sums(*np.zeros((2, *stack.shape[1:]), np.float32)), clip_rule(config, r)
     prepared: dict[int, tuple[np.ndarray, int]] = {}
     for pair, parts in by_pair(instants, len(stack)):
         a, b = np.ascontiguousarray(stack[pair]), np.ascontiguousarray(stack[pair + 1])
         if motion.still[pair] or motion.cut[pair]:
-            _add_faded(a, b, np.round(parts) if motion.cut[pair] else parts, sums, rule)
+            parts = np.round(parts) if motion.cut[pair] else parts
+            _add_faded(a, b, parts, sums, rule)
+            if lamps:
+                lamps.add_faded(pair, parts, sums.light)
             continue
         if motion.render_sample:
+            lit = (above,) if lamps and lamps.in_pair(pair) else ()
             for part in parts:
-                _add((motion.render_sample(frames, pair, float(part)).numpy(),), sums, rule)
+                rendered = motion.render_sample(frames, pair, float(part), *lit).numpy()
+                _add((np.ascontiguousarray(rendered[:3]),), sums, rule)
+                if lit:
+                    sums.light[:] += rendered[3:]
             continue
         prepared = {i: prepared.get(i) or bspline.prepare(stack[i]) for i in (pair, pair + 1)}
         (first, pitch), (second, _) = prepared[pair], prepared[pair + 1]
         frames_of_pair = Pair(a, b, first, second, pitch)
         for start in range(0, len(parts), CHUNK):
-            _add_warped(frames_of_pair, _fields(motion, pair, parts[start : start + CHUNK]), sums, rule)
+            chunk = _fields(motion, pair, parts[start : start + CHUNK])
+            _add_warped(frames_of_pair, chunk, sums, rule)
+            if lamps:
+                lamps.add_warped(pair, chunk.planes, chunk.parts, sums.light)
     return tuple(torch.from_numpy(values / F(len(instants))) for values in sums)
 
 

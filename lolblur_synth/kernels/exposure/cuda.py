@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lolblur_synth.frames import GAMMA, LUMA
 from lolblur_synth.kernels import cuda
+from lolblur_synth.kernels.exposure import above_cuda
 from lolblur_synth.kernels.exposure.clip_reverse_rows import SPACES, display
 from lolblur_synth.kernels.exposure.reference import BASELINE
 from lolblur_synth.kernels.exposure.schedule import CHUNK, by_pair
@@ -23,9 +24,15 @@ UNIT = 2.0**30  # fixed point of the splatted motion: 1e-9 of a pixel
 
 
 def integrate(
-    frames: Tensor, motion, instants: np.ndarray, config: ClipReverseConfig | None = None, r: float = 0.0
+    frames: Tensor,
+    motion,
+    instants: np.ndarray,
+    config: ClipReverseConfig | None = None,
+    r: float = 0.0,
+    above: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """mean(light) and mean(mask), each (3, H, W), as `reference.integrate`; frames on the device."""
+    lamps = None if above is None else above_cuda.Lamps(above)
     light, mask = torch.zeros_like(frames[0]), torch.zeros_like(frames[0])
     rule, (height, width) = _parameters(config, r), frames.shape[2:]
     threads, prepared = (width, height, 1), {}
@@ -36,12 +43,19 @@ def integrate(
 
     for pair, parts in by_pair(instants, len(frames)):
         if motion.still[pair] or motion.cut[pair]:
-            add_faded(frames[pair], frames[pair + 1], np.round(parts) if motion.cut[pair] else parts)
+            parts = np.round(parts) if motion.cut[pair] else parts
+            add_faded(frames[pair], frames[pair + 1], parts)
+            if lamps:
+                lamps.add_faded(pair, parts, light)
             continue
         if motion.render_sample:  # a network that makes whole samples: each is its own cross-fade
+            lit = (above,) if lamps and lamps.in_pair(pair) else ()
             for part in parts:
-                shown = motion.render_sample(frames, pair, float(part)).contiguous()
+                rendered = motion.render_sample(frames, pair, float(part), *lit)
+                shown = rendered[:3].contiguous()
                 add_faded(shown, shown, np.zeros(1))
+                if lit:
+                    light += rendered[3:]
             continue
         prepared = {i: prepared[i] if i in prepared else _prepare(frames[i]) for i in (pair, pair + 1)}
         for start in range(0, len(parts), CHUNK):
@@ -50,6 +64,8 @@ def integrate(
             cuda.launch(SOURCE, "add_warped", threads, frames[pair], frames[pair + 1], prepared[pair],
                         prepared[pair + 1], field, off, shares, light, mask, len(shares), height, width,
                         *field.shape[1:3], *rule)  # fmt: skip
+            if lamps:
+                lamps.add_warped(pair, field, off, shares, light)
     return light.div_(len(instants)), mask.div_(len(instants))
 
 

@@ -336,6 +336,53 @@ extern "C" __global__ void render(const float *__restrict__ a, const float *__re
     store(out, place, plane, warped(pair, way, t, x, y, faded));
 }
 
+// ---- light above white ----
+
+// a frame (3, H, W) at (x, y), which lies inside of it, bilinear; black where no corner has light
+__device__ __forceinline__ Colour lamp_at(const float *__restrict__ planes, const float *__restrict__ lit, float x,
+                                          float y, int height, int width) {
+    Colour out = {0, 0, 0};
+    int column = (int)x, row = (int)y;
+    size_t plane = (size_t)height * width, place = (size_t)row * width + column;
+    if (lit[place] == 0) return out;
+    int right = column + 1 < width, down = row + 1 < height ? width : 0;
+    Colour upper = blended(colour_at(planes, place, plane), x - column, colour_at(planes, place + right, plane));
+    place += down;
+    Colour lower = blended(colour_at(planes, place, plane), x - column, colour_at(planes, place + right, plane));
+    return blended(upper, y - row, lower);
+}
+
+// light (3, H, W) += what is above white in the samples at `parts` of the pair a, b (3, H, W), linear, fetched as
+// `warped` does; lit_a, lit_b (H, W): not 0 where one of the pixels that a fetch from x..x+1, y..y+1 mixes is not black
+extern "C" __global__ void add_above(const float *__restrict__ a, const float *__restrict__ b,
+                                     const float *__restrict__ lit_a, const float *__restrict__ lit_b,
+                                     const float4 *__restrict__ field, const float2 *__restrict__ off,
+                                     const float *__restrict__ parts, float *__restrict__ light, int instants,
+                                     int height, int width, int cells_high, int cells_wide) {
+    int x = column_of_thread(), y = row_of_thread();
+    if (x >= width || y >= height) return;
+    size_t plane = (size_t)height * width, place = (size_t)y * width + x;
+    float last_x = width - 1, last_y = height - 1;
+    Colour sum = colour_at(light, place, plane), before = colour_at(a, place, plane), after = colour_at(b, place, plane);
+    for (int k = 0; k < instants; k++) {
+        size_t start = (size_t)k * cells_high * cells_wide;
+        Way way = way_at(field + start, off + start, x, y, cells_high, cells_wide);
+        float t = parts[k], share = way.v.z;
+        float ax = x - t * way.v.x + way.off.x, ay = y - t * way.v.y + way.off.y;
+        float bx = x + (1 - t) * way.v.x + way.off.x, by = y + (1 - t) * way.v.y + way.off.y;
+        float cx = within(ax, last_x), cy = within(ay, last_y), dx = within(bx, last_x), dy = within(by, last_y);
+        float seen_a = (1 - share) * (inside(ax - cx) * inside(ay - cy) + 1e-6f);
+        float seen_b = share * (inside(bx - dx) * inside(by - dy) + 1e-6f);
+        Colour moved = blended(lamp_at(a, lit_a, cx, cy, height, width), seen_b / (seen_a + seen_b),
+                               lamp_at(b, lit_b, dx, dy, height, width));
+        Colour out = blended(moved, way.v.w, blended(before, t, after));
+        sum.r += out.r;
+        sum.g += out.g;
+        sum.b += out.b;
+    }
+    store(light, place, plane, sum);
+}
+
 // ---- frames that are given: nothing to warp, all bandwidth ----
 
 __device__ __forceinline__ void expose_four(Sums *sums, float4 r, float4 g, float4 b, Rule rule) {

@@ -9,10 +9,13 @@ second frame, t, or less where only the first frame sees the point; g: the share
 says otherwise. v and q live on cells of 2x2 pixels; they are those of both frames, carried along themselves to t
 ("splatted"). A frame is fetched by a cubic B-spline through its pixels.
 
+Light above white goes the same way, but is fetched bilinearly in linear light: a spline would ring beside a lamp of
+many times white, to light below zero, and linear interpolation keeps the sum of the light.
+
 `carry`, `fetch` and `render` have gradients: the network of models/flow.py is trained through this text.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -30,12 +33,18 @@ OUTSIDE = 1e-6  # weight of a fetch from outside of its frame: it counts where n
 
 
 def integrate(
-    frames: Tensor, motion, instants: np.ndarray, config: ClipReverseConfig | None = None, r: float = 0.0
+    frames: Tensor,
+    motion,
+    instants: np.ndarray,
+    config: ClipReverseConfig | None = None,
+    r: float = 0.0,
+    above: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """mean(light) and mean(mask), each (3, H, W), of the samples at `instants`.
 
     frames: (T, 3, H, W) float32 display, 0..1; motion: `interpolate.Motion` of those frames; instants: positions in
-    frames, 0..T-1, ascending; config, r: see `light_and_mask`.
+    frames, 0..T-1, ascending; config, r: see `light_and_mask`; above: (T, 3, H, W) linear light above white of the
+    frames, 0 or more, which is added to the light.
     """
 
     def samples() -> Iterable[Tensor]:
@@ -49,7 +58,24 @@ def integrate(
                 else:
                     yield sample(frames, motion, pair + float(part))
 
-    return average(samples(), config, r)
+    light, mask = average(samples(), config, r)
+    return light if above is None else light + mean_above(frames, above, motion, instants), mask
+
+
+def mean_above(frames: Tensor, above: Tensor, motion, instants: np.ndarray) -> Tensor:
+    """Mean over `instants` of the light above white, (3, H, W); arguments as for `integrate`."""
+    total = torch.zeros_like(above[0])
+    for pair, parts in by_pair(instants, len(above)):
+        first, second = above[pair], above[pair + 1]
+        for part in parts:
+            if motion.still[pair] or motion.cut[pair]:
+                total += first + float(np.round(part) if motion.cut[pair] else part) * (second - first)
+            elif motion.render_sample:
+                total += motion.render_sample(frames, pair, float(part), above)[3:]
+            else:
+                cells, t = cells_at(motion, pair, np.array([part], np.float32), above.device)
+                total += render(first[None], second[None], (first[None], second[None]), cells, t, bilinear)[0]
+    return total / len(instants)
 
 
 def average(frames: Iterable[Tensor], config: ClipReverseConfig | None = None, r: float = 0.0) -> tuple[Tensor, Tensor]:
@@ -72,10 +98,15 @@ def light_and_mask(display: Tensor, config: ClipReverseConfig | None, r: float =
     if config is None:
         return fr.to_linear(display), torch.zeros_like(display[:, :1])
     if config.space == "hdr":
-        low, high = config.ramp
-        return fr.to_linear(display), ((display - low / 255) * (255 / (high - low))).clamp(0, 1)
+        return fr.to_linear(display), clipped(display, config.ramp)
     mask = saturated(display, config.threshold)
     return fr.to_linear(display + mask * (r / 255) if config.space == "code" else display), mask
+
+
+def clipped(display: Tensor, ramp: tuple[float, float]) -> Tensor:
+    """How far each value of display frames is clipped, 0..1, rising over `ramp`, in 8-bit code values."""
+    low, high = ramp
+    return ((display - low / 255) * (255 / (high - low))).clamp_(0, 1)
 
 
 def saturated(display: Tensor, threshold: float = 98.0) -> Tensor:
@@ -86,15 +117,21 @@ def saturated(display: Tensor, threshold: float = 98.0) -> Tensor:
 def sample(frames: Tensor, motion, instant: float) -> Tensor:
     """The frame at the position `instant` of (T, 3, H, W), where neither `still` nor `cut` holds: (3, H, W), 0..1."""
     ((pair, parts),) = by_pair(np.array([instant]), len(frames))
+    first, second = frames[pair, None], frames[pair + 1, None]
+    cells, t = cells_at(motion, pair, parts, frames.device)
+    return render(first, second, (spline(first), spline(second)), cells, t)[0].clamp(0, 1)
+
+
+def cells_at(motion, pair: int, parts: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The cells (1, 6, h, w) that `render` takes, and the instant t (1, 1, 1, 1), of one fraction of an interval."""
     cells = fields(motion.forward[pair], motion.backward[pair], motion.bend[pair], parts)
     if motion.correct_fields:
         cells = motion.correct_fields(pair, parts, cells)
-    first, second = frames[pair, None], frames[pair + 1, None]
-    t = torch.tensor(parts[0], device=frames.device).view(1, 1, 1, 1)
-    cells = torch.from_numpy(np.ascontiguousarray(cells)).to(frames.device)
+    t = torch.tensor(parts[0], device=device).view(1, 1, 1, 1)
+    cells = torch.from_numpy(np.ascontiguousarray(cells)).to(device)
     if not motion.correct_fields:
         cells = torch.cat((cells, t.expand_as(cells[:, :1]), torch.zeros_like(cells[:, :1])), 1)
-    return render(first, second, (spline(first), spline(second)), cells, t)[0].clamp(0, 1)
+    return cells, t
 
 
 def fields(forward: np.ndarray, backward: np.ndarray, bend: np.ndarray, parts: np.ndarray) -> np.ndarray:
@@ -133,13 +170,24 @@ def _splat(flow: Tensor, bend: Tensor, t: Tensor, sign: int, weight: Tensor) -> 
     return sums.view(count, height, width, 5).permute(0, 3, 1, 2)
 
 
-def render(first: Tensor, second: Tensor, splines: tuple[Tensor, Tensor], cells: Tensor, t: Tensor) -> Tensor:
-    """The equation above, (N, 3, H, W), not clipped. splines: of both frames; cells: (N, 6, h, w) v, q, m, g."""
+def render(
+    first: Tensor,
+    second: Tensor,
+    splines: tuple[Tensor, Tensor],
+    cells: Tensor,
+    t: Tensor,
+    take: Callable | None = None,
+) -> Tensor:
+    """The equation above, (N, 3, H, W), not clipped. splines: of both frames; cells: (N, 6, h, w) v, q, m, g.
+
+    take: how a pixel is fetched, `fetch` if None; `bilinear` takes the frames themselves for splines.
+    """
+    take = take or fetch
     height, width = first.shape[2:]
     pixels = F.interpolate(cells, scale_factor=CELL, mode="bilinear")[:, :, :height, :width]
     v, q, m, g = pixels.split((2, 2, 1, 1), 1)
     back, ahead = q - t * v, q + (1 - t) * v
-    a, b = fetch(splines[0], back), fetch(splines[1], ahead)
+    a, b = take(splines[0], back), take(splines[1], ahead)
     seen_a, seen_b = (1 - m) * (inside(back) + OUTSIDE), m * (inside(ahead) + OUTSIDE)
     moved = a + seen_b / (seen_a + seen_b) * (b - a)
     return moved + g * (first + t * (second - first) - moved)
@@ -172,6 +220,11 @@ def fetch(spline: Tensor, motion: Tensor) -> Tensor:
         for y, down in ((near[:, 1:], before[:, 1:]), (far[:, 1:], 1 - before[:, 1:])):
             total = total + down * right * look_up(padded, torch.cat((x, y), 1))
     return total
+
+
+def bilinear(image: Tensor, motion: Tensor) -> Tensor:
+    """(N, C, H, W): each pixel of an image from where `motion` (N, 2, H, W), in pixels, points to."""
+    return look_up(image, grid(image) + motion)
 
 
 def look_up(image: Tensor, place: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ Random: `exposure`, the mean L*/100 of unsaturated pixels asked for, and `dim`; 
 The exposure of a window is the mean of l over its unsaturated pixels (L* <= 98) and all of its frames. Because s is
 solved for (calibration.py), the exposure of the result is the one asked for, to 0.001; because the factor is common to
 the channels and acts on light, hue and saturation stay. Saturated pixels keep their own exposure (lamp = 1), and so
-does the glow of a small lamp. With `lamp_area` below 1 a clipped sky or wall, larger than that, is no lamp: it darkens
+does the glow of a small lamp. With `saturated` "channel" a pixel with one clipped channel is a lamp as well, and
+`scale` leaves it as it is. With `lamp_area` below 1 a clipped sky or wall, larger than that, is no lamp: it darkens
 with the rest, to which end `white` is above 1 there. Frames darker than the request stay as they are: this stage never
 brightens.
 Maps are smoothed over the neighbouring frames and s is common to the window, so the window does not flicker.
@@ -85,6 +86,10 @@ def scale(frames: Tensor, config: DarkenConfig, draw: Draw) -> Tensor:
         light = fr.srgb_to_light(frame)
         lightness = _lightness(light)
         r = torch.full_like(lightness, 1 - draw.dim)
+        if (
+            config.saturated == "channel"
+        ):  # l' = l - (1 - dim) l (1 - L* of the brightest channel): what is clipped stays
+            r *= (1 - _brightest(light)) / (1 - lightness).clamp_min(1e-6)
         out[t] = _relight(light, lightness, dce.curve(lightness, r, steps=1))[0]
     return out
 
@@ -92,6 +97,11 @@ def scale(frames: Tensor, config: DarkenConfig, draw: Draw) -> Tensor:
 def apply(frames: Tensor, config: DarkenConfig, draw: Draw) -> Tensor:
     """The frames at exposure `draw.exposure`. Raises UsageError, WeightsError, InputError."""
     return _darken(frames, config, draw)[0]
+
+
+def with_lamps(frames: Tensor, config: DarkenConfig, draw: Draw) -> tuple[Tensor, Tensor]:
+    """What `apply` returns, and how much each pixel is a lamp that keeps its exposure, 0..1: (T, 1, H, W)."""
+    return _darken(frames, config, draw)[::2]
 
 
 def maps(frames: Tensor, config: DarkenConfig, draw: Draw) -> Tensor:
@@ -137,8 +147,11 @@ def exposure_map(lightness: Tensor, lamp: Tensor, exposure: float | Tensor) -> T
     return exposure + lamp * (lightness - exposure)
 
 
-def _darken(frames: Tensor, config: DarkenConfig, draw: Draw, want_maps=False) -> tuple[Tensor, Tensor | None]:
-    """The darkened frames and, if wanted, r'. Works frame by frame; only two planes a frame are held for the window."""
+def _darken(frames: Tensor, config: DarkenConfig, draw: Draw, want_maps=False) -> tuple[Tensor, Tensor | None, Tensor]:
+    """The darkened frames; if wanted, r'; the weight of lamps, (T, 1, H, W).
+
+    Works frame by frame; only two planes a frame are held for the window.
+    """
     fr.check(frames)
     _check_share(draw.exposure, "exposure")
     net = dce.load(config.weights, str(frames.device))
@@ -148,11 +161,16 @@ def _darken(frames: Tensor, config: DarkenConfig, draw: Draw, want_maps=False) -
         light = fr.srgb_to_light(frame)
         lightness[t] = _lightness(light)[0]
         out[t] = light[0]
+
+    def judged(t: int) -> Tensor:  # the planes that tell lamps, as lights.py takes them
+        now = lightness[t, None]
+        return now if config.saturated == "lightness" else torch.cat((now, _brightest(out[t, None])), 1)
+
     lamp_model = _smooth_in_time(
-        [lights.model(now, config.lamp_area, dce.CurveNet.reduction) for now in lightness.split(1)]
+        [lights.model(judged(t), config.lamp_area, dce.CurveNet.reduction) for t in range(len(out))]
     )
     for t, planes in enumerate(lamp_model.split(1)):
-        lamp[t] = lights.weight(planes, lightness[t, None])[0]
+        lamp[t] = lights.weight(planes, judged(t))[0]
     samples = Samples(lightness)
     if (power := _glow_power(samples, lamp, draw.exposure)) > 1:
         lamp.pow_(power)
@@ -161,13 +179,13 @@ def _darken(frames: Tensor, config: DarkenConfig, draw: Draw, want_maps=False) -
     strength = calibration.strength(draw.exposure)
     used = torch.zeros_like(lightness) if want_maps else None
     if strength == 0:
-        return frames, used
+        return frames, used, lamp
     for t, (r, white) in enumerate(calibration.adjusted(strength)):
         now = lightness[t, None]
         out[t] = _relight(out[t, None], now, dce.curve(now, r, net.steps, white))[0]
         if used is not None:
             used[t] = r.mean(1).clamp(0, 1)
-    return out, used
+    return out, used, lamp
 
 
 def _glow_power(samples: Samples, lamp: Tensor, exposure: float) -> float:
@@ -232,6 +250,11 @@ def _lightness(light: Tensor) -> Tensor:
     """L*/100 of linear light (1, 3, H, W) -> (1, 1, H, W)."""
     red, green, blue = light.split(1, dim=1)
     return fr.luminance_to_lightness(red * fr.LUMA[0] + green * fr.LUMA[1] + blue * fr.LUMA[2])
+
+
+def _brightest(light: Tensor) -> Tensor:
+    """L*/100 of the grey that has the value of the brightest channel, of linear light: (1, 3, H, W) -> (1, 1, H, W)."""
+    return fr.luminance_to_lightness(light.amax(1, keepdim=True))
 
 
 def _relight(light: Tensor, old: Tensor, new: Tensor) -> Tensor:

@@ -1,13 +1,17 @@
 """Which pixels are lights: saturated regions keep their exposure when a frame is darkened (section 3.2).
 
-In   (T, 1, H, W) float, L* / 100 of the frame before it is darkened, 0..1
+In   (T, 1, H, W) float, L* / 100 of the frame before it is darkened, 0..1; or (T, 2, H, W): beside it L* / 100 of the
+     grey with the value of the brightest channel
 Out  weight, (T, 1, H, W): 1 keeps its exposure, 0 darkens with the rest; white, the fixed point of the darkening curve
 
 The weight is 1 from L* 98 up. Below, it falls to 0 over the glow of a lamp (down to L* 62), or soon (L* 95) elsewhere.
 A bright surface, with more saturated pixels than `lamp_area`, or hardly any for its size, is no lamp: the weight fades
 out there and white is above 1, so that a clipped sky darkens too. With a lamp_area of 1 there are no such surfaces.
+A lamp need not be white: where the brightest channel is given it is judged in the same way, and the larger of the two
+weights holds. There only the glow of coloured lamps is kept, of what is clipped in a channel and not in L*.
 The network is shown the frame `without` its lamps: they would say nothing of how dark their surroundings should be.
-What is found on the reduced frame is two planes, the `model`, so that it can be smoothed along time before use.
+What is found on the reduced frame is two planes for each plane of the input, the `model`, so that it can be smoothed
+along time before use.
 """
 
 import cv2
@@ -37,9 +41,12 @@ def find(lightness: Tensor, lamp_area: float, reduction: int = dce.CurveNet.redu
 
 
 def weight(planes: Tensor, lightness: Tensor) -> Tensor:
-    """How much a pixel keeps its exposure, from the planes of `model`."""
-    surface, foot = _enlarged(planes, lightness.shape[-2:]).split(1, dim=1)
-    return _smoothstep((lightness - foot) / (SATURATED - foot)) * (1 - surface)
+    """How much a pixel keeps its exposure, from the planes of `model`: (T, 1, H, W)."""
+    weights = []
+    for plane, found in zip(lightness.split(1, 1), planes.split(2, 1), strict=True):
+        surface, foot = _enlarged(found, lightness.shape[-2:]).split(1, dim=1)
+        weights.append(_smoothstep((plane - foot) / (SATURATED - foot)) * (1 - surface))
+    return weights[0] if len(weights) == 1 else torch.maximum(*weights)
 
 
 def white(planes: Tensor, size: tuple[int, ...]) -> Tensor | float:
@@ -77,13 +84,18 @@ def _enlarged(planes: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 def model(lightness: Tensor, lamp_area: float, reduction: int = dce.CurveNet.reduction) -> Tensor:
-    """On the reduced frame, (T, 2, h, w): is it a bright surface, 0..1; above which lightness a pixel is kept."""
+    """On the reduced frame, (T, 2 or 4, h, w), for each plane of the input: is it a bright surface, 0..1; above which
+    lightness a pixel is kept."""
+    count = lightness.shape[1]
     both = torch.cat((lightness, (lightness > SATURATED).float()), 1)
     planes = []
-    for small, core in dce.reduce(both, reduction).cpu().numpy():
-        near = cv2.GaussianBlur(core * (1 - _surface(small, core, LAMP)), (0, 0), GLOW_REACH)
-        foot = KEPT - (KEPT - GLOW) * np.minimum(GLOW_GAIN * near, 1)
-        planes.append(np.stack((_surface(small, core, lamp_area), foot)))
+    for small in dce.reduce(both, reduction).cpu().numpy():
+        found = []
+        for number, (plane, core) in enumerate(zip(small[:count], small[count:], strict=True)):
+            glowing = core - small[count] if number else core
+            near = cv2.GaussianBlur(glowing * (1 - _surface(plane, core, LAMP)), (0, 0), GLOW_REACH)
+            found += [_surface(plane, core, lamp_area), KEPT - (KEPT - GLOW) * np.minimum(GLOW_GAIN * near, 1)]
+        planes.append(np.stack(found))
     return lightness.new_tensor(np.stack(planes))
 
 
