@@ -21,7 +21,7 @@ BLOCK = (32, 4, 1)  # threads; one warp lies along x, where pixels are neighbour
 
 @functools.cache
 def available() -> bool:
-    """Whether CuPy is installed and kernels are not switched off. Otherwise the references run, on the device that holds
+    """Whether CuPy is installed and kernels are not switched off. Otherwise the references run, on the device of
     their tensors."""
     return switch.ON and importlib.util.find_spec("cupy") is not None
 

@@ -40,8 +40,8 @@ def test_a_flat_colour_survives_the_camera_both_ways():
     torch.testing.assert_close(white, torch.tensor([1 / 1.41, 1, 1, 1 / 3.29]))
 
 
-# Malvar, He and Cutler, "High-quality linear interpolation for demosaicing of Bayer-patterned color images", ICASSP 2004,
-# Figure 2: the eight filters, times 8, written row by row
+# Malvar, He and Cutler, "High-quality linear interpolation for demosaicing of Bayer-patterned color images", ICASSP
+# 2004, Figure 2: the filters, times 8, row by row
 G_AT_R_OR_B = [[0, 0, -1, 0, 0], [0, 0, 2, 0, 0], [-1, 2, 4, 2, -1], [0, 0, 2, 0, 0], [0, 0, -1, 0, 0]]
 R_AT_G_OF_R_ROW = [[0, 0, 0.5, 0, 0], [0, -1, 0, -1, 0], [-1, 4, 5, 4, -1], [0, -1, 0, -1, 0], [0, 0, 0.5, 0, 0]]
 R_AT_G_OF_B_ROW = [[0, 0, -1, 0, 0], [0, -1, 4, -1, 0], [0.5, 0, 5, 0, 0.5], [0, -1, 4, -1, 0], [0, 0, -1, 0, 0]]

@@ -20,7 +20,7 @@ MAX_WEIGHT = 2.0**40  # in that unit; 2000 of them, times 512 code values, fit i
 
 
 class Volumes:
-    """One pass over a clip: does what `reference.Volumes` does, with the same arguments, on the device of its planes."""
+    """One pass over a clip, on the device of its planes: `reference.Volumes`, with the same arguments."""
 
     def __init__(self, planes: Tensor, settings: PassSettings):
         self.first_pass, self.h, self.shape, self.device = settings.first_pass, settings.h, planes.shape, planes.device
