@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lolblur_synth.errors import RecipeError
-from lolblur_synth.recipe.schema import SECTIONS, STAGE_NAMES, Recipe
+from lolblur_synth.recipe.schema import FORMER_VALUES, SECTIONS, STAGE_NAMES, Recipe
 
 
 def names() -> list[str]:
@@ -159,6 +159,7 @@ def check(field: dataclasses.Field, value: Any, what: str) -> Any:
             raise RecipeError(f"{what}: the list is empty", "give at least one value")
         return tuple(dict.fromkeys(_number(v, meta, int, what) for v in values))
     if meta["choices"]:
+        value = FORMER_VALUES.get(value, value) if isinstance(value, str) else value
         if value not in meta["choices"]:
             close = difflib.get_close_matches(str(value), meta["choices"], 1)
             raise RecipeError(f"{what} = {value!r}", (f"did you mean {close[0]!r}? " if close else "") +
@@ -233,9 +234,11 @@ def to_dict(recipe: Recipe) -> dict:
 
 
 def sha256(recipe: Recipe) -> str:
-    """Names the dataset: every value, not the recipe's own name."""
-    values = to_dict(recipe)
+    """Names the dataset: every value, not the recipe's own name. Renamed values keep their former names here, so that
+    the hashes of datasets stay the same."""
+    former, values = {new: old for old, new in FORMER_VALUES.items()}, to_dict(recipe)
     del values["name"]
+    values["defocus"]["kernel"] = former.get(recipe.defocus.kernel, recipe.defocus.kernel)
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 

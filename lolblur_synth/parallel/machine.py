@@ -1,4 +1,4 @@
-"""What the machine offers a tool that is not told: its device, and how many workers it bears."""
+"""The defaults for this machine: its device, and the number of workers."""
 
 import os
 
@@ -6,7 +6,7 @@ from lolblur_synth.errors import UsageError
 
 
 def resolve_device(device: str) -> str:
-    """`auto` made concrete: cpu, cuda or cuda:N. Raises UsageError for a device that is not there."""
+    """The device cpu, cuda or cuda:N that a word stands for, `auto` included. UsageError: it does not exist."""
     import torch
 
     if device == "auto":
@@ -23,7 +23,7 @@ def resolve_device(device: str) -> str:
 
 
 def auto_jobs() -> int:
-    """One worker a core, as long as 1.5 GB each stays within 80 % of the memory that is free."""
+    """One worker a core, or fewer, so that 1.5 GB for each fit into 80 % of the free memory."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
