@@ -107,7 +107,7 @@ def main() -> None:
         drawn = noise.draw(config, draw.rng(0, "benchmark", "segment-0", "noise"))
         print(f"{name:32} {cost(lambda c=config, d=drawn: noise.apply(clean, c, d)):6.0f}")
     for name, beta in (("defocus 21x21", 2.0), ("defocus 21x21, separable", 1.0)):
-        drawn = defocus.Draw(True, "gg", (2.8, 2.8), beta=beta)
+        drawn = defocus.Draw(True, "generalized-gaussian", (2.8, 2.8), beta=beta)
         print(f"{name:32} {cost(lambda d=drawn: defocus.apply(clean, DefocusConfig(), d)):6.0f}")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lolblur_synth.errors import RecipeError
-from lolblur_synth.recipe.schema import SECTIONS, STAGE_NAMES, Recipe
+from lolblur_synth.recipe.schema import FORMER_VALUES, SECTIONS, STAGE_NAMES, Recipe
 from lolblur_synth.recipe.values import check, describe_range, skipped_stages
 
 
@@ -170,9 +170,11 @@ def to_dict(recipe: Recipe) -> dict:
 
 
 def sha256(recipe: Recipe) -> str:
-    """sha256 of every value but the recipe's own name: datasets with the same hash were built with the same recipe."""
-    values = to_dict(recipe)
+    """Names the dataset: every value, not the recipe's own name. Renamed values keep their former names here, so that
+    the hashes of datasets stay the same."""
+    former, values = {new: old for old, new in FORMER_VALUES.items()}, to_dict(recipe)
     del values["name"]
+    values["defocus"]["kernel"] = former.get(recipe.defocus.kernel, recipe.defocus.kernel)
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 

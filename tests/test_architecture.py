@@ -1,6 +1,7 @@
 """The rooms and the arrows of DESIGN.md: imports point down and in no circle; randomness and files stay put."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -145,6 +146,7 @@ def test_no_private_name_crosses_a_folder(path):
             assert not private, f"{path.name} imports {private} from {node.module}"
 
 
+@functools.cache
 def long_argument_lists() -> dict[str, int]:
     """ "file function" -> arguments, keyword-only ones included, `self` and `cls` not counted, of functions that take
     more than MAX_ARGUMENTS; commands/ left out, whose functions take one argument for each option of a user."""

@@ -57,7 +57,7 @@ def test_the_tree_is_that_of_a_local_build(backend, street_videos, reference, tm
 
 
 def test_nobody_at_the_address_is_one_line(backend, monkeypatch):
-    monkeypatch.setattr(clusters, "PATIENCE", 0.5)
+    monkeypatch.setattr(clusters, "CONNECT_TIMEOUT", 0.5)
     run = clusters.choose(backend, "127.0.0.1:1")
     with pytest.raises(UsageError, match="answers"):
         run("toy_jobs:write_files", [("", ("a",))], 1, print)

@@ -1,22 +1,22 @@
-"""Developing a raw along edges: what a mosaic loses depends on the direction in which it is interpolated.
+"""Developing a raw along edges: interpolation across an edge blurs it and tints it, interpolation along it does not.
 
-Demosaicing is after the gradient-based method of Pekkucuksen and Altunbasak (ICIP 2010). Along a row, and along a
-column, the difference of green and the other colour is guessed at each site, from it and its four neighbours there
-(Hamilton and Adams 1997). At a red or a blue site the means of these differences over five sites, to the left, right,
-up and down, are weighed by how little the differences change on the way:
+Demosaicing follows the gradient-based method of Pekkucuksen and Altunbasak (ICIP 2010). The difference between green
+and the other colour is estimated at each site from it and its four neighbours along the row, and again along the column
+(Hamilton and Adams 1997). At a red or a blue site there are then four means of these differences, each over five sites:
+to the left, to the right, up and down. They are weighted by how little the differences change on that side:
 
     weight = (STEADY + sum of |change| over 5 x 5 sites on that side)^-2
 
-Differences of colours are smooth, so that the rest of them is interpolated evenly.
+Differences of colours are smooth, so that they are interpolated at the other sites without regard to edges.
 
-Two things are ours. It is companded colours that are interpolated, not light: 2 dB better on photographs. And where
-this differs from the filters of Malvar, He and Cutler by no more than grain does, it is they that are used, whose grain
-is that of the published frames; where it differs by more there is an edge, and it is followed:
+Two things are ours. Companded colours are interpolated instead of light, which is 2 dB better on photographs. And the
+result is mixed with that of the filters of Malvar, He and Cutler, whose grain is that of the published frames. Where
+the two differ by no more than grain does, Malvar's filters count; where they differ by more, there is an edge:
 
     Malvar + s (along edges - Malvar),  s = a / (a + GRAIN^2),  a = mean of (along edges - Malvar)^2 over 3 x 3 blocks
 
-Planes are packed as in mosaic.py, so that every filter is a convolution of them. Differentiable, and the same
-operations on every device.
+Planes are packed as in mosaic.py, so that every filter is a convolution of planes. All of it has gradients, and runs
+the same operations on every device.
 """
 
 import functools
@@ -29,17 +29,18 @@ from torch.nn import functional as F
 from lolblur_synth import frames as fr
 from lolblur_synth.camera import mosaic
 
-GRAIN = 3 / 255  # companded; below it, differences are taken for noise
-STEADY = 0.1  # 25 changes of one code value
+GRAIN = 3 / 255  # companded: differences below it count as noise
+STEADY = 0.1  # companded, added to the sum of changes: 25 changes of one code value
 REACH = 5  # blocks of 2 x 2 sites that a result depends on, on each side
-RED, BLUE = 0, 3  # planes that lack green
-_GUESS = np.array([[0.25, -0.5, 0.5, -0.5, 0.25]])  # the colour of a site, less the other one guessed from its line
+RED, BLUE = 0, 3  # planes without green
+_GUESS = np.array([[0.25, -0.5, 0.5, -0.5, 0.25]])  # a site's colour less the other one, estimated along its line
 _CHANGE = np.array([[1.0, 0, -1]])
 _ONWARD = np.array([[0, 0, 0, 0, 1, 1, 1, 1, 1]]) / 5  # this site and four more
 _WINDOW = np.ones((5, 1)) * _ONWARD * 5
 _ITSELF = np.ones((1, 1))
 _CORNERS = np.array([[1, 0, 1], [0, 0, 0], [1, 0, 1]]) / 4
-_BETWEEN = np.array([[1, 0, 1], [0, 0, 0], [6, 0, 6], [0, 0, 0], [1, 0, 1]]) / 16  # of two, and of the corners' means
+_BETWEEN = np.array([[1, 0, 1], [0, 0, 0], [6, 0, 6], [0, 0, 0], [1, 0, 1]]) / 16  # of two neighbours, and of two
+# values that are means of their corners
 
 
 def develop(raw: Tensor, to_camera: np.ndarray) -> Tensor:
@@ -59,12 +60,12 @@ def demosaic(planes: Tensor) -> Tensor:
 
 
 def share(planes: Tensor) -> Tensor:
-    """(N, 1, 2h, 2w), 0..1: how far `demosaic` follows an edge in such planes."""
+    """(N, 1, 2h, 2w), 0..1: the share of `along_edges` in `demosaic` of such planes."""
     return _both(planes)[2]
 
 
 def _both(planes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The planes demosaiced evenly and along edges, and the share of the latter."""
+    """The planes demosaiced by Malvar's filters and along edges, and the share of the latter."""
     evenly = mosaic.develop(planes, np.eye(3), (1.0, 1.0, 1.0))
     along = along_edges(planes)
     power = F.avg_pool2d((along - evenly).square().mean(1, keepdim=True), 2)
@@ -81,7 +82,7 @@ def along_edges(planes: Tensor) -> Tensor:
     weights = (F.conv2d(changes, window, groups=2) + STEADY).pow(-2)
     means = F.conv2d(lines[..., 1:-1, 1:-1], mean, groups=2)
     weights, means = (x.unflatten(1, (2, 2, 2)) for x in (weights, means))  # line, site, side
-    weighed = (weights * means).sum(3).sum(1)  # twenty times as fast as over both at once
+    weighed = (weights * means).sum(3).sum(1)  # one after the other: twenty times as fast as sum((1, 3))
     less = weighed / weights.sum(3).sum(1)  # green less red, at red; less blue, at blue
     red, blue = F.conv2d(less, spread, groups=2).chunk(2, dim=1)
     less = less[..., 1:-1, 1:-1]

@@ -1,8 +1,8 @@
 """Synthetic raw files: a Bayer mosaic as DNG, with what a raw developer needs to know of it.
 
-A DNG is a TIFF with some more tags (Adobe, Digital Negative 1.4); tifffile writes them, and reads uncompressed ones.
-Code values are those of the camera, times 4: a clean mosaic is finer than the camera's 14 bits, a noisy one of raw-eld
-stays on whole code values.
+A DNG is a TIFF with additional tags (Adobe, Digital Negative 1.4); tifffile writes it, and reads uncompressed ones.
+Code values are those of the camera times 4, in 16 bits: a clean mosaic needs finer steps than the camera's 14 bits, and
+a noisy one of raw-eld stays on whole code values of the camera.
 """
 
 import io
@@ -15,10 +15,10 @@ from lolblur_synth.camera.tables import Camera
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import atomic
 
-FINER = 4
+STEPS = 4  # of the file in a code value of the camera
 RGGB = (0, 1, 1, 2)
 D65 = 21  # LightSource of EXIF
-DENOMINATOR = 10_000
+DENOMINATOR = 10_000  # of rational tags
 # tags of TIFF/EP and DNG
 REPEAT, PATTERN, VERSION, BACKWARD, MODEL, PLANES, LAYOUT, BLACK, WHITE, MATRIX, NEUTRAL, ILLUMINANT, NOISE = (
     33421, 33422, 50706, 50707, 50708, 50710, 50711, 50714, 50717, 50721, 50728, 50778, 51041,
@@ -33,7 +33,7 @@ def write_dng(path: Path, raw: np.ndarray, camera: Camera, gains: tuple, shot: t
     gains: white balance multipliers of R, G, B; shot, read: variance shot x + read of R, G, B, where it is known.
     Raises OSError.
     """
-    black, white = (FINER * level for level in camera.levels)
+    black, white = (STEPS * level for level in camera.levels)
     codes = np.rint(black + raw.astype(np.float64) * (white - black)).clip(0, 65535).astype(np.uint16)
     neutral = [part for gain in gains for part in (round(DENOMINATOR / gain), DENOMINATOR)]
     matrix = [part for value in np.ravel(camera.xyz_to_camera) for part in (round(value * DENOMINATOR), DENOMINATOR)]
@@ -52,7 +52,7 @@ def write_dng(path: Path, raw: np.ndarray, camera: Camera, gains: tuple, shot: t
 
 
 def read_dng(path: Path) -> np.ndarray:
-    """(4, H/2, W/2) float32 planes R, Gr, Gb, B, white-balanced, 0..1. InputError: not such a DNG."""
+    """(4, H/2, W/2) float32 planes R, Gr, Gb, B, white-balanced, 0..1. InputError: not an uncompressed RGGB DNG."""
     try:
         with tifffile.TiffFile(path) as file:
             tags, codes = {tag.code: tag.value for tag in file.pages[0].tags}, file.pages[0].asarray()

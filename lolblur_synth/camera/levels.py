@@ -1,4 +1,4 @@
-"""What a camera's constants say of one ISO: the numbers of a noise model, and the lamps that it balances."""
+"""The parameters of a camera's noise at one ISO, and the lamps for which it has a white balance."""
 
 import numpy as np
 
@@ -7,9 +7,10 @@ from lolblur_synth.errors import RecipeError
 
 
 def poisson_gaussian(camera: Camera, wanted: tuple[float, float], iso: float) -> dict:
-    """{"shot", "read"} of R, G, B at an ISO, interpolated in natural logarithms between the rows of the table.
+    """{"shot", "read"} of R, G, B at an ISO: variance shot x + read of a raw value x in 0..1, interpolated between the
+    rows of the camera's table in logarithms.
 
-    wanted: the range that `iso` is from. RecipeError: no such table, or not all of that range.
+    wanted: the range from which `iso` was drawn. RecipeError: no such table, or it does not cover that range.
     """
     rows = camera.poisson_gaussian
     if not rows:
@@ -21,7 +22,8 @@ def poisson_gaussian(camera: Camera, wanted: tuple[float, float], iso: float) ->
 
 
 def physical(camera: Camera, wanted: tuple[float, float], iso: float, rng: np.random.Generator) -> dict:
-    """{"electron", "read_noise", "row_noise", "tail"} at an ISO: ln sigma = slope ln K + bias +- sd, drawn here."""
+    """{"electron", "read_noise", "row_noise", "tail"} at an ISO, see noise.Draw; K code values an electron, deviations
+    drawn from ln sigma = slope ln K + bias +- sd. RecipeError: as of `poisson_gaussian`."""
     lines = camera.physical.get("lines")
     if not lines:
         raise RecipeError(f"noise.camera: {camera.name} has no physical model", "use noise.model=raw-pg")
@@ -36,14 +38,14 @@ def physical(camera: Camera, wanted: tuple[float, float], iso: float, rng: np.ra
 
 
 def lamps(camera: Camera, wanted: tuple[str, ...]) -> list[str]:
-    """Those of the wanted lamps that the camera knows. RecipeError: none of them."""
-    known = [lamp for lamp in wanted if lamp in camera.white_balance]
-    if not known:
+    """The wanted lamps for which the camera has a white balance. RecipeError: none."""
+    lamps = [lamp for lamp in wanted if lamp in camera.white_balance]
+    if not lamps:
         asked = wanted[0] if len(wanted) == 1 else "night"
         raise RecipeError(
             f"noise.white_balance: {camera.name} has no {asked} lamp", f"it has {', '.join(camera.white_balance)}"
         )
-    return known
+    return lamps
 
 
 def _check(camera: Camera, wanted: tuple[float, float], low: float, high: float) -> None:

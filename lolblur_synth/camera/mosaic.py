@@ -1,8 +1,9 @@
 """The colour pipeline of a camera, both ways, between linear sRGB light and a Bayer mosaic.
 
 A mosaic is kept packed, (T, 4, H/2, W/2): the planes R, Gr, Gb, B of RGGB, so that every 5x5 demosaicing filter is a
-3x3 one over planes. All of it is linear, so each way is one convolution: forward, light to camera colours, unbalanced,
-sampled; backward, white balance, the demosaicing of Malvar, He and Cutler (ICASSP 2004) and the colour matrix at once.
+3x3 filter of planes. All of it is linear, so that each direction is one convolution. Forward: light to camera colours,
+white balance undone, one colour sampled at each site. Backward: white balance, the demosaicing of Malvar, He and Cutler
+(ICASSP 2004), and the colour matrix.
 """
 
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ SRGB_TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
 )
 PLANE_COLOUR = (0, 1, 1, 2)  # of R, Gr, Gb, B
-BAND = 40  # rows of planes at a time: temporary frames are dear (frames.py)
+BAND = 40  # rows of planes at a time, because large temporary frames are slow (frames.py)
 
 # Malvar, He, Cutler 2004, Figure 2
 _GREEN = np.array([[0, 0, -1, 0, 0], [0, 0, 2, 0, 0], [-1, 2, 4, 2, -1], [0, 0, 2, 0, 0], [0, 0, -1, 0, 0]]) / 8
@@ -56,7 +57,7 @@ def rgb_to_camera(xyz_to_camera: np.ndarray) -> np.ndarray:
 
 
 def mosaic(light: Tensor, to_camera: np.ndarray, gains: tuple[float, float, float]) -> Tensor:
-    """(T, 3, H, W) linear sRGB, H and W even -> (T, 4, H/2, W/2) raw; a white of 1 is 1 in green, 1 / gain elsewhere.
+    """(T, 3, H, W) linear sRGB, H and W even -> (T, 4, H/2, W/2) raw; white is 1 in green and 1 / gain in red and blue.
 
     to_camera: `rgb_to_camera`; gains: white balance multipliers of R, G, B, here divided out.
     """
@@ -94,7 +95,8 @@ def _developed_bands(planes: Tensor, to_camera: np.ndarray, gains: tuple, filter
 
 
 def packed(site: int, kernel: np.ndarray, reach: int) -> np.ndarray:
-    """(4, 2 reach + 1, 2 reach + 1): a filter of sites, centred on one of the four of a block, as one of planes."""
+    """(4, 2 reach + 1, 2 reach + 1) filter of planes that equals `kernel`, a filter of sites centred on site 0..3 of a
+    block."""
     weight = np.zeros((4, 2 * reach + 1, 2 * reach + 1))
     for (row, column), value in np.ndenumerate(kernel):
         y, x = site // 2 + row - kernel.shape[0] // 2, site % 2 + column - kernel.shape[1] // 2

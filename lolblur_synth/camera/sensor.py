@@ -1,16 +1,16 @@
 """The noise of an image sensor, on packed raw planes (T, 4, h, w): R, Gr, Gb, B of RGGB, 0..1 of full scale.
 
-Every random field is shaped by the frame and by nothing that is in it: what a pixel draws does not depend on threads,
-nor on the light of other pixels.
+Every random field has the shape of the frame and does not depend on its content: what a pixel draws depends neither on
+threads nor on the light of other pixels.
 """
 
 import numpy as np
 import torch
 from torch import Tensor
 
-FEW = 8.0  # electrons; below, the Poisson distribution is summed up, above, its quantile has a closed form
+MAX_MEAN_OF_SUM = 8.0  # electrons: up to it the Poisson distribution is summed, above it its quantile is approximated
 TERMS = 48  # of the sum; P(n > 48 | mean 8) < 1e-20
-TINY = 1e-6  # uniform values stay this far from 0 and 1: a Tukey-lambda tail is infinite
+MIN_PROBABILITY = 1e-6  # uniform values are held this far from 0 and 1, where a Tukey-lambda quantile is infinite
 
 
 def poisson_gaussian(planes: Tensor, shot: tuple, read: tuple, rng: np.random.Generator) -> Tensor:
@@ -40,13 +40,14 @@ def physical(
 
 
 def poisson(mean: Tensor, normal: Tensor) -> Tensor:
-    """Poisson counts, each the quantile of its mean's distribution at the probability of a standard normal value.
+    """Poisson counts, float32, from means >= 0 and standard normal values of the same shape: the quantile at the
+    probability of the normal value.
 
-    Few electrons: by summing up the distribution. More: the second-order expansion of Cornish and Fisher, rounded.
-    mean >= 0 and normal of one shape -> float32 counts.
+    Up to MAX_MEAN_OF_SUM electrons from the sum of the distribution; above, by the second-order expansion of Cornish
+    and Fisher, rounded.
     """
     counts = (mean + mean.sqrt() * normal + (normal * normal - 1) / 6).round_().clamp_min_(0)
-    few = mean < FEW
+    few = mean < MAX_MEAN_OF_SUM
     if few.any():
         counts[few] = _summed(mean[few].double(), torch.special.ndtr(normal[few].double()))
     return counts
@@ -68,7 +69,7 @@ def _summed(mean: Tensor, probability: Tensor) -> Tensor:
 
 def tukey(uniform: Tensor, tail: float) -> Tensor:
     """The quantile of Tukey's lambda distribution of scale 1: (p^lambda - (1 - p)^lambda) / lambda, logistic at 0."""
-    p = uniform.clamp(TINY, 1 - TINY)
+    p = uniform.clamp(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     if abs(tail) < 1e-6:
         return torch.log(p / (1 - p))
     return (p.pow(tail) - (1 - p).pow(tail)) / tail

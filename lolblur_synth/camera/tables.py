@@ -27,6 +27,8 @@ PAPER_CAMERA = "sony-rx10m4"
 
 @dataclass(frozen=True)
 class Camera:
+    """The constants of one camera; units as in the docstring of this module."""
+
     name: str
     levels: tuple[int, int]
     xyz_to_camera: tuple
@@ -42,14 +44,14 @@ def names() -> tuple[str, ...]:
 
 
 def sha256(name: str) -> str | None:
-    """Of a user's own JSON file, as hex; None for a bundled camera, which is as the version of the package."""
+    """Of a user's own JSON file, hexadecimal; None for a bundled camera, which belongs to the package's version."""
     load(name)
     return hashlib.sha256(Path(name).read_bytes()).hexdigest() if name.endswith(".json") else None
 
 
 @cache
 def load(name: str) -> Camera:
-    """A bundled camera by its name, or a JSON file by its path. RecipeError: there is none, or it is broken."""
+    """A bundled camera by its name, or a JSON file by its path. RecipeError: no such camera, or a broken file."""
     entry = Path(name) if name.endswith(".json") else resources.files(__package__) / f"{name}.json"
     try:
         data = json.loads(entry.read_text("utf-8"))
@@ -63,7 +65,7 @@ def load(name: str) -> Camera:
 
 
 def _checked(name: str, data: dict) -> Camera:
-    """A Camera from what the file holds, with the colours of the paper's camera where it has none."""
+    """The Camera that a file describes, with the colours of the paper's camera where the file has none."""
     try:
         if "xyz_to_camera" not in data:
             paper = load(PAPER_CAMERA)

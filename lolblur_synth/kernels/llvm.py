@@ -1,8 +1,7 @@
-"""Pieces of vector IR for the kernels whose shape LLVM finds in no loop that we could write: Numba tests each index for
-being negative, which keeps LLVM from seeing neighbours as one vector. LLVM maps the IR to whatever vectors the machine
-has.
+"""Pieces of vector IR, for kernels whose loops LLVM does not vectorise: Numba tests whether each index is negative, and
+LLVM then does not see neighbouring values as one vector. LLVM maps the IR to the vectors that the machine has.
 
-Arrays are flat and float32; a row is eight neighbours.
+Arrays are flat and float32; a row is eight neighbouring values.
 """
 
 import inspect
@@ -18,9 +17,10 @@ ROW = ir.VectorType(ir.FloatType(), SIDE)
 
 
 def twin(plain: Callable, returns=types.void) -> Callable:
-    """Decorates the maker of the vector IR that stands in for `plain`, a Numba function of the same arguments: the
-    specification, kept in the attribute `plain`. The maker takes (context, builder, signature, arguments) and returns
-    the values of the tuple `returns`, or nothing.
+    """Decorates a maker of vector IR, which then replaces `plain`, a Numba function of the same arguments.
+
+    `plain` is the specification, kept in the attribute `plain`. The maker takes (context, builder, signature,
+    arguments) and returns the LLVM values of the tuple type `returns`, or nothing.
     """
 
     def decorate(make: Callable):

@@ -1,5 +1,5 @@
-"""Powers of float32 that vectorise: 2^y by its integer and fractional part, and log2 x from exponent and mantissa of x,
-each by a polynomial. The relative error of x^2.2 is below 2e-6.
+"""Powers of float32 that vectorise: 2^y from the integer and the fractional part of y, log2 x from the exponent and the
+mantissa of x, each by a polynomial. The relative error of x^2.2 is below 2e-6.
 """
 
 import numpy as np
@@ -8,8 +8,8 @@ from numba import njit
 from lolblur_synth import frames as fr
 
 F = np.float32
-SMALLEST = F(-126)  # exponent of the smallest normal number: what is below it is no light
-HALF_DOWN = 0x3F3504F3  # bits of sqrt(1/2): mantissas are taken from there to sqrt(2)
+MIN_EXPONENT = F(-126)  # of a normal number; what is smaller is as good as no light
+BITS_OF_ROOT_HALF = 0x3F3504F3  # of sqrt(1/2): mantissas are taken from there to sqrt(2)
 # Chebyshev fits: log2(1 + z) / z for a mantissa 1 + z, and 2^f for f in -1/2..1/2
 LOG2 = tuple(F(c) for c in (1.4426966, -0.7213602, 0.4806131, -0.35952446, 0.29611957, -0.26796386, 0.16818659))
 EXP2 = tuple(F(c) for c in (1.0, 0.6931472, 0.24022107, 0.05550357, 0.009676032, 0.0013390863))
@@ -23,9 +23,9 @@ def power(x):
 
 @njit(cache=True)
 def log2(x):
-    """Of a normal number x > 0; below it, and of 0, some number below -126."""
+    """log2 of a normal number x > 0; some number below -126 for smaller ones and for 0."""
     bits = F(x).view(np.int32)
-    exponent = np.int32((bits - np.int32(HALF_DOWN)) >> 23)
+    exponent = np.int32((bits - np.int32(BITS_OF_ROOT_HALF)) >> 23)
     z = np.int32(bits - (exponent << 23)).view(np.float32) - F(1)
     log = LOG2[6]
     for k in range(5, -1, -1):
@@ -35,9 +35,9 @@ def log2(x):
 
 @njit(cache=True)
 def exp2(y):
-    """2^y for y < 127; what would be below the smallest normal number is that."""
-    y = max(y, SMALLEST)
-    whole = np.int32(y + F(127.5))  # what is truncated is above 0: the nearest number
+    """2^y for y < 127, but at least the smallest normal number."""
+    y = max(y, MIN_EXPONENT)
+    whole = np.int32(y + F(127.5))  # rounds to nearest, because the sum is above 0
     f = y - F(whole - 127)
     value = EXP2[5]
     for k in range(4, -1, -1):

@@ -1,8 +1,9 @@
-"""Runs tasks on a Dask or Ray cluster; `choose` gives a function with the signature of `pool.run`.
+"""Runs tasks on a Dask or Ray cluster; `choose` returns a function with the signature of `pool.run`.
 
-A task of the cluster is a whole `pool.run` of one task, so that a killed worker, a bug and a refusal cost there what
-they cost here: one item. Workers commit their own pairs: OUT and the videos must be at the same path on every machine.
-No more tasks are handed out than the cluster has room for, so that an interruption waits only for what is in flight.
+A task of the cluster is a whole `pool.run` of one task, so that a killed worker, a bug or a rejected item costs one
+item there, as it does here. Workers commit their own pairs: OUT and the videos must be at the same path on every
+machine. No more tasks are handed out than the cluster has room for, so that an interruption waits only for tasks that
+have begun.
 """
 
 import functools
@@ -15,8 +16,8 @@ from lolblur_synth.errors import Interrupted, LolblurError, UsageError
 from lolblur_synth.parallel import pool
 from lolblur_synth.parallel.stop import stop_signals
 
-PATIENCE = 20.0  # s until a scheduler that does not answer is given up
-POLL = 0.5  # s between looks at the stop signal
+CONNECT_TIMEOUT = 20.0  # s after which a scheduler that does not answer is given up
+POLL_INTERVAL = 0.5  # s between two checks of the stop signal
 
 Run = Callable[[str, list[pool.Task], int, Callable[[str, Any, Any], None]], None]
 
@@ -36,7 +37,7 @@ def choose(backend: str, address: str = "") -> Run:
 
 
 def perform(target: str, task: pool.Task) -> list[tuple]:
-    """On a machine of the cluster: run one task in a worker process of its own; all its events."""
+    """Run one task, on a machine of the cluster, in a worker process of its own; returns all its events."""
     events: list[tuple] = []
     pool.run(target, [task], 1, lambda *event: events.append(event))
     return events
@@ -60,7 +61,7 @@ def _run(cluster_class: type, address: str, target: str, tasks: list, jobs: int,
 
 
 def _events(cluster: Any, handle: Any, task: pool.Task) -> list[tuple]:
-    """What became of a task. A machine that was lost costs the items of its task; the next build tries them again."""
+    """The events of a finished task. A lost machine costs the items of its task; the next build tries them again."""
     try:
         return cluster.result(handle)
     except LolblurError:
@@ -76,7 +77,7 @@ def _reach(address: str) -> None:
     host, colon, port = address.rpartition("//")[2].rpartition(":")
     if colon and port.isdigit():
         try:
-            socket.create_connection((host, int(port)), PATIENCE).close()
+            socket.create_connection((host, int(port)), CONNECT_TIMEOUT).close()
         except OSError as error:
             raise _unreachable(address, error) from None
 
@@ -99,7 +100,7 @@ class _Dask:
                 n_workers=jobs, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
             )
         try:
-            self.client = distributed.Client(self.own or address, timeout=PATIENCE)
+            self.client = distributed.Client(self.own or address, timeout=CONNECT_TIMEOUT)
         except (OSError, ValueError) as error:
             raise _unreachable(address, error) from None
 
@@ -119,7 +120,7 @@ class _Dask:
 
     def finished(self, handles: list) -> list:
         try:
-            return list(self.library.wait(handles, timeout=POLL, return_when="FIRST_COMPLETED").done)
+            return list(self.library.wait(handles, timeout=POLL_INTERVAL, return_when="FIRST_COMPLETED").done)
         except TimeoutError:
             return []
 
@@ -157,7 +158,7 @@ class _Ray:
         return self.remote.remote(target, task)
 
     def finished(self, handles: list) -> list:
-        return self.library.wait(handles, timeout=POLL)[0]
+        return self.library.wait(handles, timeout=POLL_INTERVAL)[0]
 
     def result(self, handle) -> list[tuple]:
         try:

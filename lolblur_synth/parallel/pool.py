@@ -4,8 +4,8 @@ A task is a payload and the items to do with it, in order. The target is a gener
 called as `target(payload, items)`; it yields ("begin", item) before and ("done", item, result) or
 ("failed", item, failure) after each item. Workers write their own results; the parent only counts.
 
-A worker that is killed takes one item with it: that item is tried once more, alone, and given up the second time.
-The others are handed out again. Pools that break as a whole when a worker dies would lose them.
+A worker that is killed loses the item it was working on: that item is tried once more, alone, and given up the second
+time. The other items of its task are handed out again.
 """
 
 import collections
@@ -27,9 +27,11 @@ from lolblur_synth.errors import Interrupted, LolblurError
 from lolblur_synth.parallel.stop import stop_signals
 
 log = logging.getLogger(__name__)
+MAX_FAILED_STARTS = 3  # in a row
 Task = tuple[Any, tuple]  # payload, items
-# glibc would keep frames that are freed, up to 0.3 GB and differently in each run: above 8 MB it is told not to. To be
-# told that makes it return what is smaller, too, as soon as 128 kB are free, and a network asks for that again at once.
+# glibc keeps freed memory of frames, up to 0.3 GB and differently in each run, unless the first variable makes it
+# return blocks above 8 MB. Setting that alone makes it return smaller blocks as well, as soon as 128 kB are free, which
+# a network allocates again at once; the second variable prevents that.
 RETURN_FRAMES = {"MALLOC_MMAP_THRESHOLD_": str(8 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
@@ -61,8 +63,8 @@ class _Runner:
         self.waiting: collections.deque[Task] = collections.deque(tasks)
         self.workers: list[_Worker] = []
         self.deaths: collections.Counter = collections.Counter()
-        self.stillborn = 0  # workers that died before they began anything, in a row
-        self.told: list = []  # non-empty once the busy workers were told to stop
+        self.failed_starts = 0  # workers in a row that died before they began an item
+        self.told: list = []  # not empty once the busy workers were told to stop
 
     def loop(self, jobs: int) -> None:
         try:
@@ -117,7 +119,7 @@ class _Runner:
             self._bury(worker)
             return
         if kind == "begin":
-            worker.current, self.stillborn = item, 0
+            worker.current, self.failed_starts = item, 0
         elif kind == "end":
             worker.task, worker.left, worker.current = None, [], None
         elif kind == "fatal":
@@ -129,13 +131,13 @@ class _Runner:
             self.report(kind, item, result)
 
     def _bury(self, worker: _Worker) -> None:
-        """A worker died: give its unfinished items to others, the one in flight alone."""
+        """A worker died: hand its unfinished items out again, the one that it was working on alone."""
         worker.process.wait()
         payload, suspect = worker.task[0], worker.current
         rest = tuple(item for item in worker.left if item != suspect)
         if suspect is None:
-            self.stillborn += 1
-            if self.stillborn > 3:
+            self.failed_starts += 1
+            if self.failed_starts > MAX_FAILED_STARTS:
                 worker.task = None
                 raise LolblurError(
                     "worker processes die before they begin",

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+FORMER_VALUES = {"gg": "generalized-gaussian"}  # choices of options by the names that they had before: still accepted
 STAGE_NAMES = ("resize", "denoise", "darken", "interpolate", "clip_reverse", "average", "defocus", "noise")
 
 
@@ -275,10 +276,10 @@ class DefocusConfig:
         source="section 3.2: in a random fashion; the probability is not stated",
     )
     kernel: str = option(
-        "gg",
-        "gg: generalized Gaussian; disk, polygon: apertures; real-esrgan: its first degradation, which has its own "
-        "sigmas, betas and sizes",
-        choices=("gg", "disk", "polygon", "real-esrgan"),
+        "generalized-gaussian",
+        "generalized-gaussian; disk, polygon: apertures; real-esrgan: its first degradation, which has its own sigmas, "
+        "betas and sizes",
+        choices=("generalized-gaussian", "disk", "polygon", "real-esrgan"),
         source="section 3.2: generalized Gaussian filters",
     )
     radius: tuple[float, float] = option(

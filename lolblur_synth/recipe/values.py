@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lolblur_synth.errors import RecipeError
-from lolblur_synth.recipe.schema import STAGE_NAMES
+from lolblur_synth.recipe.schema import FORMER_VALUES, STAGE_NAMES
 
 SKIPPABLE = STAGE_NAMES[1:]  # every stage but resize: without it frames would have no common size
 
@@ -44,6 +44,7 @@ def check(field: dataclasses.Field, value: Any, what: str) -> Any:
             raise RecipeError(f"{what}: the list is empty", "give at least one value")
         return tuple(dict.fromkeys(_number(v, meta, int, what) for v in values))
     if meta["choices"]:
+        value = FORMER_VALUES.get(value, value) if isinstance(value, str) else value
         if value not in meta["choices"]:
             close = difflib.get_close_matches(str(value), meta["choices"], 1)
             raise RecipeError(f"{what} = {value!r}", (f"did you mean {close[0]!r}? " if close else "") +

@@ -4,19 +4,19 @@ In   (T, 3, H, W) float32, display sRGB, 0..1
 Out  the same
 Random: whether (probability); a sensor gain and a lamp for a clip; a noise field for each frame.
 
-raw-pg and raw-eld undo the camera: sRGB light, camera colours, white balance, RGGB mosaic. Noise is drawn there, at
-the size of the output, and developed: white balance, Malvar demosaicing, colour matrix. All of that is linear, so the
-difference of developing raw + n and raw is developing n alone:
+raw-pg and raw-eld run the camera backwards, from sRGB light to camera colours, out of white balance, to an RGGB mosaic.
+Noise is drawn there, at the size of the output, and developed: white balance, Malvar demosaicing, colour matrix. All of
+that is linear, so the difference between raw + n and raw, both developed, is n developed alone:
 
     noisy = srgb(light + develop(n))          light = srgb^-1(clean),  n = noise(mosaic(light))
 
-so that no colour shifts and no detail is demosaiced away. Nothing is clipped on the way, as behind the black pedestal
-of a real sensor; the result is clipped once. A saturated pixel has no noise (RSBlur, ECCV 2022), unless asked for. The
-white balance for the lamps of a night amplifies blue three times: hence the blue grain of night photographs.
+so that no colour shifts and demosaicing loses no detail. Only the result is clipped, once: a real sensor has a black
+pedestal, above which noise below black is kept. A saturated pixel has no noise (RSBlur, ECCV 2022), unless asked for.
+White balance for night lamps amplifies blue three times, which gives the blue grain of night photographs.
 
-cycleisp puts the three networks of CycleISP in the place of the analytic camera: the same noise on the raw that they
-predict, and the difference of developing it with and without. Their raw is white-balanced, so the lamp is one factor a
-plane; the raw of the authors' own checkpoints is that of the sensor, and knows no lamp.
+cycleisp replaces the analytic camera by the three networks of CycleISP: the same noise on the raw that they predict,
+and the difference between developing it with and without noise. Their raw is white-balanced, so that a lamp is one
+factor for each plane; the raw of the authors' own checkpoints is that of the sensor, without a lamp.
 
 gaussian and poisson are noise on display values, independent from pixel to pixel, as LEDNet adds it in training; here
 too a pixel with a channel at white has none, unless asked for.
@@ -38,7 +38,7 @@ from lolblur_synth.errors import RecipeError, UsageError
 from lolblur_synth.models import cycleisp
 from lolblur_synth.recipe.schema import NoiseConfig
 
-NIGHT = ("tungsten", "3200K", "warm-fluorescent", "cool-fluorescent")  # 2500K leaves blue noisier than published
+NIGHT_LAMPS = ("tungsten", "3200K", "warm-fluorescent", "cool-fluorescent")  # 2500K: blue noisier than published
 DEFAULT_CAMERA = {"raw-pg": tables.PAPER_CAMERA, "cycleisp": tables.PAPER_CAMERA, "raw-eld": "sony-a7s2"}
 
 
@@ -63,7 +63,7 @@ class Draw:
 
 
 def draw(config: NoiseConfig, rng: np.random.Generator) -> Draw:
-    """The level of a clip and a first seed. RecipeError: the camera has no such table, or not this ISO."""
+    """The noise level of a clip and a first seed. RecipeError: the camera has no such table, ISO range or lamp."""
     if config.model == "none" or rng.random() >= config.probability:
         return Draw(applied=False)
     seed = seed_of(rng)
@@ -78,7 +78,9 @@ def draw(config: NoiseConfig, rng: np.random.Generator) -> Draw:
         drawn = Draw(True, seed, iso, **levels.physical(used, config.iso, iso, rng))
     else:
         drawn = Draw(True, seed, iso, **levels.poisson_gaussian(used, config.iso, iso))
-    lamp = str(rng.choice(levels.lamps(used, NIGHT if config.white_balance == "night" else (config.white_balance,))))
+    lamp = str(
+        rng.choice(levels.lamps(used, NIGHT_LAMPS if config.white_balance == "night" else (config.white_balance,)))
+    )
     return dataclasses.replace(drawn, lamp=lamp, gains=used.white_balance[lamp])
 
 
@@ -88,13 +90,13 @@ def reseed(draw: Draw, rng: np.random.Generator) -> Draw:
 
 
 def apply(frames: Tensor, config: NoiseConfig, draw: Draw) -> Tensor:
-    """(T, 3, H, W) display, 0..1 -> the same, noisy; the very same tensor where not applied. InputError: not frames."""
+    """(T, 3, H, W) display, 0..1 -> the same, noisy; `frames` itself where not applied. InputError: not frames."""
     if not draw.applied:
         return frames
     fr.check(frames, "noise")
     if config.model in ("gaussian", "poisson"):
         return _on_display(frames, config, draw)
-    if config.model == "cycleisp":  # one frame at a time, for memory
+    if config.model == "cycleisp":  # one frame at a time, to save memory
         return torch.cat([_through_networks(*one) for one in _one_by_one(frames, config, draw)])
     light = fr.srgb_to_light(frames)
     _, noise = _raw(frames, light, config, draw)
@@ -191,9 +193,8 @@ def _none_where_saturated(noise: Tensor, frames: Tensor, config: NoiseConfig) ->
 
 
 def _on_display(frames: Tensor, config: NoiseConfig, draw: Draw) -> Tensor:
-    """Independent noise on display values; `gray` draws it once, at their mean, for all channels.
-
-    No noise where a channel is saturated, unless asked for.
+    """Noise on display values, independent from pixel to pixel; with `draw.gray` the noise of the mean of the channels,
+    the same for all of them. None where a channel is saturated, unless asked for.
     """
     values = frames.mean(dim=1, keepdim=True) if draw.gray else frames
     normal = torch.from_numpy(field(draw.seed).standard_normal(values.shape, dtype=np.float32)).to(frames.device)
@@ -207,7 +208,7 @@ def _on_display(frames: Tensor, config: NoiseConfig, draw: Draw) -> Tensor:
 
 
 def camera(config: NoiseConfig) -> tables.Camera:
-    """The camera whose constants a config uses. RecipeError: there is none, or its file is broken."""
+    """The camera whose constants a config uses. RecipeError: no such camera, or its file is broken."""
     if config.model == "profile" and not config.camera.endswith(".json"):
         raise RecipeError("noise.model: profile needs a noise profile", "set noise.camera to its .json file")
     return tables.load(DEFAULT_CAMERA[config.model] if config.camera == "auto" else config.camera)

@@ -4,14 +4,14 @@ In   (T, 3, h, w) float32, display sRGB, 0..1, any size; measured light goes on 
 Out  (T, 3, height, width) float32, display sRGB, 0..1; extended where the input is
 Random: nothing.
 
-The frame is scaled, by one factor for both axes, until it covers the output, and what sticks out is cropped evenly on
-both sides. An output pixel is the mean of the source area that it covers, fractions of pixels included, so the centre
-of the picture stays the centre and nothing is stretched, not even by the half pixel that rounding to a size would cost.
-Averaging m source pixels also divides their noise variance by m. A source that is too small is enlarged with the
-Catmull-Rom cubic; `enlarges` tells, so that a user can be warned. Light above white is resampled apart, in linear
-light: the display frame is then that of a sensor that clips each source pixel, and no light is lost.
+The frame is scaled, by one factor for both axes, until it covers the output; then both sides are cropped alike. An
+output pixel is the mean of the source area that it covers, fractions of pixels included, so that the centre of the
+picture stays the centre, and nothing is stretched, not even by half a pixel as when the scaled size is rounded.
+A mean of m source pixels also has an m-th of their noise variance. A source that is too small is enlarged by the
+Catmull-Rom cubic; `enlarges` says so, and a user is warned. Light above white is resampled apart, in linear light: the
+display frame is then that of a sensor that clips each source pixel, and no light is lost.
 
-Both axes are one sparse matrix each: rows are output pixels, columns source pixels, entries the share of each.
+Each axis is one sparse matrix: rows are output pixels, columns source pixels, entries the share of each.
 """
 
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ def scale_to_cover(size: tuple[int, int], config: ResizeConfig) -> float:
 
 
 def shown(size: tuple[int, int], config: ResizeConfig) -> tuple[float, float]:
-    """Shares of the width and height, 0..1, of a source of (width, height) that the crop leaves, around its centre."""
+    """Shares of width and height, 0..1, of a source of (width, height) px that the crop keeps, at its centre."""
     scale = scale_to_cover(size, config)
     return min(1.0, config.width / (scale * size[0])), min(1.0, config.height / (scale * size[1]))
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from lolblur_synth import draw as dr
+from lolblur_synth import recipes
 from lolblur_synth.errors import InputError, UsageError
-from lolblur_synth.recipe.schema import DefocusConfig
+from lolblur_synth.recipe.schema import DefocusConfig, Recipe
 from lolblur_synth.stages import defocus
 from lolblur_synth.stages.defocus import psf
 
@@ -17,7 +18,7 @@ def draws(count, **options):
     return [defocus.draw(config, dr.rng(0, "video", f"segment-{i}", "defocus")) for i in range(count)]
 
 
-@pytest.mark.parametrize("shape", ["gg", "disk", "polygon"])
+@pytest.mark.parametrize("shape", ["generalized-gaussian", "disk", "polygon"])
 def test_drawn_kernels_are_as_wide_as_asked_and_keep_the_light_in_place(shape):
     for drawn in draws(120, kernel=shape):
         kernel = defocus.kernel(drawn).astype(np.float32).astype(np.float64)
@@ -74,9 +75,9 @@ def test_not_applied_is_bit_exact():
 @pytest.mark.parametrize(
     "drawn",
     [
-        defocus.Draw(True, "gg", (2.5, 2.5), 0.0, beta=0.6),
-        defocus.Draw(True, "gg", (2.0, 0.5), 0.7, beta=3.0),
-        defocus.Draw(True, "gg", (1.5, 1.5), 0.0, beta=1.0),
+        defocus.Draw(True, "generalized-gaussian", (2.5, 2.5), 0.0, beta=0.6),
+        defocus.Draw(True, "generalized-gaussian", (2.0, 0.5), 0.7, beta=3.0),
+        defocus.Draw(True, "generalized-gaussian", (1.5, 1.5), 0.0, beta=1.0),
         defocus.Draw(True, "disk", (3.0, 3.0)),
         defocus.Draw(True, "polygon", (3.0, 3.0), 0.3, blades=6),
     ],
@@ -127,7 +128,7 @@ def test_a_disk_over_a_bright_light_saturates_and_in_srgb_it_fades():
 
 def test_the_separable_path_is_the_same_filter():
     frames = torch.rand(1, 3, 60, 70) * 3
-    drawn = defocus.Draw(True, "gg", (2.0, 2.0), 0.0, beta=1.0)
+    drawn = defocus.Draw(True, "generalized-gaussian", (2.0, 2.0), 0.0, beta=1.0)
     kernel = defocus.kernel(drawn).astype(np.float32)
     expected = cv2.filter2D(frames[0, 1].numpy(), cv2.CV_32F, kernel, borderType=cv2.BORDER_REFLECT)
     np.testing.assert_allclose(defocus.apply(frames, DefocusConfig(), drawn)[0, 1].numpy(), expected, atol=2e-6)
@@ -135,7 +136,7 @@ def test_the_separable_path_is_the_same_filter():
 
 def test_threads_change_nothing():
     frames = torch.rand(1, 3, 200, 300) * 4
-    drawn = defocus.Draw(True, "gg", (2.5, 2.0), 0.4, beta=0.7)
+    drawn = defocus.Draw(True, "generalized-gaussian", (2.5, 2.0), 0.4, beta=0.7)
     before = cv2.getNumThreads()
     try:
         cv2.setNumThreads(1)
@@ -147,8 +148,18 @@ def test_threads_change_nothing():
 
 
 def test_bad_input_is_one_clear_line():
-    drawn = defocus.Draw(True, "gg", (2.5, 2.5), beta=1.5)
+    drawn = defocus.Draw(True, "generalized-gaussian", (2.5, 2.5), beta=1.5)
     with pytest.raises(UsageError, match="larger than the frame"):
         defocus.apply(torch.rand(1, 3, 12, 40), DefocusConfig(), drawn)
     with pytest.raises(InputError):
         defocus.apply(torch.full((1, 3, 40, 40), float("inf")), DefocusConfig(), drawn)
+
+
+def test_a_kernel_may_be_named_as_it_was_before():
+    """Recipes, --set and draws of older manifests say "gg"; the hash that names a dataset has not changed."""
+    former = recipes.override(Recipe(), ["defocus.kernel=gg"])
+    assert former == Recipe()
+    assert recipes.parse('[defocus]\nkernel = "gg"', "old.toml", "lolblur") == Recipe()
+    assert recipes.sha256(Recipe())[:12] == "a05fa0f72acc"
+    old, new = (defocus.Draw(True, name, (1.5, 1.5), beta=0.7) for name in ("gg", "generalized-gaussian"))
+    assert np.array_equal(defocus.kernel(old), defocus.kernel(new))

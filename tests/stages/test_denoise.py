@@ -12,6 +12,9 @@ from lolblur_synth.stages import denoise
 from lolblur_synth.stages.denoise import passes
 
 CONFIG = DenoiseConfig()
+# dB: what a frame at the end of a clip loses if its volumes have the 5 frames on one side of it instead of 9, since a
+# mean of n frames has an n-th of the noise variance. Volumes that reach further the other way should lose less.
+LOSS_OF_HALF_A_WINDOW = 10 * np.log10(9 / 5)
 
 
 def scene(seed: int, count: int, height: int = 72, width: int = 88, speed=(1.3, 0.6)) -> torch.Tensor:
@@ -43,14 +46,31 @@ def clip():
     return clean, dirty, denoise.apply(dirty, CONFIG, denoise.Draw(20.0))
 
 
-def test_noise_goes_and_the_ends_lose_little(clip):
+def test_noise_goes(clip):
     clean, dirty, result = clip
     assert result.shape == clean.shape and result.dtype == torch.float32
     assert result.min() >= 0 and result.max() <= 1
     frames = [psnr(a, b) for a, b in zip(result, clean, strict=True)]
     assert np.mean(frames) > psnr(dirty, clean) + 12
-    assert min(frames[0], frames[-1]) > np.mean(frames[4:-4]) - 4.0  # it is 3.71, inside 40.44 dB
-    assert np.mean(frames[1:4] + frames[-4:-1]) > np.mean(frames[4:-4]) - 0.55  # it is 0.51
+    # No requirements: they keep the ends from getting worse. The requirements are the two tests that follow.
+    assert min(frames[0], frames[-1]) > np.mean(frames[4:-4]) - 4.0
+    assert np.mean(frames[1:4] + frames[-4:-1]) > np.mean(frames[4:-4]) - 0.55
+
+
+@pytest.mark.xfail(strict=True, reason="the first and the last frame lose 3.7 dB, because fewer volumes overlap there")
+def test_the_outermost_frames_lose_no_more_than_half_a_window_costs(clip):
+    clean, _, result = clip
+    frames = [psnr(a, b) for a, b in zip(result, clean, strict=True)]
+    assert min(frames[0], frames[-1]) > np.mean(frames[4:-4]) - LOSS_OF_HALF_A_WINDOW
+
+
+def test_more_reference_blocks_at_the_ends_are_worth_it(clip, monkeypatch):
+    clean, dirty, result = clip
+    monkeypatch.setattr(passes, "FULL_ENDS", 0)
+    monkeypatch.setattr(passes, "DENSE_ENDS", 0)
+    fewer = denoise.apply(dirty, CONFIG, denoise.Draw(20.0))
+    ends = [0, 1, 2, 3, -4, -3, -2, -1]
+    assert psnr(result[ends], clean[ends]) > psnr(fewer[ends], clean[ends]) + 0.05
 
 
 def test_the_two_passes_and_time_are_worth_it(clip):
@@ -100,13 +120,25 @@ def test_context_serves_and_is_not_returned():
     assert psnr(kept, clean[8:12]) > psnr(denoise.apply(dirty[8:12], CONFIG, draw), clean[8:12])
 
 
-def test_the_ends_lose_little_to_the_same_frames_inside():
-    """The last frames of one clip have five frames more after them in another. The last but one would lose 0.76 dB."""
+@pytest.fixture(scope="module")
+def losses_at_the_end():
+    """dB that the last four frames of a clip lose to the same frames in a clip that goes on for five more."""
     clean = scene(0, 18)
     dirty, draw = noisy(clean, 20), denoise.Draw(20.0)
     end, inside = (denoise.apply(dirty[:count], CONFIG, draw) for count in (13, 18))
-    losses = [psnr(inside[t], clean[t]) - psnr(end[t], clean[t]) for t in range(9, 13)]
-    assert max(losses[:2]) < 0.3 and losses[2] < 0.6 and losses[3] < 3.0, losses
+    return [psnr(inside[t], clean[t]) - psnr(end[t], clean[t]) for t in range(9, 13)]
+
+
+def test_the_ends_lose_little_to_the_same_frames_inside(losses_at_the_end):
+    """Without more reference blocks there, the last frame but one would lose 0.76 dB."""
+    assert max(losses_at_the_end[:2]) < 0.3
+    assert losses_at_the_end[2] < 0.6
+    assert losses_at_the_end[3] < 3.0  # no requirement, see the next test
+
+
+@pytest.mark.xfail(strict=True, reason="the last frame loses more than 2.55 dB, because fewer volumes overlap there")
+def test_the_last_frame_loses_no_more_than_half_a_window_costs(losses_at_the_end):
+    assert losses_at_the_end[3] < LOSS_OF_HALF_A_WINDOW
 
 
 def test_nothing_leaks_across_a_cut():
@@ -115,7 +147,8 @@ def test_nothing_leaks_across_a_cut():
     apart = torch.cat([denoise.apply(half, CONFIG, denoise.Draw(10.0)) for half in (first, second)])
     clean = torch.cat([scene(0, 6), scene(5, 6)])
     for t in range(4, 8):
-        assert psnr(together[t], clean[t]) > psnr(apart[t], clean[t]) - 2.7  # a cut shortens volumes, an end does not
+        # a cut shortens volumes, to 5 frames beside it; the end of a clip does not
+        assert psnr(together[t], clean[t]) > psnr(apart[t], clean[t]) - LOSS_OF_HALF_A_WINDOW
         assert (together[t] - clean[t]).abs().max() < 0.12
 
 

@@ -2,7 +2,7 @@
 cuda.py (CUDA C, through CuPy) are its fast twins, and these functions choose one of the three by the frames' device.
 
 The clip-reversed exposure is affine in its draw: mean(light) + amount * mean(mask). `integrate` returns both means, so
-that r can be drawn again without another pass (not in space "code", where r goes through the gamma).
+that r can be drawn again without another pass; except in space "code", where r is added before linearising.
 """
 
 import itertools
@@ -90,7 +90,7 @@ def sample(frames: Tensor, motion, instant: float) -> Tensor:
 def average(frames: Iterable[Tensor], config: ClipReverseConfig | None = None, r: float = 0.0) -> tuple[Tensor, Tensor]:
     """mean(light) and mean(mask), each (3, H, W), of given frames (3, H, W) display, each a sample as it is.
 
-    They may come one at a time, and are then not held, but for the CUDA twin, which takes them together.
+    They may come one at a time, and are then not all held, except for the CUDA twin, which takes them together.
     r: code values, space "code" only.
     """
     if isinstance(frames, Tensor):

@@ -1,15 +1,15 @@
-"""How the path of what moves bends between two frames, from the motion to the frames before and after them.
+"""How paths bend between two frames, from the motion to the frames before and after them.
 
-A point at 0 that moves by v to the next frame and by u to the one before goes along v t - t (1 - t) b, where
+A point at 0 that moves by v to the next frame and by u to the one before follows v t - t (1 - t) b, where
 b = (u + v) / 2 is half its acceleration: quadratic interpolation (Xu 2019, "Quadratic video interpolation", eq. 3).
 
 Half an acceleration is a difference of two motions, and as noisy as both. The two frames of a pair measure it
-independently, so what they have in common is it, and the rest is noise: their mean is kept by the share
+independently, as a and b: what they have in common is signal, the rest is noise. So their mean is multiplied by
 
-    sum a . b / sum (|a|^2 + |b|^2) / 2,  0..1, over 5x5 cells,
+    sum a . b / sum (|a|^2 + |b|^2) / 2,  held in 0..1, over 5x5 cells,
 
-which is Wiener's rule with the signal measured as their covariance. Where they contradict each other (a thing that
-only one of them follows, grain, a repeated frame) the path stays straight.
+which is Wiener's rule with the covariance of a and b as the power of the signal. Where they contradict each other
+(only one of the two motions is right, grain, a repeated frame) the path stays straight.
 """
 
 import numpy as np
@@ -17,29 +17,29 @@ from numba import njit, prange
 
 from lolblur_synth.kernels.exposure.reference import CELL
 
-REACH = 2  # cells on each side that are asked whether the two frames agree
-LEAST = np.float32(1e-6)  # pixels^2: below it nothing is known
+REACH = 2  # cells on each side over which the sums go
+MIN_POWER = np.float32(1e-6)  # px^2, added: where nothing accelerates, the share is 0
 F = np.float32
 
 
 def bends(forward: np.ndarray, backward: np.ndarray, moving: np.ndarray) -> np.ndarray:
-    """(T-1, 2, h, w, 2): half the acceleration of each cell of a pair's first frame, and of its second, pixels an
-    interval^2. forward, backward (T-1, h, w, 3) as interpolate.Motion; moving (T-1,): where they were measured.
+    """(T-1, 2, h, w, 2) float32: half the acceleration of each cell of a pair's first frame, and of its second, pixels
+    an interval^2; 0 where the motion of the pair, of the one before it or of the one after it was not measured.
 
-    0 where the pair, the one before it or the one after it was not.
+    forward, backward: (T-1, h, w, 3), see interpolate.Motion; moving: (T-1,) bool, where they were measured.
     """
-    found = np.zeros((len(forward), 2, *forward.shape[1:3], 2), np.float32)
+    bent = np.zeros((len(forward), 2, *forward.shape[1:3], 2), np.float32)
     for pair in np.flatnonzero(moving[:-2] & moving[1:-1] & moving[2:]) + 1:
         first = 0.5 * (forward[pair, ..., :2] + backward[pair - 1, ..., :2])
         second = 0.5 * (backward[pair, ..., :2] + forward[pair + 1, ..., :2])
-        _common(first, second, forward[pair], found[pair, 0])
-        _common(second, first, backward[pair], found[pair, 1])
-    return found
+        _common(first, second, forward[pair], bent[pair, 0])
+        _common(second, first, backward[pair], bent[pair, 1])
+    return bent
 
 
 @njit(cache=True, parallel=True)
 def _common(own, other, way, out):
-    """What `own` (h, w, 2) and `other`, fetched from where `way` (h, w, 3) leads, have in common -> out (h, w, 2)."""
+    """What `own` (h, w, 2) and `other`, fetched along the motion `way` (h, w, 3), have in common, to out (h, w, 2)."""
     height, width, _ = own.shape
     alike, power = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
     for y in prange(height):
@@ -68,6 +68,6 @@ def _common(own, other, way, out):
             for near in range(max(x - REACH, 0), min(x + REACH + 1, width)):
                 dot += column[0, near]
                 square += column[1, near]
-            share = min(max(dot / (square + LEAST), F(0)), F(1))
+            share = min(max(dot / (square + MIN_POWER), F(0)), F(1))
             out[y, x, 0] *= share
             out[y, x, 1] *= share

@@ -1,10 +1,10 @@
 """Cubic B-spline sampling on the CPU: prefilter a frame once, then four taps an axis give any point between its pixels.
 
-A cubic spline through the pixels is as sharp as an 8-tap Lanczos and costs as little as a bicubic, because its
-"infinite" part is a recursive filter that runs once a frame (Unser 1999, "Splines: a perfect fit", Box 2).
-A prepared frame is one flat float32 array of RGB0 quadruples with a mirrored margin of 1 pixel before and 2 after:
-four neighbouring pixels are then 16 consecutive floats, which one or two vector loads fetch. LLVM finds that shape in
-no loop that we could write, so `mix` writes it as vector IR.
+A cubic spline through the pixels is as sharp as an 8-tap Lanczos filter and costs as little as a bicubic one, because
+the part of it that spans the whole frame is a recursive filter, which runs once a frame (Unser 1999, "Splines: a
+perfect fit", Box 2). A prepared frame is one flat float32 array of RGB0 quadruples with a mirrored margin of 1 pixel
+before and 2 after: four neighbouring pixels are then 16 consecutive floats, which one or two vector loads fetch. LLVM
+vectorises no loop that we could write for this, so `mix` is vector IR.
 """
 
 import numpy as np
@@ -17,9 +17,9 @@ from lolblur_synth.kernels.llvm import arrays, lanes, multiply_add, spread, twin
 POLE = np.float32(np.sqrt(3) - 2)
 GAIN = np.float32(6)
 LAST = GAIN * POLE / (POLE * POLE - np.float32(1))
-HORIZON = 24  # pixels; POLE^24 = 2e-14
+HORIZON = 24  # px after which the mirrored signal counts for nothing: POLE^24 = 2e-14
 BEFORE, AFTER = 1, 2  # margin, pixels
-# weight of tap i at fraction f: sum over k of BASIS[k][i] f^k
+# the weight of tap i at the fraction f is the sum over k of BASIS[k][i] f^k
 BASIS = (
     (1 / 6, 2 / 3, 1 / 6, 0.0),
     (-1 / 2, 0.0, 1 / 2, 0.0),
@@ -30,7 +30,7 @@ QUAD, WIDE = (ir.VectorType(ir.FloatType(), count) for count in (4, 16))
 
 
 def prepare(frame: np.ndarray) -> tuple[np.ndarray, int]:
-    """(3, H, W) float32 -> the flat prepared frame, and its pitch: pixels from one row to the next."""
+    """(3, H, W) float32 -> the prepared frame, flat, and its pitch: pixels from one row to the next."""
     height, width = frame.shape[1:]
     prepared = np.zeros((height + BEFORE + AFTER, width + BEFORE + AFTER, 4), np.float32)
     inside = prepared[BEFORE : BEFORE + height, BEFORE : BEFORE + width]
@@ -106,8 +106,9 @@ def mix(first, second, corners, pitch, parts, x, out):
     """Fetch pixel x of a row from two prepared frames, mix them, and store RGB0 at out[4 x].
 
     corners: (2, W) int32, index of the first tap in each frame, in floats; pitch: floats from one row to the next;
-    parts: (6, W) float32: fractions (x, y) of the cell in the first frame, in the second, and the share of each. As
-    vectors 22 times as fast.
+    parts: (6, W) float32: fractions (x, y) of a pixel in the first frame, in the second, and the share of each frame.
+
+    As vectors 22 times as fast.
     """
     for c in range(4):
         total = np.float32(0)

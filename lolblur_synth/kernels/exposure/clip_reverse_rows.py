@@ -1,8 +1,8 @@
 """Linearise, threshold and accumulate rows of display values on the CPU: what clip_reverse and average do to a sample.
 
-The saturation test is a dot product of linear values, Y > threshold, with a power in each. But Y grows with each
-channel: a pixel can only pass if each channel reaches the value that it would need beside two white ones. Rows without
-such a pixel are done with three comparisons a pixel.
+The saturation test, Y > threshold, takes three powers a pixel. But Y grows with each channel, so that a pixel can only
+pass if each channel reaches the value that it would need beside two white ones. In rows without such a pixel the test
+is three comparisons a pixel.
 """
 
 from typing import NamedTuple
@@ -21,11 +21,11 @@ LUMA = fr.LUMA
 
 
 class ClipRule(NamedTuple):
-    """What a row needs of clip_reverse. Values are display values, 0..1, unless another unit is told."""
+    """What `add_row` needs of a draw of clip_reverse. Display values, 0..1, unless another unit is given."""
 
     space: int  # of SPACES
     threshold: float  # CIE Y, 0..1, above which a pixel is saturated
-    least_red: np.float32  # the least value of each channel that can reach the threshold, beside two white ones
+    least_red: np.float32  # smallest value of each channel that reaches the threshold beside two white ones
     least_green: np.float32
     least_blue: np.float32
     grey: np.float32  # the value from which a grey pixel is saturated for certain
@@ -42,7 +42,7 @@ class Sums(NamedTuple):
 
 
 def clip_rule(config: ClipReverseConfig | None, r: float = 0.0) -> ClipRule:
-    """r: 8-bit code values, for space "code". config None: no pixel is saturated."""
+    """The ClipRule of a config; None: no pixel is saturated. r: 8-bit code values, for space "code"."""
     if config is None:
         return ClipRule(SPACES["none"], 0.0, *[F(0)] * 6, F(1))
     y = ((config.threshold + 16) / 116) ** 3
@@ -53,7 +53,7 @@ def clip_rule(config: ClipReverseConfig | None, r: float = 0.0) -> ClipRule:
 
 
 def display(light: float) -> float:
-    """sRGB transfer function, 0 below 0."""
+    """The sRGB transfer function: linear light, 0..1, to a display value; 0 below 0."""
     return 1.055 * light ** (1 / 2.4) - 0.055 if light > 0.0031308 else 12.92 * max(light, 0.0)
 
 

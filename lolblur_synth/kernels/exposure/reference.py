@@ -1,18 +1,18 @@
-"""The exposure, plainly, in torch: the specification of cpu.py and of cuda.py with exposure.cu, which have the same
+"""The exposure in plain torch: the specification of cpu.py and of cuda.py with exposure.cu, which have the same
 functions with the same arguments.
 
     sample(x) = (1 - g) [(1 - m) first(x - t v(x) + q(x)) + m second(x + (1 - t) v(x) + q(x))]
                 + g [(1 - t) first(x) + t second(x)]
 
 v: motion at the instant t, pixels an interval; q: how far the path is off the straight one, pixels; m: the share of the
-second frame, t, or less where only the first frame sees the point; g: the share of a cross-fade, 0 unless a network
-says otherwise. v and q live on cells of 2x2 pixels; they are those of both frames, carried along themselves to t
-("splatted"). A frame is fetched by a cubic B-spline through its pixels.
+second frame, t, or less where only the first frame shows the point; g: the share of a cross-fade, 0 unless a network
+sets it. v and q are held on cells of 2x2 pixels; they come from the motion of both frames, each cell of which is
+carried along its own motion to t ("splatted"). A frame is fetched by a cubic B-spline through its pixels.
 
 Light above white goes the same way, but is fetched bilinearly in linear light: a spline would ring beside a lamp of
 many times white, to light below zero, and linear interpolation keeps the sum of the light.
 
-`carry`, `fetch` and `render` have gradients: the network of models/flow.py is trained through this text.
+`carry`, `fetch` and `render` have gradients: the network of models/flow.py is trained through these functions.
 """
 
 from collections.abc import Callable, Iterable
@@ -28,8 +28,8 @@ from lolblur_synth.kernels.exposure.schedule import by_pair
 from lolblur_synth.recipe.schema import ClipReverseConfig
 
 CELL = 2  # pixels a cell of the motion grid
-BASELINE = 1e-3  # weight of the motion that is not carried: it fills what the splat leaves open
-OUTSIDE = 1e-6  # weight of a fetch from outside of its frame: it counts where no other sees the point
+BASELINE = 1e-3  # weight of motion that is not carried: it fills cells on which none lands
+OUTSIDE = 1e-6  # weight of a fetch from outside of its frame: it counts only where neither frame shows the point
 
 
 def integrate(

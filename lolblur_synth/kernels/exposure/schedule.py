@@ -1,8 +1,8 @@
-"""Which samples of an exposure are made together: what both twins of the specification follow."""
+"""Which samples of an exposure are made together, in the reference and in both twins."""
 
 import numpy as np
 
-CHUNK = 8  # instants whose motion is held at once
+CHUNK = 8  # instants for which motion is held at once: bounds the memory
 
 
 def by_pair(instants: np.ndarray, count: int) -> list[tuple[int, np.ndarray]]:

@@ -1,5 +1,5 @@
-"""V-BM4D: video denoising by volumes of blocks along trajectories. Specified in reference.py, with groups of similar
-volumes in grouped_reference.py; these functions choose between them and their fast twins.
+"""V-BM4D: video denoising by volumes of blocks along trajectories. Specified in reference.py, and for groups of similar
+volumes in grouped_reference.py; these functions choose between the references and their fast twins.
 """
 
 import numpy as np
@@ -12,12 +12,12 @@ __all__ = ["groups", "volumes"]
 
 
 def volumes(planes: np.ndarray | Tensor) -> type:
-    """What filters volumes, see `reference.Volumes`: Numba's twin for arrays, CUDA's for tensors on a device."""
+    """The class that filters volumes, see `reference.Volumes`: in Numba for arrays, in CUDA for tensors on a device."""
     if not switch.ON:
         return reference.Volumes
     return cpu.Volumes if isinstance(planes, np.ndarray) else cuda.Volumes
 
 
 def groups() -> type:
-    """What filters groups of volumes, see `grouped_reference.Groups`: on the CPU alone."""
+    """The class that filters groups of volumes, see `groups_cpu.Groups`; it runs on the CPU only."""
     return groups_cpu.Groups if switch.ON else grouped_reference.Groups

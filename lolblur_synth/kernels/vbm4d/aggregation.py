@@ -25,9 +25,10 @@ def aggregate(blocks, weights, window, targets, paths, rows, total):
     pixels, values = total.reshape(-1), blocks.reshape(-1)
     one = np.float32(1)
     for task in prange(targets.size * 4):
-        # A thread takes a run of tasks, and at an end of the clip half of the k are none.
+        # neighbouring tasks are different frames: a thread takes a run of tasks, and at an end of the clip half of the
+        # frames do not exist
         k = task % targets.size - reach
-        c = (task // targets.size + 2 * (k % 2)) % 4  # plane 3 is quicker
+        c = (task // targets.size + 2 * (k % 2)) % 4  # mixes plane 3, which takes less time, with the others
         slot = targets[k + reach]
         if slot < 0:
             continue
@@ -47,11 +48,11 @@ def aggregate(blocks, weights, window, targets, paths, rows, total):
 
 @njit(parallel=True, cache=True, fastmath=MATH)
 def normalise(total, out):
-    """out (3, H, W) = total[:3] / total[3], then total (4, H, W) = 0. Every pixel has been covered.
+    """out (3, H, W) = total[:3] / total[3], then total (4, H, W) = 0. Every pixel has an estimate.
 
     With total (6, H, W) each channel has a weight of its own, total[3:].
     """
-    apart = total.shape[0] // 6  # whether it has
+    apart = total.shape[0] // 6  # 1: weights of their own
     for y in prange(out.shape[1]):
         for c in range(3):
             for x in range(out.shape[2]):

@@ -1,6 +1,7 @@
-"""V-BM4D as in its paper, with groups of similar volumes, plainly. What groups_cpu.py is compared with.
+"""V-BM4D as in its paper, with groups of similar volumes, in plain loops: the specification that groups_cpu.py is
+compared with.
 
-The trajectories of all pixels are compiled; the rest is loops, for small frames.
+Only the trajectories are compiled, so that it is for small frames.
 """
 
 import numpy as np

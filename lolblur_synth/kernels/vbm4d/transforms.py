@@ -1,7 +1,7 @@
 """The separable transform of a volume (V-BM4D, section II): an orthonormal 2-D DCT of each 8x8 block, a DCT over time.
 
-A volume is a flat float32 array of L blocks of 64 values, rows of 8 within a block. Offsets are compile-time constants
-on one flat array, and columns and rows are loops of their own: that is what lets the compiler vectorise them.
+A volume is a flat float32 array of L blocks of 64 values, rows of 8 within a block. The compiler vectorises the loops
+because offsets are constants on one flat array, and columns and rows have loops of their own.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from numba import njit
 BLOCK = 64  # values of an 8x8 block
 LONGEST = 9  # blocks of the longest volume, 2 h + 1 with h = 4
 VOLUME = LONGEST * BLOCK
-MATH = {"contract", "nsz"}  # fused multiply-add; nothing that makes the order of a sum free
+MATH = {"contract", "nsz"}  # fused multiply-add; nothing that lets the compiler reorder a sum
 
 C0 = np.float32(np.sqrt(1 / 8))
 C1, C2, C3, C5, C6, C7 = (np.float32(0.5 * np.cos(np.pi * k / 16)) for k in (1, 2, 3, 5, 6, 7))
@@ -51,7 +51,8 @@ def wavelet_matrix(n: int) -> np.ndarray:
 
 
 def spatial_matrices(kind: str, n: int) -> np.ndarray:
-    """(4, 64) float32: a transform of n <= 8 values padded with zeros to 8, its transpose, its inverse, that one's."""
+    """(4, 64) float32: a transform of n <= 8 values, padded with zeros to 8, its transpose, its inverse, and the
+    transpose of the inverse."""
     matrix = dct_matrix(n) if kind == "dct" else wavelet_matrix(n)
     padded = np.zeros((4, 8, 8), np.float32)
     inverse = np.linalg.inv(matrix)

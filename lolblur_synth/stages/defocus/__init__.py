@@ -4,9 +4,9 @@ In   (T, 3, H, W) float32, linear light, >= 0, not clipped: a light is as bright
 Out  the same
 Random: whether (probability), and one kernel for a clip: shape, radius, angle.
 
-Optics act on radiance, before the sensor clips. A 3-px light of 8 times white under a 6-px disk keeps all its flux and
-whites out 113 pixels; the same filter on clipped sRGB values would leave a grey smudge with a sixth of the light.
-`space = srgb` does that all the same, for parity with Real-ESRGAN.
+A lens acts on radiance, before the sensor clips. A light of 8 times white and a radius of 3 px under a disk of 6 px
+keeps all its flux and saturates some hundred pixels; the same filter on clipped sRGB values would leave a grey patch
+with a sixth of the light. `space = srgb` does that, for parity with Real-ESRGAN.
 
 The radius is the kernel's standard deviation along an axis, whatever its shape: an aperture of geometric radius R
 (disk, polygon) has one of about R / 2. `kernel = real-esrgan` instead draws the six shapes, sigmas and sizes of
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import UsageError
-from lolblur_synth.recipe.schema import DefocusConfig
+from lolblur_synth.recipe.schema import FORMER_VALUES, DefocusConfig
 from lolblur_synth.stages.defocus import psf
 
 BLADES = (5, 9)  # of a polygon aperture, both included
@@ -42,15 +42,15 @@ REAL_ESRGAN_SIZES = tuple(range(7, 22, 2))
 
 @dataclass(frozen=True)
 class Draw:
-    """One kernel. radius: standard deviations along its two axes, px (for real-esrgan shapes: sigma)."""
+    """One kernel, for the manifest. radius: standard deviations along its two axes, px (for real-esrgan: sigma)."""
 
     applied: bool
-    kernel: str = "gg"
+    kernel: str = "generalized-gaussian"
     radius: tuple[float, float] = (0.0, 0.0)
     angle: float = 0.0  # radians, from the x axis to the first axis
     beta: float = 1.0
     blades: int = 0
-    size: int = 0  # px, real-esrgan shapes only; the others are as large as they need
+    size: int = 0  # px, real-esrgan shapes only; other kernels are as large as their radius needs
 
 
 def draw(config: DefocusConfig, rng: np.random.Generator) -> Draw:
@@ -65,17 +65,17 @@ def draw(config: DefocusConfig, rng: np.random.Generator) -> Draw:
         blades = int(rng.integers(BLADES[0], BLADES[1] + 1))
         return Draw(True, "polygon", (radius, radius), angle, blades=blades)
     across = radius
-    if rng.random() < config.anisotropic and config.radius[1] > psf.SHARPEST_TILTED:
-        low, high = (max(end, psf.SHARPEST_TILTED) for end in config.radius)
+    if rng.random() < config.anisotropic and config.radius[1] > psf.MIN_TILTED_RADIUS:
+        low, high = (max(end, psf.MIN_TILTED_RADIUS) for end in config.radius)
         radius, across = _uniform(rng, (low, high)), _uniform(rng, (low, high))
-    beta = _split(rng, config.beta) if config.kernel == "gg" else 1.0
+    beta = _split(rng, config.beta) if config.kernel == "generalized-gaussian" else 1.0
     return Draw(True, config.kernel, (radius, across), angle, beta)
 
 
 def apply(frames: Tensor, config: DefocusConfig, draw: Draw) -> Tensor:
-    """(T, 3, H, W) linear, >= 0 -> the same, blurred; the very same tensor where the draw says not applied.
+    """(T, 3, H, W) linear light, >= 0 -> the same, blurred; `frames` itself where the draw is not applied.
 
-    Errors: InputError: not frames; UsageError: the kernel is larger than the frame.
+    InputError: not frames; UsageError: the kernel is larger than the frame.
     """
     if not draw.applied:
         return frames
@@ -99,20 +99,24 @@ def kernel(draw: Draw) -> np.ndarray:
         shape = psf.plateau(beta) if draw.kernel.startswith("plateau") else psf.generalized_gaussian(beta)
         return psf.sampled(shape, draw.radius, draw.angle, draw.size)
     shapes = {
-        "gg": lambda: psf.generalized_gaussian(draw.beta),
+        "generalized-gaussian": lambda: psf.generalized_gaussian(draw.beta),
         "disk": psf.disk,
         "polygon": lambda: psf.polygon(draw.blades),
     }
-    return psf.fitted(shapes[draw.kernel](), draw.radius, draw.angle)
+    name = FORMER_VALUES.get(draw.kernel, draw.kernel)  # a draw from an older manifest
+    return psf.fitted(shapes[name](), draw.radius, draw.angle)
 
 
 def _filter(frames: Tensor, weights: np.ndarray) -> Tensor:
     """Convolve every plane, mirrored at the borders so that no light is lost there.
 
-    Never below 0: large kernels go through a Fourier transform, which rounds around the brightest light.
+    The result is clipped at 0: OpenCV applies large kernels by a Fourier transform, whose rounding errors scale with
+    the brightest light.
     """
     left, singular, right = np.linalg.svd(weights.astype(np.float64))
-    separable = weights.size == 1 or singular[1] < 1e-6 * singular[0]  # a Gaussian, upright or round, costs a fifth
+    separable = (
+        weights.size == 1 or singular[1] < 1e-6 * singular[0]
+    )  # true for upright and round Gaussians, a fifth of the cost
     column, row = left[:, 0] * np.sqrt(singular[0]), right[0] * np.sqrt(singular[0])
     planes = frames.cpu().numpy().reshape(-1, *frames.shape[-2:])
     blurred = np.empty_like(planes)

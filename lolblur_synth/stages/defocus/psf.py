@@ -1,9 +1,9 @@
 """Point-spread functions of a lens out of focus, as small arrays that sum to 1 and shift nothing.
 
-A shape says how light falls off around a point; a kernel is that shape integrated over the squares of the pixels
-(sampling at pixel centres would lose most of a blur below one pixel). `fitted` finds the shape's scale by measuring the
-kernel itself, because the sigma of a generalized Gaussian is not its size: at beta 0.5 its standard deviation is
-3.46 sigma, at beta 4 it is 0.54 sigma. The mask sizes and mixtures of Real-ESRGAN are kept apart, for parity.
+A shape is the density of light around a point; a kernel is that shape integrated over square pixels (samples at pixel
+centres would lose most of a blur below one pixel). `fitted` finds the scale of the shape by measuring the kernel,
+because the sigma of a generalized Gaussian is not its standard deviation: that is 3.46 sigma at beta 0.5, and 0.54
+sigma at beta 4. `sampled` makes kernels as Real-ESRGAN does, for parity.
 """
 
 from collections.abc import Callable
@@ -18,8 +18,8 @@ Shape = Callable[[np.ndarray, np.ndarray], np.ndarray]
 REACH = 3.5  # half width of a kernel in standard deviations
 TOLERANCE = 5e-3  # of the standard deviation
 POINTS = 256  # sub-pixel points along one side of a kernel
-SOFT_EDGE = 0.1  # of the aperture's radius: diffraction, and a moment that varies smoothly with the scale
-SHARPEST_TILTED = 0.33  # px; a tilted line of no width, seen by square pixels, is already sqrt(1/12) = 0.289 px wide
+SOFT_EDGE = 0.1  # width, in radii of the aperture: diffraction; it also makes moments vary smoothly with the scale
+MIN_TILTED_RADIUS = 0.33  # px; square pixels make even a tilted line without width sqrt(1/12) = 0.289 px wide
 
 
 def generalized_gaussian(beta: float) -> Shape:
@@ -74,7 +74,7 @@ def deviations(kernel: np.ndarray, angle: float = 0.0) -> tuple[float, float]:
 def fitted(shape: Shape, radii: tuple[float, float], angle: float = 0.0) -> np.ndarray:
     """The kernel of `shape` whose *measured* standard deviations are `radii` px, to 0.5 %; float64, odd size, sum 1.
 
-    radii: along the axis at `angle` and across it. UsageError: one that square pixels cannot show at that angle.
+    radii: along the axis at `angle` radians and across it. UsageError: square pixels cannot show such a kernel.
     """
     target = np.asarray(radii, float)
     if not target.any():
@@ -87,13 +87,15 @@ def fitted(shape: Shape, radii: tuple[float, float], angle: float = 0.0) -> np.n
         miss = np.log(target / np.maximum(deviations(kernel, angle), 1e-3 * target))
         if np.abs(miss).max() < TOLERANCE:
             return _trimmed(_symmetric(kernel))
-        stride = np.where(miss * last < 0, stride / 2, stride)  # overshot: a small blur reacts sharply to its scale
+        stride = np.where(
+            miss * last < 0, stride / 2, stride
+        )  # after an overshoot, because a small blur reacts strongly to its scale
         scales = np.maximum(scales * np.exp(stride * miss.clip(-0.7, 0.7)), 0.75 / samples)
         last = miss
     degrees = np.degrees(angle)
     raise UsageError(
         f"defocus: no kernel of radius {radii[0]:.3f} x {radii[1]:.3f} px at {degrees:.0f} degrees",
-        f"use a radius of at least {SHARPEST_TILTED} px, or equal radii",
+        f"use a radius of at least {MIN_TILTED_RADIUS} px, or equal radii",
     )
 
 
