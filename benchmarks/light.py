@@ -11,9 +11,10 @@ Each is a clip of 240x160, built by the recipe `night` with all of its darkening
 its SDR frames have 8 bit. PSNR in display values over the streak, in dB: the pixels that differ by more than STREAK
 between the exposure of the whole light and that of the clipped light.
 
-The truth is integrated from the picture itself at the instants of the build: each of those frames, clipped, is
-darkened as the build darkens its frames, and light above white has the gain of the white below it: 1 in a lamp, less
-on a clipped wall. So what darkening does is no part of the error; the light is.
+The truth is integrated from the picture's own light at the instants of the build. It is darkened by the build's own
+gains, those of the two nearest source frames, moved along the known path: of each value in linear light, and of light
+above white as of the white below it, which is 1 in a lamp and less on a clipped wall. So how dark a place becomes is no
+part of the error, but for the one pixel between a lamp and what darkens beside it; the light is.
 
 none, linear, code   no clip_reverse; the paper's, on darkened frames, mean over their draws
 hdr LO..HI           gain log-uniform in that range, mean over its draws; the best single gain beside it
@@ -21,6 +22,7 @@ measured             the clip holds its light
 """
 
 import argparse
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,6 +44,7 @@ SPEEDS = ((3, 1), (8, -2))  # px a frame, across and down
 YAWS = (0.0, 120.0, 240.0)  # degrees, of the views into a panorama
 LIGHTNESS = 0.31  # mean L*/100 of SDR photographs of the night
 STREAK = 4 / 255  # display values
+DARK = 0.05  # display value below which the gain of a channel is that of the brightest one
 LEAST = 40  # pixels of a streak
 LAMPS = {"white": (1, 1, 1), "sodium": (1, 0.62, 0.16), "red": (1, 0.09, 0.06), "green": (0.1, 1, 0.15),
          "blue": (0.08, 0.12, 1)}  # fmt: skip
@@ -53,26 +56,27 @@ RANGES = ((0.1, 1.0), (0.2, 2.0), (0.3, 3.0), (0.5, 5.0), (0.2, 8.0), (0.5, 2.0)
 
 @dataclass(frozen=True)
 class Clip:
-    """frames: (T, H, W, 3) linear light, white = 1; at: the same at a time, in frames from the first one."""
+    """frames: (T, H, W, 3) linear light, white = 1; speed: of the window over the picture, px a frame."""
 
-    name: str
     frames: np.ndarray
-    at: object
+    speed: tuple[float, float]
 
 
-def still(picture: np.ndarray, speed: tuple[float, float], size: tuple[int, int], name: str) -> Clip:
+def still(picture: np.ndarray, speed: tuple[float, float], size: tuple[int, int] = SIZE) -> Clip:
     """A window of `size` that moves straight over the middle of a picture (h, w, 3)."""
     count = 2 * average.reach(WINDOW) + 1
-    width, height = size
     x, y = ((picture.shape[1 - axis] - size[axis]) / 2 for axis in (0, 1))
     x, y = round(x - speed[0] * (count - 1) / 2), round(y - speed[1] * (count - 1) / 2)
 
-    def at(time: float) -> np.ndarray:
-        left, top = x + speed[0] * time, y + speed[1] * time
-        to_frame = np.array([[1, 0, -left], [0, 1, -top]], np.float64)
-        return cv2.warpAffine(picture, to_frame, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    corners = [(x + speed[0] * time, y + speed[1] * time) for time in range(count)]
+    return Clip(np.stack([shifted(picture, corner, 1, size) for corner in corners]), speed)
 
-    return Clip(name, np.stack([at(time) for time in range(count)]), at)
+
+def shifted(image: np.ndarray, speed, time, size: tuple[int, int] = SIZE) -> np.ndarray:
+    """A window of an image (h, w, 3) whose corner is at speed * time, bilinear."""
+    left, top = np.multiply(speed, time)
+    to_frame = np.array([[1, 0, -left], [0, 1, -top]], np.float64)
+    return cv2.warpAffine(image, to_frame, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def lamp(colour: tuple, peak: float) -> np.ndarray:
@@ -98,6 +102,7 @@ def pictures(folder: Path) -> Iterator[tuple[Path, list[np.ndarray]]]:
 
 
 def flat(light: np.ndarray) -> np.ndarray:
+    """As wide as a view, with a margin for the motion."""
     scale = 1.6 * SIZE[0] / light.shape[1]
     small = cv2.resize(light, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return cv2.GaussianBlur(small, None, 0.7)  # px; as sharp as a lens, and no sharper than linear resampling can move
@@ -144,23 +149,34 @@ class Pair:
         dim = sum(self.recipe.darken.dim) / 2
         self.draws = {"darken": darken.Draw(EXPOSURE, dim), "interpolate": interpolate.Draw(),
                       "average": average.Draw(WINDOW)}  # fmt: skip
-        instants = self.mid + average.times(WINDOW, self.recipe.interpolate.factor)
+        self.instants = self.mid + average.times(WINDOW, self.recipe.interpolate.factor)
         self.extended = display(clip.frames, extended=True)
-        self.true, self.clipped = self._true(np.stack([clip.at(time) for time in instants]))
-        self.streak = (self.true - self.clipped).abs().amax(0) > STREAK
-        self.instants = instants
+        self.true, clipped = self._true(clip)
+        self.streak = (self.true - clipped).abs().amax(0) > STREAK
 
     def _darkened(self, shown: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """As `pipeline.synthesise` darkens display frames; and the weight of lamps."""
         scaled = darken.scale(shown, self.recipe.darken, self.draws["darken"])
         return darken.with_lamps(scaled, self.recipe.darken, self.draws["darken"])
 
-    def _true(self, light: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """The exposure of the whole light and of the clipped light, darkened frame by frame."""
-        shown, above = fr.split(display(light, extended=True))
-        dark = fr.to_linear(self._darkened(shown)[0])
-        whole = dark if above is None else dark * (1 + above)
-        return fr.to_display(whole.mean(0)), fr.to_display(dark.mean(0))
+    def _true(self, clip: Clip) -> tuple[torch.Tensor, torch.Tensor]:
+        """The exposure of the whole light and of the clipped light, darkened."""
+        sharp = self.extended.clamp(max=1)
+        before, after = fr.to_linear(sharp), fr.to_linear(self._darkened(sharp)[0])
+        share = (after / before.clamp_min(1e-6)).clamp_(max=1)
+        brightest = share.gather(1, before.argmax(1, keepdim=True)).expand_as(share)
+        gains = torch.where(sharp > DARK, share, brightest).permute(0, 2, 3, 1).numpy()
+        whole = clipped = 0.0
+        for time in self.instants:
+            first, later = int(time), time % 1
+            light, gain = (
+                (1 - later) * shifted(frames[first], clip.speed, later)
+                + later * shifted(frames[first + 1], clip.speed, later - 1)
+                for frames in (clip.frames, gains)
+            )
+            whole, clipped = whole + light * gain, clipped + light.clip(max=1) * gain
+        means = (torch.from_numpy(total / len(self.instants)).permute(2, 0, 1) for total in (whole, clipped))
+        return tuple(fr.to_display(mean.float()) for mean in means)
 
     def measured(self) -> torch.Tensor:
         images, _ = pipeline.synthesise(self.extended, self.mid, self.recipe, self.draws)
@@ -218,7 +234,7 @@ def lamps() -> None:
     for tint, colour in LAMPS.items():
         rows = []
         for peak in PEAKS:
-            clips = [still(lamp(colour, peak), speed, SIZE, tint) for speed in SPEEDS]
+            clips = [still(lamp(colour, peak), speed) for speed in SPEEDS]
             rows += [columns(found) for found in map(measure, clips) if found]
         if names is None:
             names = list(rows[0])
@@ -234,7 +250,8 @@ def of_pictures(folder: Path, half: str) -> None:
     for number, (path, views) in enumerate(files):
         if half != "all" and (number % 3 == 2) != (half == "confirmed"):
             continue
-        clips = [still(one, speed, SIZE, path.stem) for one in views for speed in SPEEDS]
+        speeds = itertools.cycle(SPEEDS)
+        clips = [still(one, next(speeds)) for one in views]
         rows = [columns(found) for found in map(measure, clips) if found]
         if not rows:
             continue
