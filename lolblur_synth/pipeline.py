@@ -110,9 +110,10 @@ def _sharp(source: Tensor, mid: int, recipe: Recipe, draws: dict) -> tuple[Tenso
     reach = average.reach(draws["average"].window) if "average" in draws else 0
     needed = slice(mid - reach, mid + reach + 1)
     source, above = frames.split(source)
-    sharp = (
-        denoise.apply(source, recipe.denoise, draws["denoise"], keep=needed) if "denoise" in draws else source[needed]
-    )
+    if "denoise" in draws:
+        sharp = denoise.apply(source, recipe.denoise, draws["denoise"], keep=needed)
+    else:
+        sharp = source[needed]
     if above is None:
         return sharp, None, reach
     above = above[needed].clone()

@@ -148,6 +148,33 @@ def test_a_stage_of_linear_light_keeps_what_is_above_white(lamp, tmp_path, caplo
     assert "clipped" not in caplog.text
 
 
+@pytest.mark.parametrize("name", ["average", "clip_reverse", "defocus"])
+def test_a_stage_that_carries_light_takes_the_whole_of_a_video(name, clip, tmp_path, caplog):
+    """Linear light out, or display frames of a lamp that was spread while it was brighter than white."""
+    whole, clipped = [], []
+    for video_light, frames in ((video.MEASURED, whole), (video.GUESSED, clipped)):
+        caplog.clear()
+        source = stage._open(Request(name, clip, tmp_path, recipe("defocus.radius=2")))
+        source = dataclasses.replace(source, extended=video_light == video.MEASURED)
+        assert "clipped at white" not in caplog.text
+        request = Request(name, clip, tmp_path, recipe("defocus.radius=2"))
+        drawn, shown = stage._draw(request, source)
+        frames += [drawn, next(iter(shown))]
+    assert whole[1].max() > 2
+    assert clipped[1].max() <= 1
+
+
+def test_clip_reverse_adds_nothing_to_measured_light(lamp, clip, tmp_path, caplog):
+    for source in (*lamp, clip):
+        caplog.clear()
+        report = ask("clip_reverse", source, tmp_path / f"{source.stem}-out")
+        assert caplog.text.count("is measured: clip-reverse has nothing to add") == 1
+        assert report.results[0].draw["gain"] == 0
+        light = images.read_image(min((tmp_path / f"{source.stem}-out").iterdir()))
+        assert light.max() > 8
+        assert np.abs(light - street(0)).mean() < 0.05
+
+
 def test_light_is_not_written_as_exr(lamp, tmp_path):
     with pytest.raises(UsageError, match=r"cannot write \.exr files"):
         ask("defocus", lamp[0], tmp_path / "out.exr")

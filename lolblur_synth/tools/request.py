@@ -9,6 +9,7 @@ from lolblur_synth.tools import outputs
 
 LINEAR_OUT = ("clip_reverse", "average")
 DISPLAY_IN = ("resize", "denoise", "darken", "interpolate", "clip_reverse", "noise")
+CARRY_LIGHT = ("clip_reverse", "average", "defocus")  # take light above white, where footage holds it; others clip it
 FRAME_BY_FRAME = ("resize", "clip_reverse", "defocus", "noise")  # the others take frames of one size together
 NEED_NEIGHBOURS = ("interpolate", "average")  # they take several frames of one clip
 PIPELINE_ONLY = {"darken": ("dim", "drawn")}  # fields of a draw that `stage` does not apply

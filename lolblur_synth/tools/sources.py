@@ -24,7 +24,7 @@ from lolblur_synth.recipe.schema import Recipe
 
 log = logging.getLogger(__name__)
 EXIF = (b"Exif\0\0", b"eXIf")  # before the pixels of a JPEG, and of a PNG; may hold an orientation
-CLIPPED = "it holds light above white, which a single stage does not carry: its frames are clipped at white"
+CLIPPED = "it holds light above white, which this stage does not carry: its frames are clipped at white"
 HEAD = 1 << 16  # bytes of a file in which they are looked for
 
 
@@ -39,6 +39,7 @@ class Source:
     samples   frames of this source in an interval between two frames of the camera, see sample_count.py
     opaque    whether the alpha channel of its images is to be ignored
     clipped   whether its linear light is shown as a display shows it, clipped at white
+    extended  whether its display values go on above 1, as measured light above white does (frames.py)
     """
 
     path: Path
@@ -52,6 +53,7 @@ class Source:
     max_pixels: int
     opaque: bool = False
     clipped: bool = False
+    extended: bool = False
 
     @property
     def is_image(self) -> bool:
@@ -64,7 +66,8 @@ class Source:
     def frames(self) -> Iterator[Tensor]:
         """(1, 3, H, W) float32 RGB each."""
         if self.clip is not None:
-            return (_tensor(frame) for frame in video.display(self.clip, 0, self.count))
+            read = video.read if self.extended else video.display
+            return (_tensor(frame) for frame in read(self.clip, 0, self.count))
         pictures = (images.to_rgb(self._load(file), self.opaque) for file in self.files)
         return (_tensor(images.light_to_display(picture) if self.clipped else picture) for picture in pictures)
 
@@ -102,8 +105,8 @@ def photographs(path: Path) -> list[Path]:
     return files
 
 
-def movie(path: Path, recipe: Recipe, limit: int | None) -> Source:
-    """A video file."""
+def movie(path: Path, recipe: Recipe, limit: int | None, clip_light: bool = False) -> Source:
+    """A video file. clip_light: clip light above white."""
     found, refused = video.find_clips([path])
     if not found:
         raise InputError(refused[0].message if refused else f"{path}: no such file", "give an image, a video or a "
@@ -112,12 +115,13 @@ def movie(path: Path, recipe: Recipe, limit: int | None) -> Source:
     clip = video.probe(found[0], recipe.input, given)
     for note in clip.notes:
         log.warning("%s: %s", clip.name, note)
-    if clip.light == video.MEASURED:
+    measured = clip.light == video.MEASURED
+    if measured and clip_light:
         log.warning("%s: %s", clip.name, CLIPPED)
     count = clip.frames if limit is None else min(limit, clip.frames)
     fps = clip.fps if given else clip.played
     return Source(path, (), clip, count, False, fps, _samples_of_video(path), video.digest(found[0]),
-                  recipe.input.max_pixels)  # fmt: skip
+                  recipe.input.max_pixels, extended=measured and not clip_light)  # fmt: skip
 
 
 def differ_in_size(files: Sequence[Path]) -> bool:

@@ -17,13 +17,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lolblur_synth import draw, streams
+from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, Interrupted, UsageError
 from lolblur_synth.files import sample_count, video
 from lolblur_synth.files.video import IMAGE_SUFFIXES
 from lolblur_synth.pipeline import STAGES
-from lolblur_synth.stages import denoise, resize
+from lolblur_synth.stages import clip_reverse, denoise, resize
 from lolblur_synth.tools import extras, outputs, sources
 from lolblur_synth.tools.request import (
+    CARRY_LIGHT,
     DISPLAY_IN,
     FRAME_BY_FRAME,
     LINEAR_OUT,
@@ -77,28 +79,33 @@ def run(request: Request) -> Report:
 
 def _open(request: Request) -> Source:
     """An image, a clip or a video. Raises InputError where it is none, or its values are of the wrong kind."""
-    path, recipe = request.source, request.recipe
+    path, recipe, clip_light = request.source, request.recipe, request.name not in CARRY_LIGHT
     if path.is_dir():
         in_time = request.name not in FRAME_BY_FRAME
         try:
-            source = sources.folder(path, recipe, request.limit, in_time, request.name in DISPLAY_IN)
+            source = sources.folder(path, recipe, request.limit, in_time, clip_light)
         except InputError as error:
             if not in_time or request.name in NEED_NEIGHBOURS or error.reason not in ("unnumbered", "mixed", "vfr"):
                 raise
             hint = f"{error.hint}; or, where they are photographs, add --each"
             raise InputError(str(error), hint, error.reason) from None
     elif path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
-        source = sources.image(path, recipe, request.name in DISPLAY_IN)
+        source = sources.image(path, recipe, clip_light)
     else:
-        source = sources.movie(path, recipe, request.limit)
-    if source.linear and request.name in DISPLAY_IN:
+        source = sources.movie(path, recipe, request.limit, clip_light)
+    if source.linear and request.name in DISPLAY_IN and not _is_measured(source):
         word = request.name.replace("_", "-")
         raise InputError(f"{path}: linear light (float TIFF), but {word} works on display frames",
                          "give PNG, JPEG or video", "linear")  # fmt: skip
-    if source.linear and request.keep_mask:
-        raise InputError(f"{path}: linear light (float TIFF) no longer shows what was saturated",
+    if (source.linear or source.extended) and request.keep_mask:
+        raise InputError(f"{path}: linear light (float TIFF, HDR) no longer shows what was saturated",
                          "give the display frames, before clip-reverse", "linear")  # fmt: skip
     return source
+
+
+def _is_measured(source: Source) -> bool:
+    """Whether its frames hold light above white that was measured, so that there is none to guess."""
+    return source.extended or (source.linear and source.files[0].suffix.lower() in video.LIGHT_SUFFIXES)
 
 
 def _draw(request: Request, source: Source):
@@ -106,7 +113,12 @@ def _draw(request: Request, source: Source):
     name, config = request.name, getattr(request.recipe, request.name)
     frames = source.frames() if name in FRAME_BY_FRAME else sources.of_one_size(source)
     shown = (frame.to(request.device) for frame in frames)
+    if source.extended and name in LINEAR_OUT:
+        shown = map(fr.to_linear, shown)
     drawn = STAGES[name].draw(config, draw.rng(request.recipe.dataset.seed, source.sha256, "segment-0", name))
+    if name == "clip_reverse" and _is_measured(source):
+        log.warning(f"{source.path}: its light above white is measured: clip-reverse has nothing to add")
+        drawn = clip_reverse.Draw(0.0)
     if name == "denoise" and drawn.sigma is None:
         head = list(itertools.islice(shown, ESTIMATION_FRAMES))
         shown = itertools.chain(head, shown)
@@ -189,8 +201,11 @@ def _apply(request: Request, source: Source, drawn, shown: Iterator[Tensor], pla
         recipe = dataclasses.replace(recipe, interpolate=config_of_input)
     if request.keep_mask:
         results = extras.average_and_mask(shown, drawn, recipe, plan.masks)
+    elif name == "clip_reverse" and _is_measured(source):
+        results = shown
     else:
-        results = streams.APPLY.get(name, streams.each)(STAGES[name], shown, config, drawn, recipe, source.linear)
+        linear = source.linear or (source.extended and name in LINEAR_OUT)
+        results = streams.APPLY.get(name, streams.each)(STAGES[name], shown, config, drawn, recipe, linear)
     if plan.curves:
         results = extras.with_curves(results, source, config, drawn, plan.curves, request.device)
     if plan.raws:

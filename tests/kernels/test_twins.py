@@ -81,7 +81,7 @@ def lamps(size: tuple[int, int], fused: bool) -> Callable:
 
     def corrected(pair, parts, field):
         share = np.broadcast_to(parts[:, None, None, None], field[:, :1].shape)
-        return np.concatenate([field, share**2, 0.3 * (field[:, :1] > 1)], 1).astype(F)
+        return np.concatenate([field, share**2, 0.3 / (1 + np.exp(-field[:, :1]))], 1).astype(F)
 
     def inputs(rng):
         frames, motion, *rest = exposed("", size)(rng)

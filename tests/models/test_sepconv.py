@@ -116,6 +116,22 @@ def test_halving_reaches_every_instant_of_the_exposure(crossfade):
     assert (light - exposure.expose(frames, fade, instants)).abs().max() < 1e-5
 
 
+def test_light_above_white_follows_the_kernels_of_the_guide(crossfade, monkeypatch):
+    """With the cross-fade as network it is cross-faded as well, unclipped, and costs no second run of the network."""
+    frames, above = torch.rand(3, 3, 12, 20), torch.zeros(3, 3, 12, 20)
+    above[1:, :, 3:6] = torch.rand(2, 3, 3, 20) * 9
+    config, instants, calls = dataclasses.replace(CONFIG, weights=str(crossfade)), 1 + average.times(1, 4), []
+    between = SepConv.between
+    monkeypatch.setattr(SepConv, "between", lambda net, a, b: calls.append(1) or between(net, a, b))
+    motion = interpolate.motion(frames, config)
+    carried = exposure.expose(frames, motion, instants, above=above) - exposure.expose(frames, motion, instants)
+    fade = interpolate.motion(frames, InterpolateConfig(method="blend"))
+    expected = exposure.expose(frames, fade, instants, above=above) - exposure.expose(frames, fade, instants)
+    assert expected.max() > 2
+    assert torch.allclose(carried, expected, atol=1e-4)
+    assert len(calls) == 2 * 6
+
+
 def test_each_frame_is_found_once(crossfade, monkeypatch):
     calls = []
     between = SepConv.between

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError
 from lolblur_synth.recipe.schema import ResizeConfig
 from lolblur_synth.stages import resize
@@ -82,3 +83,16 @@ def test_garbage_is_refused():
         run(torch.zeros(1, 1, 64, 112), 112, 64)
     with pytest.raises(InputError):
         run(torch.full((1, 3, 64, 112), float("nan")), 112, 64)
+
+
+def test_light_above_white_is_resampled_in_linear_light_and_none_is_lost():
+    """A lamp of 10 times white on one of four pixels is a quarter of it; the rest is as in SDR."""
+    frames = torch.full((1, 3, 8, 8), 0.5)
+    frames[0, 0, 2, 2] = 10 ** (1 / 2.2)
+    small, plain = run(frames, 4, 4), run(frames.clamp(max=1), 4, 4)
+    assert torch.equal(small[:, 1:], plain[:, 1:])
+    light = fr.to_linear(small)[0, 0, 1, 1].item()
+    assert light == pytest.approx(9 / 4 + fr.to_linear(plain)[0, 0, 1, 1].item(), rel=1e-5)
+    large = run(frames, 16, 16)
+    assert large.min() >= 0
+    assert large.max() > 2

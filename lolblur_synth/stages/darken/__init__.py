@@ -86,9 +86,7 @@ def scale(frames: Tensor, config: DarkenConfig, draw: Draw) -> Tensor:
         light = fr.srgb_to_light(frame)
         lightness = _lightness(light)
         r = torch.full_like(lightness, 1 - draw.dim)
-        if (
-            config.saturated == "channel"
-        ):  # l' = l - (1 - dim) l (1 - L* of the brightest channel): what is clipped stays
+        if config.saturated == "channel":  # l' = l - (1 - dim) l (1 - L* of the brightest channel), which stays at 1
             r *= (1 - _brightest(light)) / (1 - lightness).clamp_min(1e-6)
         out[t] = _relight(light, lightness, dce.curve(lightness, r, steps=1))[0]
     return out

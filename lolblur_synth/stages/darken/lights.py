@@ -45,7 +45,8 @@ def weight(planes: Tensor, lightness: Tensor) -> Tensor:
     weights = []
     for plane, found in zip(lightness.split(1, 1), planes.split(2, 1), strict=True):
         surface, foot = _enlarged(found, lightness.shape[-2:]).split(1, dim=1)
-        weights.append(_smoothstep((plane - foot) / (SATURATED - foot)) * (1 - surface))
+        share = _smoothstep((plane - foot) / (SATURATED - foot))
+        weights.append(share * (1 - surface).clamp_(min=0))  # enlarging may overshoot 1 by a rounding error
     return weights[0] if len(weights) == 1 else torch.maximum(*weights)
 
 
