@@ -11,10 +11,11 @@ Each is a clip of 240x160, built by the recipe `night` with all of its darkening
 its SDR frames have 8 bit. PSNR in display values over the streak, in dB: the pixels that differ by more than STREAK
 between the exposure of the whole light and that of the clipped light.
 
-The truth is integrated from the picture's own light at the instants of the build. It is darkened by the build's own
-gains, those of the two nearest source frames, moved along the known path: of each value in linear light, and of light
-above white as of the white below it, which is 1 in a lamp and less on a clipped wall. So how dark a place becomes is no
-part of the error, but for the one pixel between a lamp and what darkens beside it; the light is.
+The truth is the exposure integrated along the known path, at the instants of the build, from the picture's own light,
+darkened as the build darkens it: source frame by source frame, light above white as the white below it, which keeps its
+light in a lamp and loses some on a clipped wall. An instant has the light of the two nearest source frames, moved to
+where it is: they are windows on one picture, at whole pixels. Beside a lamp darkening leaves a cliff in the frame. The
+build interpolates it in display values, the truth in light: that limits `measured`, more so in small frames.
 
 none, linear, code   no clip_reverse; the paper's, on darkened frames, mean over their draws
 hdr LO..HI           gain log-uniform in that range, mean over its draws; the best single gain beside it
@@ -44,7 +45,6 @@ SPEEDS = ((3, 1), (8, -2))  # px a frame, across and down
 YAWS = (0.0, 120.0, 240.0)  # degrees, of the views into a panorama
 LIGHTNESS = 0.31  # mean L*/100 of SDR photographs of the night
 STREAK = 4 / 255  # display values
-DARK = 0.05  # display value below which the gain of a channel is that of the brightest one
 LEAST = 40  # pixels of a streak
 LAMPS = {"white": (1, 1, 1), "sodium": (1, 0.62, 0.16), "red": (1, 0.09, 0.06), "green": (0.1, 1, 0.15),
          "blue": (0.08, 0.12, 1)}  # fmt: skip
@@ -161,22 +161,16 @@ class Pair:
 
     def _true(self, clip: Clip) -> tuple[torch.Tensor, torch.Tensor]:
         """The exposure of the whole light and of the clipped light, darkened."""
-        sharp = self.extended.clamp(max=1)
-        before, after = fr.to_linear(sharp), fr.to_linear(self._darkened(sharp)[0])
-        share = (after / before.clamp_min(1e-6)).clamp_(max=1)
-        brightest = share.gather(1, before.argmax(1, keepdim=True)).expand_as(share)
-        gains = torch.where(sharp > DARK, share, brightest).permute(0, 2, 3, 1).numpy()
-        whole = clipped = 0.0
-        for time in self.instants:
-            first, later = int(time), time % 1
-            light, gain = (
-                (1 - later) * shifted(frames[first], clip.speed, later)
-                + later * shifted(frames[first + 1], clip.speed, later - 1)
-                for frames in (clip.frames, gains)
-            )
-            whole, clipped = whole + light * gain, clipped + light.clip(max=1) * gain
-        means = (torch.from_numpy(total / len(self.instants)).permute(2, 0, 1) for total in (whole, clipped))
-        return tuple(fr.to_display(mean.float()) for mean in means)
+        dark = fr.to_linear(self._darkened(self.extended.clamp(max=1))[0]).permute(0, 2, 3, 1).numpy()
+        means = []
+        for light in (dark * clip.frames.clip(min=1), dark):
+            total = 0.0
+            for time in self.instants:
+                first, later = int(time), time % 1
+                total += (1 - later) * shifted(light[first], clip.speed, later)
+                total += later * shifted(light[first + 1], clip.speed, later - 1)
+            means.append(fr.to_display(torch.from_numpy(total / len(self.instants)).permute(2, 0, 1).float()))
+        return tuple(means)
 
     def measured(self) -> torch.Tensor:
         images, _ = pipeline.synthesise(self.extended, self.mid, self.recipe, self.draws)

@@ -68,3 +68,13 @@ def test_nearness_fades_out_around_a_lamp():
     cells[..., 20, 20] = 0.5
     row = lights.nearness(cells)[0, 0, 20, 20:]
     assert row[:5].min() > 0.75 and row[10] < 0.15 and row[20:].max() == 0 and (row.diff() <= 1e-6).all()
+
+
+def test_a_clipped_channel_is_a_lamp_in_the_dark_and_a_surface_by_day():
+    """A red sign at night stays lit; a patch of blue sky, or of a red coat, in a bright picture does not."""
+    brightest = disc(10, 0.5)
+    for around, lit in ((0.3, True), (0.8, False)):
+        lightness = torch.where(brightest > 0.98, 0.55, around)
+        judged = torch.cat((lightness, torch.maximum(brightest, lightness)), 1)
+        weight = lights.weight(lights.model(judged, 0.015), judged)[brightest > 0.98]
+        assert (weight.min() > 0.9) if lit else (weight.max() < 0.1)

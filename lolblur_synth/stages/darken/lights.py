@@ -8,7 +8,8 @@ The weight is 1 from L* 98 up. Below, it falls to 0 over the glow of a lamp (dow
 A bright surface, with more saturated pixels than `lamp_area`, or hardly any for its size, is no lamp: the weight fades
 out there and white is above 1, so that a clipped sky darkens too. With a lamp_area of 1 there are no such surfaces.
 A lamp need not be white: where the brightest channel is given it is judged in the same way, and the larger of the two
-weights holds. There only the glow of coloured lamps is kept, of what is clipped in a channel and not in L*.
+weights holds. There only the glow of coloured lamps is kept, of what is clipped in a channel and not in L*; and where
+it is bright all around, or a surface by its lightness, nothing is a coloured lamp: a sky by day is clipped in blue.
 The network is shown the frame `without` its lamps: they would say nothing of how dark their surroundings should be.
 What is found on the reduced frame is two planes for each plane of the input, the `model`, so that it can be smoothed
 along time before use.
@@ -31,6 +32,8 @@ GLOW_REACH, GLOW_GAIN = 5.0, 6.0  # how far it reaches, in cells of the reduced 
 LEAST_SHARE = 0.25  # of a cell that is no lamp, for the cell to speak for itself
 HALO = 6  # cells around a lamp that its halo is taken to fill
 BRIGHT = 0.8  # lightness that joins saturated pixels to one region, a lamp or a surface
+DAYLIGHT = (0.55, 0.7)  # mean lightness around a coloured light: it is a lamp below, a surface above
+DAYLIGHT_REACH = 8.0  # cells of the reduced frame
 SPARSE = (0.002, 0.01)  # share of saturated pixels in a bright region: white paint with specks, and with real lights
 
 
@@ -95,7 +98,10 @@ def model(lightness: Tensor, lamp_area: float, reduction: int = dce.CurveNet.red
         for number, (plane, core) in enumerate(zip(small[:count], small[count:], strict=True)):
             glowing = core - small[count] if number else core
             near = cv2.GaussianBlur(glowing * (1 - _surface(plane, core, LAMP)), (0, 0), GLOW_REACH)
-            found += [_surface(plane, core, lamp_area), KEPT - (KEPT - GLOW) * np.minimum(GLOW_GAIN * near, 1)]
+            surface = _surface(plane, core, lamp_area)
+            if number and lamp_area < 1:
+                surface = np.maximum(np.maximum(surface, found[0]), _daylight(small[0]))
+            found += [surface, KEPT - (KEPT - GLOW) * np.minimum(GLOW_GAIN * near, 1)]
         planes.append(np.stack(found))
     return lightness.new_tensor(np.stack(planes))
 
@@ -115,6 +121,12 @@ def _surface(lightness: np.ndarray, core: np.ndarray, lamp_area: float) -> np.nd
     surface = torch.maximum(large, sparse).float().numpy()
     surface[0] = 0  # label 0 is what is not bright
     return cv2.dilate(surface[labels], np.ones((5, 5), np.uint8))  # reaches over the edge of the region
+
+
+def _daylight(lightness: np.ndarray) -> np.ndarray:
+    """(h, w) -> (h, w): 0 where it is dark around, 1 in daylight, where a clipped channel is sky or a coloured coat."""
+    around = cv2.GaussianBlur(lightness, (0, 0), DAYLIGHT_REACH)
+    return _smoothstep(torch.from_numpy((around - DAYLIGHT[0]) / (DAYLIGHT[1] - DAYLIGHT[0]))).numpy()
 
 
 def _smoothstep(x: Tensor) -> Tensor:
