@@ -9,7 +9,7 @@ A bright surface, with more saturated pixels than `lamp_area`, or hardly any for
 out there and white is above 1, so that a clipped sky darkens too. With a lamp_area of 1 there are no such surfaces.
 A lamp need not be white: where the brightest channel is given it is judged in the same way, and the larger of the two
 weights holds. There only the glow of coloured lamps is kept, of what is clipped in a channel and not in L*; and where
-it is bright all around, or a surface by its lightness, nothing is a coloured lamp: a sky by day is clipped in blue.
+it is bright all around nothing is a coloured lamp: a sky by day is clipped in blue.
 The network is shown the frame `without` its lamps: they would say nothing of how dark their surroundings should be.
 What is found on the reduced frame is two planes for each plane of the input, the `model`, so that it can be smoothed
 along time before use.
@@ -100,7 +100,7 @@ def model(lightness: Tensor, lamp_area: float, reduction: int = dce.CurveNet.red
             near = cv2.GaussianBlur(glowing * (1 - _surface(plane, core, LAMP)), (0, 0), GLOW_REACH)
             surface = _surface(plane, core, lamp_area)
             if number and lamp_area < 1:
-                surface = np.maximum(np.maximum(surface, found[0]), _daylight(small[0]))
+                surface = np.maximum(surface, _daylight(small[0]))
             found += [surface, KEPT - (KEPT - GLOW) * np.minimum(GLOW_GAIN * near, 1)]
         planes.append(np.stack(found))
     return lightness.new_tensor(np.stack(planes))
@@ -124,7 +124,7 @@ def _surface(lightness: np.ndarray, core: np.ndarray, lamp_area: float) -> np.nd
 
 
 def _daylight(lightness: np.ndarray) -> np.ndarray:
-    """(h, w) -> (h, w): 0 where it is dark around, 1 in daylight, where a clipped channel is sky or a coloured coat."""
+    """(h, w) -> (h, w): 0 where it is dark around; 1 in daylight, where a clipped channel is that of a sky or a coat."""
     around = cv2.GaussianBlur(lightness, (0, 0), DAYLIGHT_REACH)
     return _smoothstep(torch.from_numpy((around - DAYLIGHT[0]) / (DAYLIGHT[1] - DAYLIGHT[0]))).numpy()
 
