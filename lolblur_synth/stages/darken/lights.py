@@ -124,7 +124,7 @@ def _surface(lightness: np.ndarray, core: np.ndarray, lamp_area: float) -> np.nd
 
 
 def _daylight(lightness: np.ndarray) -> np.ndarray:
-    """(h, w) -> (h, w): 0 where it is dark around; 1 in daylight, where a clipped channel is that of a sky or a coat."""
+    """(h, w) -> (h, w): 0 where it is dark around; 1 in daylight, where a sky or a coat clips in a channel."""
     around = cv2.GaussianBlur(lightness, (0, 0), DAYLIGHT_REACH)
     return _smoothstep(torch.from_numpy((around - DAYLIGHT[0]) / (DAYLIGHT[1] - DAYLIGHT[0]))).numpy()
 
