@@ -257,7 +257,7 @@ TABLE = [
     *_of_fasc("gradients", 1e-3, ROUNDING + ", of up to 126 pixels", True),
     Twin("sepconv.cuda.separable", sepconv.reference.separable, sepconv.cuda.separable, convolved, 1e-5, ROUNDING),
 ]  # fmt: skip
-RECORDS = {"exposure.cpu.Pair", "exposure.cpu.Fields", "exposure.cpu.Buffers", "inverse_search.cpu.Fit"}
+RECORDS = {"inverse_search.cpu.Fit"}
 NO_TWINS = RECORDS | {"fasc.cuda.runs_on"}  # a condition
 
 
