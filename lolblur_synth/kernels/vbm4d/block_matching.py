@@ -157,14 +157,14 @@ def _follow_tile(frames, paths, search, row, first, last):
             centre = _predicted(matches.moved, k)
 
 
-@njit(fastmath=MATH)
+@njit(inline="always", fastmath=MATH)
 def _part(matches, left, right):
     """The matches of the blocks left..right - 1, as views."""
     wanted, cost, distance, moved = matches
     return Matches(wanted[left:right], cost[left:right], distance[left:right], moved[left:right])
 
 
-@njit(fastmath=MATH)
+@njit(inline="always", fastmath=MATH)
 def _extend(paths, limit, row, first, side, k, matches):
     """Extend to k intervals the trajectories that reached k - 1 and have a match within the limit; whether any did."""
     middle, extended = paths.slots.size // 2, False
@@ -178,7 +178,7 @@ def _extend(paths, limit, row, first, side, k, matches):
     return extended
 
 
-@njit(fastmath=MATH)
+@njit(inline="always", fastmath=MATH)
 def _predicted(moved, k):
     """The displacement k + 1 intervals away: the median of those k intervals away, continued at constant speed."""
     middle = len(moved) // 2
