@@ -81,11 +81,12 @@ def test_the_two_passes_and_time_are_worth_it(clip):
 
 @pytest.mark.parametrize("profile", ["fast", "vbm4d"])
 def test_a_stream_gives_the_bytes_of_the_stack(clip, profile):
-    config, frames = DenoiseConfig(profile=profile), clip[1][..., :40, :48]
+    size = (..., slice(40), slice(48)) if profile == "fast" else (slice(10), ..., slice(32), slice(40))  # vbm4d is slow
+    config, frames = DenoiseConfig(profile=profile), clip[1][size]
     draw = denoise.Draw(20.0, ((50.0, 15.0), (180.0, 25.0)))
     streamed = torch.cat(list(denoise.stream(iter(frames), config, draw)))
     assert torch.equal(streamed, denoise.apply(frames, config, draw))
-    assert psnr(streamed, clip[0][..., :40, :48]) > psnr(frames, clip[0][..., :40, :48]) + 7
+    assert psnr(streamed, clip[0][size]) > psnr(frames, clip[0][size]) + 7
 
 
 def test_the_first_frame_of_a_stream_does_not_wait_for_the_last():
@@ -98,7 +99,7 @@ def test_the_first_frame_of_a_stream_does_not_wait_for_the_last():
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
 @pytest.mark.parametrize("profile", ["fast", "vbm4d"])
 def test_threads_do_not_change_a_bit(clip, profile):
-    config, frames = DenoiseConfig(profile=profile), clip[1][:5, :, :48]
+    config, frames = DenoiseConfig(profile=profile), clip[1][:5, :, :40, :48]
     before = numba.get_num_threads()
     try:
         numba.set_num_threads(1)
