@@ -32,7 +32,7 @@ class Lamps:
             light += (F(len(parts)) - second) * self.above[pair] + second * self.above[pair + 1]
 
     def add_warped(self, pair: int, fields: np.ndarray, parts: np.ndarray, light: np.ndarray) -> None:
-        """Add the samples at `parts` of a pair that moves; fields: (n, 4 or 6, h, w), see `cpu._fused_fields`."""
+        """Add the samples at `parts` of a pair that moves; fields: (n, 4 or 6, h, w), those of `cpu.Fields`."""
         if not self.in_pair(pair):
             return
         self.lit = {i: self.lit[i] if i in self.lit else _lit(self.above[i]) for i in (pair, pair + 1)}

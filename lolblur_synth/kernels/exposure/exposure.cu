@@ -230,11 +230,11 @@ __device__ __forceinline__ Colour warped(Pair pair, Way way, float t, int x, int
         share = seen_b / (seen_a + seen_b);
     }
     Colour a = fetch(pair.first, pair.width + MARGIN, cx, cy), b = fetch(pair.second, pair.width + MARGIN, dx, dy);
-    Colour out = blended(a, share, b);
+    Colour out = blended(blended(a, share, b), v.w, faded);
     out.r = within(out.r, 1);
     out.g = within(out.g, 1);
     out.b = within(out.b, 1);
-    return blended(out, v.w, faded);
+    return out;
 }
 
 // ---- clip_reverse and the sum ----
