@@ -59,7 +59,8 @@ def configured(values: dict, size: str | None) -> ShootConfig:
     try:
         return recipes.configured(ShootConfig(), words)
     except RecipeError as error:
-        raise UsageError(str(error), error.hint) from None
+        message = str(error).replace("--width =", "--size: width").replace("--height =", "--size: height")
+        raise UsageError(message, error.hint) from None
 
 
 class Told:

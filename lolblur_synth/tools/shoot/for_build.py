@@ -37,7 +37,7 @@ def build(
 
     def tell(kind: str, facts: dict) -> None:
         if kind == "failed":
-            listener("failed", facts)
+            listener("failed", facts | {"message": facts["message"].removeprefix(f"{facts['name']}: ")})
         elif kind == "shot":
             for note in facts["notes"]:
                 listener("note", {"message": f"{Path(facts['picture']).name}: {note}"})

@@ -88,7 +88,8 @@ def _run(tasks: list[pool.Task], jobs: int | None, report: Report, listener: Lis
             report.shot.append(result)
             listener("shot", result)
         else:
-            _failed(report, listener, shot.target, result["reason"], result["message"], result.get("hint", ""))
+            name = Path(result.get("picture", shot.target.name))  # a worker that died names no picture
+            _failed(report, listener, name, result["reason"], result["message"], result.get("hint", ""))
 
     pool.run("lolblur_synth.tools.shoot.work:shoot", tasks, jobs or machine.auto_jobs(), receive)
     report.shot.sort(key=lambda facts: facts["clip"])

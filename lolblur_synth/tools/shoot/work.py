@@ -21,7 +21,8 @@ def shoot(job: Job, shots: tuple[Shot, ...]) -> Iterator[tuple]:
             picture = picture or pictures.read(job.picture, job.config)
             record = clip.write(shot.target, picture, shot.number, job.config, job.seed)
         except InputError as error:
-            yield "failed", shot, {"reason": error.reason, "message": str(error), "hint": error.hint}
+            yield "failed", shot, {"picture": job.picture.name, "reason": error.reason, "message": str(error),
+                                   "hint": error.hint}  # fmt: skip
             if picture is None:  # nor is there any of its other clips
                 return
             continue
