@@ -7,10 +7,11 @@ then rows that no light can reach, then pixels whose fetches are black.
 import numpy as np
 from numba import njit, prange
 
+from lolblur_synth.kernels.exposure.reference import OUTSIDE
 from lolblur_synth.kernels.exposure.splat import motion_row
+from lolblur_synth.kernels.exposure.warped_rows import inside, within
 
 F = np.float32
-OUTSIDE = F(1e-6)  # weight of a fetch from outside of its frame, as in reference.py
 
 
 class Lamps:
@@ -89,13 +90,13 @@ def _add_pixel(frames, place, motion, shares, light):
     height, width = lit_a.shape
     ax, ay = F(x) - t * motion[0] + motion[2], F(y) - t * motion[1] + motion[3]
     bx, by = F(x) + (F(1) - t) * motion[0] + motion[2], F(y) + (F(1) - t) * motion[1] + motion[3]
-    cx, cy = min(max(ax, F(0)), F(width - 1)), min(max(ay, F(0)), F(height - 1))
-    dx, dy = min(max(bx, F(0)), F(width - 1)), min(max(by, F(0)), F(height - 1))
+    cx, cy = within(ax, F(width - 1)), within(ay, F(height - 1))
+    dx, dy = within(bx, F(width - 1)), within(by, F(height - 1))
     in_a, in_b = lit_a[int(cy), int(cx)], lit_b[int(dy), int(dx)]
     if not (in_a or in_b or fade > 0):
         return
-    seen_a = (F(1) - share) * (_inside(ax - cx) * _inside(ay - cy) + OUTSIDE)
-    seen_b = share * (_inside(bx - dx) * _inside(by - dy) + OUTSIDE)
+    seen_a = (F(1) - share) * (inside(ax - cx) * inside(ay - cy) + F(OUTSIDE))
+    seen_b = share * (inside(bx - dx) * inside(by - dy) + F(OUTSIDE))
     second = seen_b / (seen_a + seen_b)
     for c in range(3):
         moved = F(0)
@@ -105,12 +106,6 @@ def _add_pixel(frames, place, motion, shares, light):
             moved += second * _bilinear(b[c], dx, dy)
         faded = a[c, y, x] + t * (b[c, y, x] - a[c, y, x])
         light[c, y, x] += moved + fade * (faded - moved)
-
-
-@njit(cache=True)
-def _inside(overshoot):
-    """1 within the frame, falling to 0 one pixel outside of it."""
-    return max(F(0), F(1) - abs(overshoot))
 
 
 @njit(cache=True)

@@ -216,11 +216,15 @@ __device__ __forceinline__ Colour colour_at(const float *__restrict__ planes, si
     return out;
 }
 
-// both frames fetched along the motion (v.x, v.y), `off` the straight path, blended by v.z and by who sees the point;
-// the share v.w of it gives way to `faded`, the cross-fade of the pixel itself; 0..1
-__device__ __forceinline__ Colour warped(Pair pair, Way way, float t, int x, int y, Colour faded) {
+// where the motion (v.x, v.y), `off` the straight path, leads in both frames, held within them, and the second one's share
+typedef struct {
+    float ax, ay, bx, by, share;
+} Places;
+
+// v.z is the share of the second frame; a frame that the point lies outside of counts for next to nothing
+__device__ __forceinline__ Places places_at(Way way, float t, int x, int y, int height, int width) {
     float4 v = way.v;
-    float last_x = pair.width - 1, last_y = pair.height - 1, rest = 1 - t, share = v.z;
+    float last_x = width - 1, last_y = height - 1, rest = 1 - t, share = v.z;
     float ax = x - t * v.x + way.off.x, ay = y - t * v.y + way.off.y;
     float bx = x + rest * v.x + way.off.x, by = y + rest * v.y + way.off.y;
     float cx = within(ax, last_x), cy = within(ay, last_y), dx = within(bx, last_x), dy = within(by, last_y);
@@ -229,8 +233,17 @@ __device__ __forceinline__ Colour warped(Pair pair, Way way, float t, int x, int
         float seen_b = share * (inside(bx - dx) * inside(by - dy) + 1e-6f);
         share = seen_b / (seen_a + seen_b);
     }
-    Colour a = fetch(pair.first, pair.width + MARGIN, cx, cy), b = fetch(pair.second, pair.width + MARGIN, dx, dy);
-    Colour out = blended(blended(a, share, b), v.w, faded);
+    Places at = {cx, cy, dx, dy, share};
+    return at;
+}
+
+// both frames fetched along the motion (v.x, v.y), `off` the straight path, blended by v.z and by who sees the point;
+// the share v.w of it gives way to `faded`, the cross-fade of the pixel itself; 0..1
+__device__ __forceinline__ Colour warped(Pair pair, Way way, float t, int x, int y, Colour faded) {
+    Places at = places_at(way, t, x, y, pair.height, pair.width);
+    Colour a = fetch(pair.first, pair.width + MARGIN, at.ax, at.ay);
+    Colour b = fetch(pair.second, pair.width + MARGIN, at.bx, at.by);
+    Colour out = blended(blended(a, at.share, b), way.v.w, faded);
     out.r = within(out.r, 1);
     out.g = within(out.g, 1);
     out.b = within(out.b, 1);
@@ -362,20 +375,14 @@ extern "C" __global__ void add_above(const float *__restrict__ a, const float *_
     int x = column_of_thread(), y = row_of_thread();
     if (x >= width || y >= height) return;
     size_t plane = (size_t)height * width, place = (size_t)y * width + x;
-    float last_x = width - 1, last_y = height - 1;
     Colour sum = colour_at(light, place, plane), before = colour_at(a, place, plane), after = colour_at(b, place, plane);
     for (int k = 0; k < instants; k++) {
         size_t start = (size_t)k * cells_high * cells_wide;
         Way way = way_at(field + start, off + start, x, y, cells_high, cells_wide);
-        float t = parts[k], share = way.v.z;
-        float ax = x - t * way.v.x + way.off.x, ay = y - t * way.v.y + way.off.y;
-        float bx = x + (1 - t) * way.v.x + way.off.x, by = y + (1 - t) * way.v.y + way.off.y;
-        float cx = within(ax, last_x), cy = within(ay, last_y), dx = within(bx, last_x), dy = within(by, last_y);
-        float seen_a = (1 - share) * (inside(ax - cx) * inside(ay - cy) + 1e-6f);
-        float seen_b = share * (inside(bx - dx) * inside(by - dy) + 1e-6f);
-        Colour moved = blended(lamp_at(a, lit_a, cx, cy, height, width), seen_b / (seen_a + seen_b),
-                               lamp_at(b, lit_b, dx, dy, height, width));
-        Colour out = blended(moved, way.v.w, blended(before, t, after));
+        Places at = places_at(way, parts[k], x, y, height, width);
+        Colour moved = blended(lamp_at(a, lit_a, at.ax, at.ay, height, width), at.share,
+                               lamp_at(b, lit_b, at.bx, at.by, height, width));
+        Colour out = blended(moved, way.v.w, blended(before, parts[k], after));
         sum.r += out.r;
         sum.g += out.g;
         sum.b += out.b;

@@ -43,12 +43,12 @@ class Buffers(NamedTuple):
 
 
 @njit(cache=True)
-def _within(value, last):
+def within(value, last):
     return min(max(value, F(0)), last)
 
 
 @njit(cache=True)
-def _inside(overshoot):
+def inside(overshoot):
     """1 within the frame, falling to 0 one pixel outside of it."""
     return max(F(0), F(1) - abs(overshoot))
 
@@ -88,7 +88,7 @@ def _axis(buffers, k, start, pace, step, last):
     index, part, over = buffers.index[k], buffers.parts[k], buffers.overshoot[k]
     for x in range(len(velocity)):
         position = start + pace * F(x) + step * velocity[x] + off[x]
-        held = _within(position, last)
+        held = within(position, last)
         whole = np.int32(held)
         index[x], part[x], over[x] = whole, held - F(whole), position - held
 
@@ -103,7 +103,7 @@ def _corner(column, row, pitch, corner):
 def _seen(over_x, over_y, share):
     """Let the share fall to nearly nothing one pixel outside of the frame."""
     for x in range(len(share)):
-        share[x] *= _inside(over_x[x]) * _inside(over_y[x]) + F(OUTSIDE)
+        share[x] *= inside(over_x[x]) * inside(over_y[x]) + F(OUTSIDE)
 
 
 @njit(cache=True)
@@ -121,7 +121,7 @@ def warped_row(pair, fields, k, y, buffers, out):
         _fade_row(pair.first, pair.second, y, t, buffers.planes[5], buffers.quads)
     for x in range(width):
         for c in range(3):
-            out[c, x] = _within(buffers.quads[4 * x + c], F(1))
+            out[c, x] = within(buffers.quads[4 * x + c], F(1))
 
 
 @njit(cache=True)
