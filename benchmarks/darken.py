@@ -194,7 +194,7 @@ def statistics(material: dict, config: DarkenConfig) -> None:
         rng, rows, greys = np.random.default_rng(0), [], []
         for stacks in material.values():
             for stack in stacks * max(1, DRAWS // max(1, len(stacks))):
-                drawn = darken.capped(darken.draw(settings, rng), settings, moments_of(stack[:1]))
+                drawn = darken.asked_of(darken.draw(settings, rng), settings, moments_of(stack[:1]))
                 frame = torch.nn.functional.avg_pool2d(stack[:1], 2)
                 out = darken.apply(darken.scale(frame, settings, drawn), settings, drawn)
                 lightness = 100 * fr.lightness(out)

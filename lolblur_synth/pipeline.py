@@ -38,7 +38,7 @@ def draw_all(recipe: Recipe, sha256: str, segment: int, pair: str, window: int, 
 
     What a viewer would see flicker (darkness, r, kernel, noise level) is drawn once a segment; only the noise field
     is drawn for each pair. The window was drawn by the plan, sigma and curve were estimated from the clip.
-    moments: of the lightness of the segment's frames, which caps its exposure; None: no cap.
+    moments: of the lightness of the segment's frames, which decide its exposure with the draw; None: the draw alone does.
     """
     seed = recipe.dataset.seed
     draws = {
@@ -51,7 +51,7 @@ def draw_all(recipe: Recipe, sha256: str, segment: int, pair: str, window: int, 
     if "denoise" in draws:
         draws["denoise"] = denoise.Draw(sigma, curve)
     if "darken" in draws and moments is not None:
-        draws["darken"] = darken.capped(draws["darken"], recipe.darken, moments)
+        draws["darken"] = darken.asked_of(draws["darken"], recipe.darken, moments)
     if "noise" in draws:
         draws["noise"] = noise.reseed(draws["noise"], draw.rng(seed, sha256, f"pair-{pair}", "noise"))
     return draws

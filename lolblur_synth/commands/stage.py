@@ -23,7 +23,7 @@ SUMMARIES = {
     "noise": "Add sensor noise on a synthetic raw.",
 }
 APPLIED = ("defocus", "noise")  # their probability is the share of a build's segments that get the stage
-LEAVE_OUT = {"darken": ("dim", "max_share")}  # options about the ground truth, which `stage` does not make
+LEAVE_OUT = {"darken": ("dim", "share", "max_share")}  # options about the ground truth, which `stage` does not make
 COMMON = [
     opt.recipe_option,
     opt.seed_option,

@@ -128,6 +128,15 @@ class DarkenConfig:
         source="fits the published frames, whose mean level is 13 to 39; the released script asks U(0.05, 0.30) of a "
         "network that undershoots",
     )
+    share: tuple[float, float] = option(
+        (0.0, 0.0),
+        "build: a segment is asked for this share of the exposure of its ground truth, log-uniform, held within "
+        "`exposure`, so that a darker scene has a darker input, as with a camera; 0, 0: `exposure` is drawn uniformly",
+        lo=0,
+        hi=1,
+        flag="range",
+        source="not in the paper; docs/notes/lednet.md",
+    )
     max_share: float = option(
         0.6,
         "build: a segment is asked for at most this share of the exposure of its ground truth, so that the input is "

@@ -12,7 +12,7 @@ DISPLAY_IN = ("resize", "denoise", "darken", "interpolate", "clip_reverse", "noi
 CARRY_LIGHT = ("clip_reverse", "average", "defocus")  # take light above white, where footage holds it; others clip it
 FRAME_BY_FRAME = ("resize", "clip_reverse", "defocus", "noise")  # the others take frames of one size together
 NEED_NEIGHBOURS = ("interpolate", "average")  # they take several frames of one clip
-PIPELINE_ONLY = {"darken": ("dim", "drawn")}  # fields of a draw that `stage` does not apply
+PIPELINE_ONLY = {"darken": ("dim", "drawn", "share")}  # fields of a draw that `stage` does not apply
 
 
 @dataclass(frozen=True)

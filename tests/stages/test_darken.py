@@ -99,12 +99,26 @@ def test_an_exposure_is_capped_at_a_share_of_the_ground_truths():
     drawn = darken.Draw(exposure=0.15, dim=0.7, drawn=0.15)
     truth = darken.exposure_of(darken.scale(frames, CONFIG, drawn))
     assert darken.dimmed(moments, 0.7) == pytest.approx(truth, abs=1e-4)
-    capped = darken.capped(drawn, DarkenConfig(max_share=0.5), moments)
-    assert capped.exposure == pytest.approx(0.5 * truth, abs=1e-4)
-    assert (capped.drawn, capped.dim) == (0.15, 0.7)
-    assert darken.capped(drawn, DarkenConfig(max_share=1), moments) == drawn
-    assert darken.capped(replace(drawn, exposure=0.02), CONFIG, moments).exposure == 0.02
-    assert darken.capped(drawn, CONFIG, (0.0, 0.0)).exposure > 0, "a black clip asks for no impossible exposure"
+    asked = darken.asked_of(drawn, DarkenConfig(max_share=0.5), moments)
+    assert asked.exposure == pytest.approx(0.5 * truth, abs=1e-4)
+    assert (asked.drawn, asked.dim) == (0.15, 0.7)
+    assert darken.asked_of(drawn, DarkenConfig(max_share=1), moments) == drawn
+    assert darken.asked_of(replace(drawn, exposure=0.02), CONFIG, moments).exposure == 0.02
+    assert darken.asked_of(drawn, CONFIG, (0.0, 0.0)).exposure > 0, "a black clip asks for no impossible exposure"
+
+
+def test_a_share_of_the_ground_truths_exposure_is_asked_for_within_the_range():
+    night = DarkenConfig(share=(0.12, 0.4), exposure=(0.03, 0.18))
+    drawn = [darken.draw(night, np.random.default_rng(seed)) for seed in range(400)]
+    shares = np.array([each.share for each in drawn])
+    assert shares.min() >= 0.12 and shares.max() <= 0.4
+    assert np.median(shares) == pytest.approx(np.sqrt(0.12 * 0.4), rel=0.05), "uniform in its logarithm"
+    one = replace(drawn[0], share=0.2, dim=1.0)
+    assert darken.asked_of(one, night, (0.5, 0.3)).exposure == pytest.approx(0.1)
+    assert darken.asked_of(one, night, (0.1, 0.02)).exposure == 0.03, "held within the range"
+    assert darken.asked_of(replace(one, share=0.4), night, (0.9, 0.85)).exposure == 0.18
+    assert darken.asked_of(one, night, (0.04, 0.01)).exposure == pytest.approx(0.6 * 0.04), "and below the truth's"
+    assert darken.draw(CONFIG, np.random.default_rng(0)).share is None
 
 
 def test_every_pixel_is_darkened_and_none_brightened():

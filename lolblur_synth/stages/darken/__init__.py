@@ -3,7 +3,8 @@ truth is dimmed a little before (`scale`).
 
 In   (T, 3, H, W) float32, display sRGB, 0..1, the frames of one window
 Out  (T, 3, H, W) float32, display sRGB, 0..1
-Random: `exposure`, the mean L*/100 of unsaturated pixels asked for, and `dim`; both once a segment.
+Random: `exposure`, the mean L*/100 of unsaturated pixels asked for, or `share`, this exposure as a share of the ground
+truth's; and `dim`; all once a segment.
 
     l  = L*(frame) / 100
     r  = network(l without lamps, exposure)  where to darken; around a lamp, as in its surroundings
@@ -19,7 +20,7 @@ does the glow of a small lamp. With `saturated` "channel" a pixel with one clipp
 with the rest, to which end `white` is above 1 there. Frames darker than the request stay as they are: this stage never
 brightens.
 Maps are smoothed over the neighbouring frames and s is common to the window, so the window does not flicker.
-A build asks no segment for more than `max_share` of the exposure of its ground truth (`capped`): an input that is no
+A build asks no segment for more than `max_share` of the exposure of its ground truth (`asked_of`): an input that is no
 darker than its truth teaches a network nothing.
 """
 
@@ -49,24 +50,29 @@ Moments = tuple[float, float]  # mean of l, and of l^2, over the unsaturated pix
 class Draw:
     exposure: float  # asked for: mean L* / 100 of the unsaturated pixels of the darkened frames, 0..1
     dim: float  # slope of the ground truth's shadows in lightness, 0..1; 1 leaves it as it is
-    drawn: float | None = None  # the exposure before `capped`; None where it was given, not drawn
+    drawn: float | None = None  # the exposure before `asked_of`; None where it was given, not drawn
+    share: float | None = None  # asked for, of the exposure of the ground truth; None: the exposure is absolute
 
 
 def draw(config: DarkenConfig, rng: np.random.Generator) -> Draw:
-    """Exposure and dim, uniform in their ranges."""
-    exposure = float(rng.uniform(*config.exposure))
-    return Draw(exposure, dim=float(rng.uniform(*config.dim)), drawn=exposure)
+    """Exposure and dim, uniform in their ranges; and the share, log-uniform, where the recipe asks for one."""
+    exposure, dim = float(rng.uniform(*config.exposure)), float(rng.uniform(*config.dim))
+    share = float(np.exp(rng.uniform(*np.log(config.share)))) if all(config.share) else None
+    return Draw(exposure, dim, drawn=exposure, share=share)
 
 
-def capped(draw: Draw, config: DarkenConfig, source: Moments) -> Draw:
-    """The draw with an exposure of at most `max_share` of the ground truth's.
+def asked_of(draw: Draw, config: DarkenConfig, source: Moments) -> Draw:
+    """The draw with the exposure that a segment is asked for: its share of the ground truth's exposure, held within
+    the recipe's range, where a share was drawn; and at most `max_share` of the ground truth's.
 
-    source: of the frames of the whole segment before `scale`, so that the cap is the same for all of its pairs.
+    source: of the frames of the whole segment before `scale`, so that all of its pairs are asked for the same.
     """
-    if config.max_share >= 1:
-        return draw
-    most = max(config.max_share * dimmed(source, draw.dim), DARKEST_REQUEST)
-    return replace(draw, exposure=min(draw.exposure, most))
+    truth, exposure = dimmed(source, draw.dim), draw.exposure
+    if draw.share is not None:
+        exposure = float(np.clip(draw.share * truth, *config.exposure))
+    if config.max_share < 1:
+        exposure = min(exposure, max(config.max_share * truth, DARKEST_REQUEST))
+    return replace(draw, exposure=exposure)
 
 
 def dimmed(source: Moments, dim: float) -> float:
@@ -134,8 +140,10 @@ def achievable(frames: Tensor, exposure: float) -> bool:
 
 
 def unmet(source: Moments, config: DarkenConfig) -> float:
-    """About which share of the exposures drawn, 0..1, is above what `capped` allows a clip of these frames."""
+    """About which share of the exposures drawn, 0..1, is above what `asked_of` allows a clip of these frames."""
     low, high = config.exposure
+    if all(config.share):  # the range only holds the exposures: its lower end is what may be too bright
+        high = low
     most = min(config.max_share, 1) * dimmed(source, sum(config.dim) / 2)
     return min(max((high - most) / (high - low), 0.0), 1.0) if high > low else float(high > most)
 
