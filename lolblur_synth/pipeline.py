@@ -38,7 +38,7 @@ def draw_all(recipe: Recipe, sha256: str, segment: int, pair: str, window: int, 
 
     What a viewer would see flicker (darkness, r, kernel, noise level) is drawn once a segment; only the noise field
     is drawn for each pair. The window was drawn by the plan, sigma and curve were estimated from the clip.
-    moments: of the lightness of the segment's frames, which decide its exposure with the draw; None: the draw alone does.
+    moments: of the lightness of the segment's frames, which decide its exposure with the draw; None: the draw alone.
     """
     seed = recipe.dataset.seed
     draws = {

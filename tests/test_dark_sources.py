@@ -93,7 +93,12 @@ def test_a_bright_clip_is_not_capped(tmp_path):
     clip = clip_of(path).clips[0]
     source = clip.moments(0)
     drawn = darken.Draw(0.16, 0.8, 0.16)
-    assert asdict(darken.asked_of(drawn, RECIPE.darken, source)) == {"exposure": 0.16, "dim": 0.8, "drawn": 0.16, "share": None}
+    assert asdict(darken.asked_of(drawn, RECIPE.darken, source)) == {
+        "exposure": 0.16,
+        "dim": 0.8,
+        "drawn": 0.16,
+        "share": None,
+    }
 
 
 def test_a_clip_too_dark_for_a_ground_truth_is_named(tmp_path):

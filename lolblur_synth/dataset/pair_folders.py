@@ -38,6 +38,7 @@ class Pair:
     clip: str
     frame: str
     source: str = ""  # sha256 of the video, where a manifest tells it
+    video: str = ""  # its file's name, likewise
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from lolblur_synth.dataset.pair_folders import PAIR, Folder, Pair, clip_names, p
 from lolblur_synth.errors import InputError
 
 VALIDATION_SHARE = 0.1
+SHOT_NUMBER = re.compile(r"-\d+$")  # of the second and further clips that `shoot` makes of a picture
 WHOLE_BYTES = 256 << 20  # frames of a dataset that are read whole to tell whether they are the same: about a second
 SAMPLE_BYTES = 4096  # of a frame in a larger dataset, at its start, middle and end
 log = logging.getLogger(__name__)
@@ -59,8 +61,9 @@ class _Dataset:
 
     def pairs(self, split: str) -> list[Pair]:
         word = split_name(split) or split
-        return [dataclasses.replace(pair, source=self.clips.get((word, pair.clip), ("", ""))[0])
-                for pair in pairs_in(self.folders, self.root, split, self.pair)]  # fmt: skip
+        told = {pair: self.clips.get((word, pair.clip), ("", ""))
+                for pair in pairs_in(self.folders, self.root, split, self.pair)}  # fmt: skip
+        return [dataclasses.replace(pair, source=sha256, video=name) for pair, (sha256, name) in told.items()]
 
 
 def gather(roots: Sequence[Path], split: str, pair: tuple[str, str] = PAIR, beside: Sequence[Path] = ()) -> list[Pair]:
@@ -174,7 +177,9 @@ def hold_out(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
 def _by_video(pairs: Sequence[Pair]) -> list[list[Pair]]:
     """The pairs of each video, in the order in which they come first.
 
-    A clip without a sha256 goes with all clips of its name, since it may be of the same video as any of them.
+    A clip without a sha256 goes with all clips of its name, since it may be of the same video as any of them. Videos
+    whose files have one name go together: `shoot` names a clip after its picture, and two clips of one picture show the
+    same scene (NAME-2.mkv is the second one).
     """
     nameless = {pair.clip for pair in pairs if not pair.source}
     leader: dict[str, str] = {}
@@ -188,6 +193,8 @@ def _by_video(pairs: Sequence[Pair]) -> list[list[Pair]]:
     for pair, key in zip(pairs, keys, strict=True):
         if pair.clip in nameless:
             leader[find(f"clip {pair.clip}")] = find(key)
+        if pair.video:
+            leader[find(f"scene {SHOT_NUMBER.sub('', Path(pair.video).stem)}")] = find(key)
     return _grouped(pairs, [find(key) for key in keys])
 
 

@@ -2,12 +2,17 @@
 
     in   (N, 3, H, W) float, a dark blurred frame, H and W multiples of 8; 0..1 or -1..1, as the weights were trained
     out  (N, 3, H, W), the same range, not clamped;  side  (N, 3, H/8, W/8), the enhanced encoder feature as a picture
+         (H and W multiples of 16, side of H/16 and W/16 in layout "lite")
 
 LE-Encoder: residual block, blur-pooled residual downsampling, PPM, CurveNLU, three times. D-Decoder: residual blocks,
 residual upsampling, and FASC, the filter-adaptive skip connection, at three scales. Where the paper is silent (middle
 blocks, LeakyReLU and replicated border of the adaptive convolution) the published parameter layout decides.
-`width` scales every channel count; `ppm`, `curve` and `skip` are the ablations of the paper's Table 3. `expose` is our
-own: the network is given the frame at a fixed mean (`exposure_gain`) and adds to it, which trains in minutes on a CPU.
+`width` scales every channel count; `ppm`, `curve` and `skip` are the ablations of the paper's Table 3. Our own are:
+
+    lift    the network is given the frame brightened by one curve (lift.py) and adds to it
+    layout  "lite": the network works on the frame folded by two, 12 channels of half the size, and its parts are
+            cheaper (lednet_blocks.py). At the same cost it has twice the width and sees twice as far. It is another
+            network than the paper's, and is called LEDNet-lite
 """
 
 from pathlib import Path
@@ -19,168 +24,41 @@ from torch import Tensor, nn
 from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.files import weights
 from lolblur_synth.models.fasc import FASC, TAPS
+from lolblur_synth.models.lednet_blocks import (
+    LAYOUTS,
+    PPM,
+    Concat,
+    CurveNLU,
+    DecoderBlock,
+    EncoderBlock,
+    Reshape,
+    conv,
+)  # fmt: skip
+from lolblur_synth.models.lift import Lift, statistics
 
 CHANNELS = (32, 64, 128, 128)  # full resolution, 1/2, 1/4, 1/8
-BINS = (1, 2, 3, 6)  # section 4.1, PPM
-CURVE_ORDER = 3  # section 4.1, Eq. 3: n = 3
-MULTIPLE = 8  # three halvings
+HALVINGS = 3  # of the resolution, by the encoder
 RANGES = ("0..1", "-1..1")  # of the values that a network sees and gives
 MAX_EXPANSION = 4  # bytes of the network over bytes of its file: 2 for half precision, and a margin
 RESIDUAL_GAIN = 0.1  # of the first weights of residual units and adaptive filters, relative to He's
-
-
-def conv(inputs: int, outputs: int, size: int = 3, bias: bool = True) -> nn.Conv2d:
-    """A convolution that keeps the frame size."""
-    return nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=bias)
-
-
-class BlurPool(nn.Module):
-    """Half resolution without aliasing: [1 2 1] x [1 2 1] / 16 in each channel, stride 2, reflected border."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        row = torch.tensor([1.0, 2.0, 1.0])
-        self.register_buffer("filt", (row[:, None] * row / 16).repeat(channels, 1, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(F.pad(x, (1, 1, 1, 1), "reflect"), self.filt.to(x.dtype), stride=2, groups=x.shape[1])
-
-
-class Reshape(nn.Module):
-    """Residual down- or upsampling by 2: a convolved branch `top` plus a resampled branch `bot`."""
-
-    def __init__(self, inputs: int, outputs: int, down: bool):
-        super().__init__()
-        head = [conv(inputs, inputs, 1, bias=False), nn.PReLU()]
-        if down:
-            middle = [conv(inputs, inputs, 3, bias=False), nn.PReLU(), BlurPool(inputs)]
-            resample = BlurPool(inputs)
-        else:
-            middle = [nn.ConvTranspose2d(inputs, inputs, 3, 2, 1, output_padding=1, bias=False), nn.PReLU()]
-            resample = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
-        self.top = nn.Sequential(*head, *middle, conv(inputs, outputs, 1, bias=False))
-        self.bot = nn.Sequential(resample, conv(inputs, outputs, 1, bias=False))
-        self.down = down
-
-    def forward(self, x: Tensor) -> Tensor:
-        resample, mix = self.bot
-        # interpolating and mixing channels commute; mixing is done on the side with a quarter of the pixels
-        return self.top(x).add_(mix(resample(x)) if self.down else resample(mix(x)))
-
-
-class EncoderBlock(nn.Module):
-    """A residual unit, one more convolution, and a downsampling where `down`."""
-
-    def __init__(self, inputs: int, outputs: int, down: bool = True):
-        super().__init__()
-        self.body1 = nn.Sequential(conv(inputs, inputs), nn.PReLU(), conv(inputs, inputs))
-        self.body2 = nn.Sequential(conv(inputs, inputs), nn.PReLU())
-        self.reshape_conv = Reshape(inputs, outputs, down=True) if down else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.reshape_conv(self.body2(self.body1(x).add_(x)))  # in place: a frame-sized tensor less
-
-
-class DecoderBlock(nn.Module):
-    """An upsampling where `up`, then two residual units."""
-
-    def __init__(self, inputs: int, outputs: int, up: bool = True):
-        super().__init__()
-        self.reshape_conv = Reshape(inputs, outputs, down=False) if up else nn.Identity()
-        self.body1 = nn.Sequential(conv(outputs, outputs), nn.PReLU(), conv(outputs, outputs))
-        self.body2 = nn.Sequential(conv(outputs, outputs), nn.PReLU(), conv(outputs, outputs))
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.reshape_conv(x)
-        x = self.body1(x).add_(x)
-        return self.body2(x).add_(x)
-
-
-class GridMean(nn.Module):
-    """Means over the cells of a grid, bins x bins, as `AdaptiveAvgPool2d` divides a frame: (N, C, bins, bins).
-
-    On CUDA it is two matrix products: torch's own kernel gives a large cell to few threads, and took an eighth of the
-    time of a training step.
-    """
-
-    def __init__(self, bins: int):
-        super().__init__()
-        self.bins = bins
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.by_products(x) if x.is_cuda else F.adaptive_avg_pool2d(x, self.bins)
-
-    def by_products(self, x: Tensor) -> Tensor:
-        (height, width), channels = x.shape[2:], x.shape[1]
-        rows, columns = self._cells(height, x), self._cells(width, x)
-        sums = rows @ x.permute(0, 2, 3, 1).flatten(2)  # (N, bins, W C); 0 and 1 lose nothing in half precision
-        sums = columns @ sums.unflatten(2, (width, channels))
-        return (sums / (rows.sum(1)[:, None, None] * columns.sum(1)[:, None])).permute(0, 3, 1, 2)
-
-    def _cells(self, size: int, like: Tensor) -> Tensor:
-        """(bins, size): 1 where a row or column belongs to a cell; cells of uneven sizes share their borders."""
-        return (F.adaptive_avg_pool1d(torch.eye(size, device=like.device), self.bins).T > 0).to(like.dtype)
-
-
-class PPM(nn.Module):
-    """Pyramid pooling: means over a 1x1, 2x2, 3x3 and 6x6 grid beside the feature, fused by a convolution."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        quarter = channels // 4
-        self.features = nn.ModuleList(
-            nn.Sequential(GridMean(bins), conv(channels, quarter, 1, bias=False), nn.PReLU()) for bins in BINS
-        )
-        self.fuse = nn.Sequential(conv(channels + quarter * len(BINS), channels, bias=False), nn.PReLU())
-
-    def forward(self, x: Tensor) -> Tensor:
-        size = x.shape[-2:]
-        pooled = [F.interpolate(branch(x), size, mode="bilinear", align_corners=True) for branch in self.features]
-        return self.fuse(torch.cat((x, *pooled), 1))
-
-
-class CurveNLU(nn.Module):
-    """Curve non-linear unit, Eq. 3: the feature, clipped to 0..1, bent n times by f + A f (1 - f), A one map a step."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.predict_a = nn.Sequential(
-            conv(channels, channels, 5),
-            nn.ReLU(),
-            conv(channels, channels),
-            nn.ReLU(),
-            conv(channels, CURVE_ORDER, 1),
-            nn.Sigmoid(),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        maps = self.predict_a(x)
-        f = x.clamp(0, 1)
-        for i in range(CURVE_ORDER):
-            f = f + maps[:, i : i + 1] * f * (1 - f)
-        return f
-
-
-class Concat(nn.Sequential):
-    """The ablation of FASC: encoder and decoder features side by side, mixed by a 1x1 convolution."""
-
-    def __init__(self, channels: int):
-        super().__init__(conv(2 * channels, channels, 1))
-
-    def forward(self, decoder: Tensor, encoder: Tensor) -> Tensor:
-        return self[0](torch.cat((decoder, encoder), 1))
 
 
 class LEDNet(nn.Module):
     """The network; 7,408,893 parameters as published. See the module's first lines for shapes and ranges.
 
     width: multiplies every channel count (0.25: 467 thousand parameters). ppm, curve: False leaves the unit out.
-    skip: "fac" (the paper) or "concat". expose: 0 (the paper), or the mean to which `enhance` brings a frame of 0..1
-    before the network, whose output is then added to it. Raises UsageError where `width` gives fewer than 4 channels.
+    skip: "fac" (the paper) or "concat". lift: the curve before the network, for values of 0..1. layout: "paper" or
+    "lite". Raises UsageError where `width` gives fewer than 4 channels.
     """
 
     def __init__(
-        self, width: float = 1.0, ppm: bool = True, curve: bool = True, skip: str = "fac", expose: float = 0.0
+        self,
+        width: float = 1.0,
+        ppm: bool = True,
+        curve: bool = True,
+        skip: str = "fac",
+        lift: bool = False,
+        layout: str = "paper",
     ):
         super().__init__()
         channels = [round(width * c) for c in CHANNELS]
@@ -188,35 +66,50 @@ class LEDNet(nn.Module):
             raise UsageError(f"LEDNet: width {width} gives {channels[0]} channels", "use a multiple of 0.125")
         if skip not in ("fac", "concat"):
             raise UsageError(f"LEDNet: no skip connection is called {skip!r}", "use fac or concat")
+        if layout not in LAYOUTS:
+            raise UsageError(f"LEDNet: no layout is called {layout!r}", f"use {' or '.join(LAYOUTS)}")
         c0, c1, c2, c3 = channels
-        self.options = {"width": width, "ppm": ppm, "curve": curve, "skip": skip, "expose": expose}
-        self.E_block1 = nn.Sequential(conv(3, c0), nn.PReLU(), EncoderBlock(c0, c1))
-        self.E_block2 = EncoderBlock(c1, c2)
-        self.E_block3 = EncoderBlock(c2, c3)
+        self.options = {"width": width, "ppm": ppm, "curve": curve, "skip": skip, "lift": bool(lift), "layout": layout}
+        parts = LAYOUTS[layout]
+        self.fold = parts.fold
+        self.multiple = self.fold << HALVINGS  # of which height and width are multiples
+        seen = 3 * self.fold**2
+        self.lift = Lift() if lift else None
+        self.E_block1 = nn.Sequential(conv(seen, c0), parts.activation(), EncoderBlock(c0, c1, layout=parts))
+        self.E_block2 = EncoderBlock(c1, c2, layout=parts)
+        self.E_block3 = EncoderBlock(c2, c3, layout=parts)
         self.side_out = conv(c3, 3)
-        self.M_block1 = EncoderBlock(c3, c3, down=False)
-        self.M_block2 = EncoderBlock(c3, c3, down=False)
+        self.M_block1 = EncoderBlock(c3, c3, down=False, layout=parts)
+        self.M_block2 = EncoderBlock(c3, c3, down=False, layout=parts)
         connection = FASC if skip == "fac" else Concat
         name = "conv_fac_k" if skip == "fac" else "concat_k"
         self.skips = tuple(f"{name}{i}" for i in (3, 2, 1))
         for key, c in zip(self.skips, (c3, c2, c1), strict=True):
             self.add_module(key, connection(c))
-        self.conv_1c, self.conv_2c, self.conv_3c = (CurveNLU(c) if curve else nn.Identity() for c in (c1, c2, c3))
-        self.PPM1, self.PPM2, self.PPM3 = (PPM(c) if ppm else nn.Identity() for c in (c1, c2, c3))
-        self.D_block3 = DecoderBlock(c3, c3, up=False)
-        self.D_block2 = DecoderBlock(c3, c2)
-        self.D_block1 = DecoderBlock(c2, c1)
-        self.D_block0 = nn.Sequential(DecoderBlock(c1, c0), conv(c0, 3))
+        self.conv_1c, self.conv_2c, self.conv_3c = (
+            CurveNLU(c, parts) if curve else nn.Identity() for c in (c1, c2, c3)
+        )
+        self.PPM1, self.PPM2, self.PPM3 = (PPM(c, parts) if ppm else nn.Identity() for c in (c1, c2, c3))
+        self.D_block3 = DecoderBlock(c3, c3, up=False, layout=parts)
+        self.D_block2 = DecoderBlock(c3, c2, layout=parts)
+        self.D_block1 = DecoderBlock(c2, c1, layout=parts)
+        self.D_block0 = nn.Sequential(DecoderBlock(c1, c0, layout=parts), conv(c0, seen))
 
-    def forward(self, x: Tensor, side_loss: bool = False) -> Tensor | tuple[Tensor, Tensor]:
-        """(N, 3, H, W) -> out, or (side, out) with `side_loss`. Raises InputError unless H and W are multiples of 8."""
-        if x.ndim != 4 or x.shape[1] != 3 or x.shape[2] % MULTIPLE or x.shape[3] % MULTIPLE:
+    def forward(self, x: Tensor, side_loss: bool = False, told: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        """(N, 3, H, W) -> out, or (side, out) with `side_loss`, whose side is a picture of the encoder's smallest size.
+
+        told: `lift.statistics` of the whole frames that x is cut out of; None: of x itself. Raises InputError unless H
+        and W are multiples of 8, of 16 in layout "lite".
+        """
+        if x.ndim != 4 or x.shape[1] != 3 or x.shape[2] % self.multiple or x.shape[3] % self.multiple:
             raise InputError(
-                f"LEDNet: expected (N, 3, H, W) with H and W multiples of 8, got {tuple(x.shape)}",
+                f"LEDNet: expected (N, 3, H, W) with H and W multiples of {self.multiple}, got {tuple(x.shape)}",
                 "use models.lednet.enhance, which pads",
                 "shape",
             )
-        e1 = self.conv_1c(self.PPM1(self.E_block1(x)))
+        if self.lift is not None:
+            x = self.lift(x, told)
+        e1 = self.conv_1c(self.PPM1(self.E_block1(F.pixel_unshuffle(x, self.fold) if self.fold > 1 else x)))
         e2 = self.conv_2c(self.PPM2(self.E_block2(e1)))
         e3 = self.conv_3c(self.PPM3(self.E_block3(e2)))
         skip3, skip2, skip1 = (self.get_submodule(key) for key in self.skips)
@@ -225,8 +118,9 @@ class LEDNet(nn.Module):
         d2 = skip2(self.D_block2(d3), e2)
         d1 = skip1(self.D_block1(d2), e1)
         out = self.D_block0(d1)
-        if self.options["expose"]:
-            out = out + x.clamp(0, 1)
+        out = F.pixel_shuffle(out, self.fold) if self.fold > 1 else out
+        if self.lift is not None:
+            out = out + x
         return (self.side_out(e3), out) if side_loss else out
 
 
@@ -255,9 +149,10 @@ def initialise(net: LEDNet) -> None:
         if isinstance(module, FASC):
             module[-1].weight *= RESIDUAL_GAIN
             module[-1].bias.mul_(RESIDUAL_GAIN).view(-1, TAPS**2)[:, TAPS**2 // 2] += 1
-    if net.options["expose"]:
-        net.D_block0[-1].weight.zero_()  # begins as the exposed frame
-        net.D_block0[-1].bias.zero_()
+    if net.lift is not None:
+        for last in (net.D_block0[-1], net.lift.strength[-1]):  # begins as the frame at the usual lightness
+            last.weight.zero_()
+            last.bias.zero_()
 
 
 def load(name_or_path: str | Path, value_range: str = "auto") -> tuple[LEDNet, str]:
@@ -311,35 +206,19 @@ def detect_range(net: LEDNet) -> str:
     return RANGES[1] if mean < -0.25 else RANGES[0]
 
 
-def exposure_gain(frames: Tensor, mean: float) -> Tensor:
-    """(T, 3, H, W) display, 0..1 -> (T, 1, 1, 1): the gain for which the clipped frame has this mean.
-
-    Found by halving, on every fourth pixel, between 1 and 256.
-    """
-    thin = frames[..., ::4, ::4]
-    low = torch.zeros_like(thin[:, :1, :1, :1])
-    high = low + 8  # log2 of the gain
-    for _ in range(16):
-        middle = (low + high) / 2
-        dark = (thin * 2**middle).clamp(0, 1).mean((1, 2, 3), keepdim=True) < mean
-        low, high = torch.where(dark, middle, low), torch.where(dark, high, middle)
-    return 2**low
-
-
 @torch.no_grad()
 def enhance(net: LEDNet, frames: Tensor, value_range: str = "0..1") -> Tensor:
     """Run the network on display frames of any size: (T, 3, H, W), 0..1 -> the same, clipped to 0..1.
 
     value_range: what the weights were trained on, "0..1" (the paper's) or "-1..1" (the authors' retrained ones).
-    The border is reflected up to a multiple of 8 (repeated where the frame is too small for that) and cut off again.
+    The border is reflected up to a multiple of 8, or 16 (repeated where the frame is too small), and cut off again.
     """
     height, width = frames.shape[-2:]
-    right, bottom = -width % MULTIPLE, -height % MULTIPLE
+    right, bottom = -width % net.multiple, -height % net.multiple
     mode = "reflect" if right < width and bottom < height else "replicate"
-    expose = net.options["expose"]
-    x = frames * exposure_gain(frames, expose) if expose else frames
-    x = F.pad(x, (0, right, 0, bottom), mode) if right or bottom else x
+    told = statistics(frames) if net.lift is not None else None  # of the frame, not of its padding
+    x = F.pad(frames, (0, right, 0, bottom), mode) if right or bottom else frames
     x = x.contiguous(memory_format=torch.channels_last)  # a fifth less time and a quarter less memory on a CPU
     if value_range == "-1..1":
         return net(x * 2 - 1)[..., :height, :width].add(1).div(2).clamp(0, 1)
-    return net(x)[..., :height, :width].clamp(0, 1)
+    return net(x, told=told)[..., :height, :width].clamp(0, 1)

@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 
 def claim(out: Path) -> None:
     """Make OUT, or refuse a folder that holds something else. Raises ForeignOutput."""
-    ours = {"checkpoints", "log.csv", "lednet.safetensors"}
-    if out.exists() and (not out.is_dir() or any(path.name not in ours and not is_log(path)
+    ours = ("checkpoints", "log.csv", "lednet.safetensors", "frames-*")
+    if out.exists() and (not out.is_dir() or any(not any(path.match(name) for name in ours) and not is_log(path)
                                                  for path, _ in listing.entries(out))):  # fmt: skip
         raise ForeignOutput(f"{out} is not the output of a training", "use an empty or new folder")
     (out / "checkpoints").mkdir(parents=True, exist_ok=True)
@@ -119,7 +119,18 @@ def _files(folder: Path) -> list[Path]:
 class Log:
     """log.csv. A run that is resumed first drops the rows that it will write again."""
 
-    FIELDS = ("iteration", "lr", "loss", "l1", "perceptual", "side_l1", "side_perceptual", "val_psnr_rgb")
+    FIELDS = (
+        "iteration",
+        "lr",
+        "loss",
+        "l1",
+        "matched",
+        "fft",
+        "perceptual",
+        "side_l1",
+        "side_perceptual",
+        "val_psnr_rgb",
+    )
 
     def __init__(self, path: Path, iteration: int):
         self.path = path

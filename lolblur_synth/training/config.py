@@ -38,8 +38,11 @@ class LednetConfig:
         choices=("fac", "concat"),
         source="section 4.3; Table 3",
     )
-    expose: float = option(
-        0.0, "the network is given frames at this mean, and adds to them; 0, the paper: neither", lo=0, hi=0.9
+    lift: bool = option(False, "the network is given frames brightened by one curve, and adds to them")
+    layout: str = option(
+        "paper",
+        "lite: LEDNet-lite, which works at half the resolution, for a CPU",
+        choices=("paper", "lite"),
     )
     width: float = option(1.0, "multiplies every channel count of the network", lo=0.125, hi=4)
     range: str = option(
@@ -57,7 +60,21 @@ class LednetConfig:
         "draw noise (on low_sharp: and defocus) afresh for every sample; with --pair low_blur:high_sharp_scaled "
         "or low_sharp:high_sharp_scaled",
     )
+    mix: bool = option(
+        False,
+        "teach what real frames need: noise, defocus and colour casts drawn afresh, and among the dark, blurred frames "
+        "sharp, bright and flat ones; needs low_blur, low_sharp and high_sharp_scaled",
+    )
     vary: bool = option(False, "for little footage: crops are also zoomed, and their colours change places")
+    grow: bool = option(
+        False,
+        "crops of twice the side after 70 % of the iterations, whole frames in the last 10 %; a quarter of the batch",
+    )
+    warm_up: int = option(0, "iterations in which the learning rate rises to lr", lo=0)
+    matched: float = option(
+        0.0, "share of the L1 loss that is taken after matching the means of output and truth", lo=0, hi=1
+    )
+    fft: float = option(0.0, "weight of the L1 loss between Fourier transforms", lo=0)
     ema: float = option(0.999, "decay of the averaged weights; 0: no averaging", lo=0, hi=0.999999)
     clip_grad: float = option(1.0, "largest norm of the gradient; 0: not clipped", lo=0)
     precision: str = option(
@@ -68,6 +85,7 @@ class LednetConfig:
     seed: int = option(0, "seed of the first weights and of the samples", lo=0)
     save_every: int = option(5000, "iterations between checkpoints, each with a validation", lo=1)
     val_pairs: int = option(30, "most validation pairs, evenly spread over the held-out clips", lo=1)
+    store: bool = option(False, "decode the frames once, into OUT/frames.u8, which all processes share")
     workers: int = option(2, "processes that read frames; 0: none", lo=0, hi=256)
     max_minutes: float = option(0.0, "stop in good order after this time; 0: no limit", unit="minutes", lo=0)
     device: str = option("auto", "auto, cpu or cuda[:N]")
@@ -75,13 +93,23 @@ class LednetConfig:
 
 
 # A run may continue with other values of these: they do not change the weights.
-FREE = {"save_every", "val_pairs", "workers", "max_minutes", "device", "compile", "graph", "tensorboard"}
+FREE = {"save_every", "val_pairs", "workers", "store", "max_minutes", "device", "compile", "graph", "tensorboard"}
 
 
 def learning_rate(config: LednetConfig, iteration: int) -> float:
-    """Cosine annealing from lr to lr_end over all iterations (section 5)."""
+    """Cosine annealing from lr to lr_end over all iterations (section 5), after the warm-up."""
     share = 0.5 * (1 + math.cos(math.pi * iteration / config.iterations))
-    return config.lr_end + (config.lr - config.lr_end) * share
+    rate = config.lr_end + (config.lr - config.lr_end) * share
+    return rate * min(1.0, (iteration + 1) / config.warm_up) if config.warm_up else rate
+
+
+GROWN, WHOLE = 0.7, 0.9  # of the iterations, with `grow`: from here on twice the side, and whole frames
+
+
+def growth(config: LednetConfig, iteration: int) -> int:
+    """How the crops of an iteration have grown: 0 not, 1 twice the side, 2 whole frames."""
+    done = iteration / config.iterations
+    return 0 if not config.grow else (done >= GROWN) + (done >= WHOLE)
 
 
 @dataclass(frozen=True)

@@ -26,15 +26,14 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from lolblur_synth.dataset import lock
-from lolblur_synth.dataset.pair_folders import pair_names
 from lolblur_synth.dataset.splits import content_hash, gather, hold_out
 from lolblur_synth.errors import Interrupted
 from lolblur_synth.files import weights
 from lolblur_synth.parallel.stop import ignore_stop_signals, stop_signals
-from lolblur_synth.training import checkpoint, crops, distributed, lednet_parts
-from lolblur_synth.training.config import FREE, LednetConfig, checked, learning_rate
+from lolblur_synth.training import checkpoint, crops, distributed, frame_store, lednet_parts
+from lolblur_synth.training.config import FREE, LednetConfig, checked, growth, learning_rate
 from lolblur_synth.training.distributed import Process
-from lolblur_synth.training.losses import lednet_loss
+from lolblur_synth.training.losses import Weights, lednet_loss
 from lolblur_synth.training.run import Run, follow
 from lolblur_synth.training.tensorboard_log import scalars
 
@@ -70,6 +69,8 @@ def train_lednet(
         hold = lock.hold(out / "checkpoints") if process.is_first else contextlib.nullcontext()
         with hold, stop_signals(second_stops_at_once=False) as stop:
             run.resume()
+            if config.store:
+                run.store_frames(quiet)
             return run.train_to_the_end(stop.is_set, quiet)
 
 
@@ -86,7 +87,7 @@ class LednetRun(Run):
         lednet_parts.check_options(config, process)
 
         # Data: the pairs whose video is held out nowhere. The last tenth of the videos validates.
-        folders = pair_names(config.pair)
+        folders = lednet_parts.folders(config)
         self.pairs = gather(roots, "train", folders)
         self.train_pairs, held_out = hold_out(self.pairs)
         self.val_pairs = held_out[:: math.ceil(len(held_out) / config.val_pairs)]
@@ -98,7 +99,12 @@ class LednetRun(Run):
 
         # Samples: random crops, with noise and defocus drawn for each of them if --online.
         degrade = crops.online(folders) if config.online else None
-        self.crops = crops.Crops(self.train_pairs, crop, config.seed, degrade, config.expose, config.vary)
+        sharp = lednet_parts.sharp_partners(self.train_pairs, roots) if config.mix else {}
+        self.files = lednet_parts.frame_files(self.train_pairs, sharp)
+        whole = lednet_parts.smallest_frame(self.train_pairs) if config.grow else (crop, crop)
+        size = lednet_parts.sizes(config, whole)
+        self.crops = crops.Crops(self.train_pairs, size, config.seed, degrade, config.vary, config.lift,
+                                 frame_store.FrameFiles(self.files))  # fmt: skip
 
         # The network, whose first weights depend on the seed alone, and the average of its weights, which is what the
         # training is for.
@@ -110,6 +116,7 @@ class LednetRun(Run):
         # The optimiser, and the network as a step runs it.
         self.optimiser = lednet_parts.adam(self.net, config, self.device)
         self.largest_norm = config.clip_grad or math.inf
+        self.weights = Weights(config.matched, config.fft)
         self.model = lednet_parts.step_module(self.net, config, process)
 
         # Where the run is.
@@ -128,16 +135,16 @@ class LednetRun(Run):
 
     # One step
 
-    def advance(self, batch: tuple[Tensor, Tensor]) -> dict[str, float]:
-        """One step of the optimiser and of the average on (low, high), (N, 3, crop, crop). Raises Diverged."""
+    def advance(self, batch: Sequence[Tensor]) -> dict[str, float]:
+        """One step of the optimiser and of the average on a batch of items of `Crops`. Raises Diverged."""
         config = self.config
-        low, high = (frames.to(self.device, non_blocking=True) for frames in batch)
+        low, high, *told = (part.to(self.device, non_blocking=True) for part in batch)
         signed = config.range == "-1..1"
         with lednet_parts.autocast(config, self.device):
-            outputs = self.model(low * 2 - 1 if signed else low)
+            outputs = self.model(low * 2 - 1 if signed else low, *told)
         side, out = outputs if config.side_loss else (None, outputs)
         side, out = (None if x is None else (x.float() + 1) / 2 if signed else x.float() for x in (side, out))
-        terms = lednet_loss(side, out, high, self.features)
+        terms = lednet_loss(side, out, high, self.features, self.weights)
         losses = self.descend(learning_rate(config, self.step), terms["loss"], terms)
         # At first the average moves fast, so that after a short run it is not mostly the random start.
         follow(self.average, self.net, min(config.ema, (1 + self.step) / (10 + self.step)) if config.ema else 0.0)
@@ -156,7 +163,7 @@ class LednetRun(Run):
     def loader(self, last: int) -> DataLoader:
         """The batches of this process, from the iteration that is reached to `last`, in order."""
         process = self.process
-        numbers = crops.batches(self.step, last, self.config.batch, process.rank, process.world)
+        numbers = crops.batches(self.step, last, self.samples_in, process.rank, process.world)
         return DataLoader(
             self.crops,
             batch_sampler=numbers,
@@ -164,6 +171,20 @@ class LednetRun(Run):
             worker_init_fn=ignore_stop_signals,  # readers end with their parent, which finishes its step first
             pin_memory=self.device.type == "cuda",
         )
+
+    def samples_in(self, iteration: int) -> int:
+        """In the global batch of an iteration: a quarter of it where the crops have grown."""
+        return self.config.batch // (4 if growth(self.config, iteration) else 1)
+
+    def store_frames(self, quiet: bool) -> None:
+        """Decode the frames into OUT, unless they are there, and read them from there. Raises InputError, NoSpace."""
+        store = frame_store.path(self.out, self.hashes["frames"])
+        if self.process.is_first and not store.is_file():
+            with tqdm(total=len(self.files), unit="pair", desc="decoding", disable=quiet) as bar:
+                frame_store.write(store, self.files, bar.update)
+        if self.process.world > 1:
+            dist.barrier()
+        self.crops.frames = frame_store.FrameStore(store, len(self.files[0]))
 
     # The whole run
 

@@ -4,20 +4,23 @@ import copy
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lolblur_synth.dataset.pair_folders import Pair
-from lolblur_synth.dataset.pairs import read_pair
+from lolblur_synth.dataset.pair_folders import Pair, find_pairs, pair_names
+from lolblur_synth.dataset.pairs import read_frame, read_pair
 from lolblur_synth.errors import UsageError, WeightsError
 from lolblur_synth.files import weights
 from lolblur_synth.metrics import image_quality
 from lolblur_synth.models import vgg
-from lolblur_synth.models.lednet import LEDNet, enhance, initialise
-from lolblur_synth.training.config import LednetConfig
+from lolblur_synth.models.lednet import HALVINGS, LEDNet, enhance, initialise
+from lolblur_synth.models.lednet_blocks import LAYOUTS
+from lolblur_synth.training import mixture
+from lolblur_synth.training.config import LednetConfig, growth
 from lolblur_synth.training.distributed import Process
 
 ADAM_BETAS = (0.9, 0.99)  # section 5
@@ -31,8 +34,13 @@ def check_options(config: LednetConfig, process: Process) -> None:
     if config.batch % process.world:
         hint = "use a multiple of it"
         raise UsageError(f"--batch {config.batch} cannot be shared by {process.world} processes", hint)
-    if config.expose and config.range != "0..1":
-        raise UsageError("--expose is for values of 0..1", "leave out --range")
+    if config.lift and config.range != "0..1":
+        raise UsageError("--lift is for values of 0..1", "leave out --range")
+    if config.mix and config.online:
+        raise UsageError("--mix draws noise and defocus itself", "leave out --online")
+    if config.grow and config.batch % (4 * process.world):
+        raise UsageError(f"--grow: --batch {config.batch} has no quarter for each of {process.world} processes",
+                         f"use a multiple of {4 * process.world}")  # fmt: skip
     if config.compile and not compilers():
         raise UsageError("--compile needs a C++ compiler, and there is none here", "install g++, or leave it out")
 
@@ -60,9 +68,10 @@ def perceptual_features(config: LednetConfig, device: torch.device) -> tuple[nn.
 
 
 def crop_size(config: LednetConfig, pair: Pair, perceptual: str) -> int:
-    """The side of the crops: a multiple of 8, no larger than the frames of the pair allow. Raises UsageError."""
+    """The side of the crops: a multiple of 8, or 16, no larger than the frames of the pair allow. Raises UsageError."""
     frame_side = min(read_pair(pair)[0].shape[1:])
-    crop = min(config.crop, frame_side) // 8 * 8
+    multiple = LAYOUTS[config.layout].fold << HALVINGS
+    crop = min(config.crop, frame_side) // multiple * multiple
     least = SMALLEST_CROP if perceptual == "none" else SMALLEST_CROP_PERCEPTUAL
     if crop < least:
         raise UsageError(f"crops of {crop} px are too small (frames: {frame_side} px)",
@@ -74,7 +83,7 @@ def crop_size(config: LednetConfig, pair: Pair, perceptual: str) -> int:
 
 def first_network(config: LednetConfig) -> LEDNet:
     """The network with its first weights, from torch's global random numbers or from a file. Raises UsageError."""
-    net = LEDNet(config.width, config.ppm, config.curve, config.skip, config.expose)
+    net = LEDNet(config.width, config.ppm, config.curve, config.skip, config.lift, config.layout)
     if config.weights:
         made_for = weights.about(config.weights).get("range", config.range)
         if made_for != config.range:
@@ -113,6 +122,38 @@ def validation_psnr(net: LEDNet, value_range: str, pairs: Sequence[Pair]) -> flo
     return sum(scores) / len(scores)
 
 
+def folders(config: LednetConfig) -> tuple[str, str]:
+    """The folders of the input and of the ground truth; --mix degrades low_blur itself. Raises UsageError."""
+    return (mixture.FOLDERS[0], mixture.FOLDERS[2]) if config.mix else pair_names(config.pair)
+
+
+def sharp_partners(pairs: Sequence[Pair], roots: Sequence[Path]) -> dict[Path, Path]:
+    """Ground truth -> the dark frame before the blur. Raises InputError where a dataset has none."""
+    partners = {pair.high: pair.low for root in roots for pair in find_pairs(root, "train", mixture.FOLDERS[1:])}
+    return {pair.high: partners[pair.high] for pair in pairs}
+
+
+def smallest_frame(pairs: Sequence[Pair]) -> tuple[int, int]:
+    """The smallest height and width among the first frames of the clips; the frames of a clip have one size."""
+    first = {(pair.high.parent, pair.clip): pair.high for pair in reversed(pairs)}
+    shapes = [read_frame(file).shape[1:] for file in first.values()]
+    return min(height for height, _ in shapes), min(width for _, width in shapes)
+
+
+def frame_files(pairs: Sequence[Pair], sharp: dict[Path, Path]) -> list[tuple[Path, ...]]:
+    """The files of each sample: low, high, and between them, with `sharp_partners`, the dark frame before the blur."""
+    return [(pair.low, sharp[pair.high], pair.high) if sharp else (pair.low, pair.high) for pair in pairs]
+
+
+def sizes(config: LednetConfig, whole: tuple[int, int]) -> Callable[[int], tuple[int, int]]:
+    """The height and width of sample n: a square crop, twice its side, or whole frames, as far as frames reach."""
+    multiple = LAYOUTS[config.layout].fold << HALVINGS
+    whole = tuple(side // multiple * multiple for side in whole)
+    grown = tuple(min(2 * config.crop, side) for side in whole)
+    stages = ((config.crop, config.crop), grown, whole)
+    return lambda n: stages[growth(config, n // config.batch)]
+
+
 class WithSide(nn.Module):
     """The network in training: (N, 3, H, W) -> (side, out), or out alone."""
 
@@ -120,8 +161,8 @@ class WithSide(nn.Module):
         super().__init__()
         self.net, self.side_loss = net, side_loss
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        return self.net(x, side_loss=self.side_loss)
+    def forward(self, x: Tensor, told: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        return self.net(x, side_loss=self.side_loss, told=told)
 
 
 def step_module(net: LEDNet, config: LednetConfig, process: Process) -> nn.Module:

@@ -12,7 +12,8 @@ from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.files import weights
 from lolblur_synth.models import fasc
 from lolblur_synth.models.fasc import AdaptiveConv, adaptive_conv
-from lolblur_synth.models.lednet import GridMean, LEDNet, detect_range, enhance, exposure_gain, initialise, load
+from lolblur_synth.models.lednet import LEDNet, detect_range, enhance, initialise, load
+from lolblur_synth.models.lednet_blocks import GridMean
 from lolblur_synth.models.recognise import recognise
 
 SMALL = 0.125
@@ -173,16 +174,21 @@ def test_first_features_do_not_explode(width):
     assert all(feature.std() > 0.01 for feature in (*seen.values(), last)) and last.abs().max() < 3
 
 
-def test_an_untaught_exposed_network_gives_the_exposed_frame():
-    """Each frame at the mean asked for, white clipped; the network adds nothing yet."""
+@pytest.mark.parametrize("layout", ["paper", "lite"])
+def test_an_untaught_network_with_a_lift_gives_the_lifted_frame(layout):
     torch.manual_seed(0)
-    net = LEDNet(SMALL, expose=0.4).eval()
+    net = LEDNet(SMALL if layout == "paper" else 0.25, lift=True, layout=layout).eval()
     initialise(net)
     frames = torch.rand(2, 3, 32, 44) * torch.tensor([0.1, 0.6]).view(2, 1, 1, 1)
-    gain = exposure_gain(frames, 0.4)
-    assert torch.allclose((frames * gain).clamp(0, 1)[..., ::4, ::4].mean((1, 2, 3)), torch.tensor(0.4), atol=1e-3)
-    assert torch.allclose(enhance(net, frames), (frames * gain).clamp(0, 1), atol=1e-6)
+    assert torch.allclose(enhance(net, frames), net.lift(frames), atol=1e-6)
     assert torch.isfinite(enhance(net, torch.zeros(1, 3, 8, 8))).all(), "black stays finite"
+    side, out = net(frames[..., :32], side_loss=True)
+    assert side.shape == ((2, 3, 4, 4) if layout == "paper" else (2, 3, 2, 2)) and out.shape == (2, 3, 32, 32)
+
+
+def test_the_lite_layout_wants_multiples_of_16():
+    with pytest.raises(InputError, match="multiples of 16"):
+        LEDNet(0.25, layout="lite")(torch.rand(1, 3, 24, 16))
 
 
 @pytest.mark.parametrize("value_range, black", [("0..1", 0.0), ("-1..1", -1.0)])

@@ -7,22 +7,24 @@ import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from lolblur_synth.dataset.pair_folders import find_pairs, pair_names
+from lolblur_synth.dataset.pair_folders import Pair, find_pairs, pair_names
 from lolblur_synth.dataset.pairs import PairDataset, read_frame, read_pair
 from lolblur_synth.dataset.splits import gather, hold_out
 from lolblur_synth.errors import Diverged, ForeignOutput, InputError, Interrupted, NoSpace, UsageError, WeightsError
 from lolblur_synth.files import weights
 from lolblur_synth.metrics import image_quality
-from lolblur_synth.models import vgg
-from lolblur_synth.models.lednet import enhance, exposure_gain, load
+from lolblur_synth.models import lift, vgg
+from lolblur_synth.models.lednet import enhance, load
 from lolblur_synth.training import checkpoint, crops, lednet, lednet_parts
 from lolblur_synth.training.config import LednetConfig, checked, learning_rate
+from lolblur_synth.training.frame_store import FrameFiles
 from lolblur_synth.training.lednet import train_lednet
 from lolblur_synth.training.losses import lednet_loss
 
@@ -46,6 +48,11 @@ def write_pairs(root, clips=3, frames=2, size=(24, 32), split="train", pattern="
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     return write_pairs(tmp_path_factory.mktemp("data"))
+
+
+def of_16(n):
+    """Height and width of every sample."""
+    return 16, 16
 
 
 def final_state(out):
@@ -173,7 +180,8 @@ def test_two_processes_equal_one(tmp_path, dataset):
 @pytest.mark.parametrize(
     "ablation",
     [
-        {"side_loss": False, "expose": 0.4},
+        {"side_loss": False, "lift": True, "matched": 0.5, "fft": 0.1, "warm_up": 2},
+        {"layout": "lite", "lift": True},
         {"ppm": False, "curve": False},
         {"skip": "concat"},
         {"range": "-1..1", "ema": 0.0, "precision": "bfloat16"},
@@ -183,7 +191,8 @@ def test_ablations_run_by_option(tmp_path, dataset, ablation):
     result = train_lednet(dataset, tmp_path, quiet=True, iterations=2, **TINY | ablation)
     net, value_range = load(result["weights"])
     assert result["iteration"] == 2 and value_range == ablation.get("range", "0..1")
-    assert net.options["expose"] == ablation.get("expose", 0)
+    assert net.options["lift"] == ablation.get("lift", False)
+    assert net.options["layout"] == ablation.get("layout", "paper")
     assert net.options["skip"] == ablation.get("skip", "fac") and net.options["ppm"] == ablation.get("ppm", True)
 
 
@@ -386,11 +395,11 @@ def test_several_datasets_hold_out_the_same_clip(dataset, tmp_path):
 
 def test_samples_depend_on_their_number_alone(dataset):
     pairs = find_pairs(dataset, "train")
-    one, two = crops.Crops(pairs, 16, seed=3), crops.Crops(pairs, 16, seed=3)
+    one, two = crops.Crops(pairs, of_16, seed=3), crops.Crops(pairs, of_16, seed=3)
     two[40]
     assert all(torch.equal(a, b) for a, b in zip(one[5], two[5], strict=True))
-    assert not torch.equal(one[5][0], crops.Crops(pairs, 16, seed=4)[5][0])
-    epoch = crops.Crops(pairs, 16, seed=3)
+    assert not torch.equal(one[5][0], crops.Crops(pairs, of_16, seed=4)[5][0])
+    epoch = crops.Crops(pairs, of_16, seed=3)
     epoch[0]
     assert sorted(epoch.order) == list(range(6))
     low, high = one[7]
@@ -400,7 +409,7 @@ def test_samples_depend_on_their_number_alone(dataset):
 
 def test_crops_that_vary_are_zoomed_and_recoloured_alike(dataset):
     pairs = find_pairs(dataset, "train")
-    plain, varied = crops.Crops(pairs, 16, 3), crops.Crops(pairs, 16, 3, vary=True)
+    plain, varied = crops.Crops(pairs, of_16, 3), crops.Crops(pairs, of_16, 3, vary=True)
     items = [varied[n] for n in range(12)]
     assert all(low.shape == high.shape == (3, 16, 16) for low, high in items)
     alike = [np.corrcoef(low.flatten(), high.flatten())[0, 1] for low, high in items]
@@ -408,12 +417,82 @@ def test_crops_that_vary_are_zoomed_and_recoloured_alike(dataset):
     assert all(torch.equal(varied[n][0], items[n][0]) for n in range(12)), "a function of the number alone"
 
 
-def test_exposed_crops_have_the_gain_of_their_whole_frame(dataset):
+def test_crops_are_told_of_their_whole_frame(dataset):
     pairs = find_pairs(dataset, "train")
-    plain, exposed = crops.Crops(pairs, 16, 3), crops.Crops(pairs, 16, 3, expose=0.4)
-    gains = [(exposed[n][0].mean() / plain[n][0].mean()).item() for n in range(4)]
-    wanted = [exposure_gain(read_frame(pairs[plain.order[n]].low)[None], 0.4).item() for n in range(4)]
-    assert gains == pytest.approx(wanted, rel=1e-4) and all(torch.equal(exposed[n][1], plain[n][1]) for n in range(4))
+    plain, told = crops.Crops(pairs, of_16, 3), crops.Crops(pairs, of_16, 3, told=True)
+    for n in range(4):
+        low, high, statistics = told[n]
+        whole = read_frame(pairs[told.order[n]].low)[None]
+        assert torch.allclose(statistics, lift.statistics(whole)[0]) and torch.equal(low, plain[n][0])
+
+
+def with_sharp(dataset, root):
+    """The dataset with the folders that --mix takes."""
+    for folder, source in (
+        ("low_blur", "low_blur_noise"),
+        ("low_sharp", "low_blur_noise"),
+        ("high_sharp_scaled", "high_sharp_scaled"),
+    ):
+        (root / "train").mkdir(parents=True, exist_ok=True)
+        (root / "train" / folder).symlink_to(dataset / "train" / source)
+    return root
+
+
+def test_mixed_samples_are_of_every_kind_and_a_function_of_their_number(tmp_path, dataset):
+    root = with_sharp(dataset, tmp_path / "data")
+    pairs = find_pairs(root, "train", ("low_blur", "high_sharp_scaled"))
+    files = lednet_parts.frame_files(pairs, lednet_parts.sharp_partners(pairs, [root]))
+    mixed = crops.Crops(pairs, of_16, 1, told=True, frames=FrameFiles(files))
+    items = [mixed[n] for n in range(150)]
+    assert all(torch.equal(a, b) for a, b in zip(items[7], mixed[7], strict=True))
+    bright = [low for low, high, _ in items if torch.equal(low, high)]
+    flat = [high for _, high, _ in items if high.flatten(1).std(1).max() < 1e-6]
+    darker = [low for low, high, _ in items if low.mean() < 0.6 * high.mean()]
+    assert len(bright) / 150 == pytest.approx(0.16 / 2, abs=0.06), "half of the bright frames return as they are"
+    assert len(flat) >= 1 and len(darker) / 150 == pytest.approx(0.8, abs=0.1)
+    assert all(0 <= value.min() and value.max() <= 1 for item in items for value in item)
+    brightness = [statistics[:32].mean().item() for low, high, statistics in items if torch.equal(low, high)]
+    assert min(brightness) > 0.25, "what the lift is told follows the frame"
+
+
+def test_a_store_of_frames_trains_the_same_network(tmp_path, dataset):
+    root, options = with_sharp(dataset, tmp_path / "data"), TINY | {"mix": True, "lift": True, "iterations": 2}
+    files = train_lednet(root, tmp_path / "files", quiet=True, **options)
+    stored = train_lednet(root, tmp_path / "store", quiet=True, store=True, **options)
+    (store,) = (tmp_path / "store").glob("frames-*.u8")
+    assert store.stat().st_size == 4 * 3 * 24 * 32 * 3
+    assert same(*(load(result["weights"])[0].state_dict() for result in (files, stored)))
+    again = train_lednet(root, tmp_path / "store", quiet=True, store=True, **options | {"iterations": 2})
+    assert again["iteration"] == 2, "its folder is recognised as that of a training"
+
+
+def test_crops_grow_and_batches_shrink(tmp_path, dataset):
+    config = checked(LednetConfig, TINY | {"grow": True, "iterations": 10, "batch": 4})
+    size = lednet_parts.sizes(config, (24, 38))
+    assert [size(4 * iteration) for iteration in (0, 6, 7, 8, 9)] == [(16, 16), (16, 16), (24, 32), (24, 32), (24, 32)]
+    seen = []
+    original = lednet.LednetRun.advance
+
+    def advance(run, batch):
+        seen.append(tuple(batch[0].shape))
+        return original(run, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lednet.LednetRun, "advance", advance)
+        train_lednet(dataset, tmp_path / "run", quiet=True, grow=True, iterations=10, **TINY | {"batch": 4})
+    assert seen == [(4, 3, 16, 16)] * 7 + [(1, 3, 24, 32)] * 3
+    with pytest.raises(UsageError, match="no quarter"):
+        train_lednet(dataset, tmp_path / "b", quiet=True, grow=True, iterations=1, **TINY)
+
+
+def test_clips_of_one_picture_stay_together():
+    """`shoot` made two clips of one picture in one build, and a third in another: NAME.mkv, NAME-2.mkv, NAME.mkv."""
+    names = ["street.mkv", "street-2.mkv", "street.mkv", "lake.mkv", "hill.mkv"]
+    pairs = [Pair(Path(f"{n}.png"), Path(f"{n}h.png"), f"{n:04d}", "0000", source=f"sha{n}", video=name)
+             for n, name in enumerate(names)]  # fmt: skip
+    for order in (pairs, pairs[3:] + pairs[:3]):
+        train, validation = hold_out(order)
+        assert {pair.video[:4] for pair in train}.isdisjoint(pair.video[:4] for pair in validation)
 
 
 def test_online_draws_the_noise_of_each_sample_anew(tmp_path, dataset):
@@ -426,7 +505,7 @@ def test_online_draws_the_noise_of_each_sample_anew(tmp_path, dataset):
         (tmp_path / "train" / folder).symlink_to(dataset / "train" / source)
     pair = ("low_sharp", "high_sharp_scaled")
     pairs = find_pairs(tmp_path, "train", pair)
-    samples = crops.Crops(pairs, 16, 0, crops.online(pair))
+    samples = crops.Crops(pairs, of_16, 0, crops.online(pair))
     changed = [n for n in range(12) if not torch.allclose(*samples[n], atol=1e-4)]
     assert 3 <= len(changed) < 12, "noise and defocus are for half of the samples each"
     assert all(torch.equal(a, b) for a, b in zip(samples[changed[0]], samples[changed[0]], strict=True))
@@ -439,8 +518,8 @@ def test_online_draws_the_noise_of_each_sample_anew(tmp_path, dataset):
 
 
 def test_each_process_gets_its_share():
-    whole = [list(batch) for batch in crops.batches(2, 4, 4)]
-    parts = [[list(batch) for batch in crops.batches(2, 4, 4, rank, 2)] for rank in (0, 1)]
+    whole = [list(batch) for batch in crops.batches(2, 4, lambda iteration: 4)]
+    parts = [[list(batch) for batch in crops.batches(2, 4, lambda iteration: 4, rank, 2)] for rank in (0, 1)]
     assert whole == [[8, 9, 10, 11], [12, 13, 14, 15]]
     assert [a + b for a, b in zip(*parts, strict=True)] == whole
 
