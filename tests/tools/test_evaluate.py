@@ -15,7 +15,7 @@ from lolblur_synth.files import weights
 from lolblur_synth.metrics import image_quality
 from lolblur_synth.models.lednet import LEDNet
 from lolblur_synth.tools.evaluate import evaluate
-from lolblur_synth.tools.evaluation import PAPER, table
+from lolblur_synth.tools.evaluation.report import PAPER, table
 
 FAST = {"metrics": "psnr_rgb,ssim_y", "quiet": True}
 
