@@ -54,8 +54,7 @@ def mean_ab(frame: Tensor) -> tuple[float, float]:
     f = []
     for row in XYZ:
         ratio = (light * light.new_tensor(row).view(3, 1, 1)).sum(1) / sum(row)
-        f.append(
-            torch.where(ratio > (6 / 29) ** 3, ratio.clamp_min(1e-9).pow(1 / 3), ratio * (29 / 6) ** 2 / 3 + 4 / 29)
-        )
+        root, line = ratio.clamp_min(1e-9).pow(1 / 3), ratio * (29 / 6) ** 2 / 3 + 4 / 29
+        f.append(torch.where(ratio > (6 / 29) ** 3, root, line))
     x, y, z = f
     return 500 * (x - y).mean().item(), 200 * (y - z).mean().item()

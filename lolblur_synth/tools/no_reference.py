@@ -56,9 +56,9 @@ def evaluate_without_reference(
             raise UsageError(f"--{name} needs ground truth, and --no-reference has none", "leave one of the two out")
     config = checked(EvaluateConfig, options)
     device = torch.device(resolve_device(config.device))
-    metrics = scores.chosen(config.metrics, reference=False)
-    files = _by_name(Path(inputs), "give a folder of dark PNG, JPEG, TIFF, EXR or HDR pictures")
+    files = _by_name(Path(inputs), "give a folder of dark PNG, JPEG, TIFF, EXR or HDR pictures", Path(results))
     frames = _restored(results, files, config.range, device)
+    metrics = scores.chosen(config.metrics, reference=False)
     if out is not None:
         outputs.make_folder(Path(out))
     rows = [
@@ -111,9 +111,14 @@ def _better(name: str, rows: list[dict]) -> dict[str, int]:
     return {"better": sum(gain > 0 for gain in gains), "frames": len(gains)}
 
 
-def _by_name(folder: Path, hint: str) -> dict[str, Path]:
-    """Name, with sub-folders and without suffix -> picture. Raises InputError where there is none, or two alike."""
+def _by_name(folder: Path, hint: str, other: Path | None = None) -> dict[str, Path]:
+    """Name, with sub-folders and without suffix -> picture; without those in the folder `other`, if it lies below.
+
+    Raises InputError where there is no picture, or two have one name.
+    """
     files = pictures.at(folder, IMAGE_SUFFIXES)
+    if other is not None and other.resolve() != folder.resolve():
+        files = [file for file in files if other.resolve() not in file.resolve().parents]
     if not files:
         raise InputError(f"{folder}: no pictures in this folder", hint, "empty")
     top = folder if folder.is_dir() else folder.parent
@@ -121,9 +126,8 @@ def _by_name(folder: Path, hint: str) -> dict[str, Path]:
     for file in files:
         name = file.relative_to(top).with_suffix("").as_posix()
         if name in names:
-            raise InputError(
-                f"{names[name]} and {file} have the same name", "rename or remove one of them", "ambiguous"
-            )
+            hint = "rename or remove one of them"
+            raise InputError(f"{names[name]} and {file} have the same name", hint, "ambiguous")
         names[name] = file
     return names
 

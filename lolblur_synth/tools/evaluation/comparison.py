@@ -20,7 +20,7 @@ def of_input(figures: dict[str, float]) -> dict[str, float]:
 
 
 def compare(rows: list[dict]) -> dict[str, dict]:
-    """Of the rows of all frames, sorted by clip: {"raw": {...}, "aligned": {...}}, or {} where there is no PSNR of both.
+    """Of the rows of all frames, sorted by clip: {"raw": {...}, "aligned": {...}}; {} where PSNR is not known of both.
 
     clips, worse, better     how many clips there are, and in how many the mean PSNR is below or above the input's
     better_share             better / clips, 0..1
@@ -66,6 +66,6 @@ def _words(name: str, found: dict) -> str:
     return (
         f"{name} PSNR: worse than the input on {found['worse']} of {clips} clip{'s' * (clips != 1)}, "
         f"better on {found['better']} ({100 * found['better_share']:.0f} %); "
-        f"{'worst' if gain < 0 else 'least gain'}: {found['worst_clip']}, by {abs(gain):.2f} dB "
+        f"{'worst' if gain < 0 else 'least gain'} {found['worst_clip']}: {gain:+.2f} dB "
         f"({found['worst_psnr']:.2f} against {found['worst_input']:.2f})"
     )

@@ -28,10 +28,11 @@ PUBLISHED = ("psnr_rgb", "ssim_y", "lpips_vgg")  # the metrics of that table
 BY_CLIP = (*PUBLISHED, "lpips_alex", "niqe")  # metrics for the table of clips, the preferred ones first
 CLIP_COLUMNS = 3  # of these, as they are and aligned: what a terminal has room for
 LABEL, COLUMN = 22, 13  # characters, of the first column at least, and of a column of figures
+CLIP, GAIN = 18, 8  # likewise in the table of clips; a column of figures is as wide as its head
 NAME = 20  # characters of the results' name that head a column
 ALIGNMENT = """\
-aligned: after the gamma and the gain that bring each frame closest to its ground truth (least squared error in RGB);
-  what is left is sharpness, noise and colour. The other figures are measured on that same frame."""
+aligned: after the gamma and the gain that bring each frame closest to its ground truth (least squared error
+  in RGB); what is left is sharpness, noise and colour. The other figures are measured on that same frame."""
 BASELINES = {  # what needs no network
     "input": "the dark frames",
     "auto_exposure": "a gamma, and the gain that gives each frame the mean of the training truths",
@@ -42,7 +43,7 @@ BASELINES = {  # what needs no network
 
 def table(report: dict) -> str:
     """The report as text: what was scored, a row a clip, the means, what they say, and the paper's Table 1 beneath."""
-    width = max(LABEL, *(len(row["clip"]) + 1 for row in report["clips"]))
+    width = max(CLIP, *(len(row["clip"]) + 1 for row in report["clips"]))
     lines = [
         f"{report['name']} on {report['data']}, split {report['split']}: "
         f"{_counted(report['clips'], 'clip')}, {_counted(report['frames'], 'frame')}, "
@@ -69,19 +70,20 @@ def table(report: dict) -> str:
 def _clips(report: dict, width: int) -> list[str]:
     """A row a clip: its main figures, as they are and aligned, and by how much PSNR lies above the input's."""
     some = ([name for name in BY_CLIP if name in report["metrics"]] or report["metrics"])[:CLIP_COLUMNS]
-    both = [*some, *(f"{ALIGNED}{name}" for name in some)]
-    size = len(some) * COLUMN
-    groups = f"{'':{width}}{'as they are':>{size}}{'aligned':>{size}}"
-    heads = _heads("clip", [*some, *some], width)
-    gains = comparison.COMPARED.values() if report["comparison"] else ()
-    if gains:
-        groups += f"{'dB above the input':>{2 * COLUMN - 6}}"
-        heads += "".join(f"{name:>{COLUMN - 3}}" for name in comparison.COMPARED)
-    lines = [groups, heads]
+    heads = [f"{name} {arrow(name)}" for name in some]
+    wide = [max(len(head), GAIN) + 2 for head in heads]
+    gains = comparison.COMPARED if report["comparison"] else {}
+
+    def line(label: str, figures: Sequence[str], differences: Sequence[str]) -> str:
+        cells = "".join(f"{figure:>{size}}" for figure, size in zip(figures, [*wide, *wide], strict=True))
+        return f"{label:{width}}{cells}" + "".join(f"{difference:>{GAIN + 2}}" for difference in differences)
+
+    groups = f"{'':{width}}{'as they are':>{sum(wide)}}{'aligned':>{sum(wide)}}"
+    lines = [groups + ("  dB above the input" if gains else ""), line("clip", [*heads, *heads], [*gains])]
     for row in report["clips"]:
-        line = f"{row['clip']:{width}}" + "".join(f"{shown(name, row[name]):>{COLUMN}}" for name in both)
-        differences = (row[name] - row[f"{comparison.INPUT}{name}"] for name in gains)
-        lines.append(line + "".join(f"{_signed(value):>{COLUMN - 3}}" for value in differences))
+        figures = [shown(name, row[f"{prefix}{name}"]) for prefix in ("", ALIGNED) for name in some]
+        differences = [row[name] - row[f"{comparison.INPUT}{name}"] for name in gains.values()]
+        lines.append(line(row["clip"], figures, [_signed(value) for value in differences]))
     return lines
 
 

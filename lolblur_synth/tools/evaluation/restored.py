@@ -33,7 +33,7 @@ def are_frames(results: str | Path) -> bool:
 
 
 def network(results: str | Path, value_range: str, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """A function from a dark frame, (1, 3, H, W) display, to the restored one, rounded to 8 bits as a PNG would hold it.
+    """A function from a dark frame, (1, 3, H, W) display, to the restored one, rounded to 8 bits, as a PNG holds it.
 
     Raises WeightsError.
     """
