@@ -66,6 +66,5 @@ def _words(name: str, found: dict) -> str:
     return (
         f"{name} PSNR: worse than the input on {found['worse']} of {clips} clip{'s' * (clips != 1)}, "
         f"better on {found['better']} ({100 * found['better_share']:.0f} %); "
-        f"{'worst' if gain < 0 else 'least gain'} {found['worst_clip']}: {gain:+.2f} dB "
-        f"({found['worst_psnr']:.2f} against {found['worst_input']:.2f})"
+        f"{'worst' if gain < 0 else 'least gain'}: {found['worst_clip']}, {gain:+.2f} dB"
     )

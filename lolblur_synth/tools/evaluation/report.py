@@ -108,8 +108,8 @@ def _means(report: dict, width: int) -> list[str]:
 def _identical(report: dict) -> list[str]:
     """A line for each figure that frames equal to their ground truth make infinite."""
     return [
-        f"{name}: infinite for {count} of {len(report['frames'])} frames, which equal their ground truth there; "
-        "they are left out of the means"
+        f"{name}: infinite for {count} of {len(report['frames'])} frames, equal to their ground truth there; "
+        "means leave them out"
         for name, count in report["identical"].items()
         if count and count != report["identical"].get(name.removeprefix(ALIGNED) if name.startswith(ALIGNED) else "")
     ]
