@@ -49,18 +49,38 @@ def train_lednet(style, data, out, dry_run, **values):
 @click.argument("results", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for evaluation.json and evaluation.csv.")
+@click.option(
+    "--no-reference",
+    is_flag=True,
+    help="DATA is a folder of real dark pictures of any size, which have no ground truth: NIQE beside that of the "
+    "input lifted in linear light, burnt-out pixels, colour shift.",
+)
 @opt.config_options(EvaluateConfig)
 @opt.json_option
 @click.pass_obj
-def evaluate(style, results, data, out, as_json, **values):
+def evaluate(style, results, data, out, no_reference, as_json, **values):
     """Score RESULTS (a checkpoint, bundled weights, a folder of restored frames) against the ground truth of DATA.
 
-    A frame that equals its ground truth has an infinite PSNR: means leave it out, and say how many there were.
-    """
-    from lolblur_synth.tools import evaluate, evaluation
+    Every figure is of the frame as it is and "aligned": after the gamma and the gain that bring it closest to its
+    ground truth, which leaves sharpness, noise and colour. The input is helped likewise. A frame that equals its ground
+    truth has an infinite PSNR: means leave it out, and say how many there were.
 
-    report = evaluate.evaluate(results, data, out, quiet=as_json or style == "quiet", **opt.given(values))
-    click.echo(evaluation.to_json(report) if as_json else opt.printable_lines(evaluation.table(report)))
+    Examples: evaluate lednet-out out/   evaluate --no-reference restored/ night-photos/
+    """
+    from lolblur_synth.tools.evaluation import report as reports
+
+    quiet = as_json or style == "quiet"
+    if no_reference:
+        from lolblur_synth.tools import no_reference as tool
+
+        report = tool.evaluate_without_reference(results, data, out, quiet, **opt.given(values))
+        text = tool.table
+    else:
+        from lolblur_synth.tools import evaluate as tool
+
+        report = tool.evaluate(results, data, out, quiet, **opt.given(values))
+        text = reports.table
+    click.echo(reports.to_json(report) if as_json else opt.printable_lines(text(report)))
     return 0
 
 

@@ -3,14 +3,15 @@
 RESULTS is a folder of frames, <clip>/<frame>.png or <clip>_<frame>.png, or the weights of a LEDNet. Frames are read as
 RGB, 0..1, and a network's output is rounded to 8 bits first, as a PNG would hold it.
 
-A frame that equals its ground truth has an infinite PSNR, as in BasicSR. One such frame would make every mean infinite,
-so means leave infinite figures out, and the report counts them ("identical"); a mean is infinite only where all of its
-frames are. The same holds for the saturated and the unsaturated pixels of a frame.
+Most of a raw PSNR is brightness, which a dark frame does not tell. So every figure is measured twice: of the frame as
+it is, and, as "aligned_...", after the gamma and the gain that bring that frame closest to its ground truth
+(metrics/alignment.py): what is left is sharpness, noise and colour. The input gets the same help: its aligned figures
+are those of the baseline gamma_gain. Real frames without a ground truth are scored by no_reference.py.
 """
 
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 
@@ -19,34 +20,22 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lolblur_synth.dataset.pair_folders import Pair, find_pairs, pair_names, pairs_in, scan
-from lolblur_synth.dataset.pairs import read_frame, read_pair
+from lolblur_synth.dataset.pairs import read_pair
 from lolblur_synth.dataset.splits import gather
-from lolblur_synth.errors import InputError, UsageError, WeightsError
-from lolblur_synth.files import pictures
-from lolblur_synth.files.video.names import DISPLAY_SUFFIXES
-from lolblur_synth.frames import luminance
-from lolblur_synth.metrics import image_quality, tone_curves
-from lolblur_synth.models import lednet, vgg
+from lolblur_synth.errors import InputError
+from lolblur_synth.metrics import tone_curves
+from lolblur_synth.metrics.alignment import aligned
 from lolblur_synth.parallel.machine import resolve_device
-from lolblur_synth.tools import evaluation, outputs
+from lolblur_synth.tools import outputs
+from lolblur_synth.tools.evaluation import comparison, report, restored, scores
+from lolblur_synth.tools.evaluation.scores import ALIGNED
 from lolblur_synth.training.config import EvaluateConfig, checked
 
-SATURATED = ((98 + 16) / 116) ** 3  # CIE Y of L* = 98 (paper, section 3.2)
-REFERENCE_FREE = ("niqe", "musiq", "nrqm")
-FUNCTIONS: dict[str, Callable] = {
-    "psnr_rgb": image_quality.psnr_rgb,
-    "psnr_y": image_quality.psnr_y,
-    "ssim_y": image_quality.ssim_y,
-    "ssim_rgb": image_quality.ssim_rgb,
-    "lpips_alex": lambda a, b: image_quality.lpips(a, b, "alex"),
-    "lpips_vgg": lambda a, b: image_quality.lpips(a, b, "vgg"),
-    "niqe": image_quality.niqe,
-}
-CACHED = {"lpips_alex": "alexnet", "lpips_vgg": "vgg16", "niqe": "niqe"}
 FIT_PAIRS = 100  # training pairs that the tone curves are learnt from, evenly spread
 HELD_OUT = ("test", "eval", "val")  # splits; with --split auto the first that exists is scored
+INPUT, BEST_CURVE = "input", "gamma_gain"  # baselines that need no training pairs
 Restored = Callable[[Pair, Tensor], Tensor]  # (pair, its low frame) -> its restored frame
-Baseline = Callable[[Tensor, Tensor], Tensor]  # (low, high) -> a frame to compare with
+Curves = dict[str, Callable[[Tensor], Tensor]]  # name -> a tone curve learnt from training pairs
 log = logging.getLogger(__name__)
 
 
@@ -55,54 +44,81 @@ def evaluate(
 ) -> dict:
     """Score RESULTS against the ground truth of DATA. options: the fields of EvaluateConfig.
 
-    Returns {"name", "split", "metrics", "better", "mean", "clips", "frames", "identical", "baselines", ...}: what is
-    scored and on which split, metric -> "higher" or "lower", figures by metric, by clip and by frame, metric -> frames
-    whose figure is infinite ("mean_over" says that means leave them out), and the means of the input and of the curves
-    of `baselines`. With `out`, also writes evaluation.json and evaluation.csv (one row a frame) there. Raises
-    InputError, UsageError, WeightsError.
+    Returns {"name", "split", "metrics", "aligned", "better", "mean", "clips", "frames", "identical", "baselines",
+    "comparison", ...}: what is scored and on which split, the names of the figures as they are and after alignment,
+    name -> "higher" or "lower", figures by name, by clip and by frame, name -> frames whose figure is infinite
+    ("mean_over" says that means leave them out), the means of the input and of the tone curves, and whether the results
+    are better than the input (comparison.py). With `out`, also writes evaluation.json and evaluation.csv (one row a
+    frame) there. Raises InputError, UsageError, WeightsError.
     """
     config = checked(EvaluateConfig, options)
     device = torch.device(resolve_device(config.device))
-    scores = _chosen(config.metrics)
+    metrics = scores.chosen(config.metrics)
     split, pairs = _pairs(config, Path(data_dir))
-    restored = _restored(results, pairs, config.range, device)
-    baselines = _baselines(config, Path(data_dir))
+    restore = _restored(results, pairs, config.range, device)
+    curves = _learnt_curves(config, Path(data_dir)) if config.baselines else {}
     if out is not None:
         outputs.make_folder(Path(out))
-    rows, baseline_rows = [], {name: [] for name in baselines}
+    rows, baseline_rows = [], {}
     for pair in tqdm(pairs, unit="frame", disable=quiet):
         low, high = (frame[None].to(device) for frame in read_pair(pair))
-        rows.append({"clip": pair.clip, "frame": pair.frame} | _score(scores, restored(pair, low), high))
-        for name, baseline in baselines.items():
-            baseline_rows[name].append(_score(scores, baseline(low, high), high))
-    names = [name for name in rows[0] if name not in ("clip", "frame")]
-    clips = [{"clip": clip} | _mean(list(group), names) for clip, group in groupby(rows, lambda row: row["clip"])]
-    report = {
+        row = {"clip": pair.clip, "frame": pair.frame} | _figures(metrics, restore(pair, low), high)
+        if config.baselines:
+            beside = _baselines(metrics, curves, low, high)
+            row |= comparison.of_input(beside[INPUT])
+            for name, figures in beside.items():
+                baseline_rows.setdefault(name, []).append(figures)
+        rows.append(row)
+    whole = {
         "results": str(results),
-        "name": _name(results),
+        "name": restored.name_of(results),
         "data": str(data_dir),
         "split": split,
         "pair": config.pair,
-        "metrics": names,
-        "better": {name: "lower" if name in evaluation.LOWER_IS_BETTER else "higher" for name in names},
+    } | _report(rows, baseline_rows)
+    if out is not None:
+        report.write(Path(out), whole)
+    return whole
+
+
+def _report(rows: list[dict], baseline_rows: dict[str, list[dict]]) -> dict:
+    """The figures of all frames, their means, and what they say."""
+    every = [name for name in rows[0] if name not in ("clip", "frame")]
+    names = [name for name in every if not name.startswith(comparison.INPUT)]
+    metrics = [name for name in names if not name.startswith(ALIGNED)]
+    return {
+        "metrics": metrics,
+        "aligned": [name for name in names if name.startswith(ALIGNED)],
+        "better": {name: scores.better(name) for name in metrics},
         "mean_over": "frames whose figure is finite",
-        "mean": _mean(rows, names),
-        "clips": clips,
+        "mean": scores.means(rows, names),
+        "clips": [
+            {"clip": clip} | scores.means(list(group), every) for clip, group in groupby(rows, lambda row: row["clip"])
+        ],
         "frames": rows,
         "identical": {name: sum(row[name] == math.inf for row in rows) for name in names},
-        "baselines": {name: _mean(scored, names) for name, scored in baseline_rows.items()},
+        "baselines": {name: scores.means(figures, names) for name, figures in baseline_rows.items()},
+        "comparison": comparison.compare(rows),
     }
-    if out is not None:
-        evaluation.write(Path(out), report)
-    return report
 
 
-def _name(results: str | Path) -> str:
-    """The name of RESULTS in the report: a bundled name, the name of a file, or the folder that train-lednet made."""
-    path = Path(results)
-    if path.name == "lednet.safetensors":
-        path = path.parent
-    return path.stem if path.is_file() else path.resolve().name or str(results)
+def _figures(metrics: scores.Scores, frame: Tensor, high: Tensor, for_aligned: scores.Scores | None = None) -> dict:
+    """The figures of a frame as it is, and after its best gamma and gain; `for_aligned`: other metrics for those."""
+    figures = scores.figures(metrics, frame, high)
+    best = scores.figures(metrics if for_aligned is None else for_aligned, aligned(frame, high), high)
+    return figures | scores.with_prefix(ALIGNED, best)
+
+
+def _baselines(metrics: scores.Scores, curves: Curves, low: Tensor, high: Tensor) -> dict[str, dict]:
+    """Name -> figures of the input and of tone curves. The input after its best gamma and gain is gamma_gain itself.
+
+    Aligned, a learnt curve is the input once more, less what it clipped: only what is cheap is measured of that.
+    """
+    rows = {INPUT: _figures(metrics, low, high)}
+    for name, curve in curves.items():
+        rows[name] = _figures(metrics, curve(low), high, scores.cheap(metrics))
+    best = {name: value for name, value in rows[INPUT].items() if name.startswith(ALIGNED)}
+    return rows | {BEST_CURVE: {name.removeprefix(ALIGNED): value for name, value in best.items()} | best}
 
 
 def _pairs(config: EvaluateConfig, root: Path) -> tuple[str, list[Pair]]:
@@ -122,123 +138,26 @@ def _pairs(config: EvaluateConfig, root: Path) -> tuple[str, list[Pair]]:
     return "train", pairs
 
 
-def _baselines(config: EvaluateConfig, root: Path) -> dict[str, Baseline]:
-    """The input, each frame's best tone curve, and, where there are training pairs, the curves learnt from them."""
-    if not config.baselines:
-        return {}
-    baselines: dict[str, Baseline] = {"input": lambda low, high: low, "gamma_gain": tone_curves.gamma_gain}
+def _learnt_curves(config: EvaluateConfig, root: Path) -> Curves:
+    """The curves that training pairs teach; none where there are no such pairs."""
     try:
         pairs = gather([Path(config.fit or root)], "train", pair_names(config.pair), beside=[root])
     except InputError:
         if config.fit:
             raise
-        return baselines
+        return {}
     some = pairs[:: math.ceil(len(pairs) / FIT_PAIRS)]
     learnt = tone_curves.fit(tuple(frame[None] for frame in read_pair(pair)) for pair in some)
-    return baselines | {
-        "fitted_gamma_gain": lambda low, high: tone_curves.fitted(low, learnt),
-        "auto_exposure": lambda low, high: tone_curves.auto_exposure(low, learnt),
+    return {
+        "auto_exposure": lambda low: tone_curves.auto_exposure(low, learnt),
+        "fitted_gamma_gain": lambda low: tone_curves.fitted(low, learnt),
     }
 
 
 def _restored(results: str | Path, pairs: list[Pair], value_range: str, device: torch.device) -> Restored:
     """The restored frames: answers of a network, or files."""
-    path = Path(results)
-    if path.is_dir() and not (path / "lednet.safetensors").is_file():
-        files = _result_files(path, pairs)
-        return lambda pair, low: _read(files[pair.clip, pair.frame], low)
-    net, value_range = lednet.load(path / "lednet.safetensors" if path.is_dir() else results, value_range)
-    log.info("%s: input and output in %s", results, value_range)
-    net.to(device)
-    return lambda pair, low: tone_curves.rounded(lednet.enhance(net, low, value_range))
-
-
-def _result_files(folder: Path, pairs: list[Pair]) -> dict[tuple[str, str], Path]:
-    """(clip, frame) -> its result, wherever it lies below `folder`; a frame must not have two."""
-    places: dict[tuple[str, str], list[Path]] = {}
-    joined = {f"{pair.clip}_{pair.frame}": (pair.clip, pair.frame) for pair in pairs}
-    for file in pictures.at(folder, DISPLAY_SUFFIXES):
-        keys = {(file.parent.name, file.stem), joined.get(file.stem)}
-        for key in keys - {None}:
-            places.setdefault(key, []).append(file)
-    wanted = [(pair.clip, pair.frame) for pair in pairs]
-    missing = [key for key in wanted if key not in places]
-    if missing:
-        raise InputError(
-            f"{folder}: {len(missing)} of {len(pairs)} frames are missing, first {'/'.join(missing[0])}",
-            "name results <clip>/<frame>.png or <clip>_<frame>.png",
-            "missing",
-        )
-    for key in wanted:
-        if len(places[key]) > 1:
-            one, two = (file.relative_to(folder).as_posix() for file in places[key][:2])
-            raise InputError(
-                f"{folder}: two results for frame {'/'.join(key)}: {one} and {two}",
-                "name the folder that holds one result a frame",
-                "ambiguous",
-            )
-    return {key: places[key][0] for key in wanted}
-
-
-def _read(file: Path, low: Tensor) -> Tensor:
-    frame = read_frame(file)[None].to(low.device)
-    if frame.shape != low.shape:
-        raise InputError(
-            f"{file}: {frame.shape[3]}x{frame.shape[2]}, the dataset has {low.shape[3]}x{low.shape[2]}",
-            "restore frames at their own size",
-            "size",
-        )
-    return frame
-
-
-def _chosen(names: str) -> dict[str, Callable]:
-    """name -> function. Raises UsageError for an unknown name, WeightsError for one whose weights are not at hand."""
-    if names == "auto":
-        missing = [name for name, file in CACHED.items() if not (vgg.cache() / f"{file}.safetensors").is_file()]
-        if missing:
-            log.warning("without %s, whose weights are not installed (%s)", ", ".join(missing), vgg.INSTALL_HINT)
-        return {name: function for name, function in FUNCTIONS.items() if name not in missing}
-    chosen = {}
-    for name in filter(None, names.split(",")):
-        if name not in FUNCTIONS and name not in REFERENCE_FREE:
-            raise UsageError(f"no metric is called {name!r}", f"known: {', '.join([*FUNCTIONS, 'musiq', 'nrqm'])}")
-        if name in CACHED and not (vgg.cache() / f"{CACHED[name]}.safetensors").is_file():
-            raise WeightsError(f"{name}: its weights are not in {vgg.cache()}", vgg.INSTALL_HINT)
-        chosen[name] = FUNCTIONS.get(name) or _pyiqa(name)
-    if not chosen:
-        raise UsageError("no metric is asked for", "for example --metrics psnr_rgb,ssim_y")
-    return chosen
-
-
-def _pyiqa(name: str) -> Callable[[Tensor], Tensor]:
-    try:
-        import pyiqa
-    except ImportError:
-        raise UsageError(
-            f"{name} needs the package pyiqa (its licence is non-commercial)", "pip install pyiqa, if that suits you"
-        ) from None
-    return pyiqa.create_metric(name)
-
-
-@torch.no_grad()
-def _score(scores: dict[str, Callable], frame: Tensor, high: Tensor) -> dict[str, float]:
-    """Every figure of one frame; PSNR also where the ground truth is saturated (L* > 98), and where it is not."""
-    values = {}
-    for name, function in scores.items():
-        values[name] = (function(frame) if name in REFERENCE_FREE else function(frame, high)).item()
-        if name == "psnr_rgb":
-            mask = luminance(high) > SATURATED
-            values["psnr_saturated"] = image_quality.psnr_rgb(frame, high, mask).item()
-            values["psnr_unsaturated"] = image_quality.psnr_rgb(frame, high, ~mask).item()
-    return values
-
-
-def _mean(rows: list[dict], names: list[str]) -> dict[str, float]:
-    """Mean of each figure over the frames that have a finite one; infinite where all that have one are equal frames."""
-    return {name: _average(row[name] for row in rows) for name in names}
-
-
-def _average(values: Iterable[float]) -> float:
-    values = [value for value in values if not math.isnan(value)]
-    finite = [value for value in values if math.isfinite(value)]
-    return sum(finite) / len(finite) if finite else math.inf if values else math.nan
+    if not restored.are_frames(results):
+        net = restored.network(results, value_range, device)
+        return lambda pair, low: net(low)
+    files = restored.files_of_pairs(Path(results), pairs)
+    return lambda pair, low: restored.read_result(files[pair.clip, pair.frame], low)

@@ -179,10 +179,12 @@ class EvaluateConfig:
     metrics: str = option(
         "auto",
         "comma-separated, of psnr_rgb, psnr_y, ssim_y, ssim_rgb, lpips_alex, lpips_vgg, niqe, musiq, nrqm; "
-        "auto: all but the last two, as far as their weights are at hand",
+        "auto: all but the last two, as far as their weights are at hand; with --no-reference the last three alone",
     )
     baselines: bool = option(
-        True, "also score the input, each frame's best gamma and gain, and tone curves learnt from training pairs"
+        True,
+        "also score the input, each frame's best gamma and gain, and tone curves learnt from training pairs, and count "
+        "the clips on which RESULTS are worse than the input",
     )
     fit: str = option("", "dataset whose train split the learnt tone curves come from; default: DATA itself")
     range: str = option(

@@ -15,7 +15,7 @@ from lolblur_synth.files import weights
 from lolblur_synth.metrics import image_quality
 from lolblur_synth.models.lednet import LEDNet
 from lolblur_synth.tools.evaluate import evaluate
-from lolblur_synth.tools.evaluation import PAPER, table
+from lolblur_synth.tools.evaluation.report import PAPER, table
 
 FAST = {"metrics": "psnr_rgb,ssim_y", "quiet": True}
 
@@ -122,14 +122,17 @@ def test_the_table_names_what_was_scored_and_which_way_is_better(dataset, tmp_pa
     report = evaluate(results(dataset, tmp_path / "mine", "{clip}/{frame}.png"), dataset, **FAST)
     assert report["name"] == "mine"
     assert report["better"] == dict.fromkeys(report["metrics"], "higher")
-    first, heads, *_ = table(report).splitlines()
+    first, groups, heads, *_ = table(report).splitlines()
     assert "split test" in first
     assert "2 clips" in first
     assert "4 frames" in first
     assert "psnr_rgb ↑" in heads
     assert "lpips_vgg ↓" in table(report)
-    row = [line for line in table(report).splitlines() if line.startswith("mine ")][-1]
-    assert f"{report['mean']['psnr_rgb']:.4f}" in row.split()
+    columns = next(line for line in table(report).splitlines() if line.startswith("mean over frames")).split()
+    assert columns[3:] == ["mine", "(input)", "(gamma_gain)"]
+    row = next(line for line in table(report).splitlines() if line.startswith("psnr_rgb ↑")).split()
+    assert row[2] == f"{report['mean']['psnr_rgb']:.2f}"
+    assert row[4] == f"{report['baselines']['gamma_gain']['psnr_rgb']:.2f}"
     assert evaluate("lednet-small", dataset, metrics="ssim_y", baselines=False, quiet=True)["name"] == "lednet-small"
 
 
