@@ -1,6 +1,7 @@
 """train-lednet, train-darken, evaluate, restore, weights: what concerns networks."""
 
 import json
+import shlex
 from pathlib import Path
 
 import click
@@ -28,8 +29,9 @@ def train_lednet(style, data, out, dry_run, **values):
     """Train LEDNet on DATA: a dataset that was built here (default out/), or an original LOL-Blur folder.
 
     Several are used as one: a video that is held out in one of them is trained on in none. The same command again
-    continues.
-    Example: lolblur-synth train-lednet out/ --width 0.25 --max-minutes 30
+    continues. OUT/pictures/ shows input, output and ground truth after each validation.
+
+    Example: lolblur-synth train-lednet out/ --preset laptop --max-minutes 30
     """
     data = data or (Path("out"),)
     for root in data:
@@ -37,12 +39,24 @@ def train_lednet(style, data, out, dry_run, **values):
             raise UsageError(
                 f"{root}: no such dataset", "make one first: lolblur-synth build videos/ out/   or   make demo"
             )
-    from lolblur_synth.training import lednet
+    from lolblur_synth.training import distributed, lednet
 
     done = lednet.train_lednet(data, out, dry_run=dry_run, quiet=style == "quiet", **opt.given(values))
-    if style == "human":
-        click.echo(", ".join(f"{key} {value}" for key, value in done.items()))
+    if style == "human" and distributed.is_first():
+        click.echo(opt.printable(", ".join(f"{key} {value}" for key, value in done.items())))
+        if not dry_run:
+            click.echo(opt.printable_lines(_next_steps(out, data[0], values["pair"])))
     return 0
+
+
+def _next_steps(out: Path, data: Path, pair: str | None) -> str:
+    """What to do with the weights that a training has left."""
+    weights, dataset = shlex.quote(str(out)), shlex.quote(str(data))
+    folders = f" --pair {shlex.quote(pair)}" if pair else ""
+    return (
+        f"restore with them: lolblur-synth restore photo.jpg restored.png --weights {weights}\n"
+        f"score them:        lolblur-synth evaluate {weights} {dataset}{folders}"
+    )
 
 
 @click.command()

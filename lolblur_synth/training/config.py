@@ -15,6 +15,12 @@ from lolblur_synth.recipe.schema import option
 
 @dataclass(frozen=True)
 class LednetConfig:
+    preset: str = option(
+        "auto",
+        "values for all options that are not given: demo takes minutes, laptop a night, paper a GPU; auto: that of the "
+        "training in OUT, else paper on a GPU and laptop without one; the defaults shown here are those of paper",
+        choices=("auto", "demo", "laptop", "paper"),
+    )
     iterations: int = option(500_000, "optimiser steps", lo=1, source="section 5")
     batch: int = option(8, "pairs a step, over all GPUs together", lo=1, source="section 5")
     crop: int = option(
@@ -69,19 +75,44 @@ class LednetConfig:
     save_every: int = option(5000, "iterations between checkpoints, each with a validation", lo=1)
     val_pairs: int = option(30, "most validation pairs, evenly spread over the held-out clips", lo=1)
     workers: int = option(2, "processes that read frames; 0: none", lo=0, hi=256)
-    max_minutes: float = option(0.0, "stop in good order after this time; 0: no limit", unit="minutes", lo=0)
+    max_minutes: float = option(
+        0.0,
+        "time for the whole training, over all of its parts; the learning rate comes to its end with it; 0: no limit",
+        unit="minutes",
+        lo=0,
+    )
     device: str = option("auto", "auto, cpu or cuda[:N]")
     tensorboard: str = option("", "folder for a tensorboard log of the losses, beside log.csv")
 
 
+# Values of `train-lednet --preset`, for the options that a user does not give. Common to what runs without a GPU: a
+# quarter of the width, since a step at the paper's takes 16 times as long; small crops, so that more scenes are seen in
+# the same time; a higher rate, as so small a network stands it; no perceptual loss, since VGG takes longer than it.
+# `expose` starts from the brightened frame, `vary` makes more of few clips (docs/notes/lednet.md).
+WITHOUT_GPU = {"width": 0.25, "batch": 4, "perceptual": "none", "expose": 0.45, "vary": True}
+PRESETS: dict[str, dict] = {
+    # Minutes on two cores with the 8 pairs of `make demo`: to see it learn. The average of the weights is as short.
+    "demo": WITHOUT_GPU
+    | {"iterations": 500, "crop": 96, "lr": 1.5e-3, "lr_end": 1e-5, "ema": 0.99, "save_every": 250, "val_pairs": 4},
+    # About a night on a laptop: half a second a step on one core of 2020.
+    "laptop": WITHOUT_GPU
+    | {"iterations": 60_000, "crop": 128, "lr": 5e-4, "lr_end": 1e-6, "save_every": 2000, "val_pairs": 10},
+    # Section 5 of the paper: the defaults of LednetConfig.
+    "paper": {},
+}
+
+
 # A run may continue with other values of these: they do not change the weights.
-FREE = {"save_every", "val_pairs", "workers", "max_minutes", "device", "compile", "graph", "tensorboard"}
+FREE = {"preset", "save_every", "val_pairs", "workers", "max_minutes", "device", "compile", "graph", "tensorboard"}
 
 
-def learning_rate(config: LednetConfig, iteration: int) -> float:
-    """Cosine annealing from lr to lr_end over all iterations (section 5)."""
-    share = 0.5 * (1 + math.cos(math.pi * iteration / config.iterations))
-    return config.lr_end + (config.lr - config.lr_end) * share
+def learning_rate(config: LednetConfig, iteration: int, time_share: float = 0.0) -> float:
+    """Cosine annealing from lr to lr_end (section 5) over all iterations, or over the time limit where that ends first.
+
+    time_share: how much of the time limit is over, 0..1; 0 without a limit.
+    """
+    progress = max(iteration / config.iterations, time_share)
+    return config.lr_end + (config.lr - config.lr_end) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from lolblur_synth.tools.evaluate import evaluate
 from lolblur_synth.training import checkpoint, crops
 from lolblur_synth.training.lednet import train_lednet
 
-TINY = {"width": 0.125, "crop": 16, "batch": 1, "perceptual": "none", "workers": 0, "device": "cpu", "iterations": 1,
-        "quiet": True}  # fmt: skip
+TINY = {"preset": "paper", "width": 0.125, "crop": 16, "batch": 1, "perceptual": "none", "workers": 0, "device": "cpu",
+        "iterations": 1, "quiet": True}  # fmt: skip
 PAIR = ("low_blur_noise", "high_sharp_scaled")
 FRAMES = ("000047", "000048")  # GoPro's own names
 LAYOUTS = {  # name -> (root of training, root of evaluation, files)
