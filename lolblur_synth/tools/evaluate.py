@@ -16,7 +16,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lolblur_synth.dataset.pair_folders import Pair, find_pairs, pair_names, pairs_in, scan
 from lolblur_synth.dataset.pairs import read_frame, read_pair
@@ -28,6 +27,7 @@ from lolblur_synth.frames import luminance
 from lolblur_synth.metrics import image_quality, tone_curves
 from lolblur_synth.models import lednet, vgg
 from lolblur_synth.parallel.machine import resolve_device
+from lolblur_synth.parallel.progress import counted
 from lolblur_synth.tools import evaluation, outputs
 from lolblur_synth.training.config import EvaluateConfig, checked
 
@@ -70,7 +70,7 @@ def evaluate(
     if out is not None:
         outputs.make_folder(Path(out))
     rows, baseline_rows = [], {name: [] for name in baselines}
-    for pair in tqdm(pairs, unit="frame", disable=quiet):
+    for pair in counted(pairs, len(pairs), "frame", quiet):
         low, high = (frame[None].to(device) for frame in read_pair(pair))
         rows.append({"clip": pair.clip, "frame": pair.frame} | _score(scores, restored(pair, low), high))
         for name, baseline in baselines.items():

@@ -16,7 +16,6 @@ import functools
 import hashlib
 import logging
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,13 +24,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from lolblur_synth.dataset import lock
 from lolblur_synth.dataset.pair_folders import pair_names
 from lolblur_synth.dataset.splits import content_hash, gather, hold_out
 from lolblur_synth.errors import Interrupted
 from lolblur_synth.files import weights
+from lolblur_synth.parallel.progress import Meter
 from lolblur_synth.parallel.stop import ignore_stop_signals, stop_signals
 from lolblur_synth.training import checkpoint, crops, distributed, lednet_parts, pictures, presets
 from lolblur_synth.training.config import FREE, LednetConfig, learning_rate
@@ -182,21 +181,13 @@ class LednetRun(Run):
         self.stop = lambda: interrupted() or self.clock.is_over()
         self.saved, last_losses = time.monotonic(), {}
         rows = checkpoint.Log(self.out / "log.csv", self.step) if first else None
-        bar = tqdm(
-            total=config.iterations,
-            initial=self.step,
-            unit="it",
-            disable=quiet or not first,
-            mininterval=0.5 if sys.stderr.isatty() else 10,
-            dynamic_ncols=True,
-        )
-        with bar, scalars(config.tensorboard if first else None, self.step + 1) as write:
+        meter = Meter(config.iterations, "step", quiet or not first, self.step, self.clock.left)
+        with meter, scalars(config.tensorboard if first else None, self.step + 1) as write:
 
             def report(step: int, losses: dict[str, float]) -> None:
                 last_losses.update(losses)
-                bar.update()
-                psnr = {} if math.isnan(self.psnr) else {"val_psnr": f"{self.psnr:.2f}"}
-                bar.set_postfix(loss=f"{losses['loss']:.4f}", **psnr, refresh=False)
+                psnr = "" if math.isnan(self.psnr) else f", val_psnr {self.psnr:.2f}"
+                meter.add(note=f"loss {losses['loss']:.4f}{psnr}")
                 score = self.psnr if self.validated == step else None
                 if rows and (score is not None or step % LOG_EVERY == 0):
                     rows.add(step, self.rate, losses, score)

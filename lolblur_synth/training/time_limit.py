@@ -21,6 +21,10 @@ class TimeLimit:
     def seconds(self) -> float:
         return self.before + time.monotonic() - self.started
 
+    def left(self) -> float:
+        """Seconds until the limit; infinite without one."""
+        return max(0.0, self.limit - self.seconds())
+
     def share(self) -> float:
         """How much of the limit is over, 0..1; 0 without a limit."""
         return min(1.0, self.seconds() / self.limit)
