@@ -88,11 +88,17 @@ def restore(style, source, target, overwrite, **values):
     """Run LEDNet on INPUT, an image, a folder of images or a video, with the weights that train-lednet left.
 
     The suffix of OUTPUT says its format: .png, .jpg, .tiff, .mp4, .mkv and their like; a name without one is a folder.
-    A video that is interrupted leaves what was done so far in a file that plays, NAME.partial.SUFFIX.
+    A video that is interrupted leaves what was done so far in a file that plays, NAME.partial.SUFFIX. Images of a
+    folder that cannot be read are named, the others are restored, and the exit code is 3.
     """
     from lolblur_synth.tools import restore
 
-    written = restore.restore(source, target, quiet=style == "quiet", overwrite=overwrite, **opt.given(values))
+    def say(line: str) -> None:
+        if style == "human":
+            click.echo(opt.printable(line), err=True)
+
+    given = opt.given(values)
+    written = restore.restore(source, target, quiet=style == "quiet", overwrite=overwrite, say=say, **given)
     if style == "human":
         click.echo(f"{written} frame{'s' * (written != 1)} in {opt.printable(str(target))}")
     return 0
@@ -151,9 +157,9 @@ def weights_export(file, target, size):
     Input "dark" and output "restored" are (1, 3, H, W), 0..1. Example: weights export lednet-small day.onnx --size
     1120x640
     """
-    from lolblur_synth.tools import restore
+    from lolblur_synth.tools import onnx_export
 
-    restore.export_onnx(target, *opt.parse_size(size), weights=file)
+    onnx_export.export_onnx(target, *opt.parse_size(size), weights=file)
     click.echo(f"{opt.printable(str(target))}: frames of {size}")
     return 0
 

@@ -23,7 +23,8 @@ from lolblur_synth.errors import InputError, Interrupted, UsageError, WeightsErr
 from lolblur_synth.files import images, video, weights
 from lolblur_synth.models.lednet import LEDNet, enhance
 from lolblur_synth.recipe.schema import InputConfig
-from lolblur_synth.tools.restore import export_onnx, restore
+from lolblur_synth.tools.onnx_export import export_onnx
+from lolblur_synth.tools.restore import restore
 
 
 @pytest.fixture(scope="module")
@@ -321,7 +322,7 @@ def test_onnx_gives_the_same_answer(tmp_path, expose, value_range):
 
 
 def test_onnx_without_its_packages(tmp_path, monkeypatch):
-    monkeypatch.setattr("lolblur_synth.tools.restore.find_spec", lambda name: None)
+    monkeypatch.setattr("lolblur_synth.tools.onnx_export.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="onnxscript"):
         export_onnx(tmp_path / "w.onnx", 64, 64)
 
