@@ -88,8 +88,9 @@ def restore(style, source, target, overwrite, **values):
     """Run LEDNet on INPUT, an image, a folder of images or a video, with the weights that train-lednet left.
 
     The suffix of OUTPUT says its format: .png, .jpg, .tiff, .mp4, .mkv and their like; a name without one is a folder.
-    A video that is interrupted leaves what was done so far in a file that plays, NAME.partial.SUFFIX. Images of a
-    folder that cannot be read are named, the others are restored, and the exit code is 3.
+    A video that is interrupted leaves what was done so far in a file that plays, NAME.partial.SUFFIX, and in
+    NAME.partial.mkv where it is killed. Images of a folder that cannot be read are named, the others are restored, and
+    the exit code is 3.
     """
     from lolblur_synth.tools import restore
 

@@ -13,6 +13,7 @@ from lolblur_synth.errors import ClipsFailed, InputError
 from lolblur_synth.files import video, weights
 from lolblur_synth.models.lednet import LEDNet
 from lolblur_synth.models.scope import Scope
+from lolblur_synth.parallel import progress
 from lolblur_synth.tools.restore import restore
 
 
@@ -115,6 +116,21 @@ def test_the_frame_of_a_video_is_named(tmp_path, save, caplog):
     restore(tmp_path / "in.mkv", tmp_path / "out.mkv", **save(Scope(lightness=(0.02, 0.45)).header()))
     assert f"{tmp_path}/in.mkv, frame 2: its mean L* of " in caplog.text
     assert "2 of 4 frames have a mean lightness" in caplog.text
+
+
+def test_progress_in_a_pipe_is_plain_lines(tmp_path, save, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0)
+    video.write_video(tmp_path / "in.mkv", (np.full((32, 48, 3), 0.2, np.float32) for _ in range(2)), 25)
+    for name in ("a", "b"):
+        picture(tmp_path / f"in/{name}.png")
+    options = save({}) | {"quiet": False}
+    restore(tmp_path / "in.mkv", tmp_path / "out.mkv", **options)
+    restore(tmp_path / "in", tmp_path / "out", **options)
+    printed = capsys.readouterr().err
+    assert "\r" not in printed
+    assert [line.split(" %")[0] for line in printed.splitlines()] == [
+        "1 of 2 frames, 50", "2 of 2 frames, 100", "1 of 2 images, 50", "2 of 2 images, 100"
+    ]  # fmt: skip
 
 
 def test_an_image_that_cannot_be_read_does_not_stop_the_folder(tmp_path, save, caplog):

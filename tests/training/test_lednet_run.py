@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import re
 import types
 
 import cv2
@@ -15,6 +16,7 @@ from lolblur_synth.cli import main
 from lolblur_synth.dataset.splits import gather, hold_out
 from lolblur_synth.errors import ForeignOutput, UsageError
 from lolblur_synth.files import weights
+from lolblur_synth.parallel import progress
 from lolblur_synth.training import checkpoint, lednet, pictures, presets, time_limit
 from lolblur_synth.training.config import PRESETS, LednetConfig, checked, learning_rate
 from lolblur_synth.training.distributed import Process
@@ -196,6 +198,16 @@ def test_a_folder_of_other_pictures_is_not_taken_for_ours(tmp_path):
     (tmp_path / "pictures/holiday.jpg").touch()
     with pytest.raises(ForeignOutput, match="not the output"):
         checkpoint.claim(tmp_path)
+
+
+def test_progress_in_a_pipe_is_plain_lines(tmp_path, dataset, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0)
+    train_lednet(dataset, tmp_path, iterations=2, **TINY)
+    printed = capsys.readouterr().err
+    assert "\r" not in printed
+    first, last = printed.splitlines()
+    assert re.fullmatch(r"1 of 2 steps, 50 %, \d+ s left, loss \d\.\d{4}", first)
+    assert re.fullmatch(r"2 of 2 steps, 100 %, 0 s left, loss \d\.\d{4}, val_psnr \d+\.\d\d", last)
 
 
 # the command
