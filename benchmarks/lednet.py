@@ -144,6 +144,7 @@ def ablations(data: Path, test: Path, iterations: int, seed: int) -> dict:
                 data,
                 out,
                 quiet=True,
+                preset="paper",
                 iterations=iterations,
                 width=0.25,
                 crop=96,

@@ -31,7 +31,7 @@ class UsageError(LolblurError):
 
 
 class ClipsFailed(LolblurError):
-    """The command finished, but some videos or pairs could not be built."""
+    """The command finished, but some videos, pairs or images of a folder failed."""
 
     exit_code = 3
 

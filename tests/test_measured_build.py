@@ -181,7 +181,7 @@ def test_light_is_not_written_as_exr(lamp, tmp_path):
 
 
 def test_restore_shows_light_clipped_at_white(lamp, clip, tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(restore, "_network", lambda config: lambda pixels: pixels)
+    monkeypatch.setattr(restore, "_network", lambda config, say: lambda pixels: pixels)
     expected = np.minimum(street(0) ** (1 / 2.2), 1)
     for source in (*lamp, clip):
         with caplog.at_level(logging.WARNING):

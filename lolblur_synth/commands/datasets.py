@@ -103,18 +103,17 @@ def export(style, out, dest, form, folders):
 
     Example: lolblur-synth export out/ --format lmdb --folders low_blur_noise,high_sharp_scaled
     """
-    from tqdm import tqdm
-
     from lolblur_synth.dataset import export, layout
+    from lolblur_synth.parallel.progress import Meter
 
     form = export.form_called(form)
     dest = dest or out.with_name(f"{out.resolve().name}-{form}")
     chosen = tuple(folders.split(",")) if folders is not None else layout.FOLDERS
-    with tqdm(unit="pair", disable=style == "quiet", delay=0.1) as bar:  # no bar for a command that is refused at once
+    with Meter(None, "pair", style == "quiet") as meter:
 
         def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
+            meter.total = total
+            meter.add(done - meter.done)
 
         pairs = export.export(out, dest, form, chosen, show)
     if style == "human":

@@ -1,6 +1,7 @@
 """train-lednet, train-darken, evaluate, restore, weights: what concerns networks."""
 
 import json
+import shlex
 from pathlib import Path
 
 import click
@@ -28,8 +29,9 @@ def train_lednet(style, data, out, dry_run, **values):
     """Train LEDNet on DATA: a dataset that was built here (default out/), or an original LOL-Blur folder.
 
     Several are used as one: a video that is held out in one of them is trained on in none. The same command again
-    continues.
-    Example: lolblur-synth train-lednet out/ --width 0.25 --max-minutes 30
+    continues. OUT/pictures/ shows input, output and ground truth after each validation.
+
+    Example: lolblur-synth train-lednet out/ --preset laptop --max-minutes 30
     """
     data = data or (Path("out"),)
     for root in data:
@@ -37,12 +39,24 @@ def train_lednet(style, data, out, dry_run, **values):
             raise UsageError(
                 f"{root}: no such dataset", "make one first: lolblur-synth build videos/ out/   or   make demo"
             )
-    from lolblur_synth.training import lednet
+    from lolblur_synth.training import distributed, lednet
 
     done = lednet.train_lednet(data, out, dry_run=dry_run, quiet=style == "quiet", **opt.given(values))
-    if style == "human":
-        click.echo(", ".join(f"{key} {value}" for key, value in done.items()))
+    if style == "human" and distributed.is_first():
+        click.echo(opt.printable(", ".join(f"{key} {value}" for key, value in done.items())))
+        if not dry_run:
+            click.echo(opt.printable_lines(_next_steps(out, data[0], values["pair"])))
     return 0
+
+
+def _next_steps(out: Path, data: Path, pair: str | None) -> str:
+    """What to do with the weights that a training has left."""
+    weights, dataset = shlex.quote(str(out)), shlex.quote(str(data))
+    folders = f" --pair {shlex.quote(pair)}" if pair else ""
+    return (
+        f"restore with them: lolblur-synth restore photo.jpg restored.png --weights {weights}\n"
+        f"score them:        lolblur-synth evaluate {weights} {dataset}{folders}"
+    )
 
 
 @click.command()
@@ -94,11 +108,18 @@ def restore(style, source, target, overwrite, **values):
     """Run LEDNet on INPUT, an image, a folder of images or a video, with the weights that train-lednet left.
 
     The suffix of OUTPUT says its format: .png, .jpg, .tiff, .mp4, .mkv and their like; a name without one is a folder.
-    A video that is interrupted leaves what was done so far in a file that plays, NAME.partial.SUFFIX.
+    A video that is interrupted leaves what was done so far in a file that plays, NAME.partial.SUFFIX, and in
+    NAME.partial.mkv where it is killed. Images of a folder that cannot be read are named, the others are restored, and
+    the exit code is 3.
     """
     from lolblur_synth.tools import restore
 
-    written = restore.restore(source, target, quiet=style == "quiet", overwrite=overwrite, **opt.given(values))
+    def say(line: str) -> None:
+        if style == "human":
+            click.echo(opt.printable(line), err=True)
+
+    given = opt.given(values)
+    written = restore.restore(source, target, quiet=style == "quiet", overwrite=overwrite, say=say, **given)
     if style == "human":
         click.echo(f"{written} frame{'s' * (written != 1)} in {opt.printable(str(target))}")
     return 0
@@ -157,9 +178,9 @@ def weights_export(file, target, size):
     Input "dark" and output "restored" are (1, 3, H, W), 0..1. Example: weights export lednet-small day.onnx --size
     1120x640
     """
-    from lolblur_synth.tools import restore
+    from lolblur_synth.tools import onnx_export
 
-    restore.export_onnx(target, *opt.parse_size(size), weights=file)
+    onnx_export.export_onnx(target, *opt.parse_size(size), weights=file)
     click.echo(f"{opt.printable(str(target))}: frames of {size}")
     return 0
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 import click
 from tqdm import tqdm
 
+from lolblur_synth.parallel.progress import Meter
+
 LINE_INTERVAL = 10.0  # seconds between plain lines
 
 
@@ -96,11 +98,10 @@ class Progress:
 
 @contextlib.contextmanager
 def training_progress(steps: int, style: str) -> Iterator[Callable[[int, dict[str, float]], None]]:
-    """A bar of so many steps, and the function that a training calls after each step with its number and losses."""
-    with tqdm(total=steps, unit="step", disable=style == "quiet") as bar:
+    """The progress of so many steps, and the function that a training calls after each with its number and losses."""
+    with Meter(steps, "step", style == "quiet") as meter:
 
         def report(step: int, losses: dict[str, float]) -> None:
-            bar.set_postfix({name: f"{value:.4f}" for name, value in losses.items()}, refresh=False)
-            bar.update(step - bar.n)
+            meter.add(step - meter.done, ", ".join(f"{name} {value:.4f}" for name, value in losses.items()))
 
         yield report

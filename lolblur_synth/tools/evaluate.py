@@ -17,7 +17,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lolblur_synth.dataset.pair_folders import Pair, find_pairs, pair_names, pairs_in, scan
 from lolblur_synth.dataset.pairs import read_pair
@@ -26,6 +25,7 @@ from lolblur_synth.errors import InputError
 from lolblur_synth.metrics import tone_curves
 from lolblur_synth.metrics.alignment import aligned
 from lolblur_synth.parallel.machine import resolve_device
+from lolblur_synth.parallel.progress import counted
 from lolblur_synth.tools import outputs
 from lolblur_synth.tools.evaluation import comparison, report, restored, scores
 from lolblur_synth.tools.evaluation.scores import ALIGNED
@@ -60,7 +60,7 @@ def evaluate(
     if out is not None:
         outputs.make_folder(Path(out))
     rows, baseline_rows = [], {}
-    for pair in tqdm(pairs, unit="frame", disable=quiet):
+    for pair in counted(pairs, len(pairs), "frame", quiet):
         low, high = (frame[None].to(device) for frame in read_pair(pair))
         row = {"clip": pair.clip, "frame": pair.frame} | _figures(metrics, restore(pair, low), high)
         if config.baselines:

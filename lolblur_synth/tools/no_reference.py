@@ -16,7 +16,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.files import images, pictures
@@ -24,6 +23,7 @@ from lolblur_synth.files.video.names import IMAGE_SUFFIXES
 from lolblur_synth.metrics import real_frames
 from lolblur_synth.metrics.alignment import rounded
 from lolblur_synth.parallel.machine import resolve_device
+from lolblur_synth.parallel.progress import counted
 from lolblur_synth.tools import outputs
 from lolblur_synth.tools.evaluation import report as reports
 from lolblur_synth.tools.evaluation import restored, scores
@@ -63,7 +63,7 @@ def evaluate_without_reference(
         outputs.make_folder(Path(out))
     rows = [
         {"frame": name} | _figures(metrics, dark, frame)
-        for name, dark, frame in tqdm(frames, unit="frame", total=len(files), disable=quiet)
+        for name, dark, frame in counted(frames, len(files), "frame", quiet)
     ]
     names = [name for name in rows[0] if name != "frame"]
     whole = {

@@ -5,46 +5,46 @@ an image           an image (PNG, JPEG, TIFF, by its suffix), or a folder
 a folder of images a folder with the same names and sub-folders, as PNG
 a video            a video (its sound is kept) where OUTPUT has a video suffix, else a folder of PNG frames
 
-A video that is interrupted, or damaged further on, leaves the frames so far in NAME.partial.SUFFIX.
+A video that is interrupted, or damaged further on, leaves the frames so far in NAME.partial.SUFFIX; where the process
+is killed, in NAME.partial.mkv (of .avi: .avi). An image of a folder that cannot be read does not stop the others.
 One frame is in memory at a time; a whole 1280x720 frame needs about 1.1 GB on a CPU.
 """
 
 import contextlib
 import logging
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from tqdm import tqdm
 
-from lolblur_synth.errors import InputError, Interrupted, UsageError, WeightsError
+from lolblur_synth.errors import ClipsFailed, InputError, Interrupted, UsageError, listed
 from lolblur_synth.files import images, listing, pictures, video
 from lolblur_synth.files.video.recorder import partials, record
 from lolblur_synth.files.video.tracks import Tracks, tracks_of
 from lolblur_synth.models import lednet
 from lolblur_synth.parallel.machine import resolve_device
+from lolblur_synth.parallel.progress import counted
 from lolblur_synth.parallel.stop import stop_signals
 from lolblur_synth.recipe.schema import InputConfig
-from lolblur_synth.tools import outputs, sources
+from lolblur_synth.tools import outputs, sources, weights_scope
+from lolblur_synth.tools.weights_scope import ScopeCheck
 from lolblur_synth.training.config import RestoreConfig, checked
 
-BUNDLED = "lednet-small"  # the weights that are used where a training has left none
 CLIPPED = "it holds light above white, which the network does not know: it is clipped at white"
 log = logging.getLogger(__name__)
-Restore = Callable[[np.ndarray], np.ndarray]
+Restore = Callable[[str, np.ndarray], np.ndarray]  # the name of a frame, and its pixels: see `_network`
 
 
-def restore(source: str | Path, target: str | Path, quiet: bool = False, overwrite: bool = False, **options) -> int:
+def restore(source: str | Path, target: str | Path, quiet: bool = False, overwrite: bool = False,
+            say: Callable[[str], None] = log.info, **options) -> int:  # fmt: skip
     """Restore SOURCE into TARGET. options: the fields of RestoreConfig. Returns the number of frames written.
 
+    quiet: no progress. say: gets one line about the weights before the work begins.
     Raises InputError for input that cannot be read, WeightsError, and UsageError where the output exists (unless
-    `overwrite`) or cannot hold the input.
+    `overwrite`) or cannot hold the input; ClipsFailed at the end where some images of a folder could not be restored.
     """
     config = checked(RestoreConfig, options)
     if config.bits not in (8, 16):
@@ -57,66 +57,24 @@ def restore(source: str | Path, target: str | Path, quiet: bool = False, overwri
         raise InputError(f"{source}: {reason}", "give an image, a video or a folder of images", "missing")
     if target.resolve() == source.resolve():
         raise UsageError(f"{target} is the input", "give another output")
-    net = _network(config)
-    if source.is_dir() or source.suffix.lower() in video.IMAGE_SUFFIXES:
-        return _images(source, target, net, config, overwrite, quiet)
-    return _video(source, target, net, config, overwrite, quiet)
+    config = weights_scope.with_file(config)
+    run = _network(config, say)
+    tool = _images if source.is_dir() or source.suffix.lower() in video.IMAGE_SUFFIXES else _video
+    with ScopeCheck(weights_scope.of(config.weights)) as check:
+
+        def net(name: str, pixels: np.ndarray) -> np.ndarray:
+            check(name, pixels)
+            return run(pixels)
+
+        return tool(source, target, net, config, overwrite, quiet)
 
 
-def export_onnx(target: str | Path, width: int, height: int, **options) -> None:
-    """Write the network as ONNX for frames of one size: (1, 3, height, width), 0..1 in and out, any width and height.
-
-    options: `weights` and `range` of RestoreConfig. The padding, the range and the clipping are inside, and the pooling
-    grids are exact, so the answers are those of `restore`. Needs the packages onnx and onnxscript (UsageError).
-    """
-    config = checked(RestoreConfig, options)
-    if find_spec("onnx") is None or find_spec("onnxscript") is None:
-        raise UsageError("ONNX export needs the packages onnx and onnxscript", "pip install 'lolblur-synth[onnx]'")
-    model = _Display(*_load(config)).eval()
-    target = Path(target)
-    with tempfile.TemporaryDirectory(prefix=".exporting-", dir=target.parent) as folder:
-        file = Path(folder) / target.name
-        torch.onnx.export(
-            model,
-            (torch.zeros(1, 3, height, width),),
-            file,
-            dynamo=True,
-            verbose=False,
-            external_data=False,
-            input_names=["dark"],
-            output_names=["restored"],
-        )
-        os.replace(file, target)
-
-
-class _Display(nn.Module):
-    """`lednet.enhance` as a module."""
-
-    def __init__(self, net: lednet.LEDNet, value_range: str):
-        super().__init__()
-        self.net, self.value_range = net, value_range
-
-    def forward(self, dark: Tensor) -> Tensor:
-        return lednet.enhance(self.net, dark, self.value_range)
-
-
-def _load(config: RestoreConfig) -> tuple[lednet.LEDNet, str]:
-    path = Path(config.weights)
-    if config.weights == RestoreConfig.weights and not path.is_dir():
-        log.warning("no %s/ here: using the bundled %s, a small network that few clips taught", path, BUNDLED)
-        path = Path(BUNDLED)
-    if path.is_dir() and not (path / "lednet.safetensors").is_file():
-        raise WeightsError(f"{path}: its training has left no lednet.safetensors yet",
-                           f"let train-lednet go on, or use the bundled network: --weights {BUNDLED}")  # fmt: skip
-    net, value_range = lednet.load(path / "lednet.safetensors" if path.is_dir() else path, config.range)
-    log.info("%s: input and output in %s", path, value_range)
-    return net, value_range
-
-
-def _network(config: RestoreConfig) -> Restore:
-    """(H, W, 3) float32 RGB display, 0..1 -> the same, restored."""
+def _network(config: RestoreConfig, say: Callable[[str], None]) -> Callable[[np.ndarray], np.ndarray]:
+    """(H, W, 3) float32 RGB display, 0..1 -> the same, restored. say: gets one line about the weights."""
     device = torch.device(resolve_device(config.device))
-    net, value_range = _load(config)
+    net, value_range = lednet.load(config.weights, config.range)
+    say(weights_scope.introduction(config.weights, net))
+    log.info("%s: input and output in %s", config.weights, value_range)
     net.to(device)
     half = config.precision == "bfloat16" or config.precision == "auto" and device.type == "cuda"
 
@@ -132,13 +90,26 @@ def _network(config: RestoreConfig) -> Restore:
 def _images(source: Path, target: Path, net: Restore, config: RestoreConfig, overwrite: bool, quiet: bool) -> int:
     files, paths = _image_paths(source, target, config.bits)
     outputs.claim(paths, files, overwrite)
-    done, notes = 0, set()
+    done, notes, failures = 0, set(), []
     with _counting(target, "images", len(files), lambda: done), stop_signals() as stop:
-        for file, path in tqdm(list(zip(files, paths, strict=True)), unit="image", disable=quiet):
+        for file, path in counted(zip(files, paths, strict=True), len(files), "image", quiet):
             _check_stop(stop)
-            _restore_image(file, path, net, config, notes)
-            done += 1
-    return len(files)
+            try:
+                _restore_image(file, path, net, config, notes)
+                done += 1
+            except InputError as error:
+                if len(files) == 1:
+                    raise
+                log.warning("%s", error)
+                failures.append((file, error))
+    if failures and not done:
+        raise InputError(f"{source}: none of its {len(files)} images can be used (see above)", failures[0][1].hint,
+                         failures[0][1].reason)  # fmt: skip
+    if failures:
+        names = listed([str(file) for file, _ in failures])
+        raise ClipsFailed(f"{target}: {done} of {len(files)} images restored; not restored (see above): {names}",
+                          "repair them, or leave them out")  # fmt: skip
+    return done
 
 
 def _image_paths(source: Path, target: Path, bits: int) -> tuple[list[Path], list[Path]]:
@@ -184,7 +155,7 @@ def _restore_image(file: Path, path: Path, net: Restore, config: RestoreConfig, 
             alpha = pixels[:, :, 3].astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
             alpha = np.concatenate((alpha, alpha), 1) if config.compare else alpha
             pixels = np.ascontiguousarray(pixels[:, :, :3])
-    outputs.write_frame(path, net(images.to_rgb(pixels)), linear=False, bits=config.bits, alpha=alpha)
+    outputs.write_frame(path, net(str(file), images.to_rgb(pixels)), linear=False, bits=config.bits, alpha=alpha)
 
 
 def _video(source: Path, target: Path, net: Restore, config: RestoreConfig, overwrite: bool, quiet: bool) -> int:
@@ -212,8 +183,8 @@ def _video(source: Path, target: Path, net: Restore, config: RestoreConfig, over
     if left_out:
         log.warning(f"{source}: left out of {target}: {', '.join(left_out)}")
     with stop_signals() as stop:
-        shown = tqdm(video.display(clip), total=clip.frames, unit="frame", disable=quiet)
-        frames = (net(frame) for frame in shown if _check_stop(stop))
+        shown = enumerate(counted(video.display(clip), clip.frames, "frame", quiet))
+        frames = (net(f"{source}, frame {number}", frame) for number, frame in shown if _check_stop(stop))
         if form == "video":
             _record(target, frames, clip, tracks)
         else:

@@ -1,4 +1,5 @@
-"""Checkpoints of trainings, and what train-lednet keeps in OUT: checkpoints/00001000.pt, the last three, and log.csv.
+"""Checkpoints of trainings, and what train-lednet keeps in OUT: checkpoints/00001000.pt, the last three, log.csv, and
+pictures/.
 
 A checkpoint is a torch zip of plain tensors and numbers, written whole or not at all, read with `weights_only`. A
 damaged one is recognised by its CRC sums; train-lednet then uses the one before it, with a warning.
@@ -17,6 +18,7 @@ import torch
 from lolblur_synth.dataset.layout import raise_no_space
 from lolblur_synth.errors import ForeignOutput, InputError
 from lolblur_synth.files import atomic, listing
+from lolblur_synth.training import pictures
 from lolblur_synth.training.tensorboard_log import is_log
 
 CHECKPOINTS_KEPT = 3
@@ -26,7 +28,8 @@ log = logging.getLogger(__name__)
 def claim(out: Path) -> None:
     """Make OUT, or refuse a folder that holds something else. Raises ForeignOutput."""
     ours = ("checkpoints", "log.csv", "lednet.safetensors", "frames-*")
-    if out.exists() and (not out.is_dir() or any(not any(path.match(name) for name in ours) and not is_log(path)
+    if out.exists() and (not out.is_dir() or any(not any(map(path.match, ours)) and not is_log(path) and not
+                                                 (path.name == pictures.FOLDER and pictures.are_ours(path))
                                                  for path, _ in listing.entries(out))):  # fmt: skip
         raise ForeignOutput(f"{out} is not the output of a training", "use an empty or new folder")
     (out / "checkpoints").mkdir(parents=True, exist_ok=True)

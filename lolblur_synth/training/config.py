@@ -15,6 +15,12 @@ from lolblur_synth.recipe.schema import option
 
 @dataclass(frozen=True)
 class LednetConfig:
+    preset: str = option(
+        "auto",
+        "values for all options that are not given: demo takes minutes, laptop a night, paper a GPU; auto: that of the "
+        "training in OUT, else paper on a GPU and laptop without one; the defaults shown here are those of paper",
+        choices=("auto", "demo", "laptop", "paper"),
+    )
     iterations: int = option(500_000, "optimiser steps", lo=1, source="section 5")
     batch: int = option(8, "pairs a step, over all GPUs together", lo=1, source="section 5")
     crop: int = option(
@@ -87,23 +93,53 @@ class LednetConfig:
     val_pairs: int = option(30, "most validation pairs, evenly spread over the held-out clips", lo=1)
     store: bool = option(False, "decode the frames once, into OUT/frames.u8, which all processes share")
     workers: int = option(2, "processes that read frames; 0: none", lo=0, hi=256)
-    max_minutes: float = option(0.0, "stop in good order after this time; 0: no limit", unit="minutes", lo=0)
+    max_minutes: float = option(
+        0.0,
+        "time for the whole training, over all of its parts; the learning rate comes to its end with it; 0: no limit",
+        unit="minutes",
+        lo=0,
+    )
     device: str = option("auto", "auto, cpu or cuda[:N]")
     tensorboard: str = option("", "folder for a tensorboard log of the losses, beside log.csv")
 
 
+# Values of `train-lednet --preset`, for the options that a user does not give. What runs without a GPU is LEDNet-lite
+# behind a lift, a twentieth of the paper's cost, taught what real frames need (`mix`); small crops first, so that more
+# scenes are seen in the same time; a higher rate, as so small a network stands it; no perceptual loss, since VGG takes
+# longer than the network; `matched` and `fft` count detail, which brightness would drown (docs/notes/lednet.md).
+WITHOUT_GPU = {
+    "layout": "lite", "width": 0.5, "lift": True, "mix": True, "grow": True, "store": True, "batch": 8,
+    "perceptual": "none", "matched": 0.5, "fft": 0.5, "lr": 1e-3,
+}  # fmt: skip
+PRESETS: dict[str, dict] = {
+    # Minutes on two cores with the 8 pairs of `make demo`: to see it learn. The average of the weights is as short.
+    "demo": WITHOUT_GPU
+    | {"iterations": 300, "crop": 96, "lr_end": 1e-5, "ema": 0.99, "save_every": 150, "val_pairs": 4, "warm_up": 20},
+    # About a night on a laptop: half a second a step on one core of 2020.
+    "laptop": WITHOUT_GPU
+    | {"iterations": 60_000, "crop": 128, "lr_end": 1e-6, "save_every": 2000, "val_pairs": 10, "warm_up": 500},
+    # Section 5 of the paper: the defaults of LednetConfig.
+    "paper": {},
+}
+# Option -> what a preset does not set where the user gives it: the two exclude each other.
+EXCLUDES = {"pair": "mix", "online": "mix", "range": "lift"}
+
+
 # A run may continue with other values of these: they do not change the weights.
-FREE = {"save_every", "val_pairs", "workers", "store", "max_minutes", "device", "compile", "graph", "tensorboard"}
-
-
-def learning_rate(config: LednetConfig, iteration: int) -> float:
-    """Cosine annealing from lr to lr_end over all iterations (section 5), after the warm-up."""
-    share = 0.5 * (1 + math.cos(math.pi * iteration / config.iterations))
-    rate = config.lr_end + (config.lr - config.lr_end) * share
-    return rate * min(1.0, (iteration + 1) / config.warm_up) if config.warm_up else rate
-
-
+FREE = {"preset", "save_every", "val_pairs", "workers", "store", "max_minutes", "device", "compile", "graph",
+        "tensorboard"}  # fmt: skip
 GROWN, WHOLE = 0.7, 0.9  # of the iterations, with `grow`: from here on twice the side, and whole frames
+
+
+def learning_rate(config: LednetConfig, iteration: int, time_share: float = 0.0) -> float:
+    """Cosine annealing from lr to lr_end (section 5) over all iterations, or over the time limit where that ends first,
+    after the warm-up.
+
+    time_share: how much of the time limit is over, 0..1; 0 without a limit.
+    """
+    progress = max(iteration / config.iterations, time_share)
+    rate = config.lr_end + (config.lr - config.lr_end) * 0.5 * (1 + math.cos(math.pi * progress))
+    return rate * min(1.0, (iteration + 1) / config.warm_up) if config.warm_up else rate
 
 
 def growth(config: LednetConfig, iteration: int) -> int:

@@ -23,6 +23,11 @@ class Process(NamedTuple):
         return self.rank == 0
 
 
+def is_first() -> bool:
+    """Whether this process is the first of a training, or the only one; known before its group is."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
 @contextlib.contextmanager
 def group(device: str) -> Iterator[Process]:
     """Within the block this process belongs to the group that torchrun started, if it did. Raises UsageError.

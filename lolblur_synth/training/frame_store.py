@@ -60,7 +60,7 @@ def as_display(frame: Tensor) -> Tensor:
     return frame.float().div_(255) if frame.dtype == torch.uint8 else frame
 
 
-def write(store: Path, samples: Sequence[Sequence[Path]], report: Callable[[], object] | None = None) -> None:
+def write(store: Path, samples: Sequence[Sequence[Path]], report: Callable[[], None] | None = None) -> None:
     """Decode the frames of all samples into `store`; `report` is called after each sample.
 
     Frames of 16 bits lose 8. Raises InputError where a frame is unreadable, NoSpace.

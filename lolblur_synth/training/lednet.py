@@ -2,10 +2,12 @@
 
     DATA  a built dataset or a LOL-Blur folder; its `test` split is never opened, nor a video that is in a test split
     OUT   checkpoints/00001000.pt   log.csv   lednet.safetensors (the averaged weights, for `evaluate` and `restore`)
+          pictures/00001000.jpg (input, output and truth of some validation frames)
 
 The same command again continues where the last checkpoint ends: bit for bit on a CPU, because the learning rate and the
-samples are functions of the iteration alone. Departures from the paper, each an option: weights are averaged (ema),
-gradients are clipped (clip_grad), and a GPU computes in bfloat16.
+samples are functions of the iteration alone. With a time limit the learning rate depends on the clock too, so that it
+comes to its end in time; the weights then depend on the speed of the machine. Departures from the paper, each an
+option: weights are averaged (ema), gradients are clipped (clip_grad), and a GPU computes in bfloat16.
 """
 
 import contextlib
@@ -14,7 +16,6 @@ import functools
 import hashlib
 import logging
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,19 +24,20 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from lolblur_synth.dataset import lock
 from lolblur_synth.dataset.splits import content_hash, gather, hold_out
 from lolblur_synth.errors import Interrupted
 from lolblur_synth.files import weights
+from lolblur_synth.parallel.progress import Meter
 from lolblur_synth.parallel.stop import ignore_stop_signals, stop_signals
-from lolblur_synth.training import checkpoint, crops, distributed, frame_store, lednet_parts
-from lolblur_synth.training.config import FREE, LednetConfig, checked, growth, learning_rate
+from lolblur_synth.training import checkpoint, crops, distributed, frame_store, lednet_parts, pictures, presets
+from lolblur_synth.training.config import FREE, LednetConfig, growth, learning_rate
 from lolblur_synth.training.distributed import Process
 from lolblur_synth.training.losses import Weights, lednet_loss
 from lolblur_synth.training.run import Run, follow
 from lolblur_synth.training.tensorboard_log import scalars
+from lolblur_synth.training.time_limit import TimeLimit
 
 CHECKPOINT_SECONDS = 600  # a crash loses at most so much work
 LOG_EVERY = 100  # iterations between rows of log.csv
@@ -54,12 +56,12 @@ def train_lednet(
 
     data_dir: one dataset, or several; a video that is held out in one of them is trained on in none.
     dry_run: time two steps, return {"seconds_per_step", "hours", "pairs", "val_pairs"}, write nothing.
-    quiet: no progress bar.
+    quiet: no progress, and nothing about the preset.
     Raises UsageError, InputError, WeightsError, ForeignOutput, Locked, NoSpace; Interrupted after Ctrl-C or SIGTERM,
     with a checkpoint; Diverged when the loss is no longer finite, with the last checkpoint kept.
     """
-    config = checked(LednetConfig, options)
     out = Path(out)
+    config = presets.configured(options, out, quiet or not distributed.is_first())
     with distributed.group(config.device) as process:
         roots = [data_dir] if isinstance(data_dir, str | Path) else data_dir
         run = LednetRun(config, [Path(root) for root in roots], out, process)
@@ -91,6 +93,7 @@ class LednetRun(Run):
         self.pairs = gather(roots, "train", folders)
         self.train_pairs, held_out = hold_out(self.pairs)
         self.val_pairs = held_out[:: math.ceil(len(held_out) / config.val_pairs)]
+        self.read = lednet_parts.validation_reader(config)
 
         # Losses: L1, and the perceptual loss where its weights are installed, which needs larger crops.
         self.features, perceptual = lednet_parts.perceptual_features(config, process.device)
@@ -123,6 +126,8 @@ class LednetRun(Run):
         self.psnr, self.validated = math.nan, -1  # of the averaged weights; after which step
         self.saved = time.monotonic()
         self.stop: Callable[[], bool] = lambda: False
+        self.clock, self.time_share = TimeLimit(config.max_minutes), 0.0  # the share of the limit that the rate follows
+        self.rate = config.lr  # of the last step
         log.info(
             "%d pairs to train, %d to validate, %d parameters, perceptual loss: %s, on %d x %s",
             len(self.train_pairs),
@@ -145,18 +150,21 @@ class LednetRun(Run):
         side, out = outputs if config.side_loss else (None, outputs)
         side, out = (None if x is None else (x.float() + 1) / 2 if signed else x.float() for x in (side, out))
         terms = lednet_loss(side, out, high, self.features, self.weights)
-        losses = self.descend(learning_rate(config, self.step), terms["loss"], terms)
+        self.rate = learning_rate(config, self.step, self.time_share)
+        losses = self.descend(self.rate, terms["loss"], terms)
         # At first the average moves fast, so that after a short run it is not mostly the random start.
         follow(self.average, self.net, min(config.ema, (1 + self.step) / (10 + self.step)) if config.ema else 0.0)
         return losses
 
     def over_processes(self, values: Sequence[Tensor]) -> list[float]:
-        """Means over the processes. All of them stop after the step in which one of them wants to."""
-        shared = torch.stack([*values, values[0].new_tensor(float(self.stop()))])
+        """Means over the processes. All of them stop after the step in which one of them wants to, and go by the clock
+        of the first one."""
+        share = self.clock.share() if self.process.is_first else 0.0
+        shared = torch.stack([*values, *values[0].new_tensor((self.stop(), share * self.process.world))])
         if self.process.world > 1:
             dist.all_reduce(shared)
             shared /= self.process.world
-        *means, stopping = shared.tolist()
+        *means, stopping, self.time_share = shared.tolist()
         self.stopping = stopping > 0
         return means
 
@@ -180,8 +188,8 @@ class LednetRun(Run):
         """Decode the frames into OUT, unless they are there, and read them from there. Raises InputError, NoSpace."""
         store = frame_store.path(self.out, self.hashes["frames"])
         if self.process.is_first and not store.is_file():
-            with tqdm(total=len(self.files), unit="pair", desc="decoding", disable=quiet) as bar:
-                frame_store.write(store, self.files, bar.update)
+            with Meter(len(self.files), "pair", quiet) as meter:
+                frame_store.write(store, self.files, meter.add)
         if self.process.world > 1:
             dist.barrier()
         self.crops.frames = frame_store.FrameStore(store, len(self.files[0]))
@@ -191,32 +199,25 @@ class LednetRun(Run):
     def train_to_the_end(self, interrupted: Callable[[], bool], quiet: bool) -> dict:
         """To the last iteration, the time limit or an interruption, with checkpoints, log and progress."""
         config, first = self.config, self.process.is_first
-        end = time.monotonic() + 60 * config.max_minutes if config.max_minutes else math.inf
-        self.stop = lambda: interrupted() or time.monotonic() > end
+        self.time_share = self.clock.begin()
+        self.stop = lambda: interrupted() or self.clock.is_over()
         self.saved, last_losses = time.monotonic(), {}
         rows = checkpoint.Log(self.out / "log.csv", self.step) if first else None
-        bar = tqdm(
-            total=config.iterations,
-            initial=self.step,
-            unit="it",
-            disable=quiet or not first,
-            mininterval=0.5 if sys.stderr.isatty() else 10,
-            dynamic_ncols=True,
-        )
-        with bar, scalars(config.tensorboard if first else None, self.step + 1) as write:
+        meter = Meter(config.iterations, "step", quiet or not first, self.step, self.clock.left)
+        with meter, scalars(config.tensorboard if first else None, self.step + 1) as write:
 
             def report(step: int, losses: dict[str, float]) -> None:
                 last_losses.update(losses)
-                bar.update()
-                psnr = {} if math.isnan(self.psnr) else {"val_psnr": f"{self.psnr:.2f}"}
-                bar.set_postfix(loss=f"{losses['loss']:.4f}", **psnr, refresh=False)
+                psnr = "" if math.isnan(self.psnr) else f", val_psnr {self.psnr:.2f}"
+                meter.add(note=f"loss {losses['loss']:.4f}{psnr}")
                 score = self.psnr if self.validated == step else None
                 if rows and (score is not None or step % LOG_EVERY == 0):
-                    rate = learning_rate(config, step - 1)
-                    rows.add(step, rate, losses, score)
-                    write(step, losses | {"lr": rate} | ({} if score is None else {"val_psnr_rgb": score}))
+                    rows.add(step, self.rate, losses, score)
+                    write(step, losses | {"lr": self.rate} | ({} if score is None else {"val_psnr_rgb": score}))
 
-            if self.step < config.iterations:
+            if self.step < config.iterations and self.time_share >= 1:
+                log.warning("its %g minutes are over; a larger --max-minutes goes on", config.max_minutes)
+            elif self.step < config.iterations:
                 self.train(self.loader(config.iterations), config.iterations, report)
         if interrupted():
             raise Interrupted(f"stopped after iteration {self.step}", "the same command continues")
@@ -256,8 +257,10 @@ class LednetRun(Run):
     def save(self) -> None:
         """Validate, then write the checkpoint and the averaged weights; of several processes, the first one does."""
         if self.process.is_first:
-            self.psnr = lednet_parts.validation_psnr(self.average, self.config.range, self.val_pairs)
+            self.psnr = lednet_parts.validation_psnr(self.average, self.config.range, self.val_pairs, self.read)
             self.write()
+            with checkpoint.full_disk_as_error(self.out):
+                pictures.write(self.out, self.step, self.average, self.config.range, self.val_pairs, self.read)
         self.saved, self.validated = time.monotonic(), self.step
 
     def write(self) -> None:
@@ -268,6 +271,7 @@ class LednetRun(Run):
             "adam": self.optimiser.state_dict(),
             "iteration": self.step,
             "psnr": self.psnr,
+            "seconds": self.clock.seconds(),
             "facts": self.identity(),
         }
         checkpoint.save(self.out / "checkpoints", self.step, state)
@@ -277,6 +281,7 @@ class LednetRun(Run):
             "range": self.config.range,
             "iterations": self.step,
             "validation_psnr_rgb": self.psnr,
+            "preset": self.config.preset,
             "training": self.identity(),
         }
         with checkpoint.full_disk_as_error(self.out):
@@ -296,4 +301,5 @@ class LednetRun(Run):
         self.average.load_state_dict(state["params_ema"])
         self.optimiser.load_state_dict(state["adam"])
         self.step, self.psnr = state["iteration"], state["psnr"]
+        self.clock.before = state.get("seconds", 0.0)  # earlier versions kept none
         log.info("continuing %s after iteration %d", self.out, self.step)

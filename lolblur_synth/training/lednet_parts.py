@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lolblur_synth.dataset.pair_folders import Pair, find_pairs, pair_names
 from lolblur_synth.dataset.pairs import read_frame, read_pair
+from lolblur_synth.draw import rng
 from lolblur_synth.errors import UsageError, WeightsError
 from lolblur_synth.files import weights
 from lolblur_synth.metrics import image_quality
@@ -26,6 +27,7 @@ from lolblur_synth.training.distributed import Process
 ADAM_BETAS = (0.9, 0.99)  # section 5
 SMALLEST_CROP = 16  # px
 SMALLEST_CROP_PERCEPTUAL = 64  # px: the side output is an eighth of it, and the fourth stage of VGG an eighth of that
+ReadPair = Callable[[Pair], tuple[Tensor, Tensor]]  # -> (low, high)
 log = logging.getLogger(__name__)
 
 
@@ -112,12 +114,22 @@ def autocast(config: LednetConfig, device: torch.device, **options) -> torch.aut
     return torch.autocast(device.type, torch.bfloat16, enabled=half, **options)
 
 
+def validation_reader(config: LednetConfig) -> ReadPair:
+    """Reads the frames of a pair for validation; with `mix`, whose inputs have no noise, each gets its own."""
+
+    def noisy_pair(pair: Pair) -> tuple[Tensor, Tensor]:
+        low, high = read_pair(pair)
+        return mixture.noisy(low, rng(config.seed, "lednet", f"{pair.clip}/{pair.frame}", "validation")), high
+
+    return noisy_pair if config.mix else read_pair
+
+
 @torch.no_grad()
-def validation_psnr(net: LEDNet, value_range: str, pairs: Sequence[Pair]) -> float:
+def validation_psnr(net: LEDNet, value_range: str, pairs: Sequence[Pair], read: ReadPair = read_pair) -> float:
     """Mean PSNR (RGB, dB) of a network on the whole frames of some pairs. value_range: what it was trained on."""
     device, scores = next(net.parameters()).device, []
     for pair in pairs:
-        low, high = (frame[None].to(device) for frame in read_pair(pair))
+        low, high = (frame[None].to(device) for frame in read(pair))
         scores.append(image_quality.psnr_rgb(enhance(net, low, value_range), high).item())
     return sum(scores) / len(scores)
 

@@ -14,6 +14,7 @@ from lolblur_synth.errors import InputError, UsageError, WeightsError
 from lolblur_synth.files import weights
 from lolblur_synth.metrics import image_quality
 from lolblur_synth.models.lednet import LEDNet
+from lolblur_synth.parallel import progress
 from lolblur_synth.tools.evaluate import evaluate
 from lolblur_synth.tools.evaluation.report import PAPER, table
 
@@ -134,6 +135,14 @@ def test_the_table_names_what_was_scored_and_which_way_is_better(dataset, tmp_pa
     assert row[2] == f"{report['mean']['psnr_rgb']:.2f}"
     assert row[4] == f"{report['baselines']['gamma_gain']['psnr_rgb']:.2f}"
     assert evaluate("lednet-small", dataset, metrics="ssim_y", baselines=False, quiet=True)["name"] == "lednet-small"
+
+
+def test_progress_in_a_pipe_is_plain_lines(dataset, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0)
+    evaluate(results(dataset, tmp_path / "results", "{clip}/{frame}.png"), dataset, **FAST | {"quiet": False})
+    printed = capsys.readouterr().err
+    assert "\r" not in printed
+    assert [line.split(",")[0] for line in printed.splitlines()] == [f"{number} of 4 frames" for number in (1, 2, 3, 4)]
 
 
 def test_a_terminal_without_arrows_gets_plain_letters(dataset, tmp_path, monkeypatch):

@@ -28,7 +28,7 @@ from lolblur_synth.training.frame_store import FrameFiles
 from lolblur_synth.training.lednet import train_lednet
 from lolblur_synth.training.losses import lednet_loss
 
-TINY = {"width": 0.125, "crop": 16, "batch": 2, "perceptual": "none", "workers": 0, "device": "cpu"}
+TINY = {"preset": "paper", "width": 0.125, "crop": 16, "batch": 2, "perceptual": "none", "workers": 0, "device": "cpu"}
 
 
 def write_pairs(root, clips=3, frames=2, size=(24, 32), split="train", pattern="{split}/{folder}/{clip}/{frame}.png"):

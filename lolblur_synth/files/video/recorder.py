@@ -19,7 +19,8 @@ from lolblur_synth.files.video.tracks import FORMATS, Tracks, first_time, fits, 
 from lolblur_synth.files.video.writer import add_video, to_yuv
 
 PLAYS_WHILE_GROWING = (".mkv", ".avi")  # the others have their index at the end
-GROWING = {"cluster_time_limit": "1000", "flush_packets": "1"}  # a kill loses at most the last 1000 ms
+# a kill loses at most the last 100 ms, and the four frames that the encoder holds back: hours of work on a CPU are kept
+GROWING = {"cluster_time_limit": "100", "flush_packets": "1"}
 
 
 @dataclass(frozen=True)
