@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import click
 from tqdm import tqdm
 
-from lolblur_synth.parallel.progress import Meter
+from lolblur_synth.parallel.progress import Meter, duration
 
 LINE_INTERVAL = 10.0  # seconds between plain lines
 
@@ -83,7 +83,7 @@ class Progress:
             left = (self.total - self.built) / rate
             self._say(
                 f"{self.built}/{self.total} pairs, {self.failed} failed, {rate:.2f} pairs/s, "
-                f"{self.bytes / 1e6:.0f} MB, {left / 60:.0f} min {left % 60:.0f} s left"
+                f"{self.bytes / 1e6:.0f} MB, {duration(left)} left"
             )
 
     def _say(self, text: str) -> None:

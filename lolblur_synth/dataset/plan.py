@@ -8,6 +8,7 @@ recipe and seed give the same plan.
 import dataclasses
 import hashlib
 import math
+from collections import Counter
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -42,7 +43,7 @@ def make(videos: list[VideoInfo], refused: list[RejectedInput], recipe: Recipe, 
         placed.append((video, pairs))
         warnings += advice.about(video, recipe, len(pairs)) + lightness
     sequences = _number([video.sha256 for video, _ in placed], previous)
-    splits = _split([video.sha256 for video, _ in placed], recipe, previous)
+    splits = _split({video.sha256: video.scene for video, _ in placed}, recipe, previous)
     clips = []
     for video, pairs in placed:
         sequence = sequences[video.sha256]
@@ -126,14 +127,20 @@ def _number(hashes: list[str], previous: dict[str, Place]) -> dict[str, str]:
     return sequences
 
 
-def _split(hashes: list[str], recipe: Recipe, previous: dict[str, Place]) -> dict[str, str]:
-    """sha256 -> split: the videos whose keyed hash is smallest go to test, until the fraction is reached.
+def _split(scenes: dict[str, str], recipe: Recipe, previous: dict[str, Place]) -> dict[str, str]:
+    """sha256 -> split: the scenes whose keyed hash is smallest go to test, until the fraction of videos is reached.
 
-    The key is the content alone: with the seed in it, datasets of one video set and several seeds would hold out
-    different videos, and joined they would train on the test videos of each other.
+    scenes: sha256 of each video -> its scene, which is in one split. The key is the content alone: with the seed in it,
+    datasets of one video set and several seeds would hold out different videos, and joined they would train on the
+    test videos of each other.
     """
-    splits = {sha: previous[sha].split for sha in hashes if sha in previous}
-    rank = {sha: hashlib.sha256(f"{sha}\x1fsplit".encode()).digest() for sha in hashes}
-    missing = round(recipe.dataset.test_fraction * len(hashes)) - sum(split == "test" for split in splits.values())
-    fresh = sorted((sha for sha in hashes if sha not in splits), key=lambda sha: rank[sha])
-    return splits | {sha: "test" if position < missing else "train" for position, sha in enumerate(fresh)}
+    of_scene = {scene: previous[sha].split for sha, scene in scenes.items() if sha in previous}
+    sizes = Counter(scenes.values())
+    missing = round(recipe.dataset.test_fraction * len(scenes))
+    missing -= sum(sizes[scene] for scene, split in of_scene.items() if split == "test")
+    for scene in sorted(sizes, key=lambda scene: hashlib.sha256(f"{scene}\x1fsplit".encode()).digest()):
+        if scene not in of_scene:
+            of_scene[scene] = "test" if missing > 0 else "train"
+            missing -= sizes[scene]
+    kept = {sha: previous[sha].split for sha in scenes if sha in previous}
+    return {sha: of_scene[scene] for sha, scene in scenes.items()} | kept

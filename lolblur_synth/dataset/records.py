@@ -42,7 +42,13 @@ class VideoInfo:
     notes: tuple[str, ...] = ()  # warnings of the reader, each without the name of the input
     moments: tuple[Moments, ...] = ()  # of equal parts of the video, in time order
     light: str = "guessed"  # "measured" where the file holds light above white, as `files.video.Video.light`
+    picture: str = ""  # sha256 of the picture that `shoot` made it of, as the record beside it says
     stamp: str = ""  # `files.video.stamp` at the time of reading; pixels do not depend on it
+
+    @property
+    def scene(self) -> str:
+        """What must not be in two splits: the video, and with it all clips that `shoot` made of one picture."""
+        return self.picture or self.sha256
 
     def moments_of(self, first: int, last: int) -> Moments:
         """Means of l and of l^2, l = L*/100, over the unsaturated pixels of the frames first..last."""

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,8 +78,19 @@ def _decode(recipe: Recipe, item: video.Input, stamp: str) -> VideoInfo:
         notes=source.notes,
         moments=scan.moments,
         light=source.light,
+        picture=_picture(item.path) if item.kind == "video" else "",
         stamp=stamp,
     )
+
+
+def _picture(clip: Path) -> str:
+    """sha256 of the picture that a clip was shot from, told by the record that `shoot` writes beside it; else ""."""
+    try:
+        facts = json.loads(clip.with_suffix(".json").read_bytes())
+        sha256 = facts["source"]["sha256"] if "poses" in facts else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return sha256 if isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256) else ""
 
 
 def _noise(recipe: Recipe, source: video.Video) -> denoise.Draw:
@@ -197,6 +210,7 @@ def make(stack: torch.Tensor, pair: Pair, job: Job) -> tuple[dict[str, np.ndarra
             "colour": info.colour,
             "bits": info.bits,
         }
+        | ({"picture": info.picture} if info.picture else {})
         | ({"notes": list(info.notes)} if info.light == video.MEASURED and info.notes else {}),
         "frames": [pair.first, pair.last],
         "mid": pair.mid,
