@@ -7,7 +7,7 @@ import click
 
 from lolblur_synth.commands import options as opt
 from lolblur_synth.commands.build import resolve
-from lolblur_synth.errors import Damaged, UsageError
+from lolblur_synth.errors import Damaged, UsageError, counted
 
 
 @click.command()
@@ -49,7 +49,7 @@ def verify(out, pixels, as_json):
         for damage in damages:
             click.echo(f"{damage.word}: {opt.printable(damage.path)}")
         repair = "`lolblur-synth build` with the same videos repairs all but extra files"
-        click.echo(f"{opt.counted(len(damages), 'fault')}; {repair}" if damages else "no damage")
+        click.echo(f"{counted(len(damages), 'fault')}; {repair}" if damages else "no damage")
     return Damaged.exit_code if damages else 0
 
 
@@ -117,7 +117,7 @@ def export(style, out, dest, form, folders):
 
         pairs = export.export(out, dest, form, chosen, show)
     if style == "human":
-        click.echo(f"{pairs} pairs in {opt.printable(str(dest))}")
+        click.echo(f"{counted(pairs, 'pair')} in {opt.printable(str(dest))}")
     return 0
 
 

@@ -8,7 +8,7 @@ import click
 
 from lolblur_synth.commands import options as opt
 from lolblur_synth.commands.progress import training_progress
-from lolblur_synth.errors import UsageError
+from lolblur_synth.errors import UsageError, counted
 from lolblur_synth.training.config import DarkenTraining, EvaluateConfig, LednetConfig, RestoreConfig
 
 
@@ -121,7 +121,7 @@ def restore(style, source, target, overwrite, **values):
     given = opt.given(values)
     written = restore.restore(source, target, quiet=style == "quiet", overwrite=overwrite, say=say, **given)
     if style == "human":
-        click.echo(f"{written} frame{'s' * (written != 1)} in {opt.printable(str(target))}")
+        click.echo(f"{counted(written, 'frame')} in {opt.printable(str(target))}")
     return 0
 
 

@@ -208,11 +208,6 @@ def config_overrides(section: str, values: dict[str, Any]) -> list[str]:
     return [f"{section}.{name}={value}" for name, value in given(values).items()]
 
 
-def counted(count: int, noun: str) -> str:
-    """`1 failure`, `2 failures`."""
-    return f"{count} {noun}{'s' * (count != 1)}"
-
-
 def printable(text: str) -> str:
     """The text in one line, with escapes for what the terminal's encoding lacks, whatever a file name holds."""
     return (

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from lolblur_synth import draw
 from lolblur_synth.dataset import advice
 from lolblur_synth.dataset.records import Clip, Pair, Place, Plan, VideoInfo
-from lolblur_synth.errors import InputError
+from lolblur_synth.errors import InputError, counted
 from lolblur_synth.files.video import RejectedInput
 from lolblur_synth.recipe.schema import AverageConfig, Recipe
 from lolblur_synth.stages import average, denoise
@@ -61,7 +61,7 @@ def place(video: VideoInfo, recipe: Recipe) -> list[Pair]:
     smallest = 2 * average.reach(min(recipe.average.window)) + 1
     if video.frames < smallest:
         raise InputError(
-            f"{video.name}: {video.frames} frame{'s' * (video.frames != 1)}, one exposure needs {smallest}",
+            f"{video.name}: {counted(video.frames, 'frame')}, one exposure needs {smallest}",
             "use a longer clip, or a smaller --window",
             "too-short",
         )
