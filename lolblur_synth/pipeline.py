@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lolblur_synth import draw, frames
+from lolblur_synth import draw
+from lolblur_synth import frames as fr
 from lolblur_synth.kernels import exposure
 from lolblur_synth.recipe.schema import STAGE_NAMES, Recipe
 from lolblur_synth.stages import average, clip_reverse, darken, defocus, denoise, interpolate, noise, resize
@@ -30,6 +31,9 @@ from lolblur_synth.stages import average, clip_reverse, darken, defocus, denoise
 STAGES = dict(
     zip(STAGE_NAMES, (resize, denoise, darken, interpolate, clip_reverse, average, defocus, noise), strict=True)
 )
+
+
+Span = tuple[int, int]  # first and last frame
 
 
 def draw_all(recipe: Recipe, sha256: str, segment: int, pair: str, window: int, sigma: float,
@@ -75,8 +79,9 @@ def synthesise(
     exposure, the mean L*/100 of low_sharp where high_sharp_scaled is not saturated: the one asked for, but below it
     where the source is darker than that.
 
-    source: (T, 3, H, W) float32 display RGB, extended where its light is measured (frames.py), resized, with the
-    denoising context; mid: index of the ground truth in it. All of it runs on `device`.
+    source: (T, 3, H, W) float32 display RGB, extended where its light is measured (frames.py), resized; mid: index of
+    the ground truth in it. With "denoise" in `draws` it has the denoising context, else it is denoised already, as
+    `denoised` streams it. All of it runs on `device`.
     """
     sharp, above, mid = _sharp(source.to(device), mid, recipe, draws)
     images, lamp = {"high_sharp_original": sharp[mid]}, None
@@ -97,19 +102,19 @@ def synthesise(
     measured["exposure"] = round(darken.exposure_of(dark[mid, None], images["high_sharp_scaled"][None]), 4)
     if "defocus" in draws:
         light = defocus.apply(light, recipe.defocus, draws["defocus"])
-    blur = frames.to_display(light)
+    blur = fr.to_display(light)
     images["low_blur"] = blur[0]
     if "noise" in draws:
         blur = noise.apply(blur, recipe.noise, draws["noise"])
     images["low_blur_noise"] = blur[0]
-    return {folder: frames.to_uint8(image) for folder, image in images.items()}, measured
+    return {folder: fr.to_uint8(image) for folder, image in images.items()}, measured
 
 
 def _sharp(source: Tensor, mid: int, recipe: Recipe, draws: dict) -> tuple[Tensor, Tensor | None, int]:
     """The denoised frames that the exposure needs, their measured light above white, and the ground truth's index."""
     reach = average.reach(draws["average"].window) if "average" in draws else 0
     needed = slice(mid - reach, mid + reach + 1)
-    source, above = frames.split(source)
+    source, above = fr.split(source)
     if "denoise" in draws:
         sharp = denoise.apply(source, recipe.denoise, draws["denoise"], keep=needed)
     else:
@@ -126,8 +131,8 @@ def _darkened(dark: Tensor, above: Tensor) -> tuple[Tensor, Tensor]:
 
     A value that has light above it was 1 before: dark^2.2 is the gain that darkening gave its light.
     """
-    light = frames.to_linear(dark) * (1 + above)
-    dark = torch.where(above > 0, frames.to_display(light), dark)
+    light = fr.to_linear(dark) * (1 + above)
+    dark = torch.where(above > 0, fr.to_display(light), dark)
     return dark, torch.where(above > 0, light - 1, 0).clamp_(min=0)
 
 
@@ -160,20 +165,74 @@ def _confidence(motion: interpolate.Motion) -> float | None:
     return None if math.isnan(least) else round(least, 4)
 
 
-def windows(source: Iterator[np.ndarray], start: int, spans: list[tuple[int, int]], recipe: Recipe) -> Iterator[Tensor]:
-    """Resized stacks (T, 3, H, W) for spans (first, last), from one pass over the frames `start`, start + 1, …
+def spans(
+    source: Iterator[np.ndarray], start: int, wanted: list[tuple[int, int]], recipe: Recipe
+) -> Iterator[Iterator]:
+    """For each of `wanted` (first, last), in time order, its frames (1, 3, H, W), resized; one pass over the frames
+    `start`, start + 1, … of the source.
 
-    Spans are in time order; a frame is resized once and forgotten when no later span needs it.
+    Spans may overlap. Each is read only as far as it is iterated, and ends when the next one is asked for.
     """
     held: dict[int, Tensor] = {}
     following = start
-    for number, (first, last) in enumerate(spans):
+
+    def frames(first: int, last: int, kept_from: float) -> Iterator[Tensor]:
+        nonlocal following
+        for number in range(first, last + 1):
+            while following < number:
+                next(source)
+                following += 1
+            if number == following:
+                frame = prepare(next(source), recipe)
+                following += 1
+            else:
+                frame = held[number]
+            if number >= kept_from:
+                held[number] = frame
+            yield frame
+
+    for number, (first, last) in enumerate(wanted):
+        kept_from = wanted[number + 1][0] if number + 1 < len(wanted) else math.inf
+        yield frames(first, last, kept_from)
+        held = {i: frame for i, frame in held.items() if i >= kept_from}
+
+
+def denoised(frames: Iterator[Tensor], first: int, unit: tuple[int, int], recipe: Recipe, draw: denoise.Draw,
+             device: str) -> Iterator[Tensor]:  # fmt: skip
+    """The frames `unit` (first, last) of a stream that begins with frame `first`, denoised: (1, 3, H, W) each.
+
+    Light above white is not denoised; it is carried on. `device`: where it is computed.
+    """
+    light: dict[int, Tensor] = {}  # above white, by frame
+
+    def display() -> Iterator[Tensor]:
+        for number, frame in enumerate(frames, first):
+            shown, above = fr.split(frame.to(device))
+            if above is not None and unit[0] <= number <= unit[1]:
+                light[number] = above
+            yield shown
+
+    kept = range(unit[0] - first, unit[1] - first + 1)
+    for number, frame in enumerate(denoise.stream(display(), recipe.denoise, draw, kept), unit[0]):
+        above = light.pop(number, None)
+        frame = frame.to(device)
+        yield frame if above is None else fr.join(torch.where(above > 0, 1, frame), above)
+
+
+def windows(frames: Iterator[Tensor], first: int, wanted: list[Span]) -> Iterator[Tensor]:
+    """Stacks (T, 3, H, W) for `wanted` (first, last), in time order, from a stream that begins with frame `first`.
+
+    A frame is forgotten when no later span needs it.
+    """
+    held: dict[int, Tensor] = {}
+    following = first
+    for number, (start, last) in enumerate(wanted):
         while following <= last:
-            frame = next(source)
-            if following >= first:
-                held[following] = prepare(frame, recipe)
+            frame = next(frames)
+            if following >= start:
+                held[following] = frame
             following += 1
-        stack = torch.cat([held[i] for i in range(first, last + 1)])
-        next_first = spans[number + 1][0] if number + 1 < len(spans) else following
-        held = {i: frame for i, frame in held.items() if i >= next_first}
+        stack = torch.cat([held[i] for i in range(start, last + 1)])
+        next_start = wanted[number + 1][0] if number + 1 < len(wanted) else following
+        held = {i: frame for i, frame in held.items() if i >= next_start}
         yield stack

@@ -20,6 +20,8 @@ from lolblur_synth.files.video import RejectedInput
 from lolblur_synth.recipe.schema import AverageConfig, Recipe
 from lolblur_synth.stages import average, denoise
 
+UNIT = 4  # pairs whose frames are denoised as one stream: neighbours share the frames between them, and their context
+
 
 def make(videos: list[VideoInfo], refused: list[RejectedInput], recipe: Recipe, previous: dict[str, Place]) -> Plan:
     """Place the pairs of every video.
@@ -90,6 +92,7 @@ class Exposure(NamedTuple):
     mid: int
     first: int
     last: int
+    unit: tuple[int, int] | None
 
 
 def _exposures(video: VideoInfo, recipe: Recipe, segment: int, start: int, stop: int) -> list[Exposure]:
@@ -97,16 +100,27 @@ def _exposures(video: VideoInfo, recipe: Recipe, segment: int, start: int, stop:
     window = draw_window(recipe, video.sha256, segment, stop - start)
     reach = average.reach(window)
     stride = max(Fraction(video.fps) / Fraction(recipe.dataset.rate), Fraction(window))
-    context = 0 if "denoise" in recipe.skip else denoise.CONTEXT
+    together = UNIT if stride < 2 * reach + 1 + denoise.CONTEXT else 1  # further apart, frames between would be in vain
     shots = [start, *(cut + 1 for cut in video.cuts if start <= cut < stop - 1), stop]
     exposures, earliest = [], Fraction(start + reach)
     for low, high in zip(shots[:-1], shots[1:], strict=True):
-        earliest = max(earliest, Fraction(low + reach))
+        earliest, mids = max(earliest, Fraction(low + reach)), []
         while (mid := round(earliest)) + reach < high:
-            first, last = max(low, mid - reach - context), min(high - 1, mid + reach + context)
-            exposures.append(Exposure(window, mid, first, last))
+            mids.append(mid)
             earliest += stride
+        for start in range(0, len(mids), together):
+            exposures += _of_unit(mids[start : start + together], window, low, high - 1, "denoise" not in recipe.skip)
     return exposures
+
+
+def _of_unit(mids: list[int], window: int, low: int, high: int, denoised: bool) -> list[Exposure]:
+    """Exposures round `mids` in one shot, frames low..high, whose frames are denoised as one stream."""
+    reach = average.reach(window)
+    unit = mids[0] - reach, mids[-1] + reach
+    if not denoised:
+        return [Exposure(window, mid, mid - reach, mid + reach, None) for mid in mids]
+    first, last = max(low, unit[0] - denoise.CONTEXT), min(high, unit[1] + denoise.CONTEXT)
+    return [Exposure(window, mid, first, last, unit) for mid in mids]
 
 
 def draw_window(recipe: Recipe, sha256: str, segment: int, frames: int) -> int:

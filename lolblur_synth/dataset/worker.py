@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import json
 import re
 import time
@@ -110,7 +111,7 @@ def build(job: Job, pairs: tuple[Pair, ...]) -> Iterator[tuple]:
     """
     assert job.out is not None
     info, stamp = job.clip.video, ""
-    stacks = read_stacks(job.recipe, info, pairs)
+    stacks = read_stacks(job, pairs)
     for pair in pairs:
         yield "begin", pair
         started = time.perf_counter()
@@ -168,18 +169,26 @@ def _input(info: VideoInfo) -> video.Input:
     return video.Input(Path(info.path), info.name, info.kind)
 
 
-def read_stacks(recipe: Recipe, info: VideoInfo, pairs: tuple[Pair, ...]) -> Iterator[torch.Tensor]:
-    """For each pair its source frames, (T, 3, H, W) float32 display RGB, resized; one pass over the video."""
+def read_stacks(job: Job, pairs: tuple[Pair, ...]) -> Iterator[torch.Tensor]:
+    """For each pair the frames of its window, (T, 3, H, W) float32 extended display RGB, resized and denoised; one pass
+    over the video."""
+    recipe, info = job.recipe, job.clip.video
     source = video.probe(_input(info), recipe.input, info.fps)
-    start = pairs[0].first
-    yield from pipeline.windows(
-        video.read(source, start, pairs[-1].last + 1), start, [(pair.first, pair.last) for pair in pairs], recipe
-    )
+    units = [list(group) for _, group in itertools.groupby(pairs, lambda pair: pair.unit)]
+    wanted = [(unit[0].first, unit[-1].last) for unit in units]
+    decoded = video.read(source, wanted[0][0], wanted[-1][1] + 1)
+    for unit, frames in zip(units, pipeline.spans(decoded, wanted[0][0], wanted, recipe), strict=True):
+        first, together = unit[0].first, unit[0].unit
+        if together is not None:
+            measured = denoise.Draw(info.sigma, info.curve)
+            frames = pipeline.denoised(frames, first, together, recipe, measured, job.device)
+            first = together[0]
+        yield from pipeline.windows(frames, first, [pair.shown for pair in unit])
 
 
 def synthesise(job: Job, pair: Pair) -> tuple[dict[str, np.ndarray], dict]:
     """The images and the record of one pair alone, read from its video. Writes nothing. Raises InputError."""
-    return make(next(read_stacks(job.recipe, job.clip.video, (pair,))), pair, job)
+    return make(next(read_stacks(job, (pair,))), pair, job)
 
 
 def draws_of(pair: Pair, job: Job) -> dict:
@@ -195,7 +204,8 @@ def make(stack: torch.Tensor, pair: Pair, job: Job) -> tuple[dict[str, np.ndarra
     """The images of one pair, folder -> (H, W, 3) uint8 RGB, and its record without checksums. Writes nothing."""
     recipe, info = job.recipe, job.clip.video
     draws = draws_of(pair, job)
-    images, measured = pipeline.synthesise(stack, pair.mid - pair.first, recipe, draws, job.device)
+    undone = {name: drawn for name, drawn in draws.items() if name != "denoise"}  # `read_stacks` has denoised
+    images, measured = pipeline.synthesise(stack, pair.mid - pair.shown[0], recipe, undone, job.device)
     record = {
         "pair": f"{pair.sequence}/{pair.name}",
         "split": job.clip.split,
