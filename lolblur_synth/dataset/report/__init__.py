@@ -1,0 +1,44 @@
+"""The tool behind `lolblur-synth report`: one HTML page that shows a dataset to a person, without network.
+
+figures   what the images measure, and thumbnails     columns    the numbers and words of every pair
+warnings  what a user should look at                  page       the page itself; its text, style and scripts: assets/
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from lolblur_synth.dataset import manifest, verify
+from lolblur_synth.dataset.report import figures, page
+from lolblur_synth.errors import UsageError
+from lolblur_synth.files import atomic
+
+EMBEDDED_PAIRS = 200  # of more pairs than this the thumbnails are files beside the page
+
+
+def write(
+    out: Path,
+    target: Path | None = None,
+    *,
+    jobs: int = 1,
+    progress: Callable[[Iterable, int], Iterable] = lambda items, total: items,
+) -> Path:
+    """Write the report of the dataset `out` to `target`, out/report.html by default; returns its path.
+
+    Thumbnails of more than EMBEDDED_PAIRS pairs, and what the images measured, are written to a folder beside the page
+    with its name without suffix; a later report measures only what changed. jobs: processes that measure. progress:
+    called with the Figures as they come and their number, returns them. Raises ForeignOutput (no dataset), UsageError
+    (no pairs yet). A missing or unreadable image is a warning on the page.
+    """
+    state, pairs = verify.status(out), manifest.read(out)
+    if not pairs:
+        raise UsageError(f"{out} has no pairs yet", "run `lolblur-synth build` first")
+    path = target or out / "report.html"
+    folder = path.with_suffix("") if len(pairs) > EMBEDDED_PAIRS else None
+    if folder == path:
+        raise UsageError(f"{path}: not a page", "name an .html file")
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    measured = list(progress(figures.collect(out, pairs, folder, jobs), len(pairs)))
+    text = page.render(page.Place(out, path, folder), pairs, measured, state)
+    atomic.write(path, text.encode("utf-8", "backslashreplace"))  # a file name may hold bytes that are no text
+    return path
