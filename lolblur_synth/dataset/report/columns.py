@@ -48,6 +48,12 @@ def defocus_radius(record: dict) -> float | int | None:
     return 0 if isinstance(record.get("draws"), dict) and "defocus" in record["draws"] else None
 
 
+def skipped(record: dict) -> list[str]:
+    """The stages that the recipe left out."""
+    value = record.get("skipped")
+    return [str(stage) for stage in value] if isinstance(value, list) else []
+
+
 def is_noisy(record: dict) -> bool:
     return draw_of(record, "noise").get("applied") is True
 
@@ -116,9 +122,8 @@ def words(record: dict) -> list[str]:
         phrases.append("No noise")
     if number(draw_of(record, "denoise").get("sigma")) is not None:
         phrases.append(f"Source denoised: sigma {_text(record['draws']['denoise']['sigma'])} code values")
-    skipped = record.get("skipped")
-    if isinstance(skipped, list) and skipped:
-        phrases.append(f"Left out: {', '.join(map(str, skipped))}")
+    if left_out := skipped(record):
+        phrases.append(f"Left out: {', '.join(left_out)}")
     return phrases
 
 

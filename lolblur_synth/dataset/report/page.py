@@ -39,28 +39,31 @@ class Place(NamedTuple):
         relative = os.path.relpath(path.absolute(), self.target.absolute().parent).replace(os.sep, "/")
         return PurePosixPath("/" + relative).as_uri().removeprefix("file:///")
 
+    def folder(self, path: Path) -> str:
+        """A relative URL of a folder, with "/" at its end; empty for the folder of the page."""
+        return self.link(path / "-").removesuffix("-")
+
 
 def render(place: Place, pairs: list[dict], figures: list[Figures], state: dict) -> str:
     """The HTML text. pairs: of the manifest; figures: theirs; state: `verify.status`."""
-    text = (place.out / "recipe.toml").read_text()
+    name, text = place.out.resolve().name, (place.out / "recipe.toml").read_text()
     recipe = recipes.parse(text, "recipe.toml")
     table = columns.table(pairs, figures)
     notes = warnings.of(pairs, figures, table, state)
     bands = warnings.bands(figures)
     data = table | {
-        "root": place.link(place.out) + "/",
-        "thumbs": place.link(place.thumbnails) + "/" if place.thumbnails else None,
+        "root": place.folder(place.out),
+        "thumbs": place.folder(place.thumbnails) if place.thumbnails else None,
         "folders": [[folder, CAPTIONS[folder]] for folder in layout.FOLDERS],
         "size": [recipe.resize.width, recipe.resize.height],
         "thumb": THUMB,
         "warnings": [_runs(note.pairs) for note in notes],
-        "command": "lolblur-synth build {source} again/ --recipe "
-        + shlex.quote(os.path.relpath(place.out / "recipe.toml")),
+        "command": f"lolblur-synth build {{source}} again/ --recipe {shlex.quote(name + '/recipe.toml')}",
         "names": [shlex.quote(clip[2]) for clip in table["clips"]],
     }
     script = _asset("scripts")
     return _template().render(
-        name=place.out.resolve().name,
+        name=name,
         style=Markup(_asset("page.css")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -74,7 +77,7 @@ def render(place: Place, pairs: list[dict], figures: list[Figures], state: dict)
         recipe=text,
         not_built=["; ".join(filter(None, (failure["message"], failure.get("hint"))))
                    for failure in state["failed"] + state["refused"]],
-        folders=[(split, folder, place.link(place.out / split / folder) + "/")
+        folders=[(split, folder, place.folder(place.out / split / folder))
                  for split in layout.SPLITS if any(clip[1] == split for clip in table["clips"])
                  for folder in layout.FOLDERS],
         version=pairs[0].get("version"),

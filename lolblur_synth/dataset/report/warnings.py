@@ -132,7 +132,7 @@ def _noise(pairs: list[dict], figures: list[Figures]) -> list[Warning]:
     warnings = []
     silent = tuple(i for i, measured in enumerate(figures) if not measured.missing and measured.noise is None)
     if len(silent) == len(pairs):
-        left_out = all("noise" in (record.get("skipped") or ()) for record in pairs)
+        left_out = all("noise" in columns.skipped(record) for record in pairs)
         reason = "the recipe leaves the stage out" if left_out else "none was drawn"
         warnings.append(Warning(f"no input has noise: {reason}"))
     claimed = tuple(i for i in silent if columns.is_noisy(pairs[i]))

@@ -5,7 +5,7 @@ const CELLS = [14, 9];
 const BARS = [
   ["asked", "Darkness asked for (mean L*/100)"],
   ["got", "Darkness achieved (mean L*/100)"],
-  ["motion", "Motion (px a source frame)"],
+  ["motion", "Motion (px a source frame: blur length / window)"],
   ["blur", "Blur length (px)"],
   ["window", "Window (source frames)"],
   ["ms", "Exposure (ms)"],

@@ -2,17 +2,20 @@
 const ROW = 26; // px
 const list = byId("list");
 let rows = []; // a pair's index, or a clip as it is in data.clips
+let positions = []; // of each row among the pairs that are listed, from 1
 
 function rebuildRows() {
-  rows = [];
+  [rows, positions] = [[], []];
   let clip = -1;
-  for (const pair of state.listed) {
+  state.listed.forEach((pair, position) => {
     if (pairs.clip[pair] !== clip) {
       clip = pairs.clip[pair];
       rows.push(data.clips[clip]);
+      positions.push(0);
     }
     rows.push(pair);
-  }
+    positions.push(position + 1);
+  });
   byId("rows").style.height = `${rows.length * ROW}px`;
   byId("count").textContent = `${state.listed.length} of ${total} pairs`;
   drawChips();
@@ -37,7 +40,6 @@ function drawRows() {
 }
 
 function rowElement(row, place) {
-  const style = `top:${place * ROW}px`;
   let element;
   if (Array.isArray(row)) {
     element = make("div", { class: "row clip", role: "presentation", title: row[2] },
@@ -46,10 +48,11 @@ function rowElement(row, place) {
     const figures = column("psnr")[row] === null ? "" : `  ${short(column("psnr")[row])} dB`;
     element = make("div", {
       class: "row", id: `row-${row}`, role: "option", "aria-selected": String(row === state.pair),
-      "aria-label": `pair ${nameOf(row)}`, "aria-setsize": state.listed.length, click: () => select(row),
+      "aria-label": `pair ${nameOf(row)}`, "aria-setsize": state.listed.length,
+      "aria-posinset": positions[place], click: () => select(row),
     }, `${nameOf(row)}${column("psnr").length ? figures : ""}`);
   }
-  element.style.cssText = style;
+  element.style.top = `${place * ROW}px`;
   return element;
 }
 

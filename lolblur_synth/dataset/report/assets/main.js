@@ -7,6 +7,7 @@ const KEYS = {
   " ": flick,
   z: () => setZoom(cycle(Object.values(ZOOMS), state.zoom)),
   g: () => set({ gain: cycle(Object.values(GAINS), state.gain) }),
+  Escape: () => set({ shown: "both", difference: false }),
   d: () => byId("difference").click(),
   "/": () => byId("search").focus(),
 };
