@@ -51,7 +51,8 @@ def built(out, clips: int = 2, count: int = 3, width: int = 96):
             pictures = dict.fromkeys(layout.FOLDERS, np.rint(truth).astype(np.uint8))
             pictures |= {"low_sharp": dark, "low_blur": cv2.blur(dark, (7, 1)), "low_blur_noise": noisy}
             names = {"sequence": f"{clip:04d}", "name": f"{number:04d}"}
-            layout.commit(out, record(clip, number, split) | names, pictures, 1)
+            trust = 0.3 if number == 3 else 0.9
+            layout.commit(out, record(clip, number, split, confidence=trust) | names, pictures, 1)
         names = [f"{number:04d}" for number in range(count)]
         plan.append({"sequence": f"{clip:04d}", "split": split, "name": f"clip{clip}.mp4", "pairs": names})
     layout.write_atomic(out, out / layout.STATE / "plan.json", layout.to_json({"clips": plan, "refused": []}))
