@@ -199,6 +199,23 @@ def test_thumbnails_of_many_pairs_are_files_and_measured_once(dataset, tmp_path,
     assert in_process("verify", out).code == 0
 
 
+def test_an_interrupted_report_measures_the_rest_only(dataset, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    shutil.copytree(dataset, out)
+    monkeypatch.setattr(report, "EMBEDDED_PAIRS", 3)
+
+    def interrupted(stream, total):
+        return [next(stream) for _ in range(2)] + [1 / 0]
+
+    with pytest.raises(ZeroDivisionError):
+        report.write(out, progress=interrupted)
+    assert not (out / "report.html").exists()
+    measured, measure = [], figures.measure
+    monkeypatch.setattr(figures, "measure", lambda paths, file: measured.append(file) or measure(paths, file))
+    report.write(out)
+    assert len(measured) == 4, "of six pairs"
+
+
 def test_a_missing_image_is_a_warning(dataset, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(dataset, out)

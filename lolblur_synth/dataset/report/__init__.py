@@ -4,6 +4,7 @@ figures   what the images measure, and thumbnails     columns    the numbers and
 warnings  what a user should look at                  page       the page itself; its text, style and scripts: assets/
 """
 
+import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def write(
         raise UsageError(f"{path}: not a page", "name an .html file")
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    measured = list(progress(figures.collect(out, pairs, folder, jobs), len(pairs)))
+    with contextlib.closing(figures.collect(out, pairs, folder, jobs)) as stream:
+        measured = list(progress(stream, len(pairs)))
     text = page.render(page.Place(out, path, folder), pairs, measured, state)
     atomic.write(path, text.encode("utf-8", "backslashreplace"))  # a file name may hold bytes that are no text
     return path

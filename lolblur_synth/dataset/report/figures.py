@@ -7,7 +7,7 @@ import base64
 import functools
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,6 +34,7 @@ SATURATED = 250  # code value: lamps hold light that low_sharp does not show, so
 ROUNDING = 0.25  # code values^2: an error below it says nothing, since rounding to 8 bits makes 1/12 of each image
 EXPLAINED = 0.3  # of the error of the worst length: a tile whose best length leaves more has no answer
 LEAST_TILES = 6
+PAIRS_A_PROCESS = 50  # to start one takes as long as to measure so many
 NOISE_SIDE = 256  # px: the correlations of the noise are measured in a square of this side, in the middle
 
 
@@ -51,7 +52,7 @@ class Figures:
     thumbnail: str = ""  # base64 of a JPEG, input beside ground truth; empty where it was written to a file
 
 
-def collect(out: Path, pairs: list[dict], folder: Path | None, jobs: int) -> Iterator[Figures]:
+def collect(out: Path, pairs: list[dict], folder: Path | None, jobs: int) -> Generator[Figures, None, None]:
     """The Figures of all pairs, in their order.
 
     folder: where the thumbnails go, SEQUENCE/NAME.jpg, and where figures of an earlier report are reused; None: the
@@ -65,7 +66,9 @@ def collect(out: Path, pairs: list[dict], folder: Path | None, jobs: int) -> Ite
         for pair, known in zip(pairs, current, strict=True)
         if not known
     )
-    results = iter(joblib.Parallel(n_jobs=min(jobs, max(1, current.count(False) // 8)), return_as="generator")(tasks))
+    results = iter(
+        joblib.Parallel(n_jobs=min(jobs, max(1, current.count(False) // PAIRS_A_PROCESS)), return_as="generator")(tasks)
+    )
     fresh: dict[str, list] = {}
     try:
         for name, key, known in zip(names, keys, current, strict=True):

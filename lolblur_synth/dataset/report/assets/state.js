@@ -49,7 +49,7 @@ const numbers = new Map(data.clips.flatMap((clip) => Array.from({ length: clip[5
   .map((pair) => [nameOf(pair), pair]));
 
 function pairCalled(hash) {
-  const name = decodeURIComponent(hash.replace(/^#/, ""));
+  const name = hash.replace(/^#/, "");
   if (numbers.has(name)) return numbers.get(name);
   const clip = data.clips.find((one) => one[0] === name);
   return clip ? clip[4] : null;

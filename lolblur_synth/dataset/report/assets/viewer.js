@@ -52,14 +52,14 @@ function press(group, value) {
 function place() { // both images at the same size and place, so that they stay synchronised
   const image = byId("image-left");
   const [width, height] = image.naturalWidth ? [image.naturalWidth, image.naturalHeight] : data.size;
-  const scale = state.zoom ? state.zoom / window.devicePixelRatio : stage.clientWidth / width;
   stage.style.aspectRatio = `${width} / ${height}`;
+  const box = stage.getBoundingClientRect();
+  const scale = state.zoom ? state.zoom / window.devicePixelRatio : Math.min(box.width / width, box.height / height);
   stage.classList.toggle("zoomed", state.zoom > 0);
   stage.classList.toggle("pixels", state.zoom > 1);
-  const room = [stage.clientWidth - width * scale, stage.clientHeight - height * scale];
-  const pan = state.zoom
-    ? state.pan.map((value, axis) => (room[axis] >= 0 ? room[axis] / 2 : Math.max(room[axis], Math.min(0, value))))
-    : [0, 0];
+  const room = [box.width - width * scale, box.height - height * scale];
+  const pan = state.pan.map((value, axis) =>
+    (room[axis] >= -0.5 ? room[axis] / 2 : Math.max(room[axis], Math.min(0, value))));
   state.pan = pan;
   for (const side of sides) {
     const style = byId(`image-${side}`).style;
@@ -73,7 +73,7 @@ function setZoom(zoom, at) { // keeps the point `at` of the stage, its middle by
   const image = byId("image-left");
   const middle = at || [stage.clientWidth / 2, stage.clientHeight / 2];
   const before = image.getBoundingClientRect().width || stage.clientWidth;
-  const after = zoom ? (zoom / window.devicePixelRatio) * (image.naturalWidth || data.size[0]) : stage.clientWidth;
+  const after = (zoom / window.devicePixelRatio) * (image.naturalWidth || data.size[0]);
   state.pan = state.pan.map((value, axis) => middle[axis] - ((middle[axis] - value) * after) / before);
   state.zoom = zoom;
   changed("view");
