@@ -14,6 +14,7 @@ from lolblur_synth import recipes
 from lolblur_synth.dataset import layout, manifest, report
 from lolblur_synth.dataset.report import columns, figures, page, warnings
 from lolblur_synth.dataset.report.figures import Figures
+from lolblur_synth.errors import UsageError
 
 MAX_PAGE_BYTES = 5e6  # a page of 12,000 pairs, which a browser opens in two seconds
 HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;<!--\u2028.mp4"
@@ -199,6 +200,26 @@ def test_thumbnails_of_many_pairs_are_files_and_measured_once(dataset, tmp_path,
     assert in_process("verify", out).code == 0
 
 
+@pytest.mark.parametrize("name", ["train.html", "page", "recipe.toml.html"])
+def test_thumbnails_stay_out_of_what_is_there(dataset, tmp_path, monkeypatch, name):
+    out = tmp_path / "out"
+    shutil.copytree(dataset, out)
+    monkeypatch.setattr(report, "EMBEDDED_PAIRS", 3)
+    with pytest.raises(UsageError, match="another|thumbnails"):
+        report.write(out, out / name)
+    assert not list(out.rglob("*.jpg"))
+
+
+def test_a_quick_report_measures_nothing_and_claims_nothing(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "measure", None)
+    text = report.write(dataset, tmp_path / "report.html", quick=True).read_text()
+    assert len(data_of(text)["pairs"]["name"]) == 6
+    assert "psnr" not in data_of(text)["pairs"]
+    assert "no input has noise" not in text
+    images = [a["src"] for tag, a in Tags(text).tags if tag == "img" and "data-pair" in a]
+    assert all(re.search(r"/high_sharp_scaled/\d+/\d+\.png$", source) for source in images)
+
+
 def test_an_interrupted_report_measures_the_rest_only(dataset, tmp_path, monkeypatch):
     out = tmp_path / "out"
     shutil.copytree(dataset, out)
@@ -223,7 +244,7 @@ def test_a_missing_image_is_a_warning(dataset, tmp_path):
     victim.write_bytes(b"torn")
     text = report.write(out).read_text()
     pair = f"{victim.parent.name}/{victim.stem}"
-    assert f"{pair}: low_blur missing or unreadable; `lolblur-synth build` makes them again" in text
+    assert f"{pair}: low_blur missing, unreadable or of another size; `lolblur-synth build` makes them again" in text
 
 
 def test_warnings_say_what_is_wrong_in_words():

@@ -266,8 +266,16 @@ def test_every_control_has_a_name_and_a_place_in_the_tab_order(opened):
         .map((e) => e.outerHTML)""")
     assert nameless == []
     assert opened.execute_script("return [...document.images].filter((i) => !i.hasAttribute('alt')).length") == 0
+    stops = opened.execute_script("""
+      return [...document.querySelectorAll('.plot')].map((plot) =>
+        [...plot.querySelectorAll('button')].filter((button) => button.tabIndex === 0).length)""")
+    assert set(stops) == {1}, "the Tab key stops once at a plot"
+    opened.execute_script("document.querySelectorAll('.cells')[1].querySelector('button').focus()")
+    press(opened, Keys.ARROW_RIGHT, Keys.ENTER)
+    assert opened.execute_script("return document.activeElement.getAttribute('aria-pressed')") == "true"
+    press(opened, Keys.ENTER)
     opened.execute_script("document.getElementById('list').focus()")
-    press(opened, Keys.ARROW_DOWN)  # arrow down
+    press(opened, Keys.ARROW_DOWN)
     assert text(opened, "#title") == "0000/0001"
     assert (
         opened.execute_script("return document.getElementById('list').getAttribute('aria-activedescendant')") == "row-1"

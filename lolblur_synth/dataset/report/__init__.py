@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from lolblur_synth.dataset import manifest, verify
+from lolblur_synth.dataset import layout, manifest, verify
 from lolblur_synth.dataset.report import figures, page
 from lolblur_synth.errors import UsageError
 from lolblur_synth.files import atomic
@@ -21,26 +21,36 @@ def write(
     target: Path | None = None,
     *,
     jobs: int = 1,
+    quick: bool = False,
     progress: Callable[[Iterable, int], Iterable] = lambda items, total: items,
 ) -> Path:
     """Write the report of the dataset `out` to `target`, out/report.html by default; returns its path.
 
     Thumbnails of more than EMBEDDED_PAIRS pairs, and what the images measured, are written to a folder beside the page
-    with its name without suffix; a later report measures only what changed. jobs: processes that measure. progress:
-    called with the Figures as they come and their number, returns them. Raises ForeignOutput (no dataset), UsageError
-    (no pairs yet). A missing or unreadable image is a warning on the page.
+    with its name without suffix; a later report measures only what changed. A missing image is a warning on the page.
+
+    jobs: processes that measure. quick: nothing is measured, only what an earlier report did is shown. progress: called
+    with the Figures as they come and their number, returns them. Raises ForeignOutput (no dataset), UsageError (no
+    pairs yet, or a name that leaves no folder for the thumbnails).
     """
     state, pairs = verify.status(out), manifest.read(out)
     if not pairs:
         raise UsageError(f"{out} has no pairs yet", "run `lolblur-synth build` first")
     path = target or out / "report.html"
-    folder = path.with_suffix("") if len(pairs) > EMBEDDED_PAIRS else None
-    if folder == path:
-        raise UsageError(f"{path}: not a page", "name an .html file")
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.closing(figures.collect(out, pairs, folder, jobs)) as stream:
+    folder = _thumbnail_folder(out, path) if len(pairs) > EMBEDDED_PAIRS else None
+    with contextlib.closing(figures.collect(out, pairs, folder, jobs, quick)) as stream:
         measured = list(progress(stream, len(pairs)))
     text = page.render(page.Place(out, path, folder), pairs, measured, state)
     atomic.write(path, text.encode("utf-8", "backslashreplace"))  # a file name may hold bytes that are no text
     return path
+
+
+def _thumbnail_folder(out: Path, path: Path) -> Path:
+    """The new or old folder report/ of the page report.html. Raises UsageError."""
+    folder = path.with_suffix("")
+    if folder == path or folder.is_file():
+        raise UsageError(f"{path}: no place for a folder of thumbnails beside it", "name another .html file")
+    if folder.resolve() in [(out / name).resolve() for name in (*layout.SPLITS, layout.STATE)]:
+        raise UsageError(f"{path}: its thumbnails would lie among the images", "name another .html file")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -40,9 +40,11 @@ NOISE_SIDE = 256  # px: the correlations of the noise are measured in a square o
 
 @dataclass(frozen=True)
 class Figures:
-    """None: cannot be measured. PSNR and SSIM compare low_blur_noise with high_sharp_scaled."""
+    """None: cannot be measured, or, where `level` is None, was not. PSNR and SSIM compare low_blur_noise with
+    high_sharp_scaled. missing: folders whose image is missing or unreadable, or all where sizes differ.
+    """
 
-    missing: tuple[str, ...] = ()  # folders whose image is missing or unreadable; then nothing else is measured
+    missing: tuple[str, ...] = ()
     psnr: float | None = None  # dB, RGB
     ssim: float | None = None  # of the luma
     level: float | None = None  # mean of low_blur_noise, 8-bit code values
@@ -52,11 +54,13 @@ class Figures:
     thumbnail: str = ""  # base64 of a JPEG, input beside ground truth; empty where it was written to a file
 
 
-def collect(out: Path, pairs: list[dict], folder: Path | None, jobs: int) -> Generator[Figures, None, None]:
+def collect(
+    out: Path, pairs: list[dict], folder: Path | None, jobs: int, quick: bool = False
+) -> Generator[Figures, None, None]:
     """The Figures of all pairs, in their order.
 
     folder: where the thumbnails go, SEQUENCE/NAME.jpg, and where figures of an earlier report are reused; None: the
-    thumbnails are in the Figures.
+    thumbnails are in the Figures. quick: nothing is measured; what `folder` does not hold stays None.
     """
     cache = _read_cache(folder)
     names, keys = [pair["pair"] for pair in pairs], [_key(pair) for pair in pairs]
@@ -64,7 +68,7 @@ def collect(out: Path, pairs: list[dict], folder: Path | None, jobs: int) -> Gen
     tasks = (
         joblib.delayed(measure)(_paths(out, pair), folder and folder / f"{pair['pair']}.jpg")
         for pair, known in zip(pairs, current, strict=True)
-        if not known
+        if not known and not quick
     )
     results = iter(
         joblib.Parallel(n_jobs=min(jobs, max(1, current.count(False) // PAIRS_A_PROCESS)), return_as="generator")(tasks)
@@ -72,11 +76,12 @@ def collect(out: Path, pairs: list[dict], folder: Path | None, jobs: int) -> Gen
     fresh: dict[str, list] = {}
     try:
         for name, key, known in zip(names, keys, current, strict=True):
-            figures = Figures(**cache[name][1]) if known else next(results)
-            fresh[name] = [key, asdict(figures)]
+            figures = Figures(**cache[name][1]) if known else Figures() if quick else next(results)
+            if known or not quick:
+                fresh[name] = [key, asdict(figures)]
             yield figures
     finally:
-        if folder is not None:  # also what was measured before an interruption
+        if folder is not None and not quick:  # also what was measured before an interruption
             atomic.write(folder / CACHE, json.dumps(cache | fresh if len(fresh) < len(names) else fresh).encode())
 
 

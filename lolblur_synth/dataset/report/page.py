@@ -149,14 +149,15 @@ def _sheet(place: Place, pairs: list[dict], figures: list[Figures], table: dict[
     sheet = []
     for index in chosen:
         record, measured = pairs[index], figures[index]
-        if place.thumbnails is not None:
-            thumbnail = place.link(place.thumbnails / f"{record['pair']}.jpg")
-        else:
-            thumbnail = f"data:image/jpeg;base64,{measured.thumbnail}" if measured.thumbnail else ""
         links = [
             (folder, place.link(layout.image_path(place.out, record["split"], folder, *record["pair"].split("/"))))
             for folder in layout.FOLDERS
         ]
+        if place.thumbnails is not None and measured.level is not None:
+            thumbnail = place.link(place.thumbnails / f"{record['pair']}.jpg")
+        else:
+            whole = dict(links)["high_sharp_scaled"]
+            thumbnail = f"data:image/jpeg;base64,{measured.thumbnail}" if measured.thumbnail else whole
         sheet.append({"pair": record["pair"], "index": index, "source": columns.source(record).get("name"),
                       "words": "; ".join(columns.words(record)), "thumbnail": thumbnail, "links": links})  # fmt: skip
     return sheet

@@ -63,7 +63,9 @@ def _missing(pairs: list[dict], figures: list[Figures]) -> list[Warning]:
     broken = tuple(index for index, measured in enumerate(figures) if measured.missing)
     if not broken:
         return []
-    first = f"{pairs[broken[0]]['pair']}: {', '.join(figures[broken[0]].missing)} missing or unreadable"
+    first = (
+        f"{pairs[broken[0]]['pair']}: {', '.join(figures[broken[0]].missing)} missing, unreadable or of another size"
+    )
     more = f", and {_counted(len(broken) - 1, 'pair')} more" if len(broken) > 1 else ""
     return [Warning(f"{first}{more}; `lolblur-synth build` makes them again", broken)]
 
@@ -130,7 +132,7 @@ def _motion(table: dict[str, Any], count: int) -> list[Warning]:
 
 def _noise(pairs: list[dict], figures: list[Figures]) -> list[Warning]:
     warnings = []
-    silent = tuple(i for i, measured in enumerate(figures) if not measured.missing and measured.noise is None)
+    silent = tuple(i for i, one in enumerate(figures) if one.level is not None and one.noise is None)
     if len(silent) == len(pairs):
         left_out = all("noise" in columns.skipped(record) for record in pairs)
         reason = "the recipe leaves the stage out" if left_out else "none was drawn"

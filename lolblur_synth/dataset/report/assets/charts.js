@@ -124,7 +124,25 @@ function drawCharts() { // the listed share of every bar
   }
 }
 
+function wireArrows(plot) { // one stop of the Tab key a plot; arrow keys, Home and End move inside it
+  const buttons = [...plot.querySelectorAll("button:not([disabled])")];
+  buttons.forEach((button, i) => { button.tabIndex = i ? -1 : 0; });
+  plot.addEventListener("keydown", (event) => {
+    const here = buttons.indexOf(document.activeElement);
+    const there = { ArrowRight: here + 1, ArrowDown: here + 1, ArrowLeft: here - 1, ArrowUp: here - 1, Home: 0,
+      End: buttons.length - 1 }[event.key];
+    if (here < 0 || there === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (!buttons[there]) return;
+    buttons[here].tabIndex = -1;
+    buttons[there].tabIndex = 0;
+    buttons[there].focus();
+  });
+}
+
 function wireCharts() {
   byId("plots").append(...[...FIELDS.map(field), ...BARS.map(bars)].filter(Boolean));
+  document.querySelectorAll(".plot").forEach(wireArrows);
   on("filter", drawCharts);
 }

@@ -23,8 +23,8 @@ function rebuildRows() {
 }
 
 function drawChips() {
-  const chips = [...state.filters].filter(([, one]) => one.label).map(([key, one]) =>
-    make("button", { click: () => filter(key), "aria-label": `remove the filter ${one.label}` }, `${one.label} \u00d7`));
+  const chips = [...state.filters].filter(([, one]) => one.label).map(([key, one]) => make("button",
+    { click: () => filter(key), "aria-label": `remove the filter ${one.label}` }, `${one.label} \u00d7`));
   byId("chips").replaceChildren(...chips);
 }
 

@@ -58,7 +58,10 @@ function pairCalled(hash) {
 function select(pair) {
   if (pair === null || pair === undefined || pair < 0 || pair >= total) return;
   state.pair = pair;
-  history.replaceState(null, "", `#${nameOf(pair)}`);
+  try {
+    history.replaceState(null, "", `#${nameOf(pair)}`);
+  } catch (error) { // a page inside a frame may not change its address: then there is no link to the pair
+  }
   changed("pair");
 }
 

@@ -92,14 +92,21 @@ function drawStrip() {
   const strip = byId("strip");
   if (strip.dataset.first !== String(first)) {
     strip.dataset.first = first;
+    const image = (pair) => {
+      const element = make("img", { src: thumbnailOf(pair), alt: "", loading: "lazy", width: 150 });
+      const whole = () => element.setAttribute("src", urlOf(pair, data.folders[3][0])); // where there is no thumbnail
+      element.addEventListener("error", whole, { once: true });
+      return element;
+    };
     strip.replaceChildren(...Array.from({ length: count }, (_, i) => first + i).map((pair) =>
       make("button", { "data-pair": pair, "aria-label": `pair ${nameOf(pair)}`, click: () => select(pair) },
-        make("img", { src: thumbnailOf(pair), alt: "", loading: "lazy", width: 150 }))));
+        image(pair))));
   }
   strip.querySelectorAll("button").forEach((button) =>
     button.setAttribute("aria-current", Number(button.dataset.pair) === state.pair));
   const current = strip.querySelector("[aria-current=true]");
-  if (current) strip.scrollLeft = current.offsetLeft - strip.offsetLeft - strip.clientWidth / 2 + current.clientWidth / 2;
+  const middle = (element) => element.offsetLeft + element.clientWidth / 2;
+  if (current) strip.scrollLeft = middle(current) - middle(strip);
 }
 
 function drag(start) {
