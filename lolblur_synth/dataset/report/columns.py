@@ -76,6 +76,7 @@ COLUMNS: dict[str, Callable[[dict, Figures], Any]] = {  # name on the page -> it
     "trust": lambda r, f: number(r.get("confidence")),
     "motion": lambda r, f: f.blur / r["window"] if f.blur is not None and number(r.get("window")) else None,
     "blur": lambda r, f: f.blur,
+    "fastest": lambda r, f: f.fastest,
     "defocus": lambda r, f: defocus_radius(r),
     "noisy": lambda r, f: int(is_noisy(r)),
     "iso": lambda r, f: number(draw_of(r, "noise").get("iso")) or None,

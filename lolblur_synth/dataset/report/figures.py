@@ -24,7 +24,7 @@ from lolblur_synth.stages import darken
 
 THUMB = 128  # px: width of each half of a thumbnail, input and ground truth
 JPEG_QUALITY = 80
-VERSION = 1  # of the figures: another one measures every pair again
+VERSION = 2  # of the figures: another one measures every pair again
 CACHE = "figures.json"
 FIT_WIDTH = 280  # px: pictures are scaled to this width before blur lengths and lightness are measured
 TILE = 20  # px of that width: one blur length each
@@ -50,6 +50,7 @@ class Figures:
     level: float | None = None  # mean of low_blur_noise, 8-bit code values
     truth: float | None = None  # mean L*, 0..100, over the unsaturated pixels of high_sharp_scaled
     blur: float | None = None  # px: blur length of low_blur, the median over its textured tiles
+    fastest: float | None = None  # px: the same of the tenth of the tiles that moves most, its least
     noise: dict[str, float] | None = None  # low_blur_noise less low_blur: sigma_green and the rest of `BANDS`
     thumbnail: str = ""  # base64 of a JPEG, input beside ground truth; empty where it was written to a file
 
@@ -121,12 +122,14 @@ def measure(paths: dict[str, Path], thumbnail: Path | None = None) -> Figures:
         thumbnail.parent.mkdir(parents=True, exist_ok=True)
         atomic.write(thumbnail, jpeg)
     a, b = (frames.from_uint8(pixels) for pixels in (noisy, truth))
+    blur, fastest = blur_lengths(sharp, blurred) or (None, None)
     return Figures(
         psnr=round(min(image_quality.LARGEST_PSNR, image_quality.psnr_rgb(a, b).item()), 2),
         ssim=round(image_quality.ssim_y(a, b).item(), 4) if min(noisy.shape[:2]) >= image_quality.SSIM_WINDOW else None,
         level=round(float(noisy.mean()), 1),
         truth=round(100 * darken.exposure_of(frames.from_uint8(_scaled(truth))), 1),
-        blur=blur_length(sharp, blurred),
+        blur=blur,
+        fastest=fastest,
         noise=noise_figures(noisy, blurred),
         thumbnail="" if thumbnail is not None else base64.b64encode(jpeg).decode(),
     )
@@ -180,8 +183,9 @@ def _line_kernels() -> list[tuple[float, np.ndarray]]:
     return kernels
 
 
-def blur_length(sharp: np.ndarray, blurred: np.ndarray) -> float | None:
-    """How far a point moves during the exposure, px of the images, (H, W, 3) uint8: the median over textured tiles.
+def blur_lengths(sharp: np.ndarray, blurred: np.ndarray) -> tuple[float, float] | None:
+    """How far a point moves during the exposure, px of the images, (H, W, 3) uint8: median and 90th percentile
+    over the textured tiles.
 
     Each tile gets the straight line of LENGTHS and DIRECTIONS that, in linear light, makes the blurred tile from the
     sharp one with the smallest error. Defocus counts as blur. None: too little texture, or lamps everywhere.
@@ -205,4 +209,5 @@ def blur_length(sharp: np.ndarray, blurred: np.ndarray) -> float | None:
     if textured.sum() < LEAST_TILES:
         return None
     lengths = np.array([length for length, _ in kernels])[errors.argmin(axis=0)][textured]
-    return round(float(np.median(lengths)) * sharp.shape[1] / FIT_WIDTH, 1)
+    median, fastest = np.percentile(lengths, (50, 90)) * sharp.shape[1] / FIT_WIDTH
+    return round(float(median), 1), round(float(fastest), 1)

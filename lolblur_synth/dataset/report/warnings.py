@@ -11,7 +11,7 @@ from lolblur_synth.metrics import fingerprint
 DARK_TRUTH = 20.0  # L*: a ground truth below it is itself a night frame; CIE L* of an 18 % grey card is 50
 NO_EFFECT = 0.9  # of the lightness of the ground truth: an input above it was not darkened to speak of
 EXPOSURE_TOLERANCE = 0.02  # mean L*/100; a larger miss of the exposure asked for is listed
-STILL = 1.0  # px: a shorter blur length cannot be seen
+STILL = 1.0  # px: a blur length up to it, where a frame moves most, cannot be seen
 LARGE_SHARE = 0.5  # of the pairs: what holds for as many is worth a line
 BADLY_FOLLOWED = 0.5  # trust, 0..1, of the source frames whose motion could be followed least
 BLACK = 1.0  # mean code value: an input below it holds next to nothing
@@ -116,13 +116,13 @@ def _both(one: float | None, other: float | None) -> bool:
 
 
 def _motion(table: dict[str, Any], count: int) -> list[Warning]:
-    blur, trust = (table["pairs"].get(name, [None] * count) for name in ("blur", "trust"))
+    blur, trust = (table["pairs"].get(name, [None] * count) for name in ("fastest", "trust"))
     measured = [i for i in range(count) if blur[i] is not None]
-    still = tuple(i for i in measured if blur[i] < STILL)
+    still = tuple(i for i in measured if blur[i] <= STILL)
     warnings = []
     if measured and len(still) >= LARGE_SHARE * len(measured):
         share = "half" if 2 * len(still) == len(measured) else _share(len(still), len(measured))
-        warnings.append(Warning(f"{share} of the frames show no motion (blur shorter than a pixel)", still))
+        warnings.append(Warning(f"{share} of the frames show no motion (blur of at most a pixel everywhere)", still))
     lost = tuple(i for i in range(count) if trust[i] is not None and trust[i] < BADLY_FOLLOWED)
     if lost:
         text = f"{_share(len(lost), count)} pairs hold motion that could not be followed well"

@@ -7,6 +7,7 @@ const BARS = [
   ["got", "Darkness achieved (mean L*/100)"],
   ["motion", "Motion (px a source frame: blur length / window)"],
   ["blur", "Blur length (px)"],
+  ["fastest", "Blur length of the fastest tenth (px)"],
   ["window", "Window (source frames)"],
   ["ms", "Exposure (ms)"],
   ["iso", "ISO"],

@@ -8,6 +8,7 @@ const FACTS = [ // title, text of a pair; empty texts are left out
   ["exposure", (p) => join(unit(column("window")[p], "frames"), unit(column("ms")[p], "ms"))],
   ["samples", (p) => short(column("samples")[p])],
   ["blur length", (p) => unit(column("blur")[p], "px")],
+  ["blur length, fastest tenth", (p) => unit(column("fastest")[p], "px")],
   ["motion (blur / window)", (p) => unit(column("motion")[p], "px a frame")],
   ["least confidence", (p) => short(column("trust")[p])],
   ["darkness asked, got", (p) => join(short(column("asked")[p]), short(column("got")[p]))],

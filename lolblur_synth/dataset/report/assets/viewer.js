@@ -94,6 +94,7 @@ function drawStrip() {
     strip.dataset.first = first;
     const image = (pair) => {
       const element = make("img", { src: thumbnailOf(pair), alt: "", loading: "lazy", width: 150 });
+      element.style.aspectRatio = `${2 * data.size[0]} / ${data.size[1]}`; // its room before it is loaded
       const whole = () => element.setAttribute("src", urlOf(pair, data.folders[3][0])); // where there is no thumbnail
       element.addEventListener("error", whole, { once: true });
       return element;
