@@ -124,9 +124,19 @@ def export(style, out, dest, form, folders):
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default OUT/report.html.")
-def report(out, output):
-    """Write one HTML file that shows the dataset OUT: contact sheet, draws, recipe, failures."""
+@click.option("--quick", is_flag=True, help="Measure no image: a page without PSNR, blur lengths and new thumbnails.")
+@opt.jobs_option
+@click.pass_obj
+def report(style, out, output, quick, jobs):
+    """Write one HTML page that shows the dataset OUT: every pair before and after, its draws and figures, warnings,
+    distributions, recipe. It needs no network. Thumbnails of more than 200 pairs are in a folder beside it."""
     from lolblur_synth.dataset import report
+    from lolblur_synth.parallel.machine import auto_jobs
+    from lolblur_synth.parallel.progress import counted
 
-    click.echo(f"wrote {opt.printable(str(report.write(out, output)))}")
+    def show(figures, pairs):
+        return counted(figures, pairs, "pair", style == "quiet")
+
+    path = report.write(out, output, jobs=jobs or auto_jobs(), quick=quick, progress=show)
+    click.echo(f"wrote {opt.printable(str(path))}")
     return 0
