@@ -132,10 +132,10 @@ def report(style, out, output, quick, jobs):
     distributions, recipe. It needs no network. Thumbnails of more than 200 pairs are in a folder beside it."""
     from lolblur_synth.dataset import report
     from lolblur_synth.parallel.machine import auto_jobs
-    from lolblur_synth.parallel.progress import counted
+    from lolblur_synth.parallel.progress import metered
 
     def show(figures, pairs):
-        return counted(figures, pairs, "pair", style == "quiet")
+        return metered(figures, pairs, "pair", style == "quiet")
 
     path = report.write(out, output, jobs=jobs or auto_jobs(), quick=quick, progress=show)
     click.echo(f"wrote {opt.printable(str(path))}")

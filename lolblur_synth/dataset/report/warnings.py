@@ -6,6 +6,7 @@ import numpy as np
 
 from lolblur_synth.dataset.report import columns
 from lolblur_synth.dataset.report.figures import Figures
+from lolblur_synth.errors import counted
 from lolblur_synth.metrics import fingerprint
 
 DARK_TRUTH = 20.0  # L*: a ground truth below it is itself a night frame; CIE L* of an 18 % grey card is 50
@@ -39,10 +40,6 @@ def of(pairs: list[dict], figures: list[Figures], table: dict[str, Any], state: 
     ]
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"
-
-
 def _share(count: int, of: int) -> str:
     return "all" if count == of else f"{count} of {of} ({100 * count / of:.0f} %)"
 
@@ -50,11 +47,11 @@ def _share(count: int, of: int) -> str:
 def _unbuilt(state: dict) -> list[Warning]:
     warnings = []
     if state["failed"]:
-        warnings.append(Warning(f"{_counted(len(state['failed']), 'pair')} failed", place="not-built"))
+        warnings.append(Warning(f"{counted(len(state['failed']), 'pair')} failed", place="not-built"))
     if state["refused"]:
-        warnings.append(Warning(f"{_counted(len(state['refused']), 'input')} refused", place="not-built"))
+        warnings.append(Warning(f"{counted(len(state['refused']), 'input')} refused", place="not-built"))
     if left := state["left"] - len(state["failed"]):
-        warnings.append(Warning(f"{_counted(left, 'pair')} not built yet: the same build command continues",
+        warnings.append(Warning(f"{counted(left, 'pair')} not built yet: the same build command continues",
                                 place="not-built"))  # fmt: skip
     return warnings
 
@@ -66,7 +63,7 @@ def _missing(pairs: list[dict], figures: list[Figures]) -> list[Warning]:
     first = (
         f"{pairs[broken[0]]['pair']}: {', '.join(figures[broken[0]].missing)} missing, unreadable or of another size"
     )
-    more = f", and {_counted(len(broken) - 1, 'pair')} more" if len(broken) > 1 else ""
+    more = f", and {counted(len(broken) - 1, 'pair')} more" if len(broken) > 1 else ""
     return [Warning(f"{first}{more}; `lolblur-synth build` makes them again", broken)]
 
 
@@ -139,7 +136,7 @@ def _noise(pairs: list[dict], figures: list[Figures]) -> list[Warning]:
         warnings.append(Warning(f"no input has noise: {reason}"))
     claimed = tuple(i for i in silent if columns.is_noisy(pairs[i]))
     if claimed:
-        text = f"{_counted(len(claimed), 'pair')} got noise that vanishes in 8 bits: the inputs are too dark to show it"
+        text = f"{counted(len(claimed), 'pair')} got noise that vanishes in 8 bits: the inputs are too dark to show it"
         warnings.append(Warning(text, claimed))
     outside = [row for row in bands(figures) if not row["low"] <= row["median"] <= row["high"]]
     for row in outside:
