@@ -254,5 +254,5 @@ def test_notes_reach_the_plan_and_the_log(tmp_path, caplog):
     stage.run(request.Request("resize", path, tmp_path / "out", recipe))
     assert "a.mkv: 2 video tracks" in caplog.text
     caplog.clear()
-    restore.restore(path, tmp_path / "restored", quiet=True, weights="lednet-small")
+    restore.restore(path, tmp_path / "restored", quiet=True, weights="lednet")
     assert "a.mkv: 2 video tracks" in caplog.text

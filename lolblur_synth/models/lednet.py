@@ -35,6 +35,7 @@ from lolblur_synth.models.lednet_blocks import (
     conv,
 )  # fmt: skip
 from lolblur_synth.models.lift import Lift, statistics
+from lolblur_synth.models.own_network import OwnNetwork
 
 CHANNELS = (32, 64, 128, 128)  # full resolution, 1/2, 1/4, 1/8
 HALVINGS = 3  # of the resolution, by the encoder
@@ -155,16 +156,21 @@ def initialise(net: LEDNet) -> None:
             last.bias.zero_()
 
 
-def load(name_or_path: str | Path, value_range: str = "auto") -> tuple[LEDNet, str]:
-    """A LEDNet ready for use from bundled weights or a file, and the range its input wants, "0..1" or "-1..1".
+def load(name_or_path: str | Path, value_range: str = "auto", network: str = "") -> tuple[LEDNet | OwnNetwork, str]:
+    """A network ready for use from bundled weights or a file, and the range its input wants, "0..1" or "-1..1".
 
     Files written by this package say how they were made; any other must have the published layout. value_range "auto"
-    takes the range from the file, or else finds it out with `detect_range`. Raises WeightsError.
+    takes the range from the file, or else finds it out with `detect_range`. network: "" for LEDNet, or the class of a
+    network of the user (own_network.py). Raises WeightsError, UsageError.
     """
-    about = weights.about(name_or_path)
-    if about.get("network", "lednet") != "lednet":
-        raise WeightsError(f"{name_or_path}: weights of {about['network']}, not of lednet", "give a LEDNet checkpoint")
-    net = _described(name_or_path, about.get("options", {}))
+    about, wanted = weights.about(name_or_path), "own" if network else "lednet"
+    if (found := about.get("network", wanted)) != wanted:
+        if found == "own":
+            name = about.get("options", {}).get("class", "a class")
+            raise WeightsError(f"{name_or_path}: weights of {name!r:.60}, a network of its user's own",
+                               "name it: --network module:Class or --network file.py:Class")  # fmt: skip
+        raise WeightsError(f"{name_or_path}: weights of {found}, not of {wanted}", "give a LEDNet checkpoint")
+    net = OwnNetwork(network) if network else _described(name_or_path, about.get("options", {}))
     weights.load(net, name_or_path)
     net.eval()
     detected, declared = detect_range(net), about.get("range", "")
@@ -194,7 +200,7 @@ def _described(name_or_path: str | Path, options: dict) -> LEDNet:
 
 
 @torch.no_grad()
-def detect_range(net: LEDNet) -> str:
+def detect_range(net: LEDNet | OwnNetwork) -> str:
     """ "0..1" or "-1..1": what the weights were trained on, told by what they make of a black frame written as -1.
 
     A network of -1..1 answers with something near -1; one of 0..1 has never learned to answer below 0. "" where the
@@ -207,7 +213,7 @@ def detect_range(net: LEDNet) -> str:
 
 
 @torch.no_grad()
-def enhance(net: LEDNet, frames: Tensor, value_range: str = "0..1") -> Tensor:
+def enhance(net: LEDNet | OwnNetwork, frames: Tensor, value_range: str = "0..1") -> Tensor:
     """Run the network on display frames of any size: (T, 3, H, W), 0..1 -> the same, clipped to 0..1.
 
     value_range: what the weights were trained on, "0..1" (the paper's) or "-1..1" (the authors' retrained ones).

@@ -55,7 +55,7 @@ def evaluate(
     device = torch.device(resolve_device(config.device))
     metrics = scores.chosen(config.metrics)
     split, pairs = _pairs(config, Path(data_dir))
-    restore = _restored(results, pairs, config.range, device)
+    restore = _restored(results, pairs, config, device)
     curves = _learnt_curves(config, Path(data_dir)) if config.baselines else {}
     if out is not None:
         outputs.make_folder(Path(out))
@@ -154,10 +154,10 @@ def _learnt_curves(config: EvaluateConfig, root: Path) -> Curves:
     }
 
 
-def _restored(results: str | Path, pairs: list[Pair], value_range: str, device: torch.device) -> Restored:
+def _restored(results: str | Path, pairs: list[Pair], config: EvaluateConfig, device: torch.device) -> Restored:
     """The restored frames: answers of a network, or files."""
     if not restored.are_frames(results):
-        net = restored.network(results, value_range, device)
+        net = restored.network(results, config, device)
         return lambda pair, low: net(low)
     files = restored.files_of_pairs(Path(results), pairs)
     return lambda pair, low: restored.read_result(files[pair.clip, pair.frame], low)

@@ -29,7 +29,7 @@ from lolblur_synth.tools.evaluation import report as reports
 from lolblur_synth.tools.evaluation import restored, scores
 from lolblur_synth.training.config import EvaluateConfig, checked
 
-OPTIONS = ("metrics", "range", "device")  # fields of EvaluateConfig that say something without ground truth
+OPTIONS = ("metrics", "range", "network", "device")  # fields of EvaluateConfig that say something without ground truth
 LIFTED = "lifted_input_"  # before the name of a figure of the lifted input
 MOST_ROWS = 60  # frames that the table lists; of more it shows the means alone
 LABEL, METRIC, BURNT, SHIFT = 26, 10, 9, 8  # characters of the columns of the table
@@ -45,8 +45,9 @@ def evaluate_without_reference(
 ) -> dict:
     """Score RESULTS, a folder of restored frames or a network, beside the dark pictures in the folder `inputs`.
 
-    options: metrics (of niqe, musiq, nrqm), range and device of EvaluateConfig. Restored frames have the names of the
-    inputs, sub-folders included, whatever their suffix, as `restore` writes them; the sizes of pictures may differ.
+    options: metrics (of niqe, musiq, nrqm), range, network and device of EvaluateConfig. Restored frames have the names
+    of the inputs, sub-folders included, whatever their suffix, as `restore` writes them; the sizes of pictures may
+    differ.
     Returns {"name", "metrics", "better", "mean", "frames", "frames_better", ...}: figures by name, by frame and on
     average, and on how many of the frames that have a figure of both it is better than the lifted input's. With `out`,
     also writes evaluation.json and evaluation.csv there. Raises InputError, UsageError, WeightsError.
@@ -57,7 +58,7 @@ def evaluate_without_reference(
     config = checked(EvaluateConfig, options)
     device = torch.device(resolve_device(config.device))
     files = _by_name(Path(inputs), "give a folder of dark PNG, JPEG, TIFF, EXR or HDR pictures", Path(results))
-    frames = _restored(results, files, config.range, device)
+    frames = _restored(results, files, config, device)
     metrics = scores.chosen(config.metrics, reference=False)
     if out is not None:
         outputs.make_folder(Path(out))
@@ -132,7 +133,7 @@ def _by_name(folder: Path, hint: str, other: Path | None = None) -> dict[str, Pa
     return names
 
 
-def _restored(results: str | Path, inputs: dict[str, Path], value_range: str, device: torch.device) -> Triples:
+def _restored(results: str | Path, inputs: dict[str, Path], config: EvaluateConfig, device: torch.device) -> Triples:
     """Name, dark frame and restored frame of each input, in turn. What is missing is told before the first is read."""
     if restored.are_frames(results):
         files = _by_name(Path(results), "give a folder of restored frames, or the weights of a network")
@@ -144,7 +145,7 @@ def _restored(results: str | Path, inputs: dict[str, Path], value_range: str, de
                 "missing",
             )
         return _pairs(inputs, lambda name, dark: _read_result(files[name], dark), device)
-    net = restored.network(results, value_range, device)
+    net = restored.network(results, config, device)
     return _pairs(inputs, lambda name, dark: net(dark), device)
 
 

@@ -23,7 +23,7 @@ def export_onnx(target: str | Path, width: int, height: int, **options) -> None:
     config = weights_scope.with_file(checked(RestoreConfig, options))
     if find_spec("onnx") is None or find_spec("onnxscript") is None:
         raise UsageError("ONNX export needs the packages onnx and onnxscript", "pip install 'lolblur-synth[onnx]'")
-    model = _Display(*lednet.load(config.weights, config.range)).eval()
+    model = _Display(*lednet.load(config.weights, config.range, config.network)).eval()
     target = Path(target)
     with tempfile.TemporaryDirectory(prefix=".exporting-", dir=target.parent) as folder:
         file = Path(folder) / target.name

@@ -72,7 +72,7 @@ def restore(source: str | Path, target: str | Path, quiet: bool = False, overwri
 def _network(config: RestoreConfig, say: Callable[[str], None]) -> Callable[[np.ndarray], np.ndarray]:
     """(H, W, 3) float32 RGB display, 0..1 -> the same, restored. say: gets one line about the weights."""
     device = torch.device(resolve_device(config.device))
-    net, value_range = lednet.load(config.weights, config.range)
+    net, value_range = lednet.load(config.weights, config.range, config.network)
     say(weights_scope.introduction(config.weights, net))
     log.info("%s: input and output in %s", config.weights, value_range)
     net.to(device)

@@ -11,6 +11,7 @@ from torch import nn
 from lolblur_synth.errors import WeightsError
 from lolblur_synth.files import weights
 from lolblur_synth.models import scope
+from lolblur_synth.models.own_network import OwnNetwork
 from lolblur_synth.models.scope import Scope
 from lolblur_synth.training.config import RestoreConfig
 
@@ -44,10 +45,14 @@ def introduction(file: str | Path, net: nn.Module) -> str:
     made_for, _ = scope.read(about)
     origin = "bundled" if str(file) in weights.bundled() else "of train-lednet" if "training" in about else "a file"
     size = sum(parameter.numel() for parameter in net.parameters())
-    network = "LEDNet-lite" if net.options["layout"] == "lite" else "LEDNet"
-    width, iterations = net.options["width"], about.get("iterations")
+    iterations = about.get("iterations")
+    if isinstance(net, OwnNetwork):
+        network, width = net.options["class"], ""
+    else:
+        network, width = net.options["layout"], f" (width {net.options['width']:g})"
+        network = "LEDNet-lite" if network == "lite" else "LEDNet"
     trained = f", trained for {iterations:,} iterations" if type(iterations) is int and 0 <= iterations < 1e12 else ""
-    return (f"weights: {file} ({origin}), {network} with {size:,} parameters (width {width:g}){trained}. "
+    return (f"weights: {file} ({origin}), {network} with {size:,} parameters{width}{trained}. "
             f"{_expectation(made_for)}")  # fmt: skip
 
 

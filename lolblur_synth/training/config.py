@@ -50,6 +50,7 @@ class LednetConfig:
         "lite: LEDNet-lite, which works at half the resolution, for a CPU",
         choices=("paper", "lite"),
     )
+    network: str = option("", "a network of your own in LEDNet's place: module:Class or file.py:Class")
     width: float = option(1.0, "multiplies every channel count of the network", lo=0.125, hi=4)
     range: str = option(
         "0..1",
@@ -121,8 +122,8 @@ PRESETS: dict[str, dict] = {
     # Section 5 of the paper: the defaults of LednetConfig.
     "paper": {},
 }
-# Option -> what a preset does not set where the user gives it: the two exclude each other.
-EXCLUDES = {"pair": "mix", "online": "mix", "range": "lift"}
+# Option -> what a preset does not set where the user gives it: they exclude each other.
+EXCLUDES = {"pair": ("mix",), "online": ("mix",), "range": ("lift",), "network": ("lift", "layout", "width")}
 
 
 # A run may continue with other values of these: they do not change the weights.
@@ -226,6 +227,7 @@ class EvaluateConfig:
     range: str = option(
         "auto", "values the network sees; auto: as the weights say, or found out", choices=("auto", "0..1", "-1..1")
     )
+    network: str = option("", "what the weights are of, where it is no LEDNet: module:Class or file.py:Class")
     device: str = option("auto", "auto, cpu or cuda[:N]")
 
 
@@ -244,6 +246,7 @@ class RestoreConfig:
     precision: str = option(
         "auto", "auto: bfloat16 on a GPU, float32 on a CPU", choices=("auto", "float32", "bfloat16")
     )
+    network: str = option("", "what the weights are of, where it is no LEDNet: module:Class or file.py:Class")
     device: str = option("auto", "auto, cpu or cuda[:N]")
 
 

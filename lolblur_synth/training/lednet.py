@@ -115,6 +115,8 @@ class LednetRun(Run):
         super().__init__(lambda: lednet_parts.first_network(config), config.seed, process.device)
         if self.device.type == "cuda":
             self.net.to(memory_format=torch.channels_last)
+        if config.network and not self.net.has_side:
+            self.config = config = dataclasses.replace(config, side_loss=False)
         self.average = lednet_parts.frozen_copy(self.net)
 
         # The optimiser, and the network as a step runs it.
@@ -248,6 +250,8 @@ class LednetRun(Run):
     def identity(self) -> dict:
         """What must be the same for a run to continue: the options that matter, and the pairs by name and content."""
         options = {name: value for name, value in dataclasses.asdict(self.config).items() if name not in FREE}
+        if not self.config.network:
+            del options["network"]  # so that trainings that began before there was this option go on
         return options | self.hashes
 
     @functools.cached_property
@@ -281,7 +285,7 @@ class LednetRun(Run):
         }
         checkpoint.save(self.out / "checkpoints", self.step, state)
         about = {
-            "network": "lednet",
+            "network": "own" if self.config.network else "lednet",
             "options": self.net.options,
             "range": self.config.range,
             "iterations": self.step,

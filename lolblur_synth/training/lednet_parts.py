@@ -21,6 +21,7 @@ from lolblur_synth.metrics import image_quality
 from lolblur_synth.models import lift, vgg
 from lolblur_synth.models.lednet import HALVINGS, LEDNet, enhance, initialise
 from lolblur_synth.models.lednet_blocks import LAYOUTS
+from lolblur_synth.models.own_network import OwnNetwork
 from lolblur_synth.models.scope import Scope
 from lolblur_synth.training import mixture
 from lolblur_synth.training.config import LednetConfig, growth
@@ -40,6 +41,9 @@ def check_options(config: LednetConfig, process: Process) -> None:
     if config.batch % process.world:
         hint = "use a multiple of it"
         raise UsageError(f"--batch {config.batch} cannot be shared by {process.world} processes", hint)
+    if config.network and (config.lift or config.layout != "paper"):
+        raise UsageError("--network is another network than LEDNet, which --lift and --layout are for",
+                         "leave these out")  # fmt: skip
     if config.lift and config.range != "0..1":
         raise UsageError("--lift is for values of 0..1", "leave out --range")
     if config.mix and config.online:
@@ -73,10 +77,15 @@ def perceptual_features(config: LednetConfig, device: torch.device) -> tuple[nn.
     return None, "none"
 
 
+def multiple_of(config: LednetConfig) -> int:
+    """Of which the sides of the frames are multiples, that the network takes. Raises UsageError."""
+    return OwnNetwork(config.network).multiple if config.network else LAYOUTS[config.layout].fold << HALVINGS
+
+
 def crop_size(config: LednetConfig, pair: Pair, perceptual: str) -> int:
     """The side of the crops: a multiple of 8, or 16, no larger than the frames of the pair allow. Raises UsageError."""
     frame_side = min(read_pair(pair)[0].shape[1:])
-    multiple = LAYOUTS[config.layout].fold << HALVINGS
+    multiple = multiple_of(config)
     crop = min(config.crop, frame_side) // multiple * multiple
     least = SMALLEST_CROP if perceptual == "none" else SMALLEST_CROP_PERCEPTUAL
     if crop < least:
@@ -87,8 +96,14 @@ def crop_size(config: LednetConfig, pair: Pair, perceptual: str) -> int:
     return crop
 
 
-def first_network(config: LednetConfig) -> LEDNet:
+def first_network(config: LednetConfig) -> LEDNet | OwnNetwork:
     """The network with its first weights, from torch's global random numbers or from a file. Raises UsageError."""
+    if config.network:
+        net = OwnNetwork(config.network)
+        net.initialise()
+        if config.weights:
+            weights.load(net, config.weights)
+        return net
     net = LEDNet(config.width, config.ppm, config.curve, config.skip, config.lift, config.layout)
     if config.weights:
         made_for = weights.about(config.weights).get("range", config.range)
@@ -163,7 +178,7 @@ def frame_files(pairs: Sequence[Pair], sharp: dict[Path, Path]) -> list[tuple[Pa
 
 def sizes(config: LednetConfig, whole: tuple[int, int]) -> Callable[[int], tuple[int, int]]:
     """The height and width of sample n: a square crop, twice its side, or whole frames, as far as frames reach."""
-    multiple = LAYOUTS[config.layout].fold << HALVINGS
+    multiple = multiple_of(config)
     whole = tuple(side // multiple * multiple for side in whole)
     grown = tuple(min(2 * config.crop, side) for side in whole)
     stages = ((config.crop, config.crop), grown, whole)

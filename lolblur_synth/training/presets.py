@@ -22,7 +22,7 @@ def configured(options: dict, out: Path, quiet: bool = False) -> LednetConfig:
     chosen = preset != "auto"
     if not chosen:
         preset = _former(out) or ("paper" if has_gpu else "laptop")
-    excluded = {EXCLUDES[name] for name in options.keys() & EXCLUDES.keys()}
+    excluded = {other for name in options.keys() & EXCLUDES.keys() for other in EXCLUDES[name]}
     values = {name: value for name, value in PRESETS[preset].items() if name not in excluded}
     values |= options | {"preset": preset}
     config = checked(LednetConfig, values)

@@ -55,7 +55,7 @@ def test_check_and_restore_agree(tmp_path, published, name):
 
 
 @pytest.mark.parametrize(("name", "network"), [
-    ("lednet-small", "lednet"), ("darken-slim", "CurveNet"), ("interpolator", "FlowNet"),
+    ("lednet", "lednet"), ("darken-slim", "CurveNet"), ("interpolator", "FlowNet"),
     ("cycleisp-lite/rgb2raw_joint", "Rgb2Raw"), ("cycleisp-lite/ccm_joint", "ColorBranch")])  # fmt: skip
 def test_bundled_weights_are_recognised(name, network):
     done = CliRunner().invoke(main, ["weights", "check", name])

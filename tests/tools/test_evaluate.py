@@ -134,7 +134,7 @@ def test_the_table_names_what_was_scored_and_which_way_is_better(dataset, tmp_pa
     row = next(line for line in table(report).splitlines() if line.startswith("psnr_rgb ↑")).split()
     assert row[2] == f"{report['mean']['psnr_rgb']:.2f}"
     assert row[4] == f"{report['baselines']['gamma_gain']['psnr_rgb']:.2f}"
-    assert evaluate("lednet-small", dataset, metrics="ssim_y", baselines=False, quiet=True)["name"] == "lednet-small"
+    assert evaluate("lednet", dataset, metrics="ssim_y", baselines=False, quiet=True)["name"] == "lednet"
 
 
 def test_progress_in_a_pipe_is_plain_lines(dataset, tmp_path, monkeypatch, capsys):

@@ -301,7 +301,7 @@ def test_without_a_training_the_bundled_network_is_used_and_named(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     with caplog.at_level(logging.INFO):
         assert restore(picture(tmp_path / "night.png", (32, 32)), tmp_path / "day.png", quiet=True, device="cpu") == 1
-    assert "using the bundled lednet-small" in caplog.text
+    assert "using the bundled lednet" in caplog.text
     assert rgb(tmp_path / "day.png").mean() > 64, "brighter than it came"
 
 

@@ -64,8 +64,8 @@ def test_the_weights_are_introduced(tmp_path, save):
 
 
 def test_bundled_weights_claim_nothing(tmp_path):
-    line = said(tmp_path, {"weights": "lednet-small", "quiet": True, "device": "cpu"})
-    assert line.startswith("weights: lednet-small (bundled), LEDNet with 466,605 parameters (width 0.25), ")
+    line = said(tmp_path, {"weights": "lednet", "quiet": True, "device": "cpu"})
+    assert line.startswith("weights: lednet (bundled), LEDNet with 466,605 parameters (width 0.25), ")
     assert line.endswith("700 iterations. Nothing is known about the frames that they were trained on.")
 
 

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from tiny_pairs import TINY, write_pairs
 
 from lolblur_synth.dataset.pair_folders import Pair, find_pairs, pair_names
 from lolblur_synth.dataset.pairs import PairDataset, read_frame, read_pair
@@ -27,22 +28,6 @@ from lolblur_synth.training.config import LednetConfig, checked, learning_rate
 from lolblur_synth.training.frame_store import FrameFiles
 from lolblur_synth.training.lednet import train_lednet
 from lolblur_synth.training.losses import lednet_loss
-
-TINY = {"preset": "paper", "width": 0.125, "crop": 16, "batch": 2, "perceptual": "none", "workers": 0, "device": "cpu"}
-
-
-def write_pairs(root, clips=3, frames=2, size=(24, 32), split="train", pattern="{split}/{folder}/{clip}/{frame}.png"):
-    """Smooth coloured scenes, and the same dark and blurred."""
-    generator = np.random.default_rng(0)
-    for clip in range(clips):
-        for frame in range(frames):
-            high = cv2.resize(generator.random((4, 5, 3)), size[::-1], interpolation=cv2.INTER_CUBIC).clip(0, 1)
-            low = 0.3 * cv2.GaussianBlur(high, (0, 0), 1.5) ** 2.2
-            for folder, image in (("low_blur_noise", low), ("high_sharp_scaled", high)):
-                path = root / pattern.format(split=split, folder=folder, clip=f"{clip:04d}", frame=f"{frame:04d}")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                cv2.imwrite(str(path), np.rint(255 * image).astype(np.uint8))
-    return root
 
 
 @pytest.fixture(scope="module")

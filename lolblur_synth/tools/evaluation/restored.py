@@ -14,6 +14,7 @@ from lolblur_synth.files import pictures
 from lolblur_synth.files.video.names import DISPLAY_SUFFIXES
 from lolblur_synth.metrics.alignment import rounded
 from lolblur_synth.models import lednet
+from lolblur_synth.training.config import EvaluateConfig
 
 WEIGHTS = "lednet.safetensors"  # what train-lednet leaves in its folder
 log = logging.getLogger(__name__)
@@ -32,13 +33,13 @@ def are_frames(results: str | Path) -> bool:
     return Path(results).is_dir() and not (Path(results) / WEIGHTS).is_file()
 
 
-def network(results: str | Path, value_range: str, device: torch.device) -> Callable[[Tensor], Tensor]:
+def network(results: str | Path, config: EvaluateConfig, device: torch.device) -> Callable[[Tensor], Tensor]:
     """A function from a dark frame, (1, 3, H, W) display, to the restored one, rounded to 8 bits, as a PNG holds it.
 
-    Raises WeightsError.
+    config: `range` and `network` count. Raises WeightsError, UsageError.
     """
     path = Path(results)
-    net, value_range = lednet.load(path / WEIGHTS if path.is_dir() else results, value_range)
+    net, value_range = lednet.load(path / WEIGHTS if path.is_dir() else results, config.range, config.network)
     log.info("%s: input and output in %s", results, value_range)
     net.to(device)
     return lambda low: rounded(lednet.enhance(net, low, value_range))
