@@ -205,6 +205,7 @@ def make(stack: torch.Tensor, pair: Pair, job: Job) -> tuple[dict[str, np.ndarra
         **measured,
         "draws": pipeline.plain(draws),
         "skipped": list(recipe.skip),
+        **({"stages": {stage.name: stage.sha256 for stage in recipe.stages}} if recipe.stages else {}),
         "weights": job.weights or {},
         "version": __version__,
         "key": job.keys[pair] if job.keys else "",
