@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "build": "lolblur_synth.dataset.build",
     "PairDataset": "lolblur_synth.dataset.pairs",
-    "OnlinePairs": "lolblur_synth.dataset.pairs",
+    "OnlinePairs": "lolblur_synth.dataset.online_pairs",
     "Stage": "lolblur_synth.recipe.user_stages",
     "option": "lolblur_synth.recipe.schema",
 }

@@ -76,9 +76,9 @@ def stage_called(recipe: Recipe, name: str) -> Any:
 
 
 def _users(place: str, shown: Tensor, recipe: Recipe, draws: dict) -> Tensor:
-    """The frames after the user's stages that stand after the stage `place`."""
+    """The frames after the user's stages that stand after the stage `place`, as far as they are drawn."""
     for stage in recipe.stages:
-        if stage.after == place:
+        if stage.after == place and stage.name in draws:
             shown = user.Module(stage).apply(shown, user_stages.config_of(recipe, stage.name), draws[stage.name])
     return shown
 
@@ -118,14 +118,9 @@ def synthesise(
     light, measured = expose(dark, sharp, mid, recipe, draws, above)
     light = _users("average", light, recipe, draws)
     measured["exposure"] = round(darken.exposure_of(dark[mid, None], images["high_sharp_scaled"][None]), 4)
-    if "defocus" in draws:
-        light = defocus.apply(light, recipe.defocus, draws["defocus"])
-    light = _users("defocus", light, recipe, draws)
-    blur = frames.to_display(light)
+    blur = blurred(light, recipe, draws)
     images["low_blur"] = blur[0]
-    if "noise" in draws:
-        blur = noise.apply(blur, recipe.noise, draws["noise"])
-    images["low_blur_noise"] = _users("noise", blur, recipe, draws)[0]
+    images["low_blur_noise"] = noisy(blur, recipe, draws)[0]
     return {folder: frames.to_uint8(image) for folder, image in images.items()}, measured
 
 
@@ -209,6 +204,20 @@ def _mean(expose_part: Callable[..., Tensor], count: int, recipe: Recipe, draws:
             light = expose_part(part, *rule)
         total = total + _users("clip_reverse", light[None], recipe, draws)[0]
     return total / count
+
+
+def blurred(light: Tensor, recipe: Recipe, draws: dict) -> Tensor:
+    """The linear light of an exposure, (T, 3, H, W), defocused as far as it is drawn, clipped, as display values."""
+    if "defocus" in draws:
+        light = defocus.apply(light, recipe.defocus, draws["defocus"])
+    return frames.to_display(_users("defocus", light, recipe, draws))
+
+
+def noisy(blur: Tensor, recipe: Recipe, draws: dict) -> Tensor:
+    """Display frames (T, 3, H, W) with the noise that is drawn."""
+    if "noise" in draws:
+        blur = noise.apply(blur, recipe.noise, draws["noise"])
+    return _users("noise", blur, recipe, draws)
 
 
 def _confidence(motion: interpolate.Motion) -> float | None:

@@ -102,8 +102,7 @@ def configured(config: Any, words: dict[str, str]) -> Any:
 def import_stages(recipe: Recipe) -> Recipe:
     """The recipe with the stages of the user checked and complete, by running their code. Raises RecipeError.
 
-    Call it for a recipe that the user has named, never for one that was merely found in a folder.
-    """
+    For a recipe that the user has named, never for one that was merely found in a folder."""
     return dataclasses.replace(recipe, stages=tuple(map(user_stages.import_stage, recipe.stages)))
 
 
@@ -160,8 +159,7 @@ def _stage(target: str, where: str, folder: Path) -> UserStage:
 def _package_sha256(code: str) -> str:
     """Of every Python file of the package that "package.module:stage" lies in; "" where it is not found."""
     package = code.partition(":")[0].partition(".")[0]
-    spec = util.find_spec(package) if package.isidentifier() else None  # of a package: this runs no code of it
-    if spec is None:
+    if not package.isidentifier() or (spec := util.find_spec(package)) is None:  # of a package: runs no code of it
         return ""
     folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
     files = [(folder, file) for folder in folders for file in folder.rglob("*.py")]
@@ -194,9 +192,8 @@ def _skipped(value: Any, where: str) -> tuple[str, ...]:
 def to_toml(recipe: Recipe) -> str:
     """All values of a recipe as TOML, each below a comment with its meaning, range and source."""
     lines = [f"name = {json.dumps(recipe.name)}", f"skip = {json.dumps(list(recipe.skip))}  # stages left out"]
-    if recipe.stages:
-        targets = json.dumps([stage.target for stage in recipe.stages])
-        lines.append(f"stages = {targets}  # of the user; their code runs where this recipe is named")
+    if targets := [stage.target for stage in recipe.stages]:
+        lines.append(f"stages = {json.dumps(targets)}  # of the user; their code runs where this recipe is named")
     for section in SECTIONS:
         lines += ["", f"[{section}]"]
         config = getattr(recipe, section)

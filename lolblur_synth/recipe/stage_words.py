@@ -59,7 +59,7 @@ def differences(old: Recipe, new: Recipe) -> list[tuple[str, Any, Any]]:
     changes: list[tuple[str, Any, Any]] = [("stages", tuple(before), tuple(now))] if [*before] != [*now] else []
     for name in before.keys() & now.keys():
         a, b = before[name], now[name]
-        pairs = [("sha256", a.sha256[:12], b.sha256[:12]), ("after", a.after, b.after)]
+        pairs: list[tuple[str, Any, Any]] = [("sha256", a.sha256[:12], b.sha256[:12]), ("after", a.after, b.after)]
         pairs += [(key, dict(a.values).get(key), dict(b.values).get(key)) for key in dict(a.values) | dict(b.values)]
         changes += [(f"{name}.{key}", one, other) for key, one, other in pairs if one != other]
     return changes

@@ -83,7 +83,9 @@ def _loaded(code: str, path: str, source: str, sha256: str) -> Stage:
     except (Exception, SystemExit) as error:
         raise RecipeError(in_words(error, path or code), f"repair it; {EXAMPLE}") from None
     name = code.rpartition(":")[2]
-    value = functools.reduce(lambda owner, part: getattr(owner, part, None), name.split("."), module)
+    value: Any = module
+    for part in name.split("."):
+        value = getattr(value, part, None)
     if not isinstance(value, Stage):
         what = "is not there" if value is None else f"is a {type(value).__name__}"
         raise RecipeError(f"{path or code}: {name} {what}, not a lolblur_synth.Stage", EXAMPLE)
