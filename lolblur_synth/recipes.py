@@ -1,8 +1,7 @@
 """Recipes: read (`load`), change (`override`), compare (`changes`), write (`to_toml`) and hash (`sha256`) them.
 
 `recipe/schema.py` declares the values, `recipe/values.py` checks them, `recipe/builtin/` holds the built-in recipes.
-A recipe may name stages of the user. Only `import_stages` runs their code; all else reads it as text. Standard library
-only.
+Of the user's stages that a recipe names, only `import_stages` runs the code. Standard library only.
 """
 
 import dataclasses

@@ -1,6 +1,7 @@
 """The pairs of a dataset as tensors, for any training loop: `lolblur_synth.PairDataset`.
 
-online_pairs.py draws defocus and noise anew. Which folders hold them is told by pair_folders.py; which of them must not be trained on, by splits.py.
+Which folders hold them is told by pair_folders.py; which of them must not be trained on, by splits.py; online_pairs.py
+draws defocus and noise anew.
 """
 
 import json
@@ -32,9 +33,9 @@ class PairDataset(Dataset):
     crop         side of a square, or (height, width), px; the same part of both frames. In the train split it is drawn
                  for each index and epoch, in other splits it is the middle
     transform    (low, high) -> (low, high), after the crop
-    return_meta  items are (low, high, meta): a dict of texts and numbers that a DataLoader can collate. `index`, `clip`,
-                 `frame`, `low` and `high` (paths), and `record`, the line of manifest.jsonl as JSON, "" where there is
-                 none
+    return_meta  items are (low, high, meta): a dict of texts and numbers that a DataLoader can collate: `index`,
+                 `clip`, `frame`, `low` and `high` (paths), and `record`, the line of manifest.jsonl as JSON, "" where
+                 there is none
     seed         of the crops
 
     Item n of an epoch is a function of (seed, epoch, n), whatever the number of loader workers; `set_epoch` begins
