@@ -14,6 +14,11 @@ def listed(names: Sequence[object]) -> str:
     return f"{text} and {len(names) - NAMED} more" if len(names) > NAMED else text
 
 
+def counted(number: int, noun: str) -> str:
+    """ "1 frame", "12 frames"."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 class LolblurError(Exception):
     """Base of every foreseen error. `hint`: one line that says what to do."""
 

@@ -13,7 +13,7 @@ measured  what the source holds, darkened with the display frame; clip_reverse t
 guessed   space "hdr" of clip_reverse, judged on the sharp frame, where a lamp of any colour is still clipped, and only
           on what darkening keeps lit. The spaces of the paper are judged on the dark frames, sample by sample
 
-After each stage come those of the user that stand there, in the order of the recipe (`_users`).
+After each stage come those of the user that stand there, in the order of the recipe (`user.after`).
 """
 
 import math
@@ -24,7 +24,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lolblur_synth import draw, frames
+from lolblur_synth import draw
+from lolblur_synth import frames as fr
 from lolblur_synth.kernels import exposure
 from lolblur_synth.recipe import user_stages
 from lolblur_synth.recipe.schema import STAGE_NAMES, Recipe
@@ -33,6 +34,9 @@ from lolblur_synth.stages import average, clip_reverse, darken, defocus, denoise
 STAGES = dict(
     zip(STAGE_NAMES, (resize, denoise, darken, interpolate, clip_reverse, average, defocus, noise), strict=True)
 )
+
+
+Span = tuple[int, int]  # first and last frame
 
 
 def draw_all(recipe: Recipe, sha256: str, segment: int, pair: str, window: int, sigma: float,
@@ -57,11 +61,7 @@ def draw_all(recipe: Recipe, sha256: str, segment: int, pair: str, window: int, 
         draws["darken"] = darken.asked_of(draws["darken"], recipe.darken, moments)
     if "noise" in draws:
         draws["noise"] = noise.reseed(draws["noise"], draw.rng(seed, sha256, f"pair-{pair}", "noise"))
-    for stage in recipe.stages:
-        unit = f"pair-{pair}" if user_stages.load(stage).unit == "pair" else f"segment-{segment}"
-        config, rng = user_stages.config_of(recipe, stage.name), draw.rng(seed, sha256, unit, stage.name)
-        draws[stage.name] = user.Module(stage).draw(config, rng)
-    return draws
+    return draws | user.draw_all(recipe, sha256, segment, pair)
 
 
 def plain(draws: dict) -> dict:
@@ -73,14 +73,6 @@ def stage_called(recipe: Recipe, name: str) -> Any:
     """A stage by its name: a module of ours, or an imported stage of the user; both have `draw` and `apply`."""
     stage = user_stages.named(recipe, name)
     return STAGES[name] if stage is None else user.Module(stage)
-
-
-def _users(place: str, shown: Tensor, recipe: Recipe, draws: dict) -> Tensor:
-    """The frames after the user's stages that stand after the stage `place`, as far as they are drawn."""
-    for stage in recipe.stages:
-        if stage.after == place and stage.name in draws:
-            shown = user.Module(stage).apply(shown, user_stages.config_of(recipe, stage.name), draws[stage.name])
-    return shown
 
 
 def prepare(frame: np.ndarray, recipe: Recipe) -> Tensor:
@@ -96,8 +88,9 @@ def synthesise(
     exposure, the mean L*/100 of low_sharp where high_sharp_scaled is not saturated: the one asked for, but below it
     where the source is darker than that.
 
-    source: (T, 3, H, W) float32 display RGB, extended where its light is measured (frames.py), resized, with the
-    denoising context; mid: index of the ground truth in it. All of it runs on `device`.
+    source: (T, 3, H, W) float32 display RGB, extended where its light is measured (frames.py), resized; mid: index of
+    the ground truth in it. With "denoise" in `draws` it has the denoising context, else it is denoised already, as
+    `denoised` streams it. All of it runs on `device`.
     """
     sharp, above, mid = _sharp(source.to(device), mid, recipe, draws)
     images, lamp = {"high_sharp_original": sharp[mid]}, None
@@ -113,23 +106,23 @@ def synthesise(
     elif "clip_reverse" in draws and recipe.clip_reverse.space == "hdr":
         above = clip_reverse.above(sharp, lamp, recipe.clip_reverse, draws["clip_reverse"])
         draws = {name: drawn for name, drawn in draws.items() if name != "clip_reverse"}
-    dark = _users("darken", dark, recipe, draws)
+    dark = user.after("darken", dark, recipe, draws)
     images["low_sharp"] = dark[mid]
     light, measured = expose(dark, sharp, mid, recipe, draws, above)
-    light = _users("average", light, recipe, draws)
+    light = user.after("average", light, recipe, draws)
     measured["exposure"] = round(darken.exposure_of(dark[mid, None], images["high_sharp_scaled"][None]), 4)
     blur = blurred(light, recipe, draws)
     images["low_blur"] = blur[0]
     images["low_blur_noise"] = noisy(blur, recipe, draws)[0]
-    return {folder: frames.to_uint8(image) for folder, image in images.items()}, measured
+    return {folder: fr.to_uint8(image) for folder, image in images.items()}, measured
 
 
 def _sharp(source: Tensor, mid: int, recipe: Recipe, draws: dict) -> tuple[Tensor, Tensor | None, int]:
     """The denoised frames that the exposure needs, their measured light above white, and the ground truth's index."""
     reach = average.reach(draws["average"].window) if "average" in draws else 0
     needed = slice(mid - reach, mid + reach + 1)
-    source, above = frames.split(source)
-    source = _users("resize", source, recipe, draws)
+    source, above = fr.split(source)
+    source = user.after("resize", source, recipe, draws)
     if "denoise" in draws:
         sharp = denoise.apply(source, recipe.denoise, draws["denoise"], keep=needed)
     else:
@@ -137,7 +130,7 @@ def _sharp(source: Tensor, mid: int, recipe: Recipe, draws: dict) -> tuple[Tenso
     if above is not None:
         above = above[needed].clone()
         sharp = torch.where(above > 0, 1, sharp)  # what is above white is white in the display frame
-    return _users("denoise", sharp, recipe, draws), above, reach
+    return user.after("denoise", sharp, recipe, draws), above, reach
 
 
 def _darkened(dark: Tensor, above: Tensor) -> tuple[Tensor, Tensor]:
@@ -146,8 +139,8 @@ def _darkened(dark: Tensor, above: Tensor) -> tuple[Tensor, Tensor]:
 
     A value that has light above it was 1 before: dark^2.2 is the gain that darkening gave its light.
     """
-    light = frames.to_linear(dark) * (1 + above)
-    dark = torch.where(above > 0, frames.to_display(light), dark)
+    light = fr.to_linear(dark) * (1 + above)
+    dark = torch.where(above > 0, fr.to_display(light), dark)
     return dark, torch.where(above > 0, light - 1, 0).clamp_(min=0)
 
 
@@ -197,12 +190,12 @@ def _mean(expose_part: Callable[..., Tensor], count: int, recipe: Recipe, draws:
         part = slice(number, number + 1)
         if "interpolate" in places:
             plain = expose_part(part, above=None)
-            shown = _users("interpolate", frames.to_display(plain)[None], recipe, draws)
+            shown = user.after("interpolate", fr.to_display(plain)[None], recipe, draws)
             light = exposure.expose_given(shown, *rule)
             light = light if above is None else light + (expose_part(part) - plain)
         else:
             light = expose_part(part, *rule)
-        total = total + _users("clip_reverse", light[None], recipe, draws)[0]
+        total = total + user.after("clip_reverse", light[None], recipe, draws)[0]
     return total / count
 
 
@@ -210,14 +203,14 @@ def blurred(light: Tensor, recipe: Recipe, draws: dict) -> Tensor:
     """The linear light of an exposure, (T, 3, H, W), defocused as far as it is drawn, clipped, as display values."""
     if "defocus" in draws:
         light = defocus.apply(light, recipe.defocus, draws["defocus"])
-    return frames.to_display(_users("defocus", light, recipe, draws))
+    return fr.to_display(user.after("defocus", light, recipe, draws))
 
 
 def noisy(blur: Tensor, recipe: Recipe, draws: dict) -> Tensor:
     """Display frames (T, 3, H, W) with the noise that is drawn."""
     if "noise" in draws:
         blur = noise.apply(blur, recipe.noise, draws["noise"])
-    return _users("noise", blur, recipe, draws)
+    return user.after("noise", blur, recipe, draws)
 
 
 def _confidence(motion: interpolate.Motion) -> float | None:
@@ -226,20 +219,74 @@ def _confidence(motion: interpolate.Motion) -> float | None:
     return None if math.isnan(least) else round(least, 4)
 
 
-def windows(source: Iterator[np.ndarray], start: int, spans: list[tuple[int, int]], recipe: Recipe) -> Iterator[Tensor]:
-    """Resized stacks (T, 3, H, W) for spans (first, last), from one pass over the frames `start`, start + 1, …
+def spans(
+    source: Iterator[np.ndarray], start: int, wanted: list[tuple[int, int]], recipe: Recipe
+) -> Iterator[Iterator]:
+    """For each of `wanted` (first, last), in time order, its frames (1, 3, H, W), resized; one pass over the frames
+    `start`, start + 1, … of the source.
 
-    Spans are in time order; a frame is resized once and forgotten when no later span needs it.
+    Spans may overlap. Each is read only as far as it is iterated, and ends when the next one is asked for.
     """
     held: dict[int, Tensor] = {}
     following = start
-    for number, (first, last) in enumerate(spans):
+
+    def frames(first: int, last: int, kept_from: float) -> Iterator[Tensor]:
+        nonlocal following
+        for number in range(first, last + 1):
+            while following < number:
+                next(source)
+                following += 1
+            if number == following:
+                frame = prepare(next(source), recipe)
+                following += 1
+            else:
+                frame = held[number]
+            if number >= kept_from:
+                held[number] = frame
+            yield frame
+
+    for number, (first, last) in enumerate(wanted):
+        kept_from = wanted[number + 1][0] if number + 1 < len(wanted) else math.inf
+        yield frames(first, last, kept_from)
+        held = {i: frame for i, frame in held.items() if i >= kept_from}
+
+
+def denoised(frames: Iterator[Tensor], first: int, unit: tuple[int, int], recipe: Recipe, draw: denoise.Draw,
+             device: str) -> Iterator[Tensor]:  # fmt: skip
+    """The frames `unit` (first, last) of a stream that begins with frame `first`, denoised: (1, 3, H, W) each.
+
+    Light above white is not denoised; it is carried on. `device`: where it is computed.
+    """
+    light: dict[int, Tensor] = {}  # above white, by frame
+
+    def display() -> Iterator[Tensor]:
+        for number, frame in enumerate(frames, first):
+            shown, above = fr.split(frame.to(device))
+            if above is not None and unit[0] <= number <= unit[1]:
+                light[number] = above
+            yield shown
+
+    kept = range(unit[0] - first, unit[1] - first + 1)
+    for number, frame in enumerate(denoise.stream(display(), recipe.denoise, draw, kept), unit[0]):
+        above = light.pop(number, None)
+        frame = frame.to(device)
+        yield frame if above is None else fr.join(torch.where(above > 0, 1, frame), above)
+
+
+def windows(frames: Iterator[Tensor], first: int, wanted: list[Span]) -> Iterator[Tensor]:
+    """Stacks (T, 3, H, W) for `wanted` (first, last), in time order, from a stream that begins with frame `first`.
+
+    A frame is forgotten when no later span needs it.
+    """
+    held: dict[int, Tensor] = {}
+    following = first
+    for number, (start, last) in enumerate(wanted):
         while following <= last:
-            frame = next(source)
-            if following >= first:
-                held[following] = prepare(frame, recipe)
+            frame = next(frames)
+            if following >= start:
+                held[following] = frame
             following += 1
-        stack = torch.cat([held[i] for i in range(first, last + 1)])
-        next_first = spans[number + 1][0] if number + 1 < len(spans) else following
-        held = {i: frame for i, frame in held.items() if i >= next_first}
+        stack = torch.cat([held[i] for i in range(start, last + 1)])
+        next_start = wanted[number + 1][0] if number + 1 < len(wanted) else following
+        held = {i: frame for i, frame in held.items() if i >= next_start}
         yield stack

@@ -46,8 +46,8 @@ def dark_video(tmp_path_factory):
 
 def built(clip, pairs, recipe=RECIPE) -> list[tuple[dict, dict]]:
     """The pairs as one job makes them, in one pass over the video."""
-    stacks = worker.read_stacks(recipe, clip.video, pairs)
-    return [worker.make(stack, pair, Job(recipe, clip)) for stack, pair in zip(stacks, pairs, strict=True)]
+    job = Job(recipe, clip)
+    return [worker.make(stack, pair, job) for stack, pair in zip(worker.read_stacks(job, pairs), pairs, strict=True)]
 
 
 def exposure(images: dict, folder: str) -> float:

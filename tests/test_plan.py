@@ -115,6 +115,23 @@ def test_the_split_does_not_depend_on_the_seed():
     assert splits[0].count("test") == 6
 
 
+def test_clips_of_one_picture_are_in_one_split():
+    """`shoot` makes several clips of a picture: one in train and one in test would show the same scene."""
+    shots = [dataclasses.replace(video(f"{i}.mkv", sha=f"{i:064d}"), picture=f"{i // 4:x}" * 64) for i in range(40)]
+    clips = plan.make(shots, [], RECIPE, {}).clips
+    splits = {}
+    for clip in clips:
+        splits.setdefault(clip.video.picture, set()).add(clip.split)
+    assert all(len(found) == 1 for found in splits.values())
+    assert sum(clip.split == "test" for clip in clips) == 8, "6 asked for, in fours"
+    previous = {clip.video.sha256: Place(clip.sequence, clip.split) for clip in clips}
+    tested = next(clip for clip in clips if clip.split == "test").video
+    again = plan.make([*shots, dataclasses.replace(tested, name="new.mkv", sha256="e" * 64)], [], RECIPE, previous)
+    assert {clip.video.name: clip.split for clip in again.clips}["new.mkv"] == "test", (
+        "a later clip goes with its scene"
+    )
+
+
 def test_the_same_content_is_used_once_and_said():
     found = plan.make([video("a.mp4"), video("b.mp4")], [], RECIPE, {})
     assert len(found.clips) == 1

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from lolblur_synth.parallel import progress
-from lolblur_synth.parallel.progress import Meter, counted, duration
+from lolblur_synth.parallel.progress import Meter, duration, metered
 
 
 class Terminal(io.StringIO):
@@ -87,7 +87,7 @@ def counted_into(stream):
 
 
 def test_quiet_is_silent(clock, capsys):
-    for _ in counted(range(3), 3, "frame", quiet=True):
+    for _ in metered(range(3), 3, "frame", quiet=True):
         clock.now += 60
     with Meter(3, "frame", True, stream=Terminal()) as meter:
         meter.add()
@@ -96,7 +96,7 @@ def test_quiet_is_silent(clock, capsys):
 
 
 def test_counted_counts_what_is_finished(clock, capsys):
-    for _ in counted("abc", 3, "frame"):
+    for _ in metered("abc", 3, "frame"):
         clock.now += 30
     assert capsys.readouterr().err.splitlines() == [
         "1 of 3 frames, 33 %, 60 s left", "2 of 3 frames, 66 %, 30 s left", "3 of 3 frames, 100 %, 0 s left"

@@ -1,6 +1,7 @@
 """shoot: clips from still pictures, through a camera in a hand."""
 
 import dataclasses
+import hashlib
 import json
 import os
 from fractions import Fraction
@@ -12,9 +13,9 @@ import pytest
 from click.testing import CliRunner
 from scipy import ndimage
 
-from lolblur_synth import cli, draw
+from lolblur_synth import cli, draw, recipes
 from lolblur_synth.dataset import build as builder
-from lolblur_synth.dataset import plan
+from lolblur_synth.dataset import plan, worker
 from lolblur_synth.dataset.records import VideoInfo
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.files import video
@@ -287,6 +288,17 @@ def test_the_record_tells_the_source_the_path_and_the_light(tmp_path, photo, her
     path = camera_path.Path(**record["path"] | axes)
     yaw = np.degrees(camera_path.pose(path, np.array(record["poses"]["time"])).yaw)
     assert yaw == pytest.approx(record["poses"]["yaw"], abs=1e-12)
+
+
+def test_build_knows_which_picture_a_clip_is_of(tmp_path, photo, here):
+    assert shoot(photo, tmp_path / "out").exit_code == 0
+    recipe = recipes.override(Recipe(), ["skip=denoise", "resize.width=96", "resize.height=64"])
+    (found,), _ = video.find([tmp_path / "out/wall.mkv"])
+    picture = worker.inspect(recipe, found).picture
+    assert picture == hashlib.sha256(photo.read_bytes()).hexdigest()
+    for record in ("{", "[]", json.dumps({"poses": {}, "source": {"sha256": "../x"}})):
+        (tmp_path / "out/wall.json").write_text(record)
+        assert worker.inspect(recipe, found).picture == ""
 
 
 def test_finished_clips_are_kept_and_an_interrupted_one_is_shot_again(tmp_path, photo, here):

@@ -194,3 +194,24 @@ def test_an_unknown_stage_is_a_usage_error():
     code, said = invoke("fgo")
     assert code == 2
     assert "No such command 'fgo'" in said
+
+
+def test_a_stage_before_denoising_is_applied_once(street_videos, tmp_path, monkeypatch):
+    """Neighbouring pairs share the denoised frames."""
+    run_here.patch(monkeypatch)
+    halve = FOG.read_text().replace('"defocus"', '"resize"').replace("config.glow *", "0 *")
+    (tmp_path / "fog.py").write_text(halve)
+    words = ["skip=darken,interpolate,noise,defocus", "denoise.sigma=2", *WORDS[1:], "dataset.pairs=2"]
+    means = []
+    for stage in ([], [f"stages={tmp_path / 'fog.py'}:fog", "fog.density=0.5"]):
+        out = tmp_path / f"out{len(stage)}"
+        lolblur_synth.build(street_videos / "a.mp4", out, set=[*words, *stage])
+        means.append(images.read_image(out / "train/high_sharp_original/0000/0001.png").mean())
+    assert means[1] / means[0] == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_stage_before_denoising_cannot_draw_for_each_pair(tmp_path):
+    text = FOG.read_text().replace('after="defocus"', 'after="resize", unit="pair"')
+    (tmp_path / "fog.py").write_text(text)
+    with pytest.raises(RecipeError, match="neighbours share its frames"):
+        recipes.import_stages(recipes.override(recipes.load("lolblur"), [f"stages={tmp_path / 'fog.py'}:fog"]))

@@ -10,7 +10,7 @@ import click
 from lolblur_synth import recipes
 from lolblur_synth.commands import options as opt
 from lolblur_synth.commands.parse import parse_shard
-from lolblur_synth.errors import ClipsFailed, InputError, UsageError
+from lolblur_synth.errors import ClipsFailed, InputError, UsageError, counted
 from lolblur_synth.files import capture_rates
 from lolblur_synth.recipe.schema import Recipe
 
@@ -124,8 +124,8 @@ def build(
         )
     elif style == "human":
         click.echo(
-            f"{summary.built + summary.already} of {summary.planned} pairs in {opt.printable(str(out))}"
-            + (f", {opt.counted(failed, 'failure')} (see above)" if failed else "")
+            f"{summary.built + summary.already} of {counted(summary.planned, 'pair')} in {opt.printable(str(out))}"
+            + (f", {counted(failed, 'failure')} (see above)" if failed else "")
         )
     return code
 
@@ -167,7 +167,8 @@ def show_plan(videos: list[Path], out: Path | None, recipe: Recipe, jobs: int | 
         if kind == "failed":
             refused.append(fields)
         elif kind == "survey" and fields["todo"]:
-            say(f"reading {fields['todo']} of {fields['inputs']} inputs, each once, from the first frame to the last")
+            inputs = counted(fields["inputs"], "input")
+            say(f"reading {fields['todo']} of {inputs}, each once, from the first frame to the last")
         elif kind == "measure":
             say("building one pair in a temporary folder, to measure its time and size")
 

@@ -7,7 +7,7 @@ import click
 
 from lolblur_synth.commands import options as opt
 from lolblur_synth.commands.build import resolve
-from lolblur_synth.errors import Damaged, UsageError
+from lolblur_synth.errors import Damaged, UsageError, counted
 
 
 @click.command()
@@ -49,7 +49,7 @@ def verify(out, pixels, as_json):
         for damage in damages:
             click.echo(f"{damage.word}: {opt.printable(damage.path)}")
         repair = "`lolblur-synth build` with the same videos repairs all but extra files"
-        click.echo(f"{opt.counted(len(damages), 'fault')}; {repair}" if damages else "no damage")
+        click.echo(f"{counted(len(damages), 'fault')}; {repair}" if damages else "no damage")
     return Damaged.exit_code if damages else 0
 
 
@@ -117,16 +117,26 @@ def export(style, out, dest, form, folders):
 
         pairs = export.export(out, dest, form, chosen, show)
     if style == "human":
-        click.echo(f"{pairs} pairs in {opt.printable(str(dest))}")
+        click.echo(f"{counted(pairs, 'pair')} in {opt.printable(str(dest))}")
     return 0
 
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default OUT/report.html.")
-def report(out, output):
-    """Write one HTML file that shows the dataset OUT: contact sheet, draws, recipe, failures."""
+@click.option("--quick", is_flag=True, help="Measure no image: a page without PSNR, blur lengths and new thumbnails.")
+@opt.jobs_option
+@click.pass_obj
+def report(style, out, output, quick, jobs):
+    """Write one HTML page that shows the dataset OUT: every pair before and after, its draws and figures, warnings,
+    distributions, recipe. It needs no network. Thumbnails of more than 200 pairs are in a folder beside it."""
     from lolblur_synth.dataset import report
+    from lolblur_synth.parallel.machine import auto_jobs
+    from lolblur_synth.parallel.progress import metered
 
-    click.echo(f"wrote {opt.printable(str(report.write(out, output)))}")
+    def show(figures, pairs):
+        return metered(figures, pairs, "pair", style == "quiet")
+
+    path = report.write(out, output, jobs=jobs or auto_jobs(), quick=quick, progress=show)
+    click.echo(f"wrote {opt.printable(str(path))}")
     return 0

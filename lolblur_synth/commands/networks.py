@@ -8,7 +8,7 @@ import click
 
 from lolblur_synth.commands import options as opt
 from lolblur_synth.commands.progress import training_progress
-from lolblur_synth.errors import UsageError
+from lolblur_synth.errors import UsageError, counted
 from lolblur_synth.training.config import DarkenTraining, EvaluateConfig, LednetConfig, RestoreConfig
 
 
@@ -121,7 +121,7 @@ def restore(style, source, target, overwrite, **values):
     given = opt.given(values)
     written = restore.restore(source, target, quiet=style == "quiet", overwrite=overwrite, say=say, **given)
     if style == "human":
-        click.echo(f"{written} frame{'s' * (written != 1)} in {opt.printable(str(target))}")
+        click.echo(f"{counted(written, 'frame')} in {opt.printable(str(target))}")
     return 0
 
 
@@ -175,7 +175,7 @@ def weights_ls():
 def weights_export(file, target, size):
     """Write LEDNet weights (a file, a bundled name or lednet-out) as ONNX for frames of one size.
 
-    Input "dark" and output "restored" are (1, 3, H, W), 0..1. Example: weights export lednet-small day.onnx --size
+    Input "dark" and output "restored" are (1, 3, H, W), 0..1. Example: weights export lednet day.onnx --size
     1120x640
     """
     from lolblur_synth.tools import onnx_export
@@ -183,6 +183,22 @@ def weights_export(file, target, size):
     onnx_export.export_onnx(target, *opt.parse_size(size), weights=file)
     click.echo(f"{opt.printable(str(target))}: frames of {size}")
     return 0
+
+
+@weights_group.command("pack")
+@click.argument("file")
+@click.argument("target", metavar="OUTPUT.safetensors", type=click.Path(path_type=Path))
+@click.option("--expect", default="", metavar="SENTENCE", help="What to expect of them; `restore` says it.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
+def weights_pack(file, target, expect, overwrite):
+    """Write LEDNet weights (a file, a bundled name or lednet-out) in half precision, to share them.
+
+    Half the size; what the header says of their training goes with them.
+    """
+    from lolblur_synth.tools import weights_pack
+
+    sha256 = weights_pack.pack(file, target, expect, overwrite)
+    click.echo(f"{opt.printable(str(target))}: {target.stat().st_size / 1e3:.0f} kB, sha256 {sha256}")
 
 
 @weights_group.command("check")

@@ -215,11 +215,6 @@ def say_code_runs(recipe: Recipe, style: str) -> None:
         click.echo(printable(f"recipe {recipe.name} runs the code of {place}{code}: stage {stage.name}"), err=True)
 
 
-def counted(count: int, noun: str) -> str:
-    """`1 failure`, `2 failures`."""
-    return f"{count} {noun}{'s' * (count != 1)}"
-
-
 def printable(text: str) -> str:
     """The text in one line, with escapes for what the terminal's encoding lacks, whatever a file name holds."""
     return (

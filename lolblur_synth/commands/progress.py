@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 import click
 from tqdm import tqdm
 
-from lolblur_synth.parallel.progress import Meter
+from lolblur_synth.errors import counted
+from lolblur_synth.parallel.progress import Meter, duration
 
 LINE_INTERVAL = 10.0  # seconds between plain lines
 
@@ -40,17 +41,20 @@ class Progress:
         self.inputs = fields["todo"]
         if fields["todo"]:
             self._say(
-                f"reading {fields['todo']} of {fields['inputs']} inputs once, from the first frame to the last, to plan"
+                f"reading {fields['todo']} of {counted(fields['inputs'], 'input')} once, from the first frame to the "
+                "last, to plan"
             )
 
     def _surveyed(self, fields: dict) -> None:
         self.surveyed += 1
         if time.monotonic() - self.last_line > LINE_INTERVAL:
-            self._say(f"read {self.surveyed} of {self.inputs} inputs")
+            self._say(f"read {self.surveyed} of {counted(self.inputs, 'input')}")
 
     def _plan(self, fields: dict) -> None:
         self.total, self.before = fields["todo"], fields["already"]
-        self._say(f"{fields['pairs']} pairs planned, {fields['already']} already there, {fields['todo']} to build")
+        self._say(
+            f"{counted(fields['pairs'], 'pair')} planned, {fields['already']} already there, {fields['todo']} to build"
+        )
         self.started = time.monotonic()
         if self.style == "human" and self.stream.isatty():
             self.bar = tqdm(total=self.total, unit="pair", file=self.stream, dynamic_ncols=True)
@@ -83,7 +87,7 @@ class Progress:
             left = (self.total - self.built) / rate
             self._say(
                 f"{self.built}/{self.total} pairs, {self.failed} failed, {rate:.2f} pairs/s, "
-                f"{self.bytes / 1e6:.0f} MB, {left / 60:.0f} min {left % 60:.0f} s left"
+                f"{self.bytes / 1e6:.0f} MB, {duration(left)} left"
             )
 
     def _say(self, text: str) -> None:

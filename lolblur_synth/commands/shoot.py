@@ -7,7 +7,7 @@ import click
 
 from lolblur_synth import recipes
 from lolblur_synth.commands import options as opt
-from lolblur_synth.errors import ClipsFailed, RecipeError, UsageError
+from lolblur_synth.errors import ClipsFailed, RecipeError, UsageError, counted
 from lolblur_synth.recipe.shoot import ShootConfig
 
 
@@ -45,8 +45,8 @@ def shoot(style, paths, size, seed, jobs, overwrite, as_json, **values):
                                "failed": report.failed, "exit": code}))  # fmt: skip
     elif style == "human":
         kept = f", {len(report.kept)} already there" if report.kept else ""
-        failed = f", {opt.counted(len(report.failed), 'failure')} (see above)" if report.failed else ""
-        click.echo(opt.printable(f"{opt.counted(len(report.shot), 'clip')} shot{kept}{failed}: {paths[-1]}"))
+        failed = f", {counted(len(report.failed), 'failure')} (see above)" if report.failed else ""
+        click.echo(opt.printable(f"{counted(len(report.shot), 'clip')} shot{kept}{failed}: {paths[-1]}"))
     return code
 
 
@@ -86,7 +86,7 @@ class Told:
 def _line(facts: dict) -> str:
     """`night.jpg -> videos/night.mkv: 80 frames, 1.3 px a frame, 12 lamps, up to 8.1 times white`"""
     seen = "panorama, " if facts["projection"] == "panorama" else ""
-    light = f", {opt.counted(facts['lamps'], 'lamp')}" if facts["lamps"] else ""
+    light = f", {counted(facts['lamps'], 'lamp')}" if facts["lamps"] else ""
     light += f", up to {facts['peak']:.3g} times white" if facts["peak"] > 1 else ""
-    return (f"{Path(facts['picture']).name} -> {facts['clip']}: {seen}{opt.counted(facts['frames'], 'frame')}, "
+    return (f"{Path(facts['picture']).name} -> {facts['clip']}: {seen}{counted(facts['frames'], 'frame')}, "
             f"{facts['speed']:.2g} px a frame{light}")  # fmt: skip

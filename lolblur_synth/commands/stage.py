@@ -8,7 +8,7 @@ import click
 
 from lolblur_synth import __version__, recipes
 from lolblur_synth.commands import options as opt
-from lolblur_synth.errors import ClipsFailed
+from lolblur_synth.errors import ClipsFailed, counted
 from lolblur_synth.files import capture_rates
 from lolblur_synth.recipe import user_stages
 from lolblur_synth.recipe.schema import SECTIONS, STAGE_NAMES, Recipe
@@ -147,7 +147,7 @@ def _command(name: str, config: type, summary: str, of_user: UserStage | None = 
             device=resolve_device(device),
         ))  # fmt: skip
         if human and report.replaced:
-            files = opt.counted(report.replaced, "file")
+            files = counted(report.replaced, "file")
             click.echo(opt.printable(f"{target}: replaced {files} of an earlier run"), err=True)
         if as_json:
             click.echo(json.dumps(_record(word, source, target, settings, report)))
@@ -178,7 +178,7 @@ def _frames(result) -> str:
     from lolblur_synth.tools.outputs import IMAGES
 
     is_image = result.output.suffix.lower() in IMAGES and not result.output.is_dir()
-    return "" if is_image else f"{result.frames} frame{'s' * (result.frames != 1)}"
+    return "" if is_image else counted(result.frames, "frame")
 
 
 def _words(word: str, draw: dict, config) -> str:

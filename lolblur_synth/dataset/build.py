@@ -5,9 +5,10 @@ find inputs -> survey (read each once) -> plan -> jobs of at most CHUNK pairs ->
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -174,18 +175,31 @@ def _plan_json(plan: Plan, recipe: Recipe) -> dict:
 def _tasks(
     plan: Plan, pending: list[Pair], out: Path, recipe: Recipe, device: str, shard: tuple[int, int]
 ) -> list[pool.Task]:
-    """Jobs of at most CHUNK pairs of one clip; the I-th of N shards takes every N-th job."""
+    """Jobs of the pairs of a few units of one clip; the I-th of N shards takes every N-th job."""
     missing, weights = set(pending), keys.weight_hashes(recipe)
     tasks: list[pool.Task] = []
     number = 0  # counts jobs with nothing left to do as well, so that a shard's share does not depend on progress
     for clip in plan.clips:
-        for start in range(0, len(clip.pairs), CHUNK):
-            pairs = tuple(pair for pair in clip.pairs[start : start + CHUNK] if pair in missing)
+        for chunk in _chunks(clip.pairs):
+            pairs = tuple(pair for pair in chunk if pair in missing)
             if pairs and number % shard[1] == shard[0] - 1:
                 key_by_pair = {pair: keys.key(recipe, clip, pair, weights, device) for pair in pairs}
                 tasks.append((Job(recipe, clip, device, out, key_by_pair, weights), pairs))
             number += 1
     return tasks
+
+
+def _chunks(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
+    """Pairs of one clip in turn, at most CHUNK of them, and those whose frames are denoised together in one."""
+    chunk: list[Pair] = []
+    for _, group in itertools.groupby(pairs, lambda pair: pair.unit or pair.name):
+        unit = list(group)
+        if chunk and len(chunk) + len(unit) > CHUNK:
+            yield chunk
+            chunk = []
+        chunk += unit
+    if chunk:
+        yield chunk
 
 
 def _run(

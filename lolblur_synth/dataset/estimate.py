@@ -9,6 +9,7 @@ from pathlib import Path
 from lolblur_synth import recipes
 from lolblur_synth.dataset import build, checks, layout, stored, verify
 from lolblur_synth.dataset.records import Job, Listener, Pair, Plan
+from lolblur_synth.errors import counted
 from lolblur_synth.parallel import machine
 from lolblur_synth.recipe.schema import Recipe
 
@@ -99,5 +100,5 @@ def to_text(account: dict) -> str:
         )
         minutes = account["seconds"] / 60
         about = f"about {minutes:.1f} minutes" if minutes >= 1 else "less than a minute"
-        lines.append(f"time: {about} with {account['jobs']} worker{'s' * (account['jobs'] != 1)}")
+        lines.append(f"time: {about} with {counted(account['jobs'], 'worker')}")
     return "\n".join(lines)

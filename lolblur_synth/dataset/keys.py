@@ -41,7 +41,7 @@ def key(recipe: Recipe, clip: Clip, pair: Pair, weights: dict[str, str], device:
         video.sha256,
         video.fps,
         clip.split,
-        dataclasses.astuple(pair),
+        dataclasses.astuple(pair)[: None if pair.unit else -1],  # so that keys without denoising stay the same
         weights,
         video.sigma,
         video.curve,

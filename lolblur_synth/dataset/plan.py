@@ -8,16 +8,19 @@ recipe and seed give the same plan.
 import dataclasses
 import hashlib
 import math
+from collections import Counter
 from fractions import Fraction
 from typing import NamedTuple
 
 from lolblur_synth import draw
 from lolblur_synth.dataset import advice
 from lolblur_synth.dataset.records import Clip, Pair, Place, Plan, VideoInfo
-from lolblur_synth.errors import InputError
+from lolblur_synth.errors import InputError, counted
 from lolblur_synth.files.video import RejectedInput
 from lolblur_synth.recipe.schema import AverageConfig, Recipe
 from lolblur_synth.stages import average, denoise
+
+UNIT = 4  # pairs whose frames are denoised as one stream: neighbours share the frames between them, and their context
 
 
 def make(videos: list[VideoInfo], refused: list[RejectedInput], recipe: Recipe, previous: dict[str, Place]) -> Plan:
@@ -42,7 +45,7 @@ def make(videos: list[VideoInfo], refused: list[RejectedInput], recipe: Recipe, 
         placed.append((video, pairs))
         warnings += advice.about(video, recipe, len(pairs)) + lightness
     sequences = _number([video.sha256 for video, _ in placed], previous)
-    splits = _split([video.sha256 for video, _ in placed], recipe, previous)
+    splits = _split({video.sha256: video.scene for video, _ in placed}, recipe, previous)
     clips = []
     for video, pairs in placed:
         sequence = sequences[video.sha256]
@@ -60,7 +63,7 @@ def place(video: VideoInfo, recipe: Recipe) -> list[Pair]:
     smallest = 2 * average.reach(min(recipe.average.window)) + 1
     if video.frames < smallest:
         raise InputError(
-            f"{video.name}: {video.frames} frame{'s' * (video.frames != 1)}, one exposure needs {smallest}",
+            f"{video.name}: {counted(video.frames, 'frame')}, one exposure needs {smallest}",
             "use a longer clip, or a smaller --window",
             "too-short",
         )
@@ -89,6 +92,7 @@ class Exposure(NamedTuple):
     mid: int
     first: int
     last: int
+    unit: tuple[int, int] | None
 
 
 def _exposures(video: VideoInfo, recipe: Recipe, segment: int, start: int, stop: int) -> list[Exposure]:
@@ -96,16 +100,27 @@ def _exposures(video: VideoInfo, recipe: Recipe, segment: int, start: int, stop:
     window = draw_window(recipe, video.sha256, segment, stop - start)
     reach = average.reach(window)
     stride = max(Fraction(video.fps) / Fraction(recipe.dataset.rate), Fraction(window))
-    context = 0 if "denoise" in recipe.skip else denoise.CONTEXT
+    together = UNIT if stride < 2 * reach + 1 + denoise.CONTEXT else 1  # further apart, frames between would be in vain
     shots = [start, *(cut + 1 for cut in video.cuts if start <= cut < stop - 1), stop]
     exposures, earliest = [], Fraction(start + reach)
     for low, high in zip(shots[:-1], shots[1:], strict=True):
-        earliest = max(earliest, Fraction(low + reach))
+        earliest, mids = max(earliest, Fraction(low + reach)), []
         while (mid := round(earliest)) + reach < high:
-            first, last = max(low, mid - reach - context), min(high - 1, mid + reach + context)
-            exposures.append(Exposure(window, mid, first, last))
+            mids.append(mid)
             earliest += stride
+        for start in range(0, len(mids), together):
+            exposures += _of_unit(mids[start : start + together], window, low, high - 1, "denoise" not in recipe.skip)
     return exposures
+
+
+def _of_unit(mids: list[int], window: int, low: int, high: int, denoised: bool) -> list[Exposure]:
+    """Exposures round `mids` in one shot, frames low..high, whose frames are denoised as one stream."""
+    reach = average.reach(window)
+    unit = mids[0] - reach, mids[-1] + reach
+    if not denoised:
+        return [Exposure(window, mid, mid - reach, mid + reach, None) for mid in mids]
+    first, last = max(low, unit[0] - denoise.CONTEXT), min(high, unit[1] + denoise.CONTEXT)
+    return [Exposure(window, mid, first, last, unit) for mid in mids]
 
 
 def draw_window(recipe: Recipe, sha256: str, segment: int, frames: int) -> int:
@@ -126,14 +141,20 @@ def _number(hashes: list[str], previous: dict[str, Place]) -> dict[str, str]:
     return sequences
 
 
-def _split(hashes: list[str], recipe: Recipe, previous: dict[str, Place]) -> dict[str, str]:
-    """sha256 -> split: the videos whose keyed hash is smallest go to test, until the fraction is reached.
+def _split(scenes: dict[str, str], recipe: Recipe, previous: dict[str, Place]) -> dict[str, str]:
+    """sha256 -> split: the scenes whose keyed hash is smallest go to test, until the fraction of videos is reached.
 
-    The key is the content alone: with the seed in it, datasets of one video set and several seeds would hold out
-    different videos, and joined they would train on the test videos of each other.
+    scenes: sha256 of each video -> its scene, which is in one split. The key is the content alone: with the seed in it,
+    datasets of one video set and several seeds would hold out different videos, and joined they would train on the
+    test videos of each other.
     """
-    splits = {sha: previous[sha].split for sha in hashes if sha in previous}
-    rank = {sha: hashlib.sha256(f"{sha}\x1fsplit".encode()).digest() for sha in hashes}
-    missing = round(recipe.dataset.test_fraction * len(hashes)) - sum(split == "test" for split in splits.values())
-    fresh = sorted((sha for sha in hashes if sha not in splits), key=lambda sha: rank[sha])
-    return splits | {sha: "test" if position < missing else "train" for position, sha in enumerate(fresh)}
+    of_scene = {scene: previous[sha].split for sha, scene in scenes.items() if sha in previous}
+    sizes = Counter(scenes.values())
+    missing = round(recipe.dataset.test_fraction * len(scenes))
+    missing -= sum(sizes[scene] for scene, split in of_scene.items() if split == "test")
+    for scene in sorted(sizes, key=lambda scene: hashlib.sha256(f"{scene}\x1fsplit".encode()).digest()):
+        if scene not in of_scene:
+            of_scene[scene] = "test" if missing > 0 else "train"
+            missing -= sizes[scene]
+    kept = {sha: previous[sha].split for sha in scenes if sha in previous}
+    return {sha: of_scene[scene] for sha, scene in scenes.items()} | kept

@@ -6,6 +6,7 @@ Job         all that a worker needs to build pairs of one clip
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,13 @@ class VideoInfo:
     notes: tuple[str, ...] = ()  # warnings of the reader, each without the name of the input
     moments: tuple[Moments, ...] = ()  # of equal parts of the video, in time order
     light: str = "guessed"  # "measured" where the file holds light above white, as `files.video.Video.light`
+    picture: str = ""  # sha256 of the picture that `shoot` made it of, as the record beside it says
     stamp: str = ""  # `files.video.stamp` at the time of reading; pixels do not depend on it
+
+    @property
+    def scene(self) -> str:
+        """What must not be in two splits: the video, and with it all clips that `shoot` made of one picture."""
+        return self.picture or self.sha256
 
     def moments_of(self, first: int, last: int) -> Moments:
         """Means of l and of l^2, l = L*/100, over the unsaturated pixels of the frames first..last."""
@@ -63,6 +70,13 @@ class Pair:
     mid: int  # the ground-truth frame
     first: int  # first source frame read, denoising context included
     last: int  # last source frame read
+    unit: tuple[int, int] | None = None  # first and last frame that are denoised as one stream; None: without denoising
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """First and last source frame of the exposure's window."""
+        reach = math.ceil(self.window / 2)  # as stages/average.py has it
+        return self.mid - reach, self.mid + reach
 
 
 @dataclass(frozen=True)
@@ -77,7 +91,7 @@ class Clip:
     def moments(self, segment: int) -> Moments:
         """Of all frames that the pairs of a segment span, so that each pair of it gets the same exposure."""
         pairs = [pair for pair in self.pairs if pair.segment == segment]
-        return self.video.moments_of(pairs[0].first, pairs[-1].last)
+        return self.video.moments_of(pairs[0].shown[0], pairs[-1].shown[1])
 
 
 class Place(NamedTuple):

@@ -1,7 +1,7 @@
 """Which video a pair comes from, so that none is trained on in one place and held out in another.
 
-A dataset that was built here says it in its manifest.jsonl, by the sha256 of the video; elsewhere the name of the clip
-stands for it.
+A dataset that was built here says it in its manifest.jsonl, by the sha256 of the video, or of the picture where `shoot`
+made the clip: clips of one picture show one scene. Elsewhere the name of the clip stands for it.
 """
 
 import dataclasses
@@ -125,13 +125,14 @@ def _home(root: Path, folder: Folder) -> Path:
 
 
 def _clips(records: Iterable) -> dict[tuple[str, str], tuple[str, str]]:
-    """(split, clip) -> (sha256, name) of its video; lines of another kind of manifest are passed over."""
+    """(split, clip) -> (sha256, name) of its video, or picture; lines of another kind of manifest are passed over."""
     clips = {}
     for record in records:
         source = record.get("source") if isinstance(record, dict) else None
         if isinstance(source, dict) and isinstance(source.get("sha256"), str):
-            clip = str(record.get("pair")).rpartition("/")[0]
-            clips[str(record.get("split")), clip] = source["sha256"], str(source.get("name"))
+            clip, picture = str(record.get("pair")).rpartition("/")[0], source.get("picture")
+            scene = picture if isinstance(picture, str) and picture else source["sha256"]
+            clips[str(record.get("split")), clip] = scene, str(source.get("name"))
     return clips
 
 

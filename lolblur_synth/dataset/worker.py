@@ -2,6 +2,9 @@
 
 import dataclasses
 import functools
+import itertools
+import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +19,7 @@ from lolblur_synth.dataset.records import Job, Pair, VideoInfo
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import video
 from lolblur_synth.recipe.schema import Recipe
-from lolblur_synth.stages import average, denoise, resize
+from lolblur_synth.stages import average, denoise, resize, user
 
 # Thread counts change the order of sums in some operators, so they are constants, never derived from --jobs.
 torch.set_num_threads(1)
@@ -76,8 +79,19 @@ def _decode(recipe: Recipe, item: video.Input, stamp: str) -> VideoInfo:
         notes=source.notes,
         moments=scan.moments,
         light=source.light,
+        picture=_picture(item.path) if item.kind == "video" else "",
         stamp=stamp,
     )
+
+
+def _picture(clip: Path) -> str:
+    """sha256 of the picture that a clip was shot from, told by the record that `shoot` writes beside it; else ""."""
+    try:
+        facts = json.loads(clip.with_suffix(".json").read_bytes())
+        sha256 = facts["source"]["sha256"] if "poses" in facts else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return sha256 if isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256) else ""
 
 
 def _noise(recipe: Recipe, source: video.Video) -> denoise.Draw:
@@ -97,7 +111,7 @@ def build(job: Job, pairs: tuple[Pair, ...]) -> Iterator[tuple]:
     """
     assert job.out is not None
     info, stamp = job.clip.video, ""
-    stacks = read_stacks(job.recipe, info, pairs)
+    stacks = read_stacks(job, pairs)
     for pair in pairs:
         yield "begin", pair
         started = time.perf_counter()
@@ -155,18 +169,34 @@ def _input(info: VideoInfo) -> video.Input:
     return video.Input(Path(info.path), info.name, info.kind)
 
 
-def read_stacks(recipe: Recipe, info: VideoInfo, pairs: tuple[Pair, ...]) -> Iterator[torch.Tensor]:
-    """For each pair its source frames, (T, 3, H, W) float32 display RGB, resized; one pass over the video."""
+def read_stacks(job: Job, pairs: tuple[Pair, ...]) -> Iterator[torch.Tensor]:
+    """For each pair the frames of its window, (T, 3, H, W) float32 extended display RGB, resized and denoised; one pass
+    over the video."""
+    recipe, info = job.recipe, job.clip.video
     source = video.probe(_input(info), recipe.input, info.fps)
-    start = pairs[0].first
-    yield from pipeline.windows(
-        video.read(source, start, pairs[-1].last + 1), start, [(pair.first, pair.last) for pair in pairs], recipe
-    )
+    units = [list(group) for _, group in itertools.groupby(pairs, lambda pair: pair.unit)]
+    wanted = [(unit[0].first, unit[-1].last) for unit in units]
+    decoded = video.read(source, wanted[0][0], wanted[-1][1] + 1)
+    for unit, frames in zip(units, pipeline.spans(decoded, wanted[0][0], wanted, recipe), strict=True):
+        first, together = unit[0].first, unit[0].unit
+        if together is not None:
+            measured = denoise.Draw(info.sigma, info.curve)
+            if early := before_denoising(recipe):
+                drawn = {name: value for name, value in draws_of(unit[0], job).items() if name in early}
+                frames = user.stream_after("resize", (frame.to(job.device) for frame in frames), recipe, drawn)
+            frames = pipeline.denoised(frames, first, together, recipe, measured, job.device)
+            first = together[0]
+        yield from pipeline.windows(frames, first, [pair.shown for pair in unit])
+
+
+def before_denoising(recipe: Recipe) -> list[str]:
+    """Stages of the user whose frames are denoised afterwards, and which are therefore shared by neighbouring pairs."""
+    return [] if "denoise" in recipe.skip else [stage.name for stage in recipe.stages if stage.after == "resize"]
 
 
 def synthesise(job: Job, pair: Pair) -> tuple[dict[str, np.ndarray], dict]:
     """The images and the record of one pair alone, read from its video. Writes nothing. Raises InputError."""
-    return make(next(read_stacks(job.recipe, job.clip.video, (pair,))), pair, job)
+    return make(next(read_stacks(job, (pair,))), pair, job)
 
 
 def draws_of(pair: Pair, job: Job) -> dict:
@@ -182,7 +212,9 @@ def make(stack: torch.Tensor, pair: Pair, job: Job) -> tuple[dict[str, np.ndarra
     """The images of one pair, folder -> (H, W, 3) uint8 RGB, and its record without checksums. Writes nothing."""
     recipe, info = job.recipe, job.clip.video
     draws = draws_of(pair, job)
-    images, measured = pipeline.synthesise(stack, pair.mid - pair.first, recipe, draws, job.device)
+    done = {"denoise", *before_denoising(recipe)}  # by `read_stacks`
+    undone = {name: drawn for name, drawn in draws.items() if name not in done}
+    images, measured = pipeline.synthesise(stack, pair.mid - pair.shown[0], recipe, undone, job.device)
     record = {
         "pair": f"{pair.sequence}/{pair.name}",
         "split": job.clip.split,
@@ -197,6 +229,7 @@ def make(stack: torch.Tensor, pair: Pair, job: Job) -> tuple[dict[str, np.ndarra
             "colour": info.colour,
             "bits": info.bits,
         }
+        | ({"picture": info.picture} if info.picture else {})
         | ({"notes": list(info.notes)} if info.light == video.MEASURED and info.notes else {}),
         "frames": [pair.first, pair.last],
         "mid": pair.mid,

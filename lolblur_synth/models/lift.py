@@ -46,6 +46,11 @@ def of_blocks(means: Tensor) -> Tensor:
     return torch.cat((ordered[:, places], means.mean((2, 3))), 1)
 
 
+def mean_lightness(told: Tensor) -> float:
+    """Of one frame's statistics, (STATISTICS,): the mean of L*/100 over its blocks, about."""
+    return told[:LEVELS].mean().item()
+
+
 def curve(values: Tensor, k: Tensor) -> Tensor:
     """k x / (1 + (k - 1) x) of values of 0..1; k is broadcast."""
     return k * values / (1 + (k - 1) * values)

@@ -11,6 +11,8 @@ from typing import TextIO, TypeVar
 
 from tqdm import tqdm
 
+from lolblur_synth.errors import counted
+
 LINE_SECONDS = 10.0  # a plain line is due after this time
 TENTH_SECONDS = 1.0  # and after this time where a further tenth of the whole is done
 
@@ -63,11 +65,11 @@ class Meter:
 
     def _line(self, note: str) -> str:
         """`12 of 257 frames, 4 %, 3 min left, loss 0.0123`."""
-        words = [f"{self.done} {self.unit}{'s' * (self.done != 1)}"]
+        words = [counted(self.done, self.unit)]
         if self.total:
             seconds = (time.monotonic() - self.started) / max(1, self.done - self.first) * (self.total - self.done)
             left = min(max(0.0, seconds), self.at_most() if self.at_most else math.inf)
-            words = [f"{self.done} of {self.total} {self.unit}{'s' * (self.total != 1)}",
+            words = [f"{self.done} of {counted(self.total, self.unit)}",
                      f"{100 * self.done // self.total} %", f"{duration(left)} left"]  # fmt: skip
         return ", ".join([*words, *([note] if note else [])])
 
@@ -79,7 +81,7 @@ class Meter:
             self.bar.close()
 
 
-def counted(items: Iterable[Item], total: int | None, unit: str, quiet: bool = False) -> Iterator[Item]:
+def metered(items: Iterable[Item], total: int | None, unit: str, quiet: bool = False) -> Iterator[Item]:
     """The items one by one, with a Meter that counts those that the caller has finished with."""
     with Meter(total, unit, quiet) as meter:
         for item in items:

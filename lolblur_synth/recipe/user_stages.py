@@ -169,7 +169,11 @@ def _place(stage: UserStage, declared: Stage, where: str) -> str:
         places = ", ".join(name for name in STAGE_NAMES if DOMAINS[name] == domain)
         message = f"{dict(stage.origins).get('after', 'recipe')}: {stage.name} works on {domain} frames"
         raise RecipeError(f"{message}; after {stage.after} they are {DOMAINS[stage.after]}", f"give one of {places}")
-    return stage.after or declared.after
+    place = stage.after or declared.after
+    if place == "resize" and declared.unit == "pair":
+        raise RecipeError(f"{where}: a stage after resize cannot draw for each pair: neighbours share its frames",
+                          'give unit="segment", or another place')  # fmt: skip
+    return place
 
 
 def _origin(stage: UserStage) -> str:

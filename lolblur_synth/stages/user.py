@@ -5,6 +5,7 @@ What its code gives back is checked here, and what goes wrong in it becomes one 
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +13,10 @@ import torch
 from torch import Tensor
 
 from lolblur_synth import draw as draws
+from lolblur_synth import frames as fr
 from lolblur_synth.errors import LolblurError, RecipeError
 from lolblur_synth.recipe import user_stages
+from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.recipe.stage_record import UserStage
 
 TRIAL_SIZE = (2, 3, 24, 40)  # of the frames that a stage is tried on: two, not square
@@ -68,6 +71,34 @@ class Module(NamedTuple):
     def _failure(self, function: str, error: Exception) -> RecipeError:
         words = user_stages.in_words(error, self._where)
         return RecipeError(f"{words} (stage {self.stage.name}, {function})", f"repair it; {user_stages.EXAMPLE}")
+
+
+def draw_all(recipe: Recipe, sha256: str, segment: int, pair: str) -> dict:
+    """The draws of one pair, by stage; sha256: of the video."""
+    drawn = {}
+    for stage in recipe.stages:
+        unit = f"pair-{pair}" if user_stages.load(stage).unit == "pair" else f"segment-{segment}"
+        config, rng = (
+            user_stages.config_of(recipe, stage.name),
+            draws.rng(recipe.dataset.seed, sha256, unit, stage.name),
+        )
+        drawn[stage.name] = Module(stage).draw(config, rng)
+    return drawn
+
+
+def after(place: str, shown: Tensor, recipe: Recipe, drawn: dict) -> Tensor:
+    """The frames (T, 3, H, W) after the user's stages that stand after the stage `place`, as far as they are drawn."""
+    for stage in recipe.stages:
+        if stage.after == place and stage.name in drawn:
+            shown = Module(stage).apply(shown, user_stages.config_of(recipe, stage.name), drawn[stage.name])
+    return shown
+
+
+def stream_after(place: str, shown: Iterator[Tensor], recipe: Recipe, drawn: dict) -> Iterator[Tensor]:
+    """As `after`, for display frames (1, 3, H, W) that come one by one; light above white passes beside the stages."""
+    for frame in shown:
+        display, above = fr.split(frame)
+        yield fr.join(after(place, display, recipe, drawn), above)
 
 
 def values(drawn: Any) -> dict:

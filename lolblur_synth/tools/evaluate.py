@@ -25,7 +25,7 @@ from lolblur_synth.errors import InputError
 from lolblur_synth.metrics import tone_curves
 from lolblur_synth.metrics.alignment import aligned
 from lolblur_synth.parallel.machine import resolve_device
-from lolblur_synth.parallel.progress import counted
+from lolblur_synth.parallel.progress import metered
 from lolblur_synth.tools import outputs
 from lolblur_synth.tools.evaluation import comparison, report, restored, scores
 from lolblur_synth.tools.evaluation.scores import ALIGNED
@@ -60,7 +60,7 @@ def evaluate(
     if out is not None:
         outputs.make_folder(Path(out))
     rows, baseline_rows = [], {}
-    for pair in counted(pairs, len(pairs), "frame", quiet):
+    for pair in metered(pairs, len(pairs), "frame", quiet):
         low, high = (frame[None].to(device) for frame in read_pair(pair))
         row = {"clip": pair.clip, "frame": pair.frame} | _figures(metrics, restore(pair, low), high)
         if config.baselines:

@@ -17,13 +17,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lolblur_synth.errors import InputError, UsageError
+from lolblur_synth.errors import InputError, UsageError, counted
 from lolblur_synth.files import images, pictures
 from lolblur_synth.files.video.names import IMAGE_SUFFIXES
 from lolblur_synth.metrics import real_frames
 from lolblur_synth.metrics.alignment import rounded
 from lolblur_synth.parallel.machine import resolve_device
-from lolblur_synth.parallel.progress import counted
+from lolblur_synth.parallel.progress import metered
 from lolblur_synth.tools import outputs
 from lolblur_synth.tools.evaluation import report as reports
 from lolblur_synth.tools.evaluation import restored, scores
@@ -63,7 +63,7 @@ def evaluate_without_reference(
         outputs.make_folder(Path(out))
     rows = [
         {"frame": name} | _figures(metrics, dark, frame)
-        for name, dark, frame in counted(frames, len(files), "frame", quiet)
+        for name, dark, frame in metered(frames, len(files), "frame", quiet)
     ]
     names = [name for name in rows[0] if name != "frame"]
     whole = {
@@ -178,7 +178,7 @@ def table(report: dict) -> str:
     heads += "".join(f"{head:>{BURNT}}" for head in ("input", "result", "growth ↓"))
     heads += "".join(f"{head:>{SHIFT}}" for head in ("a*", "b*", "size ↓"))
     return "\n".join([
-        f"{report['name']} on {report['data']}, without ground truth: {count} frame{'s' * (count != 1)}",
+        f"{report['name']} on {report['data']}, without ground truth: {counted(count, 'frame')}",
         groups,
         heads,
         *(_row(reports.cut(row["frame"], LABEL - 1), row, report["metrics"]) for row in rows),

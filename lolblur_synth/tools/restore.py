@@ -26,7 +26,7 @@ from lolblur_synth.files.video.recorder import partials, record
 from lolblur_synth.files.video.tracks import Tracks, tracks_of
 from lolblur_synth.models import lednet
 from lolblur_synth.parallel.machine import resolve_device
-from lolblur_synth.parallel.progress import counted
+from lolblur_synth.parallel.progress import metered
 from lolblur_synth.parallel.stop import stop_signals
 from lolblur_synth.recipe.schema import InputConfig
 from lolblur_synth.tools import outputs, sources, weights_scope
@@ -92,7 +92,7 @@ def _images(source: Path, target: Path, net: Restore, config: RestoreConfig, ove
     outputs.claim(paths, files, overwrite)
     done, notes, failures = 0, set(), []
     with _counting(target, "images", len(files), lambda: done), stop_signals() as stop:
-        for file, path in counted(zip(files, paths, strict=True), len(files), "image", quiet):
+        for file, path in metered(zip(files, paths, strict=True), len(files), "image", quiet):
             _check_stop(stop)
             try:
                 _restore_image(file, path, net, config, notes)
@@ -183,7 +183,7 @@ def _video(source: Path, target: Path, net: Restore, config: RestoreConfig, over
     if left_out:
         log.warning(f"{source}: left out of {target}: {', '.join(left_out)}")
     with stop_signals() as stop:
-        shown = enumerate(counted(video.display(clip), clip.frames, "frame", quiet))
+        shown = enumerate(metered(video.display(clip), clip.frames, "frame", quiet))
         frames = (net(f"{source}, frame {number}", frame) for number, frame in shown if _check_stop(stop))
         if form == "video":
             _record(target, frames, clip, tracks)

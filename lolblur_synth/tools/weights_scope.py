@@ -14,7 +14,7 @@ from lolblur_synth.models import scope
 from lolblur_synth.models.scope import Scope
 from lolblur_synth.training.config import RestoreConfig
 
-BUNDLED = "lednet-small"  # the weights that are used where a training has left none
+BUNDLED = "lednet"  # the weights that are used where a training has left none
 log = logging.getLogger(__name__)
 
 
@@ -22,7 +22,7 @@ def with_file(config: RestoreConfig) -> RestoreConfig:
     """The config with the weights as a file, or a bundled name. Raises WeightsError for a training without any yet."""
     path = Path(config.weights)
     if config.weights == RestoreConfig.weights and not path.is_dir():
-        log.warning("no %s/ here: using the bundled %s, a small network that few clips taught", path, BUNDLED)
+        log.warning("no %s/ here: using the bundled %s", path, BUNDLED)
         path = Path(BUNDLED)
     if path.is_dir() and not (path / "lednet.safetensors").is_file():
         raise WeightsError(f"{path}: its training has left no lednet.safetensors yet",
@@ -44,9 +44,10 @@ def introduction(file: str | Path, net: nn.Module) -> str:
     made_for, _ = scope.read(about)
     origin = "bundled" if str(file) in weights.bundled() else "of train-lednet" if "training" in about else "a file"
     size = sum(parameter.numel() for parameter in net.parameters())
+    network = "LEDNet-lite" if net.options["layout"] == "lite" else "LEDNet"
     width, iterations = net.options["width"], about.get("iterations")
     trained = f", trained for {iterations:,} iterations" if type(iterations) is int and 0 <= iterations < 1e12 else ""
-    return (f"weights: {file} ({origin}), LEDNet with {size:,} parameters (width {width:g}){trained}. "
+    return (f"weights: {file} ({origin}), {network} with {size:,} parameters (width {width:g}){trained}. "
             f"{_expectation(made_for)}")  # fmt: skip
 
 

@@ -234,7 +234,7 @@ class RestoreConfig:
     weights: str = option(
         "lednet-out",
         "a file of weights, a bundled name, or the output folder of train-lednet; where the default is "
-        "missing: the bundled lednet-small",
+        "missing: the bundled lednet",
     )
     range: str = option(
         "auto", "values the network sees; auto: as the weights say, or found out", choices=("auto", "0..1", "-1..1")

@@ -29,6 +29,7 @@ from lolblur_synth.dataset import lock
 from lolblur_synth.dataset.splits import content_hash, gather, hold_out
 from lolblur_synth.errors import Interrupted
 from lolblur_synth.files import weights
+from lolblur_synth.models.scope import Scope
 from lolblur_synth.parallel.progress import Meter
 from lolblur_synth.parallel.stop import ignore_stop_signals, stop_signals
 from lolblur_synth.training import checkpoint, crops, distributed, frame_store, lednet_parts, pictures, presets
@@ -254,6 +255,10 @@ class LednetRun(Run):
         names = "\n".join(f"{pair.clip}/{pair.frame}" for pair in self.pairs)
         return {"pairs": hashlib.sha256(names.encode()).hexdigest(), "frames": content_hash(self.pairs)}
 
+    @functools.cached_property
+    def scope(self) -> Scope:
+        return lednet_parts.scope_of(self.crops)
+
     def save(self) -> None:
         """Validate, then write the checkpoint and the averaged weights; of several processes, the first one does."""
         if self.process.is_first:
@@ -283,7 +288,7 @@ class LednetRun(Run):
             "validation_psnr_rgb": self.psnr,
             "preset": self.config.preset,
             "training": self.identity(),
-        }
+        } | self.scope.header()
         with checkpoint.full_disk_as_error(self.out):
             weights.save(self.average, self.out / WEIGHTS, about)
 

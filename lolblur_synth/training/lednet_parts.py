@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -17,14 +18,17 @@ from lolblur_synth.draw import rng
 from lolblur_synth.errors import UsageError, WeightsError
 from lolblur_synth.files import weights
 from lolblur_synth.metrics import image_quality
-from lolblur_synth.models import vgg
+from lolblur_synth.models import lift, vgg
 from lolblur_synth.models.lednet import HALVINGS, LEDNet, enhance, initialise
 from lolblur_synth.models.lednet_blocks import LAYOUTS
+from lolblur_synth.models.scope import Scope
 from lolblur_synth.training import mixture
 from lolblur_synth.training.config import LednetConfig, growth
+from lolblur_synth.training.crops import Crops
 from lolblur_synth.training.distributed import Process
 
 ADAM_BETAS = (0.9, 0.99)  # section 5
+SCOPE_SAMPLES, SCOPE_STRIDE = 100, 7  # samples whose lightness is measured: every seventh, so of many pairs
 SMALLEST_CROP = 16  # px
 SMALLEST_CROP_PERCEPTUAL = 64  # px: the side output is an eighth of it, and the fourth stage of VGG an eighth of that
 ReadPair = Callable[[Pair], tuple[Tensor, Tensor]]  # -> (low, high)
@@ -164,6 +168,15 @@ def sizes(config: LednetConfig, whole: tuple[int, int]) -> Callable[[int], tuple
     grown = tuple(min(2 * config.crop, side) for side in whole)
     stages = ((config.crop, config.crop), grown, whole)
     return lambda n: stages[growth(config, n // config.batch)]
+
+
+def scope_of(samples: Crops, count: int = SCOPE_SAMPLES) -> Scope:
+    """The mean L*/100 of the input frames of `count` samples of a training, for the header of its weights."""
+    told = copy.copy(samples)
+    told.told = True
+    means = [lift.mean_lightness(told[n * SCOPE_STRIDE][2]) for n in range(count)]
+    low, high = np.percentile(means, (0.5, 99.5))
+    return Scope(lightness=(round(float(low), 4), round(float(high), 4)))
 
 
 class WithSide(nn.Module):

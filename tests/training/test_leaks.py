@@ -115,7 +115,7 @@ def test_no_test_frame_is_trained_on_and_no_train_frame_is_scored(tmp_path, scor
     train, test, pattern = LAYOUTS[layout]
     for_training, held_out = both_splits(tmp_path, pattern)
     pairs, val = hold_out(gather([tmp_path / train], "train"))
-    samples = crops.Crops(pairs, 16, seed=0)
+    samples = crops.Crops(pairs, lambda n: (16, 16), seed=0)
     for number in range(len(pairs)):
         samples[number]
     for pair in val:
@@ -161,6 +161,20 @@ def test_a_video_that_another_dataset_tests_on_is_left_out_by_its_sha256(tmp_pat
     assert f"{one}: 2 pairs of clip 0000 are left out of the training" in said
     assert f"'s0.mp4' (sha256 s0), is in the test split of {two}" in said
     assert f"{two}: 2 pairs of clip 0002" in said
+
+
+def test_another_clip_of_a_picture_that_is_tested_on_is_left_out(tmp_path, caplog):
+    """`shoot` made both clips of one picture, with two seeds: two videos, one scene."""
+    one = built(tmp_path / "a", train={"0000": "s0", "0001": "s1"})
+    two = built(tmp_path / "b", train={"0000": "s4"}, test={"0001": "s5"})
+    for root, video in ((one, "s1"), (two, "s5")):
+        lines = [json.loads(line) for line in (root / "manifest.jsonl").read_text().splitlines()]
+        for line in lines:
+            if line["source"]["sha256"] == video:
+                line["source"]["picture"] = "p" * 64
+        (root / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    pairs = gather([one, two], "train")
+    assert {(pair.low.parts[-5], pair.clip) for pair in pairs} == {("a", "0000"), ("b", "0000")}
 
 
 def test_without_manifests_the_name_of_a_clip_tells(tmp_path, caplog):

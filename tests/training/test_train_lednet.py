@@ -20,7 +20,7 @@ from lolblur_synth.dataset.splits import gather, hold_out
 from lolblur_synth.errors import Diverged, ForeignOutput, InputError, Interrupted, NoSpace, UsageError, WeightsError
 from lolblur_synth.files import weights
 from lolblur_synth.metrics import image_quality
-from lolblur_synth.models import lift, vgg
+from lolblur_synth.models import lift, scope, vgg
 from lolblur_synth.models.lednet import enhance, load
 from lolblur_synth.training import checkpoint, crops, lednet, lednet_parts
 from lolblur_synth.training.config import LednetConfig, checked, learning_rate
@@ -453,6 +453,14 @@ def test_mixed_samples_are_of_every_kind_and_a_function_of_their_number(tmp_path
     assert all(0 <= value.min() and value.max() <= 1 for item in items for value in item)
     brightness = [statistics[:32].mean().item() for low, high, statistics in items if torch.equal(low, high)]
     assert min(brightness) > 0.25, "what the lift is told follows the frame"
+
+
+def test_weights_say_which_lightness_they_were_trained_on(tmp_path, dataset):
+    result = train_lednet(dataset, tmp_path / "run", quiet=True, iterations=1, **TINY)
+    low, high = weights.about(result["weights"])["trained_on"]["lightness"]
+    frames = [read_frame(pair.low) for pair in hold_out(find_pairs(dataset, "train"))[0]]
+    means = [scope.mean_lightness(frame) for frame in frames]
+    assert low == pytest.approx(min(means), abs=0.03) and high == pytest.approx(max(means), abs=0.03)
 
 
 def test_a_store_of_frames_trains_the_same_network(tmp_path, dataset):

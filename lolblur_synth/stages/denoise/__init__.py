@@ -27,6 +27,7 @@ flicker.
 """
 
 import math
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -76,14 +77,16 @@ def apply(frames: Tensor, config: DenoiseConfig, draw: Draw, keep: slice | None 
     return torch.cat(list(_denoise(frames, config, draw, kept))).to(frames.device)
 
 
-def stream(frames: Iterable[Tensor], config: DenoiseConfig, draw: Draw) -> Iterator[Tensor]:
+def stream(frames: Iterable[Tensor], config: DenoiseConfig, draw: Draw, kept: range | None = None) -> Iterator[Tensor]:
     """Denoise a long video of (3, H, W) or (1, 3, H, W) frames; yields (1, 3, H, W), as many as come in.
 
-    The first frame leaves when 4 H + 1 have come in; memory does not grow with the video.
+    kept: yield only these of the frames, counted from 0; the others are context, as for `apply`. The first frame leaves
+    when 4 H + 1 have come in; memory does not grow with the video.
     """
     if draw.sigma == 0:
-        return (frame.reshape(1, *frame.shape[-3:]) for frame in frames)
-    return _denoise(frames, config, draw, None)
+        shown = kept or range(sys.maxsize)
+        return (frame.reshape(1, *frame.shape[-3:]) for number, frame in enumerate(frames) if number in shown)
+    return _denoise(frames, config, draw, kept)
 
 
 def _denoise(frames: Iterable[Tensor], config: DenoiseConfig, draw: Draw, kept: range | None) -> Iterator[Tensor]:

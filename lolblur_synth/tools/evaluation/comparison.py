@@ -6,6 +6,7 @@ gains by its brightness (metrics/alignment.py).
 
 from itertools import groupby
 
+from lolblur_synth.errors import counted
 from lolblur_synth.metrics.image_quality import LARGEST_PSNR
 from lolblur_synth.tools.evaluation.scores import ALIGNED
 
@@ -64,7 +65,7 @@ def in_words(compared: dict[str, dict]) -> list[str]:
 def _words(name: str, found: dict) -> str:
     gain, clips = found["worst_gain"], found["clips"]
     return (
-        f"{name} PSNR: worse than the input on {found['worse']} of {clips} clip{'s' * (clips != 1)}, "
+        f"{name} PSNR: worse than the input on {found['worse']} of {counted(clips, 'clip')}, "
         f"better on {found['better']} ({100 * found['better_share']:.0f} %); "
         f"{'worst' if gain < 0 else 'least gain'}: {found['worst_clip']}, {gain:+.2f} dB"
     )

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from lolblur_synth.errors import counted
 from lolblur_synth.files import atomic
 from lolblur_synth.tools.evaluation import comparison
 from lolblur_synth.tools.evaluation.scores import ALIGNED, better
@@ -46,7 +47,7 @@ def table(report: dict) -> str:
     width = max(CLIP, *(len(row["clip"]) + 1 for row in report["clips"]))
     lines = [
         f"{report['name']} on {report['data']}, split {report['split']}: "
-        f"{_counted(report['clips'], 'clip')}, {_counted(report['frames'], 'frame')}, "
+        f"{counted(len(report['clips']), 'clip')}, {counted(len(report['frames']), 'frame')}, "
         f"{report['pair'].replace(':', ' -> ')}",
         *_clips(report, width),
         "",
@@ -113,10 +114,6 @@ def _identical(report: dict) -> list[str]:
         for name, count in report["identical"].items()
         if count and count != report["identical"].get(name.removeprefix(ALIGNED) if name.startswith(ALIGNED) else "")
     ]
-
-
-def _counted(items: Sequence, noun: str) -> str:
-    return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"
 
 
 def _heads(label: str, names: Sequence[str], width: int) -> str:
