@@ -15,6 +15,7 @@ from test_dataset import tree
 import lolblur_synth
 from lolblur_synth import cli, recipes
 from lolblur_synth.dataset import checks, estimate, layout, preview, stored, verify
+from lolblur_synth.dataset.report import columns
 from lolblur_synth.errors import ForeignOutput, RecipeError
 from lolblur_synth.files import images
 
@@ -98,6 +99,7 @@ def test_verify_names_a_stage_file_that_is_not_the_one_of_the_recipe(copy):
 def test_the_contact_sheet_tells_the_fog(built):
     line = json.loads((built / "manifest.jsonl").read_text().splitlines()[0])
     assert f"fog density {line['draws']['fog']['density']:.3g}" in preview.drawn(line)
+    assert f"Stage fog: density {line['draws']['fog']['density']:.3g}" in columns.words(line)
 
 
 def test_a_found_dataset_runs_none_of_its_code(copy, street_videos, tmp_path):

@@ -211,8 +211,9 @@ def config_overrides(section: str, values: dict[str, Any]) -> list[str]:
 def say_code_runs(recipe: Recipe, style: str) -> None:
     """Say which code the recipe runs, before it is run."""
     for stage in recipe.stages if style != "quiet" else ():
-        place, code = stage.path or stage.target, f" (sha256 {stage.found[:12]})" if stage.found else ""
-        click.echo(printable(f"recipe {recipe.name} runs the code of {place}{code}: stage {stage.name}"), err=True)
+        if stage.found and not stage.imported:
+            words = f"recipe {recipe.name} runs the code of {stage.path or stage.target} (sha256 {stage.found[:12]})"
+            click.echo(printable(f"{words}: stage {stage.name}"), err=True)
 
 
 def printable(text: str) -> str:
