@@ -39,7 +39,7 @@ soak: $(VENV)/ready-test  ## the long tests
 gpu-test: $(VENV)/ready-test  ## what needs a CUDA device
 	$(BIN)/python -m pytest -q -m gpu
 
-test-extras: $(VENV)/ready-test  ## tests that `make test` skips: TensorBoard, ONNX, Ray, CUDA C through NVRTC, the report in Chromium
+test-extras: $(VENV)/ready-test  ## tests that `make test` skips: TensorBoard, ONNX, Ray, notebooks, CUDA C through NVRTC, the report in Chromium
 	$(PIP) -e '.[test-extras]'
 	$(BIN)/python -m pytest -q -m extra
 

@@ -12,11 +12,13 @@ Light above white goes beside the dark frames, as linear light that the exposure
 measured  what the source holds, darkened with the display frame; clip_reverse then has nothing to add
 guessed   space "hdr" of clip_reverse, judged on the sharp frame, where a lamp of any colour is still clipped, and only
           on what darkening keeps lit. The spaces of the paper are judged on the dark frames, sample by sample
+
+After each stage come those of the user that stand there, in the order of the recipe (`user.after`).
 """
 
-import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,8 +27,9 @@ from torch import Tensor
 from lolblur_synth import draw
 from lolblur_synth import frames as fr
 from lolblur_synth.kernels import exposure
+from lolblur_synth.recipe import user_stages
 from lolblur_synth.recipe.schema import STAGE_NAMES, Recipe
-from lolblur_synth.stages import average, clip_reverse, darken, defocus, denoise, interpolate, noise, resize
+from lolblur_synth.stages import average, clip_reverse, darken, defocus, denoise, interpolate, noise, resize, user
 
 STAGES = dict(
     zip(STAGE_NAMES, (resize, denoise, darken, interpolate, clip_reverse, average, defocus, noise), strict=True)
@@ -58,12 +61,18 @@ def draw_all(recipe: Recipe, sha256: str, segment: int, pair: str, window: int, 
         draws["darken"] = darken.asked_of(draws["darken"], recipe.darken, moments)
     if "noise" in draws:
         draws["noise"] = noise.reseed(draws["noise"], draw.rng(seed, sha256, f"pair-{pair}", "noise"))
-    return draws
+    return draws | user.draw_all(recipe, sha256, segment, pair)
 
 
 def plain(draws: dict) -> dict:
     """The draws as JSON-able values, for the manifest."""
-    return {name: dataclasses.asdict(value) for name, value in draws.items()}
+    return {name: user.values(value) for name, value in draws.items()}
+
+
+def stage_called(recipe: Recipe, name: str) -> Any:
+    """A stage by its name: a module of ours, or an imported stage of the user; both have `draw` and `apply`."""
+    stage = user_stages.named(recipe, name)
+    return STAGES[name] if stage is None else user.Module(stage)
 
 
 def prepare(frame: np.ndarray, recipe: Recipe) -> Tensor:
@@ -97,16 +106,14 @@ def synthesise(
     elif "clip_reverse" in draws and recipe.clip_reverse.space == "hdr":
         above = clip_reverse.above(sharp, lamp, recipe.clip_reverse, draws["clip_reverse"])
         draws = {name: drawn for name, drawn in draws.items() if name != "clip_reverse"}
+    dark = user.after("darken", dark, recipe, draws)
     images["low_sharp"] = dark[mid]
     light, measured = expose(dark, sharp, mid, recipe, draws, above)
+    light = user.after("average", light, recipe, draws)
     measured["exposure"] = round(darken.exposure_of(dark[mid, None], images["high_sharp_scaled"][None]), 4)
-    if "defocus" in draws:
-        light = defocus.apply(light, recipe.defocus, draws["defocus"])
-    blur = fr.to_display(light)
+    blur = blurred(light, recipe, draws)
     images["low_blur"] = blur[0]
-    if "noise" in draws:
-        blur = noise.apply(blur, recipe.noise, draws["noise"])
-    images["low_blur_noise"] = blur[0]
+    images["low_blur_noise"] = noisy(blur, recipe, draws)[0]
     return {folder: fr.to_uint8(image) for folder, image in images.items()}, measured
 
 
@@ -115,14 +122,15 @@ def _sharp(source: Tensor, mid: int, recipe: Recipe, draws: dict) -> tuple[Tenso
     reach = average.reach(draws["average"].window) if "average" in draws else 0
     needed = slice(mid - reach, mid + reach + 1)
     source, above = fr.split(source)
+    source = user.after("resize", source, recipe, draws)
     if "denoise" in draws:
         sharp = denoise.apply(source, recipe.denoise, draws["denoise"], keep=needed)
     else:
         sharp = source[needed]
-    if above is None:
-        return sharp, None, reach
-    above = above[needed].clone()
-    return torch.where(above > 0, 1, sharp), above, reach  # what is above white is white in the display frame
+    if above is not None:
+        above = above[needed].clone()
+        sharp = torch.where(above > 0, 1, sharp)  # what is above white is white in the display frame
+    return user.after("denoise", sharp, recipe, draws), above, reach
 
 
 def _darkened(dark: Tensor, above: Tensor) -> tuple[Tensor, Tensor]:
@@ -146,17 +154,63 @@ def expose(
     above: light above white of the dark frames, (T, 3, H, W) linear, which is carried along.
     """
     window = draws["average"].window if "average" in draws else 0
-    reverse = draws.get("clip_reverse")
-    rule = recipe.clip_reverse if reverse else None, reverse
     if "interpolate" in draws and window:
         # the plan has kept scene cuts out of the window: what looks like one here is a flash, and is held
         motion = interpolate.motion(guide, recipe.interpolate, refuse_cuts=False)
         instants = mid + average.times(window, interpolate.factor(motion, recipe.interpolate))
-        light = exposure.expose(dark, motion, instants, *rule, above=above)
+
+        def moving(part: slice, *rule: Any, above: Tensor | None = above) -> Tensor:
+            return exposure.expose(dark, motion, instants[part], *rule, above=above)
+
+        light = _mean(moving, len(instants), recipe, draws, above)
         return light[None], {"samples": len(instants), "confidence": _confidence(motion)}
-    shown = slice(mid - window // 2, mid + window // 2 + 1)
-    light = exposure.expose_given(dark[shown], *rule, above=None if above is None else above[shown])
-    return light[None], {"samples": len(dark[shown]), "confidence": None}
+    window_frames = slice(mid - window // 2, mid + window // 2 + 1)
+    shown = dark[window_frames]
+    shown_above = None if above is None else above[window_frames]
+
+    def still(part: slice, *rule: Any, above: Tensor | None = shown_above) -> Tensor:
+        return exposure.expose_given(shown[part], *rule, above=None if above is None else above[part])
+
+    return _mean(still, len(shown), recipe, draws, shown_above)[None], {"samples": len(shown), "confidence": None}
+
+
+def _mean(expose_part: Callable[..., Tensor], count: int, recipe: Recipe, draws: dict, above: Tensor | None) -> Tensor:
+    """The mean of the linear light of `count` samples, (3, H, W): as one pass, or sample by sample where stages of the
+    user stand before the average.
+
+    expose_part(part, config, draw, above=…): of the samples of a slice, clip-reversed by config and draw.
+    """
+    reverse = draws.get("clip_reverse")
+    rule = (recipe.clip_reverse if reverse else None, reverse)
+    places = {stage.after for stage in recipe.stages} & {"interpolate", "clip_reverse"}
+    if not places:
+        return expose_part(slice(None), *rule)
+    total: Tensor | float = 0.0
+    for number in range(count):
+        part = slice(number, number + 1)
+        if "interpolate" in places:
+            plain = expose_part(part, above=None)
+            shown = user.after("interpolate", fr.to_display(plain)[None], recipe, draws)
+            light = exposure.expose_given(shown, *rule)
+            light = light if above is None else light + (expose_part(part) - plain)
+        else:
+            light = expose_part(part, *rule)
+        total = total + user.after("clip_reverse", light[None], recipe, draws)[0]
+    return total / count
+
+
+def blurred(light: Tensor, recipe: Recipe, draws: dict) -> Tensor:
+    """The linear light of an exposure, (T, 3, H, W), defocused as far as it is drawn, clipped, as display values."""
+    if "defocus" in draws:
+        light = defocus.apply(light, recipe.defocus, draws["defocus"])
+    return fr.to_display(user.after("defocus", light, recipe, draws))
+
+
+def noisy(blur: Tensor, recipe: Recipe, draws: dict) -> Tensor:
+    """Display frames (T, 3, H, W) with the noise that is drawn."""
+    if "noise" in draws:
+        blur = noise.apply(blur, recipe.noise, draws["noise"])
+    return user.after("noise", blur, recipe, draws)
 
 
 def _confidence(motion: interpolate.Motion) -> float | None:

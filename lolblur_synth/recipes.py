@@ -1,22 +1,23 @@
 """Recipes: read (`load`), change (`override`), compare (`changes`), write (`to_toml`) and hash (`sha256`) them.
 
 `recipe/schema.py` declares the values, `recipe/values.py` checks them, `recipe/builtin/` holds the built-in recipes.
-Standard library only.
+Of the user's stages that a recipe names, only `import_stages` runs the code. Standard library only.
 """
 
 import dataclasses
 import difflib
 import hashlib
 import json
-import re
 import tomllib
-from importlib import resources
+from importlib import metadata, resources, util
 from pathlib import Path
 from typing import Any
 
 from lolblur_synth.errors import RecipeError
+from lolblur_synth.recipe import stage_words, user_stages
 from lolblur_synth.recipe.schema import FORMER_VALUES, SECTIONS, STAGE_NAMES, Recipe
-from lolblur_synth.recipe.values import check, describe_range, skipped_stages
+from lolblur_synth.recipe.stage_record import UserStage
+from lolblur_synth.recipe.values import check, describe_range, line_of, parse_value, skipped_stages
 
 
 def names() -> list[str]:
@@ -63,14 +64,17 @@ def parse(text: str, where: str, default_name: str = "custom") -> Recipe:
         raise RecipeError(f"{where}: base = {base!r} is not built in", f"one of {', '.join(names())}")
     recipe = Recipe() if base is None else load(base)
     recipe = dataclasses.replace(recipe, name=str(table.pop("name", default_name)))
+    if "stages" in table:  # first, since it says which further sections there are
+        recipe = _with(recipe, "stages", table.pop("stages"), line_of(text, "", "stages", where), Path(where).parent)
     for key, value in table.items():
-        if key.replace("-", "_") in SECTIONS:
+        section = key.replace("-", "_")
+        if section in SECTIONS or user_stages.named(recipe, section):
             if not isinstance(value, dict):
                 raise RecipeError(f"{where}: {key} is a section, not a value", f"write [{key}]")
             for option_key, option_value in value.items():
-                recipe = _with(recipe, f"{key}.{option_key}", option_value, _line(text, key, option_key, where))
+                recipe = _with(recipe, f"{key}.{option_key}", option_value, line_of(text, key, option_key, where))
         else:
-            recipe = _with(recipe, key, value, _line(text, "", key, where))
+            recipe = _with(recipe, key, value, line_of(text, "", key, where))
     return recipe
 
 
@@ -80,7 +84,7 @@ def override(recipe: Recipe, assignments: tuple[str, ...] | list[str]) -> Recipe
         key, equals, text = word.partition("=")
         if not equals:
             raise RecipeError(f"--set {word}: no '='", "write --set section.key=value")
-        recipe = _with(recipe, key.strip(), _value(text.strip()), "recipe")
+        recipe = _with(recipe, key.strip(), parse_value(text.strip()), "recipe")
     return recipe
 
 
@@ -88,44 +92,32 @@ def configured(config: Any, words: dict[str, str]) -> Any:
     """A config with some of its values replaced by the texts of options. Raises RecipeError with the option's name."""
     fields = {field.name: field for field in dataclasses.fields(config)}
     values = {
-        name: check(fields[name], _value(text.strip()), f"--{name.replace('_', '-')}") for name, text in words.items()
+        name: check(fields[name], parse_value(text.strip()), f"--{name.replace('_', '-')}")
+        for name, text in words.items()
     }
     return dataclasses.replace(config, **values)
 
 
-def _value(text: str) -> Any:
-    """The value that a word means: a TOML value (`.1` is 0.1), a list LO:HI or A,B, or else the word itself."""
-    plain = text
-    if re.fullmatch(r"[\[\]\d.,:+\s-]+", text):
-        plain = re.sub(r"(?<!\d)\.(?=\d)", "0.", text)
-    for candidate in (plain, "[" + plain.replace(":", ",") + "]"):
-        try:
-            return tomllib.loads(f"v = {candidate}")["v"]
-        except (tomllib.TOMLDecodeError, RecursionError):
-            continue
-    return text
+def import_stages(recipe: Recipe) -> Recipe:
+    """The recipe with the stages of the user checked and complete, by running their code. Raises RecipeError.
+
+    For a recipe that the user has named, never for one that was merely found in a folder."""
+    return dataclasses.replace(recipe, stages=tuple(map(user_stages.import_stage, recipe.stages)))
 
 
-def _line(text: str, section: str, key: str, where: str) -> str:
-    """`file:line` of a key, for messages; the file alone where the line is not found."""
-    current = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        stripped = line.strip()
-        if stripped.startswith("["):
-            current = stripped.strip("[] ")
-        elif current == section and stripped.split("=")[0].strip() == key:
-            return f"{where}:{number}"
-    return where
-
-
-def _with(recipe: Recipe, key: str, value: Any, where: str) -> Recipe:
-    """The recipe with one checked value replaced. `clip-reverse.r` is `clip_reverse.r`."""
+def _with(recipe: Recipe, key: str, value: Any, where: str, folder: Path = Path()) -> Recipe:
+    """The recipe with one checked value replaced. `clip-reverse.r` is `clip_reverse.r`. folder: of stage files."""
     key = key.replace("-", "_")
     section, dot, name = key.partition(".")
     if not dot:
+        if key == "stages":
+            return dataclasses.replace(recipe, stages=_stages(value, where, folder))
         if key != "skip":
             raise RecipeError(f"{where}: unknown key {key!r}", _suggest(key))
         return dataclasses.replace(recipe, skip=_skipped(value, where))
+    if stage := user_stages.named(recipe, section):
+        changed = stage_words.stated(stage, name, value, where)
+        return dataclasses.replace(recipe, stages=tuple(changed if s is stage else s for s in recipe.stages))
     fields = {f.name: f for f in dataclasses.fields(getattr(recipe, section))} if section in SECTIONS else {}
     if name not in fields:
         raise RecipeError(f"{where}: unknown key {key!r}", _suggest(key))
@@ -134,7 +126,53 @@ def _with(recipe: Recipe, key: str, value: Any, where: str) -> Recipe:
     return dataclasses.replace(recipe, **{section: dataclasses.replace(config, **{name: checked})})
 
 
+def _stages(value: Any, where: str, folder: Path) -> tuple[UserStage, ...]:
+    """The stages that `stages = ["fog.py:fog", "installed"]` names, their code read as text."""
+    words = [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+    if not isinstance(words, list) or any(not isinstance(word, str) for word in words):
+        raise RecipeError(f"{where}: stages = {value!r} is not a list", 'write stages = ["fog.py:fog"]')
+    stages = tuple(_stage(word, where, folder) for word in words)
+    stage_words.check_names([stage.name for stage in stages], where)
+    return stages
+
+
+def _stage(target: str, where: str, folder: Path) -> UserStage:
+    file, colon, code = target.rpartition(":")
+    name, origins = (code or target).replace("-", "_"), (("", where),)
+    if colon and file.endswith(".py"):
+        path = folder / Path(file).expanduser()
+        try:
+            source = path.read_text()
+        except (OSError, UnicodeDecodeError):
+            source = ""
+        found = hashlib.sha256(source.encode()).hexdigest() if source else ""
+        return UserStage(name, found, "", (), target, code, str(path), source, found, origins)
+    if target.endswith(".py"):
+        raise RecipeError(f"{where}: {target} does not say which stage", f'write "{target}:NAME"')
+    entries = metadata.entry_points(group=user_stages.GROUP, name=target)
+    code = target if colon else next((entry.value for entry in entries), "")
+    found = _package_sha256(code)
+    return UserStage(name, found, "", (), target, code, found=found, origins=origins)
+
+
+def _package_sha256(code: str) -> str:
+    """Of every Python file of the package that "package.module:stage" lies in; "" where it is not found."""
+    package = code.partition(":")[0].partition(".")[0]
+    if not package.isidentifier() or (spec := util.find_spec(package)) is None:  # of a package: runs no code of it
+        return ""
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    files = [(folder, file) for folder in folders for file in folder.rglob("*.py")]
+    files = files or [(Path(spec.origin or "").parent, Path(spec.origin or ""))]
+    digest = hashlib.sha256()
+    for name, file in sorted((file.relative_to(folder).as_posix(), file) for folder, file in files):
+        digest.update(f"{name}\x1f".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
 def _suggest(key: str) -> str:
+    section = key.partition(".")[0]
+    if metadata.entry_points(group=user_stages.GROUP, name=section):
+        return f'{section} is an installed stage; name it first: stages = ["{section}"], or --set stages={section}'
     known = ["skip", *SECTIONS] + [f"{s}.{f.name}" for s in SECTIONS for f in dataclasses.fields(getattr(Recipe, s))]
     bare = {k.split(".")[-1]: k for k in known}
     close = difflib.get_close_matches(key, known, 1) or [
@@ -153,6 +191,8 @@ def _skipped(value: Any, where: str) -> tuple[str, ...]:
 def to_toml(recipe: Recipe) -> str:
     """All values of a recipe as TOML, each below a comment with its meaning, range and source."""
     lines = [f"name = {json.dumps(recipe.name)}", f"skip = {json.dumps(list(recipe.skip))}  # stages left out"]
+    if targets := [stage.target for stage in recipe.stages]:
+        lines.append(f"stages = {json.dumps(targets)}  # of the user; their code runs where this recipe is named")
     for section in SECTIONS:
         lines += ["", f"[{section}]"]
         config = getattr(recipe, section)
@@ -161,12 +201,19 @@ def to_toml(recipe: Recipe) -> str:
             notes = [meta["help"], describe_range(meta), meta["source"]]
             lines.append(f"# {'; '.join(note for note in notes if note)}")
             lines.append(f"{field.name} = {json.dumps(list(value) if isinstance(value, tuple) else value)}")
+    for stage in recipe.stages:
+        lines += ["", f"[{stage.name}]", *stage_words.section_lines(stage)]
     return "\n".join(lines) + "\n"
 
 
 def to_dict(recipe: Recipe) -> dict:
-    """The recipe as nested dicts, for JSON."""
-    return dataclasses.asdict(recipe)
+    """The recipe as nested dicts, for JSON; `stages` only where it has any."""
+    values = dataclasses.asdict(dataclasses.replace(recipe, stages=()))
+    del values["stages"]
+    if recipe.stages:
+        values["stages"] = [{"name": stage.name, "sha256": stage.sha256, "after": stage.after,
+                             "values": dict(stage.values)} for stage in recipe.stages]  # fmt: skip
+    return values
 
 
 def sha256(recipe: Recipe) -> str:
@@ -188,7 +235,7 @@ def diff(old: Recipe, new: Recipe) -> list[tuple[str, Any, Any]]:
             for f in dataclasses.fields(a)
             if getattr(a, f.name) != getattr(b, f.name)
         ]
-    return changes
+    return changes + stage_words.differences(old, new)
 
 
 def changes(old: Recipe, new: Recipe) -> list[str]:

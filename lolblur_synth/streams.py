@@ -17,7 +17,7 @@ from lolblur_synth import draw, frames
 from lolblur_synth.files import video
 from lolblur_synth.kernels import exposure
 from lolblur_synth.recipe.schema import Recipe
-from lolblur_synth.stages import average, darken, defocus, denoise, interpolate, noise
+from lolblur_synth.stages import average, darken, denoise, interpolate, noise
 
 log = logging.getLogger(__name__)
 
@@ -111,9 +111,10 @@ def windows(shown: Iterator[Tensor], size: int, mean: Callable) -> Iterator:
             yield result
 
 
-def _defocus(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
+def _in_light(stage, shown, config, drawn, recipe, linear) -> Iterator[Tensor]:
+    """A stage of linear light, frame by frame, there and back where the frames are display values."""
     for frame in shown:
-        light = defocus.apply(frame if linear else frames.to_linear(frame), config, drawn)
+        light = stage.apply(frame if linear else frames.to_linear(frame), config, drawn)
         yield light if linear else frames.to_display(light)
 
 
@@ -128,6 +129,6 @@ def of_frame(drawn: noise.Draw, number: int, recipe: Recipe) -> noise.Draw:
 
 
 APPLY: dict[str, Step] = {
-    "denoise": _denoise, "darken": _darken, "interpolate": _interpolate, "average": _average, "defocus": _defocus,
+    "denoise": _denoise, "darken": _darken, "interpolate": _interpolate, "average": _average, "defocus": _in_light,
     "noise": _noise,
 }  # fmt: skip

@@ -5,6 +5,7 @@ The device is a pretended one, whose kernels run through the shim, and a GPU whe
 
 import dataclasses
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,16 +23,19 @@ from lolblur_synth.stages import average
 from lolblur_synth.tools import stage
 from lolblur_synth.tools.request import Request
 
+FOG = f"stages={Path(__file__).parent.parent / 'examples/fog/fog.py'}:fog"
 RECIPES = {
     "default": ["denoise.sigma=4"],
     "hdr, raw-eld": ["denoise.sigma=4", "clip_reverse.space=hdr", "noise.model=raw-eld"],
     "no interpolation, poisson": ["skip=denoise,interpolate", "noise.model=poisson"],
     "vbm4d": ["denoise.sigma=4", "denoise.profile=vbm4d"],
+    "a user's stage, in each sample": ["skip=denoise,interpolate", FOG, "fog.after=clip_reverse"],
 }
 
 
 def pair(settings: list[str], device: str) -> dict[str, np.ndarray]:
     recipe = recipes.override(Recipe(), [*settings, "defocus.probability=1", "noise.probability=1"])
+    recipe = recipes.import_stages(recipe)
     scene, window = pan(2), 3
     reach = average.reach(window)
     source = fr.from_uint8(np.stack([scene.frame(i)[:34, :46] for i in range(2 * reach + 1)]))

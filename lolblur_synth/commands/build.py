@@ -18,18 +18,21 @@ from lolblur_synth.recipe.schema import Recipe
 def resolve(recipe: str | None, assignments, out: Path | None = None, style: str = "", **everyday) -> Recipe:
     """The recipe with everyday options and `--set` words applied; without any of them, the one `out` was built with.
 
-    style: "human" prints a line when that is not the default recipe.
+    style: "human" prints a line when that is not the default recipe. Stages of the user are imported; a line says so,
+    unless style is "quiet".
     """
     if out is not None and recipe is None and not assignments and all(v in (None, ()) for v in everyday.values()):
         from lolblur_synth.dataset import stored
 
-        earlier = stored.recipe(out)
+        earlier = stored.to_continue(out)
         if earlier is not None:
             if style == "human" and recipes.diff(recipes.load("lolblur"), earlier):
                 click.echo(f"recipe {earlier.name}, as in {opt.printable(str(out / 'recipe.toml'))}", err=True)
             return earlier
     base = recipes.load(recipe or "lolblur")
-    return recipes.override(base, opt.overrides(assignments, base_skip=base.skip, **everyday))
+    asked = recipes.override(base, opt.overrides(assignments, base_skip=base.skip, **everyday))
+    opt.say_code_runs(asked, style)
+    return recipes.import_stages(asked)
 
 
 def inputs_and_output(paths: tuple[str, ...], sample: bool, needs_output: bool) -> tuple[list[Path], Path | None]:

@@ -73,7 +73,7 @@ def preview(style, paths, recipe, assignments, jobs, device, sample, as_json, ro
         paths = (opt.sample_clip(), *paths)
     if not paths:
         raise UsageError("OUT or VIDEOS are needed", "lolblur-synth preview out/   or   lolblur-synth preview videos/")
-    settings = resolve(recipe, assignments, **everyday)
+    settings = resolve(recipe, assignments, style="json" if as_json else style, **everyday)
 
     def say(kind: str, fields: dict) -> None:
         if kind in ("note", "failed") and style == "human":

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from lolblur_synth.commands.parse import parse_device, parse_jobs, parse_size, parse_stages
-from lolblur_synth.recipe.schema import STAGE_NAMES
+from lolblur_synth.recipe.schema import STAGE_NAMES, Recipe
 from lolblur_synth.recipe.values import describe_range
 
 STAGE_WORDS = [name.replace("_", "-") for name in STAGE_NAMES]
@@ -206,6 +206,14 @@ def given(values: dict[str, Any]) -> dict[str, Any]:
 def config_overrides(section: str, values: dict[str, Any]) -> list[str]:
     """The values of `config_options` that the user gave, as `--set` words."""
     return [f"{section}.{name}={value}" for name, value in given(values).items()]
+
+
+def say_code_runs(recipe: Recipe, style: str) -> None:
+    """Say which code the recipe runs, before it is run."""
+    for stage in recipe.stages if style != "quiet" else ():
+        if stage.found and not stage.imported:
+            words = f"recipe {recipe.name} runs the code of {stage.path or stage.target} (sha256 {stage.found[:12]})"
+            click.echo(printable(f"{words}: stage {stage.name}"), err=True)
 
 
 def printable(text: str) -> str:

@@ -10,7 +10,9 @@ from lolblur_synth import __version__, recipes
 from lolblur_synth.commands import options as opt
 from lolblur_synth.errors import ClipsFailed, counted
 from lolblur_synth.files import capture_rates
-from lolblur_synth.recipe.schema import STAGE_NAMES, Recipe
+from lolblur_synth.recipe import user_stages
+from lolblur_synth.recipe.schema import SECTIONS, STAGE_NAMES, Recipe
+from lolblur_synth.recipe.stage_record import UserStage
 
 SUMMARIES = {
     "resize": "Scale to cover the size and crop the centre; area averaging.",
@@ -51,10 +53,33 @@ OWN = {
 
 
 class Stages(click.Group):
-    """Finds a stage by either spelling, clip-reverse as on the command line or clip_reverse as in recipes."""
+    """Finds a stage by either spelling, clip-reverse as on the command line or clip_reverse as in recipes; and those of
+    the user, whose options are known once their code has run."""
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         return super().get_command(context, name.replace("_", "-"))
+
+    def resolve_command(self, context: click.Context, args: list[str]):
+        name = args[0] if args else ""
+        if self.get_command(context, name) is None and (recipe := _naming(name, args)) is not None:
+            opt.say_code_runs(recipe, context.obj or "human")
+            found = recipes.import_stages(recipe).stages[-1]
+            return found.name, _user_command(found), args[1:]
+        return super().resolve_command(context, args)
+
+
+def _naming(name: str, args: list[str]) -> Recipe | None:
+    """A recipe whose last stage is the one that the user means, or None: `fog.py:fog` and `package.module:fog` are its
+    code; `fog` is one that --recipe names, or that is installed. Raises RecipeError."""
+    if ":" in name or name.endswith(".py"):
+        return recipes.override(Recipe(), [f"stages={name}"])
+    words = [word.split("=", 1)[1] for word in args if word.startswith("--recipe=")]
+    words += [value for word, value in zip(args, args[1:], strict=False) if word == "--recipe"]
+    asked = recipes.load(words[-1]) if words else Recipe()
+    if (stage := user_stages.named(asked, name.replace("-", "_"))) is not None:
+        return dataclasses.replace(asked, stages=(stage,))
+    installed = recipes.override(Recipe(), [f"stages={name}"]) if name.isidentifier() and name not in SECTIONS else None
+    return installed if installed and installed.stages[0].found else None
 
 
 @click.group(cls=Stages)
@@ -66,10 +91,12 @@ def stage():
     their like; a name without one is a folder.
     Without INPUT the bundled sample is used; without OUTPUT the result goes to STAGE-out/, where the same command
     replaces it.
+
+    A stage of your own is `fog.py:fog`, or just `fog` where --recipe names it or a package has it installed.
     """
 
 
-def _decorated(command, name: str):
+def _decorated(command, name: str, config: type):
     """`command` with the options of the stage's config, the options of all stages, and those in OWN and --factor."""
     if name == "average":
         command = click.option("--factor", "samples", type=click.IntRange(1), metavar="N",
@@ -79,13 +106,13 @@ def _decorated(command, name: str):
         command = click.option(f"--{word.replace('_', '-')}", help=text, hidden=name != owner, **kind)(command)
     for option in reversed(COMMON):
         command = option(command)
-    command = opt.config_options(type(getattr(Recipe, name)), LEAVE_OUT.get(name, ()))(command)
+    command = opt.config_options(config, LEAVE_OUT.get(name, ()))(command)
     command = click.argument("output", required=False, type=click.Path(path_type=Path))(command)
     return click.argument("input", required=False, type=click.Path(path_type=Path))(command)
 
 
-def _add_stage(name: str) -> None:
-    """Add the command of one stage to the group."""
+def _command(name: str, config: type, summary: str, of_user: UserStage | None = None) -> click.Command:
+    """The command of one stage, with an option for each field of its config."""
     word = name.replace("_", "-")
 
     @click.pass_obj
@@ -95,14 +122,17 @@ def _add_stage(name: str) -> None:
     ):  # fmt: skip
         input, own_fps = (input, None) if input is None else capture_rates.split(input)
         fps = own_fps or fps
-        if name in APPLIED:  # a stage asked for by name is applied
+        if name in APPLIED or (of_user and "probability" in values):  # a stage asked for by name is applied
             values = {**values, "probability": 1.0 if values["probability"] is None else values["probability"]}
         words = (
             opt.config_overrides(name, values)
             + ([f"input.fps={fps}"] if fps else [])
             + ([f"dataset.seed={seed}"] if seed is not None else [])
         )
-        settings = recipes.override(recipes.load(recipe), words)
+        base = recipes.load(recipe)
+        if of_user:
+            base = dataclasses.replace(base, stages=(of_user,))
+        settings = recipes.import_stages(recipes.override(base, words)) if of_user else recipes.override(base, words)
         from lolblur_synth.parallel.machine import resolve_device
         from lolblur_synth.tools import photographs
         from lolblur_synth.tools.request import Request
@@ -123,12 +153,19 @@ def _add_stage(name: str) -> None:
             click.echo(json.dumps(_record(word, source, target, settings, report)))
         elif human:
             for result in report.results:
-                click.echo(opt.printable(_line(word, result, getattr(settings, name))))
+                click.echo(opt.printable(_line(word, result, user_stages.config_of(settings, name))))
         _raise_for_failed(report, target)
         return 0
 
-    text = f"{SUMMARIES[name]}\n\nExample: lolblur-synth stage {word} INPUT OUTPUT"
-    stage.command(word, help=text)(_decorated(command, name))
+    text = f"{summary}\n\nExample: lolblur-synth stage {of_user.target if of_user else word} INPUT OUTPUT"
+    return click.command(word, help=text)(_decorated(command, name, config))
+
+
+def _user_command(found: UserStage) -> click.Command:
+    """The command of an imported stage of the user; what the recipe states of it stands unless an option says else."""
+    declared = user_stages.load(found)
+    summary = declared.summary or f"A stage of the user, after {found.after}."
+    return _command(found.name, declared.config, summary, found)
 
 
 def _line(word: str, result, config) -> str:
@@ -160,6 +197,10 @@ def _words(word: str, draw: dict, config) -> str:
         return f"gain {draw['gain']:.2f}" if config.space == "hdr" else f"r {draw['r']:.1f} code values"
     if word == "average":
         return f"window {draw['window']}"
+    if word not in ("defocus", "noise"):  # of the user
+        from lolblur_synth.stages.user import in_words
+
+        return in_words("", draw).strip()
     return _defocus_words(draw) if word == "defocus" else _noise_words(draw)
 
 
@@ -182,7 +223,7 @@ def _record(word: str, source: Path, target: Path, settings: Recipe, report) -> 
     record = {"stage": word, "input": str(source), "output": str(target), "version": __version__,
               "frames": sum(result.frames for result in report.results), "replaced": report.replaced,
               "seed": settings.dataset.seed,
-              "settings": dataclasses.asdict(getattr(settings, word.replace("-", "_")))}  # fmt: skip
+              "settings": dataclasses.asdict(user_stages.config_of(settings, word.replace("-", "_")))}  # fmt: skip
     if len(results) == 1 and results[0]["input"] == str(source):
         return record | {"draw": results[0]["draw"]}
     return record | {"photographs": results, "failed": [str(error) for error in report.failed]}
@@ -198,4 +239,4 @@ def _raise_for_failed(report, target: Path) -> None:
 
 
 for _name in STAGE_NAMES:
-    _add_stage(_name)
+    stage.add_command(_command(_name, type(getattr(Recipe, _name)), SUMMARIES[_name]))

@@ -61,31 +61,33 @@ def build(
     """Make the dataset `out` from `videos` (files or folders); the same call again continues.
 
     videos: a capture rate may follow the path, "a.mp4@960", in frames/s, or stand in a clips.toml beside the files.
-    recipe: a Recipe, a built-in name or a TOML file. Without `recipe` and `set`: the recipe that `out` was built with,
-    or else "lolblur".
+    recipe: a Recipe, a built-in name or a TOML file; the stages of the user that it names are run. Without `recipe`
+    and `set`: the recipe that `out` was built with, or else "lolblur".
     set: `section.key=value` overrides. jobs: worker processes; None: one a core as far as memory allows.
     shard: (I, N) builds the I-th of N shares. device: auto, cpu or cuda[:N]. backend: local, dask or ray; address: of
     a running cluster. listener: called with each event, see `records.Listener`.
-    Raises InputError when no input is usable (5), ForeignOutput (10), Locked (11), NoSpace (13), Interrupted (130).
+    Raises RecipeError (4), InputError when no input is usable (5), ForeignOutput (10), Locked (11), NoSpace (13),
+    Interrupted (130).
     Videos and pairs that fail do not raise: the summary lists them.
     Ten arguments, because this is the Python face of the command: each is one option of `lolblur-synth build`.
     """
     paths = [Path(p) for p in ([videos] if isinstance(videos, str | Path) else videos)]
     out = Path(out)
     if recipe is None:
-        recipe = (None if set else stored.recipe(out)) or "lolblur"
+        recipe = (None if set else stored.to_continue(out)) or "lolblur"
     if isinstance(recipe, str):
         recipe = recipes.load(recipe)
     recipe = recipes.override(recipe, list(set))
     run = clusters.choose(backend, address)
     checks.check_inputs(paths, out)
+    recipe = checks.ready(recipe)
     checks.claim(out, recipe)
     with hold(out / layout.STATE, shard):
         device = machine.resolve_device(device)
         if shard == (1, 1):  # another shard may have files in flight
             layout.clean(out)
         plan, pending = prepare(paths, out, recipe, jobs, device, listener, run=run)
-        layout.write_atomic(out, out / "recipe.toml", recipes.to_toml(recipe).encode())
+        stored.write_recipe(out, recipe)
         stored.forget_failures(out, plan)
         for line in stored.left_over(out, plan):
             listener("note", {"message": line})

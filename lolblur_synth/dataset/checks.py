@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from lolblur_synth import recipes
 from lolblur_synth.dataset import layout, stored
 from lolblur_synth.dataset.records import Plan
 from lolblur_synth.errors import ForeignOutput, InputError, UsageError
@@ -32,6 +33,20 @@ def check_inputs(paths: Sequence[Path], out: Path | None) -> None:
             )
         if out is not None and path.is_dir() and out.resolve().is_relative_to(path.resolve()):
             raise UsageError(f"the output {out} is inside the input {path}", "choose an output elsewhere")
+
+
+def ready(recipe: Recipe) -> Recipe:
+    """The recipe with the stages of the user imported and tried on small frames. Runs their code. Raises RecipeError.
+
+    The user must have named the recipe: `stored.to_continue` refuses the code of one that was found in a dataset.
+    """
+    recipe = recipes.import_stages(recipe)
+    if recipe.stages:
+        from lolblur_synth.stages import user  # torch: only where there is such a stage
+
+        for stage in recipe.stages:
+            user.try_out(stage)
+    return recipe
 
 
 def claim(out: Path, recipe: Recipe) -> None:

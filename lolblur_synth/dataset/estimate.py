@@ -25,6 +25,7 @@ def plan(
     Raises InputError (exit 5) when no video can be used, ForeignOutput (10) when `out` has another recipe.
     """
     checks.check_inputs(videos, out)
+    recipe = checks.ready(recipe)
     if out is not None:
         stored.check_recipe(out, recipe)
     device = machine.resolve_device(device)

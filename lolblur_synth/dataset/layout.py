@@ -143,11 +143,11 @@ def commit(out: Path, record: dict, images: dict[str, np.ndarray], png_level: in
             disk.write(staging / folder, encoded[folder])
         for folder in FOLDERS:
             target = image_path(out, split, folder, sequence, name)
-            _own_folder(out, target.parent)
+            own_folder(out, target.parent)
             disk.rename(staging / folder, target)
             disk.fsync(target.parent)
         target = record_path(out, split, sequence, name)
-        _own_folder(out, target.parent)
+        own_folder(out, target.parent)
         write_atomic(out, target, to_json(record))
         disk.unlink(failure_path(out, sequence, name))
     except OSError as error:
@@ -158,7 +158,7 @@ def commit(out: Path, record: dict, images: dict[str, np.ndarray], png_level: in
     return record
 
 
-def _own_folder(out: Path, folder: Path) -> None:
+def own_folder(out: Path, folder: Path) -> None:
     """Create a folder inside `out`. Raises ForeignOutput where a link would lead writes out of it."""
     folder.mkdir(parents=True, exist_ok=True)
     if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(out)):

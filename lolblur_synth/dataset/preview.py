@@ -12,6 +12,7 @@ from lolblur_synth.errors import Damaged, UsageError
 from lolblur_synth.files import atomic, images, video
 from lolblur_synth.parallel import machine
 from lolblur_synth.recipe.schema import Recipe
+from lolblur_synth.stages.user import in_words
 
 Row = tuple[dict, dict[str, np.ndarray]]  # a record; folder -> (H, W, 3) float32 display RGB
 THUMB = 360  # px wide
@@ -43,6 +44,7 @@ def write(
         rows = _built(paths[0], count)
     else:
         checks.check_inputs(paths, None)
+        recipe = checks.ready(recipe)
         if video.find(paths)[0]:
             checks.check_inputs(paths, target)  # else the next build would read the picture as a frame
         rows = _synthesised(paths, recipe, count, jobs, device, listener)
@@ -66,6 +68,7 @@ def drawn(record: dict) -> str:
         words.append("defocused" if draws["defocus"]["applied"] else "in focus")
     if "noise" in draws:
         words.append(f"ISO {draws['noise']['iso']:.0f}" if draws["noise"]["applied"] else "no noise")
+    words += [in_words(name, draws[name]) for name in record.get("stages", {})]  # of the user
     return ", ".join(words)
 
 

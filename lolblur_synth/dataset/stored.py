@@ -1,5 +1,10 @@
-"""What earlier builds left in an output folder: recipe, plan, and pairs of videos that are no longer planned."""
+"""What earlier builds left in an output folder: recipe, plan, and pairs of videos that are no longer planned.
 
+The code of the user's stages lies beside the recipe, so that the dataset can be built again. It is data here: a dataset
+may come from a stranger, so nothing is imported from it unless the user names its recipe (`to_continue`).
+"""
+
+import dataclasses
 import os
 from collections import Counter
 from pathlib import Path
@@ -7,16 +12,56 @@ from pathlib import Path
 from lolblur_synth import recipes
 from lolblur_synth.dataset import layout
 from lolblur_synth.dataset.records import Place, Plan
-from lolblur_synth.errors import ForeignOutput
+from lolblur_synth.errors import ForeignOutput, RecipeError
 from lolblur_synth.recipe.schema import Recipe
+
+CODE = "stages"  # folder of the dataset for the files of the user's stages
 
 
 def recipe(out: Path) -> Recipe | None:
-    """The recipe that the dataset `out` was built with; None where `out` is no dataset or has no recipe yet."""
+    """The recipe that the dataset `out` was built with; None where `out` is no dataset or has no recipe yet.
+
+    The stages of the user in it are not imported.
+    """
     path = out / "recipe.toml"
     if not (out / layout.STATE).is_dir() or not path.is_file():
         return None
     return recipes.parse(path.read_text(), str(path))
+
+
+def to_continue(out: Path) -> Recipe | None:
+    """As `recipe`, for a build that names no recipe. Raises RecipeError where it has stages of the user."""
+    earlier = recipe(out)
+    if earlier is not None and earlier.stages:
+        path = out / "recipe.toml"
+        names = ", ".join(stage.target for stage in earlier.stages)
+        raise RecipeError(f"{path} names code, {names}, which is not run unasked", "give the recipe that OUT was built "
+                          f"with; or read the code, then add --recipe {path}")  # fmt: skip
+    return earlier
+
+
+def write_recipe(out: Path, recipe: Recipe) -> None:
+    """Write OUT/recipe.toml and, for each stage file of the user, OUT/stages/NAME.py, which the recipe then names."""
+    stages = []
+    for stage in recipe.stages:
+        if stage.path:
+            layout.own_folder(out, out / CODE)
+            layout.write_atomic(out, out / CODE / f"{stage.name}.py", stage.source.encode())
+            stage = dataclasses.replace(stage, target=f"{CODE}/{stage.name}.py:{stage.code}")
+        stages.append(stage)
+    text = recipes.to_toml(dataclasses.replace(recipe, stages=tuple(stages)))
+    layout.write_atomic(out, out / "recipe.toml", text.encode())
+
+
+def damaged_stages(out: Path) -> list[tuple[str, str]]:
+    """("missing" or "corrupt", path) of each stage file of the dataset that is not what its recipe was written for."""
+    try:
+        earlier = recipe(out)
+    except RecipeError:
+        return []
+    stages = [stage for stage in earlier.stages if stage.path] if earlier else []
+    return [("corrupt" if stage.found else "missing", stage.target.rpartition(":")[0])
+            for stage in stages if stage.found != stage.sha256]  # fmt: skip
 
 
 def check_recipe(out: Path, asked: Recipe) -> None:
@@ -24,10 +69,10 @@ def check_recipe(out: Path, asked: Recipe) -> None:
     earlier = recipe(out)
     changes = recipes.changes(earlier, asked) if earlier else []
     if changes:
-        raise ForeignOutput(
-            f"{out} was built with another recipe ({'; '.join(changes)})",
-            f"leave the recipe options out to continue with the recipe of {out}, or use another output folder",
-        )
+        hint = f"leave the recipe options out to continue with the recipe of {out}, or use another output folder"
+        if earlier and earlier.stages:
+            hint = f"--recipe {out / 'recipe.toml'} continues with the recipe of {out}; or use another output folder"
+        raise ForeignOutput(f"{out} was built with another recipe ({'; '.join(changes)})", hint)
 
 
 def clips(out: Path | None) -> dict[str, Place]:

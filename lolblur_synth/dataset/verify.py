@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lolblur_synth.dataset import layout, manifest
+from lolblur_synth.dataset import layout, manifest, stored
 from lolblur_synth.errors import Damaged, ForeignOutput
 from lolblur_synth.files import listing
 
@@ -90,6 +90,7 @@ def verify(out: Path, pixels: bool = False) -> list[Damage]:
         for path, kind in sorted(_below(out / split)):
             if path not in expected and kind not in (listing.FOLDER, listing.LINKED_FOLDER):
                 damages.append(Damage("extra", _relative(path, out)))
+    damages += [Damage(word, path) for word, path in stored.damaged_stages(out)]
     if not any(damage.word == "record" for damage in damages):
         damages += _check_manifest(out)
     return damages

@@ -19,7 +19,7 @@ from lolblur_synth.dataset.records import Job, Pair, VideoInfo
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import video
 from lolblur_synth.recipe.schema import Recipe
-from lolblur_synth.stages import average, denoise, resize
+from lolblur_synth.stages import average, denoise, resize, user
 
 # Thread counts change the order of sums in some operators, so they are constants, never derived from --jobs.
 torch.set_num_threads(1)
@@ -181,9 +181,17 @@ def read_stacks(job: Job, pairs: tuple[Pair, ...]) -> Iterator[torch.Tensor]:
         first, together = unit[0].first, unit[0].unit
         if together is not None:
             measured = denoise.Draw(info.sigma, info.curve)
+            if early := before_denoising(recipe):
+                drawn = {name: value for name, value in draws_of(unit[0], job).items() if name in early}
+                frames = user.stream_after("resize", (frame.to(job.device) for frame in frames), recipe, drawn)
             frames = pipeline.denoised(frames, first, together, recipe, measured, job.device)
             first = together[0]
         yield from pipeline.windows(frames, first, [pair.shown for pair in unit])
+
+
+def before_denoising(recipe: Recipe) -> list[str]:
+    """Stages of the user whose frames are denoised afterwards, and which are therefore shared by neighbouring pairs."""
+    return [] if "denoise" in recipe.skip else [stage.name for stage in recipe.stages if stage.after == "resize"]
 
 
 def synthesise(job: Job, pair: Pair) -> tuple[dict[str, np.ndarray], dict]:
@@ -204,7 +212,8 @@ def make(stack: torch.Tensor, pair: Pair, job: Job) -> tuple[dict[str, np.ndarra
     """The images of one pair, folder -> (H, W, 3) uint8 RGB, and its record without checksums. Writes nothing."""
     recipe, info = job.recipe, job.clip.video
     draws = draws_of(pair, job)
-    undone = {name: drawn for name, drawn in draws.items() if name != "denoise"}  # `read_stacks` has denoised
+    done = {"denoise", *before_denoising(recipe)}  # by `read_stacks`
+    undone = {name: drawn for name, drawn in draws.items() if name not in done}
     images, measured = pipeline.synthesise(stack, pair.mid - pair.shown[0], recipe, undone, job.device)
     record = {
         "pair": f"{pair.sequence}/{pair.name}",
@@ -229,6 +238,7 @@ def make(stack: torch.Tensor, pair: Pair, job: Job) -> tuple[dict[str, np.ndarra
         **measured,
         "draws": pipeline.plain(draws),
         "skipped": list(recipe.skip),
+        **({"stages": {stage.name: stage.sha256 for stage in recipe.stages}} if recipe.stages else {}),
         "weights": job.weights or {},
         "version": __version__,
         "key": job.keys[pair] if job.keys else "",

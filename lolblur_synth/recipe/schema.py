@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lolblur_synth.recipe.stage_record import UserStage
+
 FORMER_VALUES = {"gg": "generalized-gaussian"}  # choices of options by the names that they had before: still accepted
 STAGE_NAMES = ("resize", "denoise", "darken", "interpolate", "clip_reverse", "average", "defocus", "noise")
 
@@ -405,10 +407,11 @@ class NoiseConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All sections, in the order of the paper, and the stages to leave out."""
+    """All sections, in the order of the paper, the stages to leave out, and those of the user (`user_stages.py`)."""
 
     name: str = "lolblur"
     skip: tuple[str, ...] = ()
+    stages: tuple[UserStage, ...] = ()
     input: InputConfig = InputConfig()
     dataset: DatasetConfig = DatasetConfig()
     resize: ResizeConfig = ResizeConfig()

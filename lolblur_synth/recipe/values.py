@@ -1,9 +1,11 @@
-"""Checks a value against the option that declares it in `schema`: its type, its range, its choices."""
+"""Checks a value against the option that declares it in `schema`: its type, its range, its choices. Reads the values of
+words, and tells in which line of a file a key stands."""
 
 import dataclasses
 import difflib
 import math
 import re
+import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -97,3 +99,28 @@ def describe_range(meta: Mapping[str, Any]) -> str:
     if math.isinf(meta["hi"]):
         return unit.strip() if math.isinf(meta["lo"]) else f"at least {low}{unit}"
     return f"{low}..{high}{unit}"
+
+
+def parse_value(text: str) -> Any:
+    """The value that a word means: a TOML value (`.1` is 0.1), a list LO:HI or A,B, or else the word itself."""
+    plain = text
+    if re.fullmatch(r"[\[\]\d.,:+\s-]+", text):
+        plain = re.sub(r"(?<!\d)\.(?=\d)", "0.", text)
+    for candidate in (plain, "[" + plain.replace(":", ",") + "]"):
+        try:
+            return tomllib.loads(f"v = {candidate}")["v"]
+        except (tomllib.TOMLDecodeError, RecursionError):
+            continue
+    return text
+
+
+def line_of(text: str, section: str, key: str, where: str) -> str:
+    """`file:line` of a key, for messages; the file alone where the line is not found."""
+    current = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if stripped.startswith("["):
+            current = stripped.strip("[] ")
+        elif current == section and stripped.split("=")[0].strip() == key:
+            return f"{where}:{number}"
+    return where

@@ -74,7 +74,7 @@ def _run_each(request: Request, files: list[Path]) -> Report:
 
 
 def _photograph_path(request: Request, file: Path) -> Path:
-    keeps_kind = request.name == "defocus" and file.suffix.lower() in MAY_BE_LINEAR
+    keeps_kind = request.kind == "defocus" and file.suffix.lower() in MAY_BE_LINEAR
     linear = request.name in LINEAR_OUT or keeps_kind and sources.image(file, request.recipe).linear
     return request.target / f"{file.stem}{'.tiff' if linear else '.png'}"
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lolblur_synth.errors import LolblurError, UsageError
+from lolblur_synth.recipe import user_stages
 from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.tools import outputs
 
@@ -44,6 +45,14 @@ class Request:
     keep_mask: bool = False
     progress: bool = False
     device: str = "cpu"
+
+    @property
+    def kind(self) -> str:
+        """The stage whose rules for input and output hold: of a stage of the user, one with frames of its domain."""
+        stage = user_stages.named(self.recipe, self.name)
+        if stage is None:
+            return self.name
+        return "defocus" if user_stages.domain(stage) == user_stages.LINEAR else "resize"
 
 
 @dataclass(frozen=True)

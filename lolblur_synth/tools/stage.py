@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lolblur_synth import draw, streams
+from lolblur_synth import draw, pipeline, streams
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, Interrupted, UsageError
 from lolblur_synth.files import sample_count, video
 from lolblur_synth.files.video import IMAGE_SUFFIXES
-from lolblur_synth.pipeline import STAGES
-from lolblur_synth.stages import clip_reverse, denoise, resize
+from lolblur_synth.recipe import user_stages
+from lolblur_synth.stages import clip_reverse, denoise, resize, user
 from lolblur_synth.tools import extras, outputs, sources
 from lolblur_synth.tools.request import (
     CARRY_LIGHT,
@@ -79,9 +79,9 @@ def run(request: Request) -> Report:
 
 def _open(request: Request) -> Source:
     """An image, a clip or a video. Raises InputError where it is none, or its values are of the wrong kind."""
-    path, recipe, clip_light = request.source, request.recipe, request.name not in CARRY_LIGHT
+    path, recipe, clip_light = request.source, request.recipe, request.kind not in CARRY_LIGHT
     if path.is_dir():
-        in_time = request.name not in FRAME_BY_FRAME
+        in_time = request.kind not in FRAME_BY_FRAME
         try:
             source = sources.folder(path, recipe, request.limit, in_time, clip_light)
         except InputError as error:
@@ -93,7 +93,7 @@ def _open(request: Request) -> Source:
         source = sources.image(path, recipe, clip_light)
     else:
         source = sources.movie(path, recipe, request.limit, clip_light)
-    if source.linear and request.name in DISPLAY_IN and not _is_measured(source):
+    if source.linear and request.kind in DISPLAY_IN and not _is_measured(source):
         word = request.name.replace("_", "-")
         raise InputError(f"{path}: linear light (float TIFF), but {word} works on display frames",
                          "give PNG, JPEG or video", "linear")  # fmt: skip
@@ -110,12 +110,13 @@ def _is_measured(source: Source) -> bool:
 
 def _draw(request: Request, source: Source):
     """The draw, and the frames, all of them, on the device of the request."""
-    name, config = request.name, getattr(request.recipe, request.name)
-    frames = source.frames() if name in FRAME_BY_FRAME else sources.of_one_size(source)
+    name, config = request.name, user_stages.config_of(request.recipe, request.name)
+    frames = source.frames() if request.kind in FRAME_BY_FRAME else sources.of_one_size(source)
     shown = (frame.to(request.device) for frame in frames)
     if source.extended and name in LINEAR_OUT:
         shown = map(fr.to_linear, shown)
-    drawn = STAGES[name].draw(config, draw.rng(request.recipe.dataset.seed, source.sha256, "segment-0", name))
+    stage = pipeline.stage_called(request.recipe, name)
+    drawn = stage.draw(config, draw.rng(request.recipe.dataset.seed, source.sha256, "segment-0", name))
     if name == "clip_reverse" and _is_measured(source):
         log.warning(f"{source.path}: its light above white is measured: clip-reverse has nothing to add")
         drawn = clip_reverse.Draw(0.0)
@@ -135,7 +136,7 @@ def _draw(request: Request, source: Source):
 
 def _plain(name: str, drawn) -> dict:
     """What was drawn and applied, as JSON-able values."""
-    return {key: value for key, value in dataclasses.asdict(drawn).items() if key not in PIPELINE_ONLY.get(name, ())}
+    return {key: value for key, value in user.values(drawn).items() if key not in PIPELINE_ONLY.get(name, ())}
 
 
 def _factor(request: Request, source: Source) -> int:
@@ -195,7 +196,7 @@ def _claimed_in_default_folder(request: Request, plan: Plan, others: list[Path])
 def _apply(request: Request, source: Source, drawn, shown: Iterator[Tensor], plan: Plan, old: Iterable[Path]) -> None:
     """Run the stage over the frames and write what comes out. old: files to remove once the first result is there."""
     name, factor = request.name, _factor(request, source)
-    recipe, config = request.recipe, getattr(request.recipe, request.name)
+    recipe, config = request.recipe, user_stages.config_of(request.recipe, request.name)
     if name == "average":
         config_of_input = dataclasses.replace(recipe.interpolate, factor=factor)
         recipe = dataclasses.replace(recipe, interpolate=config_of_input)
@@ -205,7 +206,8 @@ def _apply(request: Request, source: Source, drawn, shown: Iterator[Tensor], pla
         results = shown
     else:
         linear = source.linear or (source.extended and name in LINEAR_OUT)
-        results = streams.APPLY.get(name, streams.each)(STAGES[name], shown, config, drawn, recipe, linear)
+        step = streams.APPLY.get(request.kind, streams.each)
+        results = step(pipeline.stage_called(recipe, name), shown, config, drawn, recipe, linear)
     if plan.curves:
         results = extras.with_curves(results, source, config, drawn, plan.curves, request.device)
     if plan.raws:

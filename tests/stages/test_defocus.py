@@ -168,3 +168,12 @@ def test_a_kernel_may_be_named_as_it_was_before():
     assert recipes.sha256(Recipe()) == hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
     old, new = (defocus.Draw(True, name, (1.5, 1.5), beta=0.7) for name in ("gg", "generalized-gaussian"))
     assert np.array_equal(defocus.kernel(old), defocus.kernel(new))
+
+
+def test_frames_in_the_order_of_an_image_file_are_blurred_alike():
+    """Rows, columns, channels in memory, as readers hand them over."""
+    config = DefocusConfig(probability=1.0, kernel="polygon")
+    kernel = defocus.draw(config, dr.rng(0, "v", "segment-0", "defocus"))
+    light = torch.from_numpy(dr.rng(0, "v", "frame", "light").random((1, 3, 24, 32), dtype=np.float32))
+    stored = light.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+    assert torch.equal(defocus.apply(stored, config, kernel), defocus.apply(light, config, kernel))

@@ -123,6 +123,10 @@ def words(record: dict) -> list[str]:
         phrases.append("No noise")
     if number(draw_of(record, "denoise").get("sigma")) is not None:
         phrases.append(f"Source denoised: sigma {_text(record['draws']['denoise']['sigma'])} code values")
+    stages = record.get("stages")
+    for name in stages if isinstance(stages, dict) else ():  # of the user
+        parts = [f"{key} {_text(value)}" for key, value in draw_of(record, name).items() if number(value) is not None]
+        phrases.append(f"Stage {name}: {', '.join(parts) or 'no numbers, or not applied'}")
     if left_out := skipped(record):
         phrases.append(f"Left out: {', '.join(left_out)}")
     return phrases

@@ -118,7 +118,7 @@ def _filter(frames: Tensor, weights: np.ndarray) -> Tensor:
         weights.size == 1 or singular[1] < 1e-6 * singular[0]
     )  # true for upright and round Gaussians, a fifth of the cost
     column, row = left[:, 0] * np.sqrt(singular[0]), right[0] * np.sqrt(singular[0])
-    planes = frames.cpu().numpy().reshape(-1, *frames.shape[-2:])
+    planes = np.ascontiguousarray(frames.cpu().numpy().reshape(-1, *frames.shape[-2:]))  # as OpenCV writes them
     blurred = np.empty_like(planes)
     for plane, out in zip(planes, blurred, strict=True):
         if separable:
