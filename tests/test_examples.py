@@ -11,9 +11,15 @@ from pathlib import Path
 
 import pytest
 import run_here
+from tiny_pairs import TINY, write_pairs
 
 from lolblur_synth import cli, recipes
 from lolblur_synth.dataset import verify
+from lolblur_synth.dataset.pair_folders import find_pairs
+from lolblur_synth.dataset.pairs import read_pair
+from lolblur_synth.metrics.image_quality import psnr_rgb
+from lolblur_synth.models.lednet import enhance, load
+from lolblur_synth.training.lednet import train_lednet
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -137,3 +143,14 @@ def test_the_notebook_runs_in_jupyter(tmp_path):
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     pictures = [output for cell in notebook.cells for output in cell.get("outputs", []) if "image/png" in str(output)]
     assert len(pictures) == 3
+
+
+def test_the_network_is_trained_and_restores(tmp_path):
+    data, spec = write_pairs(tmp_path / "data"), f"{EXAMPLES / 'unet.py'}:UNet"
+    options = {name: value for name, value in TINY.items() if name != "width"} | {"network": spec, "quiet": True}
+    result = train_lednet(data, tmp_path / "run", iterations=30, lr=2e-3, **options | {"crop": 24})
+    net, value_range = load(result["weights"], network=spec)
+    low, high = (frame[None] for frame in read_pair(find_pairs(data, "train")[0]))
+    before, after = (psnr_rgb(frame, high).item() for frame in (low, enhance(net, low, value_range)))
+    assert after > before + 3, "in 30 steps it has learnt to brighten"
+    assert len(EXAMPLES.joinpath("unet.py").read_text().splitlines()) < 30

@@ -63,10 +63,10 @@ def test_the_weights_are_introduced(tmp_path, save):
     assert "trained for" not in line
 
 
-def test_bundled_weights_claim_nothing(tmp_path):
+def test_the_bundled_weights_say_what_to_expect(tmp_path):
     line = said(tmp_path, {"weights": "lednet", "quiet": True, "device": "cpu"})
-    assert line.startswith("weights: lednet (bundled), LEDNet with 466,605 parameters (width 0.25), ")
-    assert line.endswith("700 iterations. Nothing is known about the frames that they were trained on.")
+    assert line.startswith("weights: lednet (bundled), LEDNet-lite with 1,860,697 parameters (width 0.5), trained for ")
+    assert "Made for dark, noisy, mildly blurred frames" in line
 
 
 def test_a_header_of_a_stranger_prints_nothing_else(tmp_path, save, caplog):
