@@ -186,7 +186,16 @@ def read_stacks(job: Job, pairs: tuple[Pair, ...]) -> Iterator[torch.Tensor]:
                 frames = user.stream_after("resize", (frame.to(job.device) for frame in frames), recipe, drawn)
             frames = pipeline.denoised(frames, first, together, recipe, measured, job.device)
             first = together[0]
-        yield from pipeline.windows(frames, first, [pair.shown for pair in unit])
+        stacks = pipeline.windows(frames, first, [pair.shown for pair in unit])
+        if together is not None:  # what the denoiser holds, 0.6 GB, is given back before the first pair is made
+            stacks = _emptied(list(stacks))
+        yield from stacks
+
+
+def _emptied(items: list) -> Iterator:
+    """The items of a list, each of which it forgets."""
+    while items:
+        yield items.pop(0)
 
 
 def before_denoising(recipe: Recipe) -> list[str]:

@@ -129,6 +129,7 @@ class Log:
         "l1",
         "matched",
         "fft",
+        "ssim",
         "perceptual",
         "side_l1",
         "side_perceptual",

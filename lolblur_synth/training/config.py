@@ -82,6 +82,7 @@ class LednetConfig:
         0.0, "share of the L1 loss that is taken after matching the means of output and truth", lo=0, hi=1
     )
     fft: float = option(0.0, "weight of the L1 loss between Fourier transforms", lo=0)
+    ssim: float = option(0.0, "weight of 1 - SSIM of the lumas, after matching the means", lo=0)
     ema: float = option(0.999, "decay of the averaged weights; 0: no averaging", lo=0, hi=0.999999)
     clip_grad: float = option(1.0, "largest norm of the gradient; 0: not clipped", lo=0)
     precision: str = option(
@@ -107,10 +108,10 @@ class LednetConfig:
 # Values of `train-lednet --preset`, for the options that a user does not give. What runs without a GPU is LEDNet-lite
 # behind a lift, a twentieth of the paper's cost, taught what real frames need (`mix`); small crops first, so that more
 # scenes are seen in the same time; a higher rate, as so small a network stands it; no perceptual loss, since VGG takes
-# longer than the network; `matched` and `fft` count detail, which brightness would drown (docs/notes/lednet.md).
+# longer than the network; `matched`, `fft` and `ssim` count detail, which brightness would drown (docs/notes/lednet.md).
 WITHOUT_GPU = {
     "layout": "lite", "width": 0.5, "lift": True, "mix": True, "grow": True, "store": True, "batch": 8,
-    "perceptual": "none", "matched": 0.5, "fft": 0.5, "lr": 1e-3,
+    "perceptual": "none", "matched": 0.5, "fft": 0.5, "ssim": 0.2, "lr": 1e-3,
 }  # fmt: skip
 PRESETS: dict[str, dict] = {
     # Minutes on two cores with the 8 pairs of `make demo`: to see it learn. The average of the weights is as short.

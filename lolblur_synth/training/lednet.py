@@ -122,7 +122,7 @@ class LednetRun(Run):
         # The optimiser, and the network as a step runs it.
         self.optimiser = lednet_parts.adam(self.net, config, self.device)
         self.largest_norm = config.clip_grad or math.inf
-        self.weights = Weights(config.matched, config.fft)
+        self.weights = Weights(config.matched, config.fft, config.ssim)
         self.model = lednet_parts.step_module(self.net, config, process)
 
         # Where the run is.
@@ -184,8 +184,8 @@ class LednetRun(Run):
         )
 
     def samples_in(self, iteration: int) -> int:
-        """In the global batch of an iteration: a quarter of it where the crops have grown."""
-        return self.config.batch // (4 if growth(self.config, iteration) else 1)
+        """In the global batch of an iteration: a quarter of it, one at least, where the crops have grown."""
+        return max(1, self.config.batch // 4) if growth(self.config, iteration) else self.config.batch
 
     def store_frames(self, quiet: bool) -> None:
         """Decode the frames into OUT, unless they are there, and read them from there. Raises InputError, NoSpace."""

@@ -48,7 +48,7 @@ def check_options(config: LednetConfig, process: Process) -> None:
         raise UsageError("--lift is for values of 0..1", "leave out --range")
     if config.mix and config.online:
         raise UsageError("--mix draws noise and defocus itself", "leave out --online")
-    if config.grow and config.batch % (4 * process.world):
+    if config.grow and process.world > 1 and config.batch % (4 * process.world):
         raise UsageError(f"--grow: --batch {config.batch} has no quarter for each of {process.world} processes",
                          f"use a multiple of {4 * process.world}")  # fmt: skip
     if config.compile and not compilers():

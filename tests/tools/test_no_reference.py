@@ -133,7 +133,7 @@ def test_a_frame_without_a_niqe_is_not_counted(night, measured_niqe, monkeypatch
 def test_the_table_has_a_row_a_frame_and_fits_a_terminal(night, measured_niqe):
     report = evaluate_without_reference(restored(night, burnt=BURNT), night, quiet=True)
     lines = table(report).splitlines()
-    assert max(map(len, lines)) <= 110
+    assert max(map(len, lines[1:])) <= 110  # the first line names two folders of any length
     row = next(line for line in lines if line.startswith("street")).split()
     assert row[3:6] == ["0.00", "10.00", "+10.00"]
     assert "niqe ↓" in lines[1]

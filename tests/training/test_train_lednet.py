@@ -27,7 +27,7 @@ from lolblur_synth.training import checkpoint, crops, lednet, lednet_parts
 from lolblur_synth.training.config import LednetConfig, checked, learning_rate
 from lolblur_synth.training.frame_store import FrameFiles
 from lolblur_synth.training.lednet import train_lednet
-from lolblur_synth.training.losses import lednet_loss
+from lolblur_synth.training.losses import Weights, lednet_loss, structural_similarity
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def test_two_processes_equal_one(tmp_path, dataset):
 @pytest.mark.parametrize(
     "ablation",
     [
-        {"side_loss": False, "lift": True, "matched": 0.5, "fft": 0.1, "warm_up": 2},
+        {"side_loss": False, "lift": True, "matched": 0.5, "fft": 0.1, "ssim": 0.2, "warm_up": 2},
         {"layout": "lite", "lift": True},
         {"ppm": False, "curve": False},
         {"skip": "concat"},
@@ -223,6 +223,19 @@ def test_loss_is_equation_6():
     l1, side_l1 = (out - target).abs().mean(), (side - small).abs().mean()
     assert terms["loss"].item() == pytest.approx((l1 * 1.03 + 0.8 * side_l1 * 1.03).item(), rel=1e-5)
     assert lednet_loss(None, out, target, None).keys() == {"l1", "loss"}
+
+
+def test_ssim_as_a_loss_is_that_of_evaluate():
+    draw = torch.Generator().manual_seed(0)
+    a, b = (torch.rand(1, 3, 40, 56, generator=draw) for _ in range(2))
+    for other in (a, 0.9 * a + 0.05, b, torch.full_like(a, 0.2)):
+        assert abs(structural_similarity(a, other).item() - image_quality.ssim_y(a, other).item()) < 5e-3
+    dark = (a / 3).requires_grad_()
+    terms = lednet_loss(None, dark, a, None, Weights(ssim=0.2))
+    assert abs(terms["ssim"].item()) < 1e-3, "brightness alone costs nothing"
+    assert torch.allclose(terms["loss"], terms["l1"] + 0.2 * terms["ssim"])
+    lednet_loss(None, dark, b, None, Weights(ssim=0.2))["ssim"].backward()
+    assert torch.isfinite(dark.grad).all() and dark.grad.abs().max() > 0
 
 
 def test_learning_rate():
