@@ -39,8 +39,7 @@ sets)
   build_set sets/night-hdr night 4 3 0 --shoot "$material/hdr"
   build_set sets/night-clips night 5 12 0 --fps 250 $(files videos/licensed "$train_clips")
   build_set sets/lolblur-a lolblur 6 2 0 --shoot "$material/photos/train"
-  build_set sets/lolblur-b lolblur 7 2 0 --shoot "$material/photos/train"
-  build_set sets/lolblur-clips lolblur 8 8 0 --fps 250 $(files videos/licensed "$train_clips")
+  build_set sets/lolblur-clips lolblur 7 8 0 --fps 250 $(files videos/licensed "$train_clips")
   ;;
 tests)
   build_set tests/night night 901 2 1 --shoot "$material/photos/test-only"
@@ -56,7 +55,7 @@ train)
 score)
   # WEIGHTS: a bundled name or a file
   for set in night lolblur night-clips lolblur-clips; do
-    "$synth" evaluate "${4:-lednet}" "$runs/tests/$set" -o "$runs/scores/$set" --fit "$runs/sets/${set/-clips/-a}" \
+    "$synth" evaluate "${4:-lednet}" "$runs/tests/$set" -o "$runs/scores/$set" --fit "$runs/sets/${set%-clips}-a" \
       --metrics psnr_rgb,ssim_y,lpips_alex
   done
   ;;
