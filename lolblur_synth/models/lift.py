@@ -2,7 +2,8 @@
 
     l  = L* / 100 of a pixel                      l' = k l / (1 + (k - 1) l)      the curve, 0 -> 0, 1 -> 1, k >= 1
     light' = light Y(l') / Y(l)                   one factor for the three channels, so that hue and saturation stay
-    and, where the brightest channel of this nears white, each channel bent by the curve itself, so that none clips
+    and, where the brightest channel of this nears white, that factor which bends the brightest channel by the curve
+    itself, so that none clips: a dusk sky stays blue, where channels bent one by one would turn it cyan
 
 The curve is the inverse of Zero-DCE's in the limit of many small steps, dl/dt = -l (1 - l), by which `darken` made the
 frame. k is one number a frame. It is told by `statistics` of the whole frame: the k that brings the mean of l to
@@ -23,7 +24,7 @@ LEVELS = 32  # quantiles of the lightness of the blocks
 STATISTICS = LEVELS + 3  # and the mean of each channel
 USUAL_LIGHTNESS = 0.38  # mean L*/100 of a ground truth, about; where the learning starts
 LARGEST_LOG_K = math.log(64)  # from a mean of .01 to .38
-SHOULDER = (0.6, 1.0)  # display value of the brightest channel over which the channels part
+SHOULDER = (0.6, 1.0)  # display value of the brightest channel over which it takes the lead
 HALVINGS = 16  # of the search for k: to 1/16000 of its logarithm's range
 HIDDEN = 32  # units of the network
 
@@ -91,7 +92,10 @@ class Lift(nn.Module):
         light = fr.srgb_to_light(frames)
         luminance = (light * light.new_tensor(fr.LUMA).view(3, 1, 1)).sum(1, keepdim=True)
         lifted = fr.lightness_to_luminance(curve(fr.luminance_to_lightness(luminance), k))
-        hue_kept = fr.light_to_srgb(light * (lifted / luminance.clamp_min(1e-6)))
-        brightest = hue_kept.amax(1, keepdim=True)
-        near_white = ((brightest - SHOULDER[0]) / (SHOULDER[1] - SHOULDER[0])).clamp(0, 1)
-        return torch.lerp(hue_kept.clamp(max=1), curve(frames, k), near_white * near_white * (3 - 2 * near_white))
+        by_luminance = fr.light_to_srgb(light * (lifted / luminance.clamp_min(1e-6)))
+        brightest = frames.amax(1, keepdim=True)
+        gain = fr.srgb_to_light(curve(brightest, k)) / fr.srgb_to_light(brightest).clamp_min(1e-6)
+        by_brightest = fr.light_to_srgb(light * gain)
+        near_white = ((by_luminance.amax(1, keepdim=True) - SHOULDER[0]) / (SHOULDER[1] - SHOULDER[0])).clamp(0, 1)
+        near_white = near_white * near_white * (3 - 2 * near_white)
+        return torch.lerp(by_luminance.clamp(max=1), by_brightest.clamp(max=1), near_white)
