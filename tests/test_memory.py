@@ -3,8 +3,10 @@
 import subprocess
 import sys
 
+import pytest
 from conftest import moving_street
 
+from lolblur_synth.dataset import plan
 from lolblur_synth.files.video import write_video
 
 CEILING = 1.5e9  # bytes a worker
@@ -15,14 +17,14 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
 """
 
 
-def peak(video, out) -> float:
+def peak(video, out, pairs=2) -> float:
     """Largest resident set of any process of a build at 1120x640, bytes."""
     words = [
         "build",
         str(video),
         str(out),
         "--pairs",
-        "2",
+        str(pairs),
         "--window",
         "9",
         "--jobs",
@@ -44,6 +46,13 @@ def test_memory_is_bounded_and_does_not_grow_with_the_video(tmp_path):
     short, long = peak(tmp_path / "short.mp4", tmp_path / "a"), peak(tmp_path / "long.mp4", tmp_path / "b")
     assert long < CEILING, f"{long / 1e9:.2f} GB"
     assert long < 1.05 * short, f"{short / 1e9:.2f} GB for 40 frames, {long / 1e9:.2f} GB for 160"
+
+
+@pytest.mark.slow
+def test_memory_is_bounded_where_four_pairs_are_denoised_as_one_stream(tmp_path):
+    write_video(tmp_path / "clip.mp4", moving_street(96, 3, 1280, 720), 250)
+    used = peak(tmp_path / "clip.mp4", tmp_path / "out", pairs=2 * plan.UNIT)
+    assert used < CEILING, f"{used / 1e9:.2f} GB"
 
 
 SAMPLES = """
