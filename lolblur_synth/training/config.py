@@ -108,7 +108,7 @@ class LednetConfig:
 # Values of `train-lednet --preset`, for the options that a user does not give. What runs without a GPU is LEDNet-lite
 # behind a lift, a twentieth of the paper's cost, taught what real frames need (`mix`); small crops first, so that more
 # scenes are seen in the same time; a higher rate, as so small a network stands it; no perceptual loss, since VGG takes
-# longer than the network; `matched`, `fft` and `ssim` count detail, which brightness would drown (docs/notes/lednet.md).
+# longer than the network; `matched`, `fft`, `ssim` count detail, which brightness would drown (docs/notes/lednet.md).
 WITHOUT_GPU = {
     "layout": "lite", "width": 0.5, "lift": True, "mix": True, "grow": True, "store": True, "batch": 8,
     "perceptual": "none", "matched": 0.5, "fft": 0.5, "ssim": 0.2, "lr": 1e-3,

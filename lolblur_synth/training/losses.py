@@ -37,7 +37,7 @@ def perceptual_loss(features: nn.Module, prediction: Tensor, target: Tensor) -> 
 
 @dataclass(frozen=True)
 class Weights:
-    """matched: share of the pixel loss that is taken after matching the means, 0..1. fft, ssim: weights of the terms."""
+    """matched: share of the pixel loss that is taken after matching the means, 0..1. fft, ssim: weights of terms."""
 
     matched: float = 0.0
     fft: float = 0.0
