@@ -12,7 +12,7 @@ from lolblur_synth import __version__
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 PAGES = {"README.md": "index.md", "DESIGN.md": "design.md", "CONTRIBUTING.md": "contributing.md",
-         "CHANGELOG.md": "changelog.md", "docs/notes": "accuracy.md"}  # fmt: skip
+         "CHANGELOG.md": "changelog.md", "examples/README.md": "examples.md", "docs/notes": "accuracy.md"}  # fmt: skip
 LINK = re.compile(r"(?<=\]\()(?!\w+:)([^)#\s]+)")
 
 project, author = "lolblur-synth", "the lolblur-synth authors"
@@ -29,41 +29,39 @@ autodoc_typehints_format = "short"
 default_role = "literal"  # docstrings write code between single backticks
 
 
-def links(text: str, folder: Path) -> str:
-    """Links of a page of `folder` to files outside of docs/ that have a page here, as links to that page."""
+def links(text: str, folder: Path, page: Path) -> str:
+    """Links of a text that lies in `folder`, as links of the page in the folder `page` that shows it: to the page of a
+    file that has one here, else to the file."""
 
     def moved(match: re.Match) -> str:
         target = os.path.relpath(os.path.normpath(folder / match[1]), ROOT)
-        page = PAGES.get(target, target.removeprefix("docs/") if target.startswith("docs/") else "")
-        return os.path.join(os.path.relpath(DOCS, _from(folder)), page) if page else match[1]
+        return os.path.relpath(DOCS / PAGES[target] if target in PAGES else ROOT / target, page)
 
     return LINK.sub(moved, text)
 
 
-def _from(folder: Path) -> Path:
-    """Where the page stands that shows a file of `folder`: files of the root are shown by pages of docs/."""
-    return DOCS if folder == ROOT else folder
-
-
 def on_source(app: Sphinx, name: str, content: list[str]) -> None:
-    content[0] = links(content[0], (DOCS / name).parent)
+    content[0] = links(content[0], (DOCS / name).parent, (DOCS / name).parent)
 
 
 def on_include(app: Sphinx, path: Path, name: str, content: list[str]) -> None:
-    content[0] = links(content[0], ROOT)
+    content[0] = links(content[0], (DOCS / path).resolve().parent, (DOCS / name).parent)
 
 
 def on_docstring(app: Sphinx, what: str, name: str, value: object, options: object, lines: list[str]) -> None:
-    """Docstrings are plain text: tables and examples are set in by spaces, and shown as they are."""
-    shown: list[str] = []
-    for line in lines:
-        set_in = line.startswith((" ", "\t"))
-        if set_in and not (shown and (shown[-1] == "" or shown[-1].startswith(" "))):
-            shown.append("")
-        if set_in and not any(before.startswith("   ") for before in shown[-1:]):
-            shown += [".. code-block:: text", ""]
-        shown.append("    " + line if set_in else line.replace("*", r"\*"))
-    lines[:] = shown
+    """Docstrings are plain text. Tables in them are set in by spaces, or have words set apart by several: both are
+    shown as they are."""
+    text = "\n".join(lines).replace("*", r"\*")
+    blocks = re.split(r"\n\s*\n", text)
+    lines[:] = "\n\n".join(_literal(block) if _is_table(block) else block for block in blocks).splitlines()
+
+
+def _is_table(block: str) -> bool:
+    return block.startswith(" ") or bool(re.search(r"^\w+ {2,}\S|^ ", block, re.M))
+
+
+def _literal(block: str) -> str:
+    return ".. code-block:: text\n\n" + "\n".join("    " + line for line in block.replace(r"\*", "*").splitlines())
 
 
 def setup(app: Sphinx) -> None:
