@@ -133,6 +133,9 @@ def gallery(bench: Bench) -> None:
     middle = source / "000045.png", dark / "000045.png"
     before_after("darken", Panel(read(middle[0]), "bright"), Panel(read(middle[1]), "exposure 0.1; lamps stay lit"))
     motion(bench, source, dark)
+    lolblur("build", "--sample", bench.work / "out", "--recipe", "fast")
+    lolblur("preview", bench.work / "out", "-n", 3, "-o", bench.work / "preview.png")
+    save("preview.jpg", read(bench.work / "preview.png"))
     sharp = bench.choose("sharp", dark, range(45, 46))
     soft = bench.run("soft", "defocus", sharp, "--kernel", "disk", "--radius", 2)
     details("defocus", sharp, "in focus", soft, "disk of radius 4 px", crop)
