@@ -23,11 +23,13 @@ from PIL import Image, ImageDraw, ImageFont
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "docs/pictures"
 SAMPLE = ROOT / "lolblur_synth/samples/night_street_250fps.mp4"
-GAP, CAPTION = 8, 26  # px between pictures, and for the words under one
+GAP = 8  # px between pictures
+LETTERS = 15  # px, of the words under a picture
+WIDE = 1200  # px: a row beyond that is shown reduced, and has letters of twice the size
 QUALITY = 88  # of JPEG
 
 FOLDERS = ("high_sharp_original", "low_sharp", "low_blur", "low_blur_noise", "high_sharp_scaled")
-TITLES = ("source frame", "darkened", "blurred", "with noise: the input", "the ground truth")
+TITLES = ("source frame", "darkened", "blurred", "with noise: input", "ground truth")
 CLIP = 5  # of the five that are shot: lamps, a sign to read, and a pan
 SHOT = ("--clips", 5, "--speed", 3, "--frames", 60, "--lamps", "always", "--size", "560x320")
 BUILT = ("--recipe", "night", "--window", 9, "--set", "darken.share=0.3:0.35", "--set", "noise.iso=1600:1600",
@@ -78,13 +80,14 @@ def sheet(*rows: Sequence[Panel]) -> np.ndarray:
 
 
 def _strip(row: Sequence[Panel]) -> np.ndarray:
-    below = CAPTION if any(panel.caption for panel in row) else GAP
-    height = max(panel.picture.shape[0] for panel in row) + below
-    canvas = Image.new("RGB", (sum(panel.picture.shape[1] + GAP for panel in row) - GAP, height), "white")
+    width = sum(panel.picture.shape[1] + GAP for panel in row) - GAP
+    letters = LETTERS if width <= WIDE else 2 * LETTERS
+    height = max(panel.picture.shape[0] for panel in row) + letters + 11
+    canvas = Image.new("RGB", (width, height), "white")
     x = 0
     for picture, caption in row:
         canvas.paste(Image.fromarray(np.ascontiguousarray(picture)), (x, 0))
-        ImageDraw.Draw(canvas).text((x + 2, picture.shape[0] + 4), caption, "#333", ImageFont.load_default(15))
+        ImageDraw.Draw(canvas).text((x + 2, picture.shape[0] + 4), caption, "#333", ImageFont.load_default(letters))
         x += picture.shape[1] + GAP
     return np.asarray(canvas)
 
@@ -176,10 +179,8 @@ def lead(photograph: Path, work: Path) -> None:
         lolblur("build", clips / f"{photograph.stem}-{CLIP}.mkv", out, *BUILT)
     frames = {folder: read(out / "train" / folder / "0000" / f"{SHOWN}.png") for folder in FOLDERS}
     record = next(json.loads(line) for line in (out / "manifest.jsonl").open() if f'"0000/{SHOWN}"' in line)
-    iso, blur = record["draws"]["noise"]["iso"], f"blurred: {record['window']} frames, {record['samples']} samples"
-    titles = (TITLES[0], f"darkened: mean L* {100 * record['exposure']:.0f}", blur, f"noise, ISO {iso:.0f}: the input",
-              TITLES[4])  # fmt: skip
-    wholes = [Panel(reduced(frames[f], 336, 192), title) for f, title in zip(FOLDERS, titles, strict=True)]
+    print(f"exposure {record['exposure']}, window {record['window']}, ISO {record['draws']['noise']['iso']:.0f}")
+    wholes = [Panel(reduced(frames[f], 336, 192), title) for f, title in zip(FOLDERS, TITLES, strict=True)]
     parts = [Panel(part(frames[folder], *DETAIL, 336, 192), folder) for folder in FOLDERS]
     save("lead.jpg", sheet(wholes, parts))
     slider(frames["low_blur_noise"], frames["high_sharp_scaled"])

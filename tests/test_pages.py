@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import types
 from pathlib import Path
 
 import click
@@ -62,7 +63,7 @@ def check_command(words: list[str]) -> None:
     assert not left, f"too many arguments: {left}"
     for parameter in command.params:
         value = values.get(parameter.name)
-        missing = value is None or value == ()
+        missing = value is None or parameter.value_is_missing(value)
         assert not (parameter.required and missing) or "help" in values, f"{parameter.name} is missing"
         if isinstance(parameter.type, click.Choice | click.IntRange | click.FloatRange) and not missing:
             parameter.type_cast_value(context, value)
@@ -123,13 +124,14 @@ def test_the_code_of_a_page_runs(page, place, tmp_path, monkeypatch):
     shutil.copytree(place, folder)
     monkeypatch.chdir(folder)
     run_here.patch(monkeypatch)
-    values: dict = {"__name__": page.stem}
+    module = types.ModuleType(f"page_{page.stem}")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
     for text in blocks(page, "python"):
         for long, short in SMALLER.items():
             text = text.replace(long, short)
         code = compile(text, f"{page.name}", "exec")
         if all(importlib.util.find_spec(name) for name in imported(text) & set(EXTRAS)):
-            exec(code, sys.modules.setdefault(page.stem, type(sys)(page.stem)).__dict__ | values, values)
+            exec(code, vars(module))
 
 
 def imported(text: str) -> set[str]:
@@ -167,7 +169,7 @@ def test_every_command_and_option_is_documented():
     def walk(command, words):
         assert words in sections, f"docs/cli.md has no {words}: run `make docs`"
         for parameter in command.params:
-            for name in parameter.opts if isinstance(parameter, click.Option) else ():
+            for name in parameter.opts if isinstance(parameter, click.Option) and not parameter.hidden else ():
                 assert re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", sections[words]), f"{words} {name}"
         for name, sub in getattr(command, "commands", {}).items():
             walk(sub, f"{words} {name}")
