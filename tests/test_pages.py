@@ -93,7 +93,7 @@ def test_other_programs_that_a_page_runs_are_known_ones(page):
 
 def test_the_check_of_commands_sees_what_is_wrong():
     for line in ("buidl videos out", "build videos out --exposures 1", "verify", "recipe show night day",
-                 "stage noise --model pink", "stage sharpen"):  # fmt: skip
+                 "build videos out --backend cloud", "stage sharpen"):  # fmt: skip
         with pytest.raises((click.ClickException, AssertionError)):
             check_command(line.split())
 
