@@ -35,7 +35,7 @@ def _commands(group: click.Group, words: list[str]):
 
 def recipe_file() -> str:
     """recipe/builtin/lolblur.toml: the defaults of recipe/schema.py, with meaning, range and source of each."""
-    return recipes.to_toml(Recipe())
+    return "# The paper's stages and numbers, each with its section.\n" + recipes.to_toml(Recipe())
 
 
 def main(check: bool) -> int:

@@ -1,10 +1,10 @@
 """train-noise and realism: the networks of `noise.model = cycleisp`, and how close a noise is to that of a camera."""
 
-import json
 from pathlib import Path
 
 import click
 
+from lolblur_synth.commands import json_lines
 from lolblur_synth.commands import options as opt
 from lolblur_synth.commands.progress import training_progress
 from lolblur_synth.errors import UsageError
@@ -43,8 +43,9 @@ from lolblur_synth.training.config import NoiseTraining
     help="Of the networks: for a CPU, or as in the paper.",
 )
 @opt.training_options(NoiseTraining)
+@opt.json_option
 @click.pass_obj
-def train_noise(style, inputs, out, pairs, held_out, **values):
+def train_noise(style, inputs, out, pairs, held_out, as_json, **values):
     """Train the noise networks (CycleISP) again, from photographs and videos. Continues when interrupted.
 
     Example: lolblur-synth train-noise photos/ videos/ -o my-camera/ && lolblur-synth stage noise --model cycleisp
@@ -54,8 +55,10 @@ def train_noise(style, inputs, out, pairs, held_out, **values):
 
     if not inputs and not pairs:
         raise UsageError("nothing to train on", "name photographs, videos or folders of them, or --pairs FOLDER")
-    with training_progress(values["steps"], style) as report:
+    with training_progress(values["steps"], "json" if as_json else style) as report:
         done = noise.train_noise(inputs, out, pairs=pairs, held_out=held_out, report=report, **opt.given(values))
+    if as_json:
+        return json_lines.summary({"out": out} | done)
     click.echo(f"{out}: {done['pictures']} pictures, {done['seconds']} CPU-seconds, {done['figures']}")
     return 0
 
@@ -73,5 +76,7 @@ def realism(folder, reference, as_json):
     from lolblur_synth.tools import realism
 
     report = realism.compare(folder, reference)
-    click.echo(json.dumps(report) if as_json else realism.table(report))
+    if as_json:
+        return json_lines.summary(report)
+    click.echo(realism.table(report))
     return 0

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from lolblur_synth.commands.json_lines import json_option
 from lolblur_synth.commands.parse import parse_device, parse_jobs, parse_size, parse_stages
 from lolblur_synth.recipe.schema import STAGE_NAMES, Recipe
 from lolblur_synth.recipe.values import describe_range
@@ -21,7 +22,6 @@ STAGE_WORDS = [name.replace("_", "-") for name in STAGE_NAMES]
 DRY_RUN = (
     "lolblur_synth.dry_run"  # key in the context's meta: a dry run keeps nothing that the same command could continue
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
 recipe_option = click.option(
     "--recipe", default="lolblur", show_default=True, metavar="NAME|FILE", help="Built-in recipe, or a TOML file."
 )
