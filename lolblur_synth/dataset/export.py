@@ -150,19 +150,17 @@ OTHER_NAMES = {"basicsr": "flat", "wds": "webdataset", "hf": "huggingface"}  # w
 
 def how_to_load(form: str, target: Path, folders: Sequence[str]) -> str:
     """One line: what to write where a training reads the export."""
-    low, high = (
-        folder if folder in folders else other for folder, other in zip(PAIR, (folders[0], folders[-1]), strict=True)
-    )
     place = target.resolve()
-    split = next((split for split in layout.SPLITS if (place / split).is_dir()), layout.SPLITS[0])
-    if form == "webdataset":
-        shards = sorted(place.glob("*.tar"))
-        split = shards[0].name.rpartition("-")[0]
-        last = sum(shard.name.startswith(f"{split}-") for shard in shards) - 1
-        numbers = "000000" if last == 0 else f"{{000000..{last:06d}}}"
-        return f"webdataset.WebDataset({f'{place}/{split}-{numbers}.tar'!r}, shardshuffle=False).decode('rgb')"
     if form == "huggingface":
         return f"datasets.load_dataset('imagefolder', data_dir={str(place)!r})"
+    if form == "webdataset":
+        split = next(split for split in layout.SPLITS if (place / f"{split}-000000.tar").is_file())
+        last = len(list(place.glob(f"{split}-*.tar"))) - 1
+        numbers = f"{{000000..{last:06d}}}" if last else "000000"
+        return f"webdataset.WebDataset({f'{place}/{split}-{numbers}.tar'!r}, shardshuffle=False).decode('rgb')"
+    split = next(split for split in layout.SPLITS if (place / split).is_dir())
+    low = PAIR[0] if PAIR[0] in folders else folders[0]
+    high = PAIR[1] if PAIR[1] in folders else folders[-1]
     suffix, backend = (".lmdb", "lmdb") if form == "lmdb" else ("", "disk")
     listed = "" if form == "lmdb" else f", meta_info_file: {place}/meta_info_{split}.txt"
     roots = f"dataroot_lq: {place}/{split}/{low}{suffix}, dataroot_gt: {place}/{split}/{high}{suffix}"

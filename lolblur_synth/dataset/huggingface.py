@@ -53,7 +53,7 @@ def row(record: dict, files: dict[str, str]) -> bytes:
         "light": record["light"], "defocused": bool(columns.defocus_radius(record)),
         "noisy": columns.is_noisy(record), "draws": json.dumps(record["draws"], sort_keys=True),
     }  # fmt: skip
-    return layout.to_json(fields)
+    return (json.dumps(fields, allow_nan=False) + "\n").encode()
 
 
 def card(out: Path, records: list[dict], folders: Sequence[str], name: str) -> str:
