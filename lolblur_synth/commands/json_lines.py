@@ -30,7 +30,7 @@ json_option = click.option(
 
 def line(kind: str, fields: dict) -> None:
     """Print one object. What is not finite becomes null, since JSON has no NaN."""
-    click.echo(json.dumps({"type": kind} | _plain(fields), allow_nan=False))
+    click.echo(json.dumps({"type": kind} | _plain(fields) | {"type": kind}, allow_nan=False))
 
 
 def summary(fields: dict, code: int = 0) -> int:
