@@ -109,6 +109,8 @@ def training_options(config: type) -> Callable:
 
     def decorate(command: Callable) -> Callable:
         for option in (
+            click.option("--wandb", metavar="PROJECT", help=_sentence(config, "wandb")),
+            click.option("--tensorboard", type=click.Path(path_type=Path), help=_sentence(config, "tensorboard")),
             click.option("--device", default=config.device, show_default=True, help="cpu or cuda[:N]."),
             click.option("--note", default="", help="Text for the card: origin and licence of the inputs."),
             click.option(
@@ -122,6 +124,12 @@ def training_options(config: type) -> Callable:
         return command
 
     return decorate
+
+
+def _sentence(config: type, name: str) -> str:
+    """The meaning of a field of a config, as a sentence."""
+    help = next(field.metadata["help"] for field in dataclasses.fields(config) if field.name == name)
+    return f"{help[0].upper()}{help[1:]}."
 
 
 def overrides(

@@ -35,9 +35,9 @@ from lolblur_synth.parallel.stop import ignore_stop_signals, stop_signals
 from lolblur_synth.training import checkpoint, crops, distributed, frame_store, lednet_parts, pictures, presets
 from lolblur_synth.training.config import FREE, LednetConfig, growth, learning_rate
 from lolblur_synth.training.distributed import Process
+from lolblur_synth.training.loss_logs import loss_logs
 from lolblur_synth.training.losses import Weights, lednet_loss
 from lolblur_synth.training.run import Report, Run, follow
-from lolblur_synth.training.tensorboard_log import scalars
 from lolblur_synth.training.time_limit import TimeLimit
 
 CHECKPOINT_SECONDS = 600  # a crash loses at most so much work
@@ -209,7 +209,8 @@ class LednetRun(Run):
         self.saved, last_losses = time.monotonic(), {}
         rows = checkpoint.Log(self.out / "log.csv", self.step) if first else None
         meter = Meter(config.iterations, "step", quiet or not first, self.step, self.clock.left)
-        with meter, scalars(config.tensorboard if first else None, self.step + 1) as write:
+        logs = loss_logs(config, self.out, self.step + 1) if first else contextlib.nullcontext()
+        with meter, logs as write:
 
             def report(step: int, losses: dict[str, float]) -> None:
                 last_losses.update(losses)
