@@ -43,8 +43,9 @@ def _object(fields: Fields) -> dict[str, Any]:
         for name, (kind, words) in fields.items()
         if name != "..."
     }
+    rest = {"additionalProperties": _type(fields["..."][0])} if "..." in fields else {}
     required = [name for name in fields if name != "..." and not name.endswith("?")]
-    return {"type": "object", "properties": properties, "required": required}
+    return {"type": "object", "properties": properties, "required": required} | rest
 
 
 def _type(kind: Any) -> dict[str, Any]:

@@ -28,11 +28,13 @@ def scalars(project: str, out: Path, config: Any) -> Iterator[Write]:
         return
     try:
         import wandb
-    except ImportError as error:
+
+        begin = wandb.init
+    except (ImportError, AttributeError) as error:  # a folder of its logs, `wandb`, can be imported as an empty package
         raise UsageError("wandb is not installed", 'pip install "lolblur-synth[wandb]"') from error
     try:
-        run = wandb.init(project=project, name=out.stem, group=out.stem, config=dataclasses.asdict(config),
-                         settings=wandb.Settings(console="off"))  # fmt: skip
+        run = begin(project=project, name=out.stem, group=out.stem, config=dataclasses.asdict(config),
+                    settings=wandb.Settings(console="off"))  # fmt: skip
     except Exception as error:  # its own errors, and those of whatever lies below it
         message = " ".join(str(error).split())
         raise UsageError(f"--wandb {project}: {message}", "run `wandb login`, or set WANDB_MODE=offline") from error
