@@ -16,10 +16,15 @@ from lolblur_synth.commands import build, datasets, interpolator, json_lines, ne
 from lolblur_synth.commands import options as opt
 from lolblur_synth.errors import ForeignOutput, Interrupted, LolblurError, NoSpace, UsageError
 
-EXIT_CODES = """\b
+EPILOG = """\b
 Exit codes: 0 done, 1 a bug, 2 usage, 3 finished with failures, 4 recipe,
 5 no usable input, 10 output is not ours, cannot be written or has another
-recipe, 11 locked, 12 verify found damage, 13 no space, 130 interrupted."""
+recipe, 11 locked, 12 verify found damage, 13 no space, 130 interrupted.
+
+\b
+Completion of commands and options, for ~/.bashrc (zsh_source, fish_source):
+eval "$(_LOLBLUR_SYNTH_COMPLETE=bash_source lolblur-synth)"
+"""
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # full disk, quota, limit of a file's size
@@ -111,7 +116,7 @@ def bug(error: Exception) -> None:
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LOLBLUR"},
-    epilog=EXIT_CODES,
+    epilog=EPILOG,
 )
 @click.option("-v", "--verbose", count=True, help="Say more; tracebacks for bugs.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but failures.")
@@ -136,7 +141,7 @@ def main(context: click.Context, verbose: int, quiet: bool, log_file: str | None
     context.obj = "quiet" if quiet else "human"
 
 
-@main.command()
+@main.command(short_help="What this machine offers.")
 @opt.json_option
 @click.pass_obj
 def doctor(style, as_json):

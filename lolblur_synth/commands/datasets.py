@@ -10,7 +10,7 @@ from lolblur_synth.commands.build import resolve
 from lolblur_synth.errors import Damaged, UsageError, counted
 
 
-@click.command()
+@click.command(short_help="Pairs done, left and failed.")
 @click.argument("out", type=click.Path(path_type=Path))
 @opt.json_option
 def status(out, as_json):
@@ -33,7 +33,7 @@ def status(out, as_json):
     return 0
 
 
-@click.command()
+@click.command(short_help="Compare every file with its record.")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--pixels", is_flag=True, help="Compare pixels instead of bytes; survives re-encoding of the PNGs.")
 @opt.json_option
@@ -52,7 +52,7 @@ def verify(out, pixels, as_json):
     return code
 
 
-@click.command()
+@click.command(short_help="A contact sheet of a dataset, or of a build to come.")
 @click.argument("paths", metavar="OUT|VIDEOS...", nargs=-1, type=click.Path(path_type=Path))
 @opt.build_options
 @click.option("-n", "--rows", default=6, show_default=True, type=click.IntRange(1, 100), help="Most pairs shown.")
@@ -88,7 +88,7 @@ def preview(style, paths, recipe, assignments, jobs, device, sample, as_json, ro
     return 0
 
 
-@click.command()
+@click.command(short_help="Formats of BasicSR, WebDataset, Hugging Face.")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.argument("dest", required=False, type=click.Path(path_type=Path))
 @click.option(
@@ -129,7 +129,7 @@ def export(style, out, dest, form, folders, as_json):
     return 0
 
 
-@click.command()
+@click.command(short_help="One HTML page that shows a dataset.")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default OUT/report.html.")
 @click.option("--quick", is_flag=True, help="Measure no image: a page without PSNR, blur lengths and new thumbnails.")

@@ -10,7 +10,7 @@ from lolblur_synth.commands.progress import training_progress
 from lolblur_synth.training.config import InterpolatorTraining
 
 
-@click.command("train-interpolator")
+@click.command("train-interpolator", short_help="Train the interpolation network again.")
 @click.option(
     "--photos",
     multiple=True,

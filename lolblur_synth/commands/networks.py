@@ -13,7 +13,7 @@ from lolblur_synth.errors import UsageError, counted
 from lolblur_synth.training.config import DarkenTraining, EvaluateConfig, LednetConfig, RestoreConfig
 
 
-@click.command("train-lednet")
+@click.command("train-lednet", short_help="Train LEDNet on a dataset.")
 @click.argument("data", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -65,7 +65,7 @@ def _next_steps(out: Path, data: Path, pair: str | None) -> str:
     )
 
 
-@click.command()
+@click.command(short_help="Score restored frames, or a checkpoint.")
 @click.argument("results", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for evaluation.json and evaluation.csv.")
@@ -106,7 +106,7 @@ def evaluate(style, results, data, out, no_reference, as_json, **values):
     return 0
 
 
-@click.command()
+@click.command(short_help="Run LEDNet on images or a video.")
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUTPUT", type=click.Path(path_type=Path))
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
@@ -138,7 +138,7 @@ def restore(style, source, target, overwrite, as_json, **values):
     return 0
 
 
-@click.command("train-darken")
+@click.command("train-darken", short_help="Train the darkening network again.")
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -190,7 +190,7 @@ def weights_ls(as_json):
         json_lines.summary({"weights": len(weights.bundled())})
 
 
-@weights_group.command("export")
+@weights_group.command("export", short_help="Write weights of LEDNet as ONNX.")
 @click.argument("file")
 @click.argument("target", metavar="OUTPUT.onnx", type=click.Path(path_type=Path))
 @click.option("--size", required=True, metavar="WxH", help="Size of the frames that the network will be given.")
@@ -210,7 +210,7 @@ def weights_export(file, target, size, as_json):
     return 0
 
 
-@weights_group.command("pack")
+@weights_group.command("pack", short_help="Write weights of LEDNet in half precision.")
 @click.argument("file")
 @click.argument("target", metavar="OUTPUT.safetensors", type=click.Path(path_type=Path))
 @click.option("--expect", default="", metavar="SENTENCE", help="What to expect of them; `restore` says it.")
@@ -231,7 +231,7 @@ def weights_pack(file, target, expect, overwrite, as_json):
     return 0
 
 
-@weights_group.command("check")
+@weights_group.command("check", short_help="Say what a weight file holds.")
 @click.argument("file")
 @opt.json_option
 def weights_check(file, as_json):

@@ -11,7 +11,7 @@ from lolblur_synth.errors import UsageError
 from lolblur_synth.training.config import NoiseTraining
 
 
-@click.command("train-noise")
+@click.command("train-noise", short_help="Train the noise networks again.")
 @click.argument("inputs", nargs=-1, metavar="[IMAGES|VIDEOS]...", type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -63,7 +63,7 @@ def train_noise(style, inputs, out, pairs, held_out, as_json, **values):
     return 0
 
 
-@click.command()
+@click.command(short_help="Measure noise beside that of a camera.")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("reference", required=False, type=click.Path(path_type=Path))
 @opt.json_option

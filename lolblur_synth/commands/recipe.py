@@ -31,7 +31,7 @@ def recipe_ls(as_json):
         json_lines.summary({"recipes": len(recipes.names())})
 
 
-@recipe.command("show")
+@recipe.command("show", short_help="All values, each with meaning, range and source.")
 @click.argument("name")
 @opt.set_option
 @opt.json_option
@@ -44,7 +44,7 @@ def recipe_show(name, assignments, as_json):
         click.echo(recipes.to_toml(shown), nl=False)
 
 
-@recipe.command("schema")
+@recipe.command("schema", short_help="JSON Schema of recipes, for editors.")
 def recipe_schema():
     """Print the JSON Schema of recipes, with which editors check a recipe and complete its keys.
 
@@ -71,7 +71,7 @@ def recipe_cp(name, target):
     click.echo(f"wrote {target}")
 
 
-@recipe.command("validate")
+@recipe.command("validate", short_help="Check a recipe file.")
 @click.argument("file")
 @opt.json_option
 def recipe_validate(file, as_json):
