@@ -82,7 +82,7 @@ def _naming(name: str, args: list[str]) -> Recipe | None:
     return installed if installed and installed.stages[0].found else None
 
 
-@click.group(cls=Stages)
+@click.group(cls=Stages, short_help="One stage alone.")
 def stage():
     """One stage alone, on an image, a video or a folder of frames.
 

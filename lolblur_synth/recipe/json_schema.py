@@ -87,10 +87,9 @@ def _type(field: dataclasses.Field) -> Schema:
         return {"type": "string"}
     number: Schema = {"type": "integer" if _is_whole(field) else "number"}
     number |= {word: meta[key] for word, key in (("minimum", "lo"), ("maximum", "hi")) if math.isfinite(meta[key])}
-    if meta["flag"] == "range":
-        return {"anyOf": [number, {"type": "array", "items": number, "minItems": 2, "maxItems": 2}]}
-    if meta["flag"] == "list":
-        return {"anyOf": [number, {"type": "array", "items": number, "minItems": 1}]}
+    if meta["flag"]:  # limits hold for numbers alone and items for lists alone, so that messages name what is wrong
+        items = {"minItems": 2, "maxItems": 2} if meta["flag"] == "range" else {"minItems": 1}
+        return number | {"type": [number["type"], "array"], "items": number} | items
     return {"anyOf": [number, {"enum": list(meta["words"])}]} if meta["words"] else number
 
 
