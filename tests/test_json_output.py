@@ -17,7 +17,7 @@ from lolblur_synth.cli import main
 from lolblur_synth.dataset import estimate
 
 SCHEMAS = Path(__file__).parent.parent / "docs/schema"
-QUICK = [*OPTIONS, "--pairs", "1", "--skip", "denoise,interpolate,defocus,noise"]
+QUICK = [*OPTIONS, "--pairs", "1", "--skip", "denoise,interpolate,defocus,noise"]  # no test here looks at pixels
 TRAINING = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()]
 ENDS = {"summary", "error"}
 
@@ -25,12 +25,12 @@ ENDS = {"summary", "error"}
 CASES = {
     "build": [
         (["{videos}", "{notes}", "{new}", *QUICK], {"survey", "surveyed", "plan", "pair", "failed", "summary"}, 3),
-        (["{videos}", "{out}", *OPTIONS], {"survey", "plan", "summary"}, 0),
-        (["{videos}", "{out}", *OPTIONS, "--dry-run"], {"summary"}, 0),
+        (["{videos}", "{out}", *QUICK], {"survey", "plan", "summary"}, 0),
+        (["{videos}", "{out}", *QUICK, "--dry-run"], {"summary"}, 0),
         (["{videos}", "{out}", "--seed", "7"], {"error"}, 10),
     ],
     "plan": [
-        (["{videos}", "{notes}", "{out}", *OPTIONS], {"summary"}, 3),
+        (["{videos}", "{notes}", "{out}", *QUICK], {"summary"}, 3),
         (["{notes}"], {"refused", "error"}, 5),
     ],
     "status": [(["{out}"], {"summary"}, 0), (["{photos}"], {"error"}, 10)],
@@ -107,9 +107,12 @@ def test_every_command_with_json_has_a_schema_and_a_case():
 
 
 @pytest.fixture(scope="module")
-def place(reference, street_videos, tmp_path_factory) -> dict[str, Path]:
+def place(street_videos, tmp_path_factory) -> dict[str, Path]:
     """The words that the cases name."""
     folder = tmp_path_factory.mktemp("json")
+    out = folder / "out"
+    built = CliRunner().invoke(main, ["build", str(street_videos), str(out), *QUICK])
+    assert built.exit_code == 0, built.output
     rng = np.random.default_rng(0)
     for name, size in (("photos/a.png", (48, 40)), ("photos/b.png", (40, 48)), ("large/a.png", (240, 200)),
                        ("dark/a.png", (320, 240))):  # fmt: skip
@@ -119,13 +122,13 @@ def place(reference, street_videos, tmp_path_factory) -> dict[str, Path]:
     (folder / "photos/broken.png").write_bytes(b"\x89PNG no picture")
     (folder / "notes.txt").write_text("no video")
     (folder / "damaged").mkdir()
-    for path in reference.out.rglob("*"):
+    for path in out.rglob("*"):
         if path.is_file() and path.suffix != ".png":
-            copied = folder / "damaged" / path.relative_to(reference.out)
+            copied = folder / "damaged" / path.relative_to(out)
             copied.parent.mkdir(parents=True, exist_ok=True)
             copied.write_bytes(path.read_bytes())
     return {
-        "videos": street_videos, "out": reference.out, "notes": folder / "notes.txt", "photos": folder / "photos",
+        "videos": street_videos, "out": out, "notes": folder / "notes.txt", "photos": folder / "photos",
         "photo": folder / "photos/a.png", "large": folder / "large", "dark": folder / "dark", "shot": folder / "shot",
         "damaged": folder / "damaged", "pairs": write_pairs(folder / "pairs"), "nothing": folder / "nothing",
     }  # fmt: skip

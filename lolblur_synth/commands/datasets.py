@@ -149,5 +149,6 @@ def report(style, out, output, quick, jobs, as_json):
     path = report.write(out, output, jobs=jobs or auto_jobs(), quick=quick, progress=show)
     if as_json:
         return json_lines.summary({"out": out, "report": path})
-    click.echo(f"wrote {opt.printable(str(path))}")
+    if style == "human":
+        click.echo(f"wrote {opt.printable(str(path))}")
     return 0

@@ -59,5 +59,6 @@ def train_interpolator(style, photos, videos, held_out, out, as_json, **values):
         )
     if as_json:
         return json_lines.summary({"out": out} | done)
-    click.echo(f"{out}: {done['seconds']} CPU-seconds, {done['sha256'][:12]}")
+    if style == "human":
+        click.echo(f"{out}: {done['seconds']} CPU-seconds, {done['sha256'][:12]}")
     return 0

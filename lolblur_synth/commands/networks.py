@@ -165,7 +165,8 @@ def train_darken(style, inputs, out, held_out, as_json, **values):
         done = darken.train_darken(inputs, out, held_out=held_out, report=report, **opt.given(values))
     if as_json:
         return json_lines.summary({"out": out} | done)
-    click.echo(f"{out}: {done['pictures']} pictures, {done['seconds']} CPU-seconds, {done['sha256'][:12]}")
+    if style == "human":
+        click.echo(f"{out}: {done['pictures']} pictures, {done['seconds']} CPU-seconds, {done['sha256'][:12]}")
     return 0
 
 

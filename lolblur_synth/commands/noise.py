@@ -59,7 +59,8 @@ def train_noise(style, inputs, out, pairs, held_out, as_json, **values):
         done = noise.train_noise(inputs, out, pairs=pairs, held_out=held_out, report=report, **opt.given(values))
     if as_json:
         return json_lines.summary({"out": out} | done)
-    click.echo(f"{out}: {done['pictures']} pictures, {done['seconds']} CPU-seconds, {done['figures']}")
+    if style == "human":
+        click.echo(f"{out}: {done['pictures']} pictures, {done['seconds']} CPU-seconds, {done['figures']}")
     return 0
 
 

@@ -17,7 +17,7 @@ def recipe():
     """List, show, copy, check and compare recipes."""
 
 
-@recipe.command("ls")
+@recipe.command("ls", short_help="Built-in recipes, and what each is for.")
 @opt.json_option
 def recipe_ls(as_json):
     """List the built-in recipes: name, hash, and what each is for."""
@@ -61,7 +61,7 @@ def recipe_schema():
 @click.argument("name")
 @click.argument("target", type=click.Path(path_type=Path))
 def recipe_cp(name, target):
-    """Copy a built-in recipe to the file TARGET, to be edited."""
+    """Copy a built-in recipe to the file TARGET, to edit it."""
     if target.exists():
         raise UsageError(f"{target} exists", "give a new file name")
     try:
