@@ -104,7 +104,7 @@ def build_options(command: Callable) -> Callable:
     return command
 
 
-def training_options(config: type) -> Callable:
+def training_options(config: Any) -> Callable:
     """The options that the trainings of the synthesis networks share, with the defaults of their config."""
 
     def decorate(command: Callable) -> Callable:
@@ -189,13 +189,14 @@ def _limits(meta) -> str:
 
 
 def _shown(field: dataclasses.Field) -> str:
+    default: Any = field.default
     if field.metadata["flag"] == "range":
-        return ":".join(f"{v:g}" for v in field.default)
+        return ":".join(f"{v:g}" for v in default)
     if field.metadata["flag"] == "list":
-        return ",".join(map(str, field.default))
-    if isinstance(field.default, bool):
-        return "on" if field.default else "off"
-    return f"{field.default:g}" if isinstance(field.default, float) else str(field.default) or "none"
+        return ",".join(map(str, default))
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return f"{default:g}" if isinstance(default, float) else str(default) or "none"
 
 
 def _metavar(field: dataclasses.Field) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -40,7 +41,7 @@ COMMON = [
                  help="INPUT is a folder of photographs: a draw for each, whatever their sizes; on --jobs processes."),
     click.option("--overwrite", is_flag=True, help="Replace files that exist."),
 ]  # fmt: skip
-OWN = {
+OWN: dict[str, tuple[str, dict[str, Any], str]] = {
     "save_curves": ("darken", {"type": click.Path(path_type=Path)},
                     "Folder for the luminance adjustment maps, 16-bit PNG (darken only)."),
     "keep_mask": ("average", {"is_flag": True},
