@@ -64,13 +64,13 @@ CASES = {
     "train-interpolator": [
         (["--photos", "{large}", "-o", "{new}.safetensors", "--steps", "1"], {"step", "summary"}, 0),
     ],
-    "train-noise": [(["{photo}", "-o", "{new}", "--steps", "3"], {"step", "summary"}, 0)],
+    "train-noise": [(["{large}", "-o", "{new}", "--steps", "3"], {"step", "summary"}, 0)],
     "evaluate": [
         (["{out}/test/low_sharp", "{out}", "--metrics", "psnr_rgb"], {"summary"}, 0),
         (["--no-reference", "{dark}", "{dark}", "--metrics", "niqe"], {"summary"}, 0),
     ],
     "restore": [(["{photo}", "{new}.png", "--weights", "lednet"], {"note", "summary"}, 0)],
-    "realism": [(["{out}"], {"summary"}, 0), (["{out}", "{out}"], {"summary"}, 0)],
+    "realism": [(["{dark}"], {"summary"}, 0), (["{dark}", "{dark}"], {"summary"}, 0)],
     "weights-ls": [([], {"weights", "summary"}, 0)],
     "weights-check": [(["lednet"], {"summary"}, 0), (["{notes}"], {"error"}, 2)],
     "weights-pack": [(["lednet", "{new}.safetensors"], {"summary"}, 0)],
@@ -117,8 +117,9 @@ def place(street_videos, tmp_path_factory) -> dict[str, Path]:
     for name, size in (("photos/a.png", (48, 40)), ("photos/b.png", (40, 48)), ("large/a.png", (240, 200)),
                        ("dark/a.png", (320, 240))):  # fmt: skip
         (folder / name).parent.mkdir(exist_ok=True)
-        picture = cv2.resize(rng.uniform(60, 250, (12, 16, 3)), size, interpolation=cv2.INTER_CUBIC)
-        cv2.imwrite(str(folder / name), picture.clip(0, 250).astype(np.uint8))
+        picture = cv2.resize(rng.uniform(60, 250, (3, 4, 3)), size, interpolation=cv2.INTER_CUBIC)
+        noise = rng.normal(0, 2, picture.shape)
+        cv2.imwrite(str(folder / name), (picture + noise).clip(0, 250).astype(np.uint8))
     (folder / "photos/broken.png").write_bytes(b"\x89PNG no picture")
     (folder / "notes.txt").write_text("no video")
     (folder / "damaged").mkdir()

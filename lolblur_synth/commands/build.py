@@ -97,7 +97,7 @@ def build(
     progress = Progress("json" if as_json else style)
     if style == "human" and not as_json and settings.skip:
         click.echo(f"stages left out: {', '.join(settings.skip)}", err=True)
-    refused: list[dict] = []
+    refused = []
     with contextlib.closing(progress):
         options = {"jobs": jobs, "device": device, "backend": backend, "address": address, "listener": progress}
         if from_pictures:
