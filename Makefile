@@ -33,13 +33,13 @@ test: $(VENV)/ready-test  ## the whole suite, without a GPU
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
-soak: $(VENV)/ready-test  ## the long tests
+soak: $(VENV)/ready-test  ## the long tests; one installs the wheel into an empty environment
 	$(BIN)/python -m pytest -q -m slow
 
 gpu-test: $(VENV)/ready-test  ## what needs a CUDA device
 	$(BIN)/python -m pytest -q -m gpu
 
-test-extras: $(VENV)/ready-test  ## tests that `make test` skips: TensorBoard, ONNX, Ray, notebooks, CUDA C through NVRTC, the report in Chromium
+test-extras: $(VENV)/ready-test  ## tests that `make test` skips: TensorBoard, Weights & Biases, datasets, WebDataset, ONNX, Ray, notebooks, CUDA C through NVRTC, the report in Chromium
 	$(PIP) -e '.[test-extras]'
 	$(BIN)/python -m pytest -q -m extra
 
@@ -48,7 +48,7 @@ lint: $(VENV)/ready-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: $(VENV)/ready  ## rewrite what is generated: recipe/builtin/lolblur.toml, docs/cli.md; build the site: docs/_build/html
+docs: $(VENV)/ready  ## rewrite what is generated: recipe/builtin/lolblur.toml, docs/cli.md, docs/schema/; build the site: docs/_build/html
 	$(BIN)/python docs/generate.py
 	$(PIP) -e '.[docs]'
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html

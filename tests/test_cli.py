@@ -220,3 +220,25 @@ def test_recipe_commands(tmp_path):
     assert in_process("recipe", "diff", "night").code == 3
     assert in_process("recipe", "cp", "night", mine).code == 2
     assert "section 3.2" in in_process("recipe", "show", "lolblur").out
+
+
+@pytest.mark.parametrize(
+    ("words", "completion"),
+    [
+        ("bui", "build"),
+        ("stage dar", "darken"),
+        ("build --exp", "--exposure"),
+        ("export out --format web", "webdataset"),
+    ],
+)
+def test_shells_complete_commands_options_and_choices(words, completion):
+    typed = f"lolblur-synth {words}"
+    env = {"_LOLBLUR_SYNTH_COMPLETE": "bash_complete", "COMP_WORDS": typed, "COMP_CWORD": str(len(words.split()))}
+    done = CliRunner().invoke(main, env=env, prog_name="lolblur-synth")
+    assert completion in [line.split(",")[1] for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("shell", ("bash", "zsh", "fish"))
+def test_the_program_prints_the_script_for_completion(shell):
+    done = CliRunner().invoke(main, env={"_LOLBLUR_SYNTH_COMPLETE": f"{shell}_source"}, prog_name="lolblur-synth")
+    assert "_LOLBLUR_SYNTH_COMPLETE" in done.stdout

@@ -55,9 +55,12 @@ def test_the_plan_as_json_holds_reasons_and_remedies_though_all_are_refused(tmp_
     note = tmp_path / "notes.txt"
     note.write_text("no video")
     done = run("plan", note, "--json")
-    (refusal,) = json.loads(done.stdout)["refused"]
+    refusal, error = map(json.loads, done.stdout.splitlines())
+    assert refusal["type"] == "refused"
     assert refusal["reason"] == "format"
     assert refusal["hint"]
+    assert error["type"] == "error"
+    assert error["exit"] == 5
     assert done.exit_code == 5
 
 

@@ -1,13 +1,13 @@
 """build and plan: from videos to a dataset, or to what that would take."""
 
 import contextlib
-import json
 import os
 from pathlib import Path
 
 import click
 
 from lolblur_synth import recipes
+from lolblur_synth.commands import json_lines
 from lolblur_synth.commands import options as opt
 from lolblur_synth.commands.parse import parse_shard
 from lolblur_synth.errors import ClipsFailed, InputError, UsageError, counted
@@ -97,7 +97,7 @@ def build(
     progress = Progress("json" if as_json else style)
     if style == "human" and not as_json and settings.skip:
         click.echo(f"stages left out: {', '.join(settings.skip)}", err=True)
-    refused: list[dict] = []
+    refused = []
     with contextlib.closing(progress):
         options = {"jobs": jobs, "device": device, "backend": backend, "address": address, "listener": progress}
         if from_pictures:
@@ -109,19 +109,8 @@ def build(
     failed = len(summary.failed) + len(refused)
     code = ClipsFailed.exit_code if failed else 0
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "type": "summary",
-                    "out": str(out),
-                    "planned": summary.planned,
-                    "built": summary.built,
-                    "already": summary.already,
-                    "failed": failed,
-                    "exit": code,
-                }
-            )
-        )
+        counts = {"planned": summary.planned, "built": summary.built, "already": summary.already, "failed": failed}
+        json_lines.summary({"out": out} | counts, code)
     elif style == "human":
         click.echo(
             f"{summary.built + summary.already} of {counted(summary.planned, 'pair')} in {opt.printable(str(out))}"
@@ -178,13 +167,14 @@ def show_plan(videos: list[Path], out: Path | None, recipe: Recipe, jobs: int | 
     try:
         account = estimate.plan(videos, out, recipe, jobs, device, listen)
     except InputError:
-        if refused and style == "json":
-            click.echo(json.dumps({"clips": [], "refused": refused, "pairs": 0}))
-        for refusal in refused if style != "json" else ():
-            click.echo(f"refused: {opt.with_hint(refusal)}")
+        for refusal in refused:
+            if style == "json":
+                json_lines.line("refused", refusal)
+            else:
+                click.echo(f"refused: {opt.with_hint(refusal)}")
         raise
+    code = ClipsFailed.exit_code if account["refused"] else 0
     if style == "json":
-        click.echo(json.dumps(account))
-    else:
-        click.echo(estimate.to_text(account))
-    return ClipsFailed.exit_code if account["refused"] else 0
+        return json_lines.summary(account, code)
+    click.echo(estimate.to_text(account))
+    return code
