@@ -17,12 +17,12 @@ $(VENV)/ready-test: $(VENV)/ready
 	$(PIP) -e '.[test]'
 	touch $@
 
-demo: $(VENV)/ready  ## a dataset from the bundled clip, in out/
+demo: $(VENV)/ready  ## a dataset from the bundled clips, in out/
 	test -e videos || { mkdir videos && cp lolblur_synth/samples/*.mp4 videos/; }
 	$(BIN)/lolblur-synth build --sample out/
 	$(BIN)/lolblur-synth report out/
 	@echo
-	@echo "Open out/report.html. The pairs are in out/train/. Then, after '. $(BIN)/activate':"
+	@echo "Open out/report.html. The pairs are in out/train/ and out/test/. Then, after '. $(BIN)/activate':"
 	@echo "  lolblur-synth build videos/ out/            put your own 250 fps videos into videos/ first"
 	@echo "  lolblur-synth stage darken --exposure 0.2   one stage alone, into darken-out/"
 	@echo "  lolblur-synth train-lednet                  train on out/"

@@ -41,7 +41,7 @@ def inputs_and_output(paths: tuple[str, ...], sample: bool, needs_output: bool) 
     if sample:
         if len(words) != 1 and (needs_output or words):
             raise UsageError("with --sample give OUT alone", "lolblur-synth build --sample out/")
-        return [opt.sample_clip()], words[0] if words else None
+        return opt.sample_clips(), words[0] if words else None
     if not words or (needs_output and len(words) < 2):
         raise UsageError(
             "VIDEOS and OUT are needed" if needs_output else "VIDEOS are needed",
@@ -137,7 +137,7 @@ def plan(style, paths, recipe, assignments, jobs, device, sample, as_json, **eve
     videos, _ = (
         inputs_and_output(tuple(head) if is_out else paths, sample and not is_out, needs_output=False)
         if not (sample and is_out)
-        else ([opt.sample_clip()], None)
+        else (opt.sample_clips(), None)
     )
     out = Path(last) if is_out else None
     settings = resolve(recipe, assignments, out, "json" if as_json else style, **everyday)

@@ -69,7 +69,7 @@ def preview(style, paths, recipe, assignments, jobs, device, sample, as_json, ro
     from lolblur_synth.dataset import preview
 
     if sample:
-        paths = (opt.sample_clip(), *paths)
+        paths = (*opt.sample_clips(), *paths)
     if not paths:
         raise UsageError("OUT or VIDEOS are needed", "lolblur-synth preview out/   or   lolblur-synth preview videos/")
     settings = resolve(recipe, assignments, style="json" if as_json else style, **everyday)

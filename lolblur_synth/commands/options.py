@@ -93,10 +93,14 @@ def build_options(command: Callable) -> Callable:
                 help="Requested exposure, mean L*/100 of unsaturated pixels; one draw a segment.",
             ),
             seed_option,
-            click.option("--test-fraction", type=float, help="Share of the videos that goes to test."),
+            click.option(
+                "--test-fraction",
+                type=float,
+                help="Share of the videos that goes to test; of two or more at least one, unless 0.",
+            ),
             jobs_option,
             device_option,
-            click.option("--sample", is_flag=True, help="Use the bundled sample clip instead of VIDEOS."),
+            click.option("--sample", is_flag=True, help="Use the bundled sample clips instead of VIDEOS."),
             json_option,
         ]
     ):
@@ -249,6 +253,11 @@ def with_hint(failure: dict) -> str:
     return "\n  ".join(printable(word) for word in words if word)
 
 
+def sample_clips() -> list[Path]:
+    """The bundled clips, in the order of their names."""
+    return sorted(Path(str(resources.files("lolblur_synth") / "samples")).glob("*.mp4"))
+
+
 def sample_clip() -> Path:
-    """The bundled clip."""
-    return Path(str(resources.files("lolblur_synth") / "samples" / "night_street_250fps.mp4"))
+    """The bundled clip that commands take which need one alone: the street."""
+    return next(clip for clip in sample_clips() if clip.stem == "night_street_250fps")

@@ -118,7 +118,7 @@ WITHOUT_GPU = {
     "perceptual": "none", "matched": 0.5, "fft": 0.5, "ssim": 0.2, "lr": 1e-3,
 }  # fmt: skip
 PRESETS: dict[str, dict] = {
-    # Minutes on two cores with the 8 pairs of `make demo`: to see it learn. The average of the weights is as short.
+    # Minutes on two cores with the 8 training pairs of `make demo`: to see it learn. The weights' average is as short.
     "demo": WITHOUT_GPU
     | {"iterations": 300, "crop": 96, "lr_end": 1e-5, "ema": 0.99, "save_every": 150, "val_pairs": 4, "warm_up": 20},
     # About a night on a laptop: half a second a step on one core of 2020.
