@@ -27,7 +27,7 @@ class Clip(NamedTuple):
 
 CLIPS = {
     "street": Clip(Street, "night_street_250fps.mp4", 8, "take 3448"),
-    "harbour": Clip(Harbour, "night_harbour_250fps.mp4", 8, "take 0102"),
+    "harbour": Clip(Harbour, "night_harbour_250fps.mp4", 8, "take 1700"),
 }
 
 
