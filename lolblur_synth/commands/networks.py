@@ -51,17 +51,18 @@ def train_lednet(style, data, out, dry_run, as_json, **values):
     elif style == "human" and distributed.is_first():
         click.echo(opt.printable(", ".join(f"{key} {value}" for key, value in done.items())))
         if not dry_run:
-            click.echo(opt.printable_lines(_next_steps(out, data[0], values["pair"])))
+            click.echo(opt.printable_lines(_next_steps(out, data[0], values["pair"], values["network"])))
     return 0
 
 
-def _next_steps(out: Path, data: Path, pair: str | None) -> str:
+def _next_steps(out: Path, data: Path, pair: str | None, network: str | None) -> str:
     """What to do with the weights that a training has left."""
     weights, dataset = shlex.quote(str(out)), shlex.quote(str(data))
     folders = f" --pair {shlex.quote(pair)}" if pair else ""
+    own = f" --network {shlex.quote(network)}" if network else ""
     return (
-        f"restore with them: lolblur-synth restore photo.jpg restored.png --weights {weights}\n"
-        f"score them:        lolblur-synth evaluate {weights} {dataset}{folders}"
+        f"restore with them: lolblur-synth restore photo.jpg restored.png --weights {weights}{own}\n"
+        f"score them:        lolblur-synth evaluate {weights} {dataset}{folders}{own}"
     )
 
 

@@ -96,7 +96,7 @@ class LednetConfig:
     seed: int = option(0, "seed of the first weights and of the samples", lo=0)
     save_every: int = option(5000, "iterations between checkpoints, each with a validation", lo=1)
     val_pairs: int = option(30, "most validation pairs, evenly spread over the held-out clips", lo=1)
-    store: bool = option(False, "decode the frames once, into OUT/frames.u8, which all processes share")
+    store: bool = option(False, "decode the frames once, into OUT/frames-HASH.u8, which all processes share")
     workers: int = option(2, "processes that read frames; 0: none", lo=0, hi=256)
     max_minutes: float = option(
         0.0,
