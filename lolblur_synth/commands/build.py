@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lolblur_synth import recipes
+from lolblur_synth import kernels, recipes
 from lolblur_synth.commands import json_lines
 from lolblur_synth.commands import options as opt
 from lolblur_synth.commands.parse import parse_shard
@@ -97,6 +97,9 @@ def build(
     progress = Progress("json" if as_json else style)
     if style == "human" and not as_json and settings.skip:
         click.echo(f"stages left out: {', '.join(settings.skip)}", err=True)
+    if style == "human" and not as_json and not kernels.are_compiled():
+        click.echo("note: the first build of this installation compiles for its processor, a minute or two before the "
+                   "first pair", err=True)  # fmt: skip
     refused = []
     with contextlib.closing(progress):
         options = {"jobs": jobs, "device": device, "backend": backend, "address": address, "listener": progress}
