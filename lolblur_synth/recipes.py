@@ -27,6 +27,12 @@ def names() -> list[str]:
     )
 
 
+def summary(name: str) -> str:
+    """What a built-in recipe is for: the first sentence of the comment that its file begins with."""
+    text = (resources.files("lolblur_synth.recipe.builtin") / f"{name}.toml").read_text()
+    return text.removeprefix("# ").partition(".")[0].partition("\n")[0]
+
+
 def load(name_or_file: str) -> Recipe:
     """A built-in recipe by name, or a TOML file. A file may name a built-in `base` and hold only what differs from it.
 

@@ -1,4 +1,4 @@
-"""The renderer of the bundled sample, for tests that hold a synthetic exposure against the true one.
+"""The renderer of the bundled samples, for tests that hold a synthetic exposure against the true one.
 
 from scene import pan
 truth = pan(speed=6).exposure(t0, t1)
@@ -20,11 +20,11 @@ def example(name: str) -> ModuleType:
     return importlib.import_module(name)
 
 
-def make_sample() -> ModuleType:
-    return example("make_sample")
+def scenes() -> ModuleType:
+    return example("scenes")
 
 
 @functools.cache
 def pan(speed: float, frames: int = 14, width: int = 448, height: int = 256):
     """A scene whose street moves by `speed` pixels a source frame; it exists for 0 <= t <= frames."""
-    return make_sample().Scene(width, height, speed=speed, frames=frames)
+    return scenes().Street(width, height, speed=speed, frames=frames)

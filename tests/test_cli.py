@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from conftest import OPTIONS, Done
 from test_dataset import tree
 
+from lolblur_synth import kernels
 from lolblur_synth.cli import main
 
 QUICK = [*OPTIONS, "--pairs", "1", "--skip", "denoise,interpolate,defocus,noise"]  # where no test looks at pixels
@@ -220,3 +221,34 @@ def test_recipe_commands(tmp_path):
     assert in_process("recipe", "diff", "night").code == 3
     assert in_process("recipe", "cp", "night", mine).code == 2
     assert "section 3.2" in in_process("recipe", "show", "lolblur").out
+
+
+@pytest.mark.parametrize(
+    ("words", "completion"),
+    [
+        ("bui", "build"),
+        ("stage dar", "darken"),
+        ("build --exp", "--exposure"),
+        ("export out --format web", "webdataset"),
+    ],
+)
+def test_shells_complete_commands_options_and_choices(words, completion):
+    typed = f"lolblur-synth {words}"
+    env = {"_LOLBLUR_SYNTH_COMPLETE": "bash_complete", "COMP_WORDS": typed, "COMP_CWORD": str(len(words.split()))}
+    done = CliRunner().invoke(main, env=env, prog_name="lolblur-synth")
+    assert completion in [line.split(",")[1] for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("shell", ("bash", "zsh", "fish"))
+def test_the_program_prints_the_script_for_completion(shell):
+    done = CliRunner().invoke(main, env={"_LOLBLUR_SYNTH_COMPLETE": f"{shell}_source"}, prog_name="lolblur-synth")
+    assert "_LOLBLUR_SYNTH_COMPLETE" in done.stdout
+
+
+def test_a_first_build_is_known_by_its_missing_kernels(tmp_path, monkeypatch):
+    fresh = tmp_path / "kernels"
+    (fresh / "vbm4d" / "__pycache__").mkdir(parents=True)
+    monkeypatch.setattr(kernels, "__file__", str(fresh / "__init__.py"))
+    assert not kernels.are_compiled()
+    (fresh / "vbm4d" / "__pycache__" / "cpu.index.nbi").touch()
+    assert kernels.are_compiled()

@@ -31,6 +31,16 @@ def test_every_command_and_option_has_help():
     walk(cli.main, [])
 
 
+def test_the_list_of_commands_cuts_no_sentence():
+    def walk(command):
+        for name, sub in getattr(command, "commands", {}).items():
+            if command.name != "stage":  # whose first sentences may be long
+                assert not sub.get_short_help_str(55).endswith("..."), f"{name} needs a shorter short_help"
+            walk(sub)
+
+    walk(cli.main)
+
+
 def test_readme_names_every_command_and_exit_code():
     readme = (ROOT / "README.md").read_text()
     for name in cli.main.commands:

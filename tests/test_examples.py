@@ -123,7 +123,7 @@ def test_the_cells_of_the_notebook_run_in_order(tmp_path, monkeypatch):
     values: dict = {}
     for number, cell in enumerate(cells()):
         exec(compile(cell, f"cell {number}", "exec"), values)
-    assert values["summary"].built == 2
+    assert values["summary"].built == 4
     assert values["low"].shape == (3, 160, 280)
     assert (values["blurred"] - values["high"]).abs().max() > 0.05
     assert (values["first"] - values["second"]).abs().max() > 0.02

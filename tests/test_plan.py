@@ -106,6 +106,23 @@ def test_the_split_is_by_video_and_near_the_fraction():
     assert splits.count("test") == 3
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_of_a_few_videos_one_is_for_test(count):
+    videos = [video(f"{i}.mp4", sha=f"{i:064d}") for i in range(count)]
+    assert [clip.split for clip in plan.make(videos, [], RECIPE, {}).clips].count("test") == 1
+    none = recipes.override(RECIPE, ["dataset.test_fraction=0"])
+    assert {clip.split for clip in plan.make(videos, [], none, {}).clips} == {"train"}
+    one_scene = [dataclasses.replace(each, picture="c" * 64) for each in videos]
+    assert {clip.split for clip in plan.make(one_scene, [], RECIPE, {}).clips} == {"train"}, "nothing to train on else"
+
+
+def test_a_second_video_is_for_test_and_the_first_stays():
+    first, second = (video(f"{i}.mp4", sha=f"{i:064d}") for i in (4, 7))
+    for known, new in ((first, second), (second, first)):
+        clips = plan.make([known, new], [], RECIPE, {known.sha256: Place("0000", "train")}).clips
+        assert {clip.video.name: clip.split for clip in clips} == {known.name: "train", new.name: "test"}
+
+
 def test_the_split_does_not_depend_on_the_seed():
     """Datasets of the same videos with several seeds may be joined: none trains on the test videos of another."""
     videos = [video(f"{i}.mp4", sha=f"{i:064d}") for i in range(40)]

@@ -1,11 +1,15 @@
 """Progress: a bar on a terminal, plain lines in a pipe, nothing where it is not wanted."""
 
 import io
+from pathlib import Path
 
 import pytest
 
 from lolblur_synth.parallel import progress
 from lolblur_synth.parallel.progress import Meter, duration, metered
+
+PACKAGE = Path(progress.__file__).parent.parent
+SHOW_BARS = ("parallel/progress.py", "commands/progress.py")
 
 
 class Terminal(io.StringIO):
@@ -107,3 +111,22 @@ def test_durations_are_read_at_a_glance():
     assert [duration(seconds) for seconds in (4.4, 100, 3570, 7800, 400_000)] == [
         "4 s", "2 min", "1 h 0 min", "2 h 10 min", "4 days"
     ]  # fmt: skip
+
+
+def test_a_terminal_that_cannot_go_back_gets_plain_lines(clock, monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    stream = Terminal()
+    with Meter(2, "frame", stream=stream) as meter:
+        clock.now += 20
+        meter.add()
+    assert stream.getvalue() == "1 of 2 frames, 50 %, 20 s left\n"
+
+
+def test_no_module_shows_a_bar_or_colours_of_its_own():
+    """A bar is shown by `Meter` and by the progress of a build, which ask whether there is a terminal. Nothing writes
+    colours, so NO_COLOR is honoured."""
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text()
+        assert "tqdm" not in text or path.relative_to(PACKAGE).as_posix() in SHOW_BARS, path
+        for word in ("click.style", "click.secho", "x1b[", "033["):
+            assert word not in text, f"{path} has {word}"

@@ -55,9 +55,12 @@ def test_the_plan_as_json_holds_reasons_and_remedies_though_all_are_refused(tmp_
     note = tmp_path / "notes.txt"
     note.write_text("no video")
     done = run("plan", note, "--json")
-    (refusal,) = json.loads(done.stdout)["refused"]
+    refusal, error = map(json.loads, done.stdout.splitlines())
+    assert refusal["type"] == "refused"
     assert refusal["reason"] == "format"
     assert refusal["hint"]
+    assert error["type"] == "error"
+    assert error["exit"] == 5
     assert done.exit_code == 5
 
 
@@ -214,6 +217,7 @@ def test_export_forms_have_the_names_of_the_codes_that_read_them(tmp_path, monke
     assert export.form_called(name) == form
     calls = []
     monkeypatch.setattr(export, "export", lambda out, dest, form, *rest: calls.append((dest.name, form)) or 0)
+    monkeypatch.setattr(export, "how_to_load", lambda *rest: "nothing")
     assert run("export", tmp_path / "out", "--format", name).exit_code == 0
     assert calls == [(f"out-{form}", form)]
 

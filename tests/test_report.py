@@ -326,6 +326,7 @@ def test_noise_figures_and_quality_are_those_of_the_images(tmp_path):
 
 
 def test_the_progress_goes_to_stderr_and_the_words_to_stdout(dataset, tmp_path):
-    done = in_process("-q", "report", dataset, "-o", tmp_path / "page.html", "--jobs", "1")
+    done = in_process("report", dataset, "-o", tmp_path / "page.html", "--jobs", "1")
     assert done.code == 0
     assert done.out == f"wrote {tmp_path / 'page.html'}\n"
+    assert in_process("-q", "report", dataset, "-o", tmp_path / "page.html", "--jobs", "1").out == ""

@@ -336,11 +336,12 @@ def test_a_picture_that_cannot_be_used_does_not_stop_the_others(tmp_path, photo,
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["wall.json", "wall.mkv"]
 
 
-def test_json_is_one_summary(tmp_path, photo, here):
+def test_json_is_a_line_for_each_clip_and_a_summary(tmp_path, photo, here):
     done = CliRunner().invoke(cli.main, ["shoot", str(photo), str(tmp_path / "out"), "--size", "96x64", "--frames", "3",
                                          "--json"])  # fmt: skip
-    summary = json.loads(done.stdout)
-    assert (summary["type"], summary["exit"], len(summary["shot"]), summary["failed"]) == ("summary", 0, 1, [])
+    shot, summary = map(json.loads, done.stdout.splitlines())
+    assert (summary["type"], summary["exit"], summary["failed"]) == ("summary", 0, [])
+    assert [{"type": "shot"} | clip for clip in summary["shot"]] == [shot]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
 """build and plan: from videos to a dataset, or to what that would take."""
 
 import contextlib
-import json
 import os
 from pathlib import Path
 
 import click
 
-from lolblur_synth import recipes
+from lolblur_synth import kernels, recipes
+from lolblur_synth.commands import json_lines
 from lolblur_synth.commands import options as opt
 from lolblur_synth.commands.parse import parse_shard
 from lolblur_synth.errors import ClipsFailed, InputError, UsageError, counted
@@ -41,7 +41,7 @@ def inputs_and_output(paths: tuple[str, ...], sample: bool, needs_output: bool) 
     if sample:
         if len(words) != 1 and (needs_output or words):
             raise UsageError("with --sample give OUT alone", "lolblur-synth build --sample out/")
-        return [opt.sample_clip()], words[0] if words else None
+        return opt.sample_clips(), words[0] if words else None
     if not words or (needs_output and len(words) < 2):
         raise UsageError(
             "VIDEOS and OUT are needed" if needs_output else "VIDEOS are needed",
@@ -97,7 +97,10 @@ def build(
     progress = Progress("json" if as_json else style)
     if style == "human" and not as_json and settings.skip:
         click.echo(f"stages left out: {', '.join(settings.skip)}", err=True)
-    refused: list[dict] = []
+    if style == "human" and not as_json and not kernels.are_compiled():
+        click.echo("note: the first build of this installation compiles for its processor, a minute or two before the "
+                   "first pair", err=True)  # fmt: skip
+    refused = []
     with contextlib.closing(progress):
         options = {"jobs": jobs, "device": device, "backend": backend, "address": address, "listener": progress}
         if from_pictures:
@@ -109,19 +112,8 @@ def build(
     failed = len(summary.failed) + len(refused)
     code = ClipsFailed.exit_code if failed else 0
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "type": "summary",
-                    "out": str(out),
-                    "planned": summary.planned,
-                    "built": summary.built,
-                    "already": summary.already,
-                    "failed": failed,
-                    "exit": code,
-                }
-            )
-        )
+        counts = {"planned": summary.planned, "built": summary.built, "already": summary.already, "failed": failed}
+        json_lines.summary({"out": out} | counts, code)
     elif style == "human":
         click.echo(
             f"{summary.built + summary.already} of {counted(summary.planned, 'pair')} in {opt.printable(str(out))}"
@@ -148,7 +140,7 @@ def plan(style, paths, recipe, assignments, jobs, device, sample, as_json, **eve
     videos, _ = (
         inputs_and_output(tuple(head) if is_out else paths, sample and not is_out, needs_output=False)
         if not (sample and is_out)
-        else ([opt.sample_clip()], None)
+        else (opt.sample_clips(), None)
     )
     out = Path(last) if is_out else None
     settings = resolve(recipe, assignments, out, "json" if as_json else style, **everyday)
@@ -178,13 +170,14 @@ def show_plan(videos: list[Path], out: Path | None, recipe: Recipe, jobs: int | 
     try:
         account = estimate.plan(videos, out, recipe, jobs, device, listen)
     except InputError:
-        if refused and style == "json":
-            click.echo(json.dumps({"clips": [], "refused": refused, "pairs": 0}))
-        for refusal in refused if style != "json" else ():
-            click.echo(f"refused: {opt.with_hint(refusal)}")
+        for refusal in refused:
+            if style == "json":
+                json_lines.line("refused", refusal)
+            else:
+                click.echo(f"refused: {opt.with_hint(refusal)}")
         raise
+    code = ClipsFailed.exit_code if account["refused"] else 0
     if style == "json":
-        click.echo(json.dumps(account))
-    else:
-        click.echo(estimate.to_text(account))
-    return ClipsFailed.exit_code if account["refused"] else 0
+        return json_lines.summary(account, code)
+    click.echo(estimate.to_text(account))
+    return code

@@ -1,16 +1,16 @@
 """status, verify, preview, export and report: what concerns a dataset that was built."""
 
-import json
 from pathlib import Path
 
 import click
 
+from lolblur_synth.commands import json_lines
 from lolblur_synth.commands import options as opt
 from lolblur_synth.commands.build import resolve
 from lolblur_synth.errors import Damaged, UsageError, counted
 
 
-@click.command()
+@click.command(short_help="Pairs done, left and failed.")
 @click.argument("out", type=click.Path(path_type=Path))
 @opt.json_option
 def status(out, as_json):
@@ -19,8 +19,7 @@ def status(out, as_json):
 
     state = verify.status(out)
     if as_json:
-        click.echo(json.dumps(state))
-        return 0
+        return json_lines.summary(state)
     click.echo(
         f"{state['done']} of {state['planned']} pairs done, {state['left']} left, {len(state['failed'])} failed; "
         f"{state['train']} train and {state['test']} test videos; {state['bytes'] / 1e6:.0f} MB"
@@ -34,7 +33,7 @@ def status(out, as_json):
     return 0
 
 
-@click.command()
+@click.command(short_help="Compare every file with its record.")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--pixels", is_flag=True, help="Compare pixels instead of bytes; survives re-encoding of the PNGs.")
 @opt.json_option
@@ -43,17 +42,17 @@ def verify(out, pixels, as_json):
     from lolblur_synth.dataset import verify
 
     damages = verify.verify(out, pixels)
+    code = Damaged.exit_code if damages else 0
     if as_json:
-        click.echo(json.dumps({"out": str(out), "damages": [[d.word, d.path] for d in damages]}))
-    else:
-        for damage in damages:
-            click.echo(f"{damage.word}: {opt.printable(damage.path)}")
-        repair = "`lolblur-synth build` with the same videos repairs all but extra files"
-        click.echo(f"{counted(len(damages), 'fault')}; {repair}" if damages else "no damage")
-    return Damaged.exit_code if damages else 0
+        return json_lines.summary({"out": out, "damages": [[d.word, d.path] for d in damages]}, code)
+    for damage in damages:
+        click.echo(f"{damage.word}: {opt.printable(damage.path)}")
+    repair = "`lolblur-synth build` with the same videos repairs all but extra files"
+    click.echo(f"{counted(len(damages), 'fault')}; {repair}" if damages else "no damage")
+    return code
 
 
-@click.command()
+@click.command(short_help="A contact sheet of a dataset, or of a build to come.")
 @click.argument("paths", metavar="OUT|VIDEOS...", nargs=-1, type=click.Path(path_type=Path))
 @opt.build_options
 @click.option("-n", "--rows", default=6, show_default=True, type=click.IntRange(1, 100), help="Most pairs shown.")
@@ -70,24 +69,26 @@ def preview(style, paths, recipe, assignments, jobs, device, sample, as_json, ro
     from lolblur_synth.dataset import preview
 
     if sample:
-        paths = (opt.sample_clip(), *paths)
+        paths = (*opt.sample_clips(), *paths)
     if not paths:
         raise UsageError("OUT or VIDEOS are needed", "lolblur-synth preview out/   or   lolblur-synth preview videos/")
     settings = resolve(recipe, assignments, style="json" if as_json else style, **everyday)
 
     def say(kind: str, fields: dict) -> None:
-        if kind in ("note", "failed") and style == "human":
+        if kind in ("note", "failed") and as_json:
+            json_lines.line(kind, fields)
+        elif kind in ("note", "failed") and style == "human":
             click.echo(f"{kind}: {opt.with_hint(fields)}", err=True)
 
     count = preview.write(list(paths), output, settings, rows, jobs=jobs, device=device, listener=say)
     if as_json:
-        click.echo(json.dumps({"output": str(output), "rows": count}))
+        json_lines.summary({"output": output, "rows": count})
     elif style == "human":
         click.echo(f"{count} pairs on {opt.printable(str(output))}")
     return 0
 
 
-@click.command()
+@click.command(short_help="Formats of BasicSR, WebDataset, Hugging Face.")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.argument("dest", required=False, type=click.Path(path_type=Path))
 @click.option(
@@ -97,9 +98,11 @@ def preview(style, paths, recipe, assignments, jobs, device, sample, as_json, ro
     "tars; huggingface or hf: an imagefolder.",
 )  # fmt: skip
 @click.option("--folders", metavar="NAME,…", help="Which of the five images; default all.")
+@opt.json_option
 @click.pass_obj
-def export(style, out, dest, form, folders):
-    """Write the dataset OUT into the new folder DEST (default OUT-FORMAT) in a format of other training codes.
+def export(style, out, dest, form, folders, as_json):
+    """Write the dataset OUT into the new folder DEST (default OUT-FORMAT) in a format of other training codes, and
+    print the line that loads it there. An export for Hugging Face has a dataset card, whose licence is yours to add.
 
     Example: lolblur-synth export out/ --format lmdb --folders low_blur_noise,high_sharp_scaled
     """
@@ -109,25 +112,31 @@ def export(style, out, dest, form, folders):
     form = export.form_called(form)
     dest = dest or out.with_name(f"{out.resolve().name}-{form}")
     chosen = tuple(folders.split(",")) if folders is not None else layout.FOLDERS
-    with Meter(None, "pair", style == "quiet") as meter:
+    with Meter(None, "pair", as_json or style == "quiet") as meter:
 
         def show(done: int, total: int) -> None:
             meter.total = total
             meter.add(done - meter.done)
 
         pairs = export.export(out, dest, form, chosen, show)
+    load = export.how_to_load(form, dest, chosen)
+    if as_json:
+        return json_lines.summary({"out": out, "dest": dest, "format": form, "folders": chosen, "pairs": pairs,
+                                   "load": load})  # fmt: skip
     if style == "human":
         click.echo(f"{counted(pairs, 'pair')} in {opt.printable(str(dest))}")
+        click.echo(opt.printable(f"load it with {load}"))
     return 0
 
 
-@click.command()
+@click.command(short_help="One HTML page that shows a dataset.")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default OUT/report.html.")
 @click.option("--quick", is_flag=True, help="Measure no image: a page without PSNR, blur lengths and new thumbnails.")
 @opt.jobs_option
+@opt.json_option
 @click.pass_obj
-def report(style, out, output, quick, jobs):
+def report(style, out, output, quick, jobs, as_json):
     """Write one HTML page that shows the dataset OUT: every pair before and after, its draws and figures, warnings,
     distributions, recipe. It needs no network. Thumbnails of more than 200 pairs are in a folder beside it."""
     from lolblur_synth.dataset import report
@@ -135,8 +144,11 @@ def report(style, out, output, quick, jobs):
     from lolblur_synth.parallel.progress import metered
 
     def show(figures, pairs):
-        return metered(figures, pairs, "pair", style == "quiet")
+        return metered(figures, pairs, "pair", as_json or style == "quiet")
 
     path = report.write(out, output, jobs=jobs or auto_jobs(), quick=quick, progress=show)
-    click.echo(f"wrote {opt.printable(str(path))}")
+    if as_json:
+        return json_lines.summary({"out": out, "report": path})
+    if style == "human":
+        click.echo(f"wrote {opt.printable(str(path))}")
     return 0

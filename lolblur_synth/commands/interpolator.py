@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from lolblur_synth.commands import json_lines
 from lolblur_synth.commands import options as opt
 from lolblur_synth.commands.progress import training_progress
 from lolblur_synth.training.config import InterpolatorTraining
 
 
-@click.command("train-interpolator")
+@click.command("train-interpolator", short_help="Train the interpolation network again.")
 @click.option(
     "--photos",
     multiple=True,
@@ -46,14 +47,18 @@ from lolblur_synth.training.config import InterpolatorTraining
 )
 @opt.training_options(InterpolatorTraining)
 @click.option("--until", type=click.IntRange(1), help="Stop early, after this step, and keep what there is.")
+@opt.json_option
 @click.pass_obj
-def train_interpolator(style, photos, videos, held_out, out, **values):
+def train_interpolator(style, photos, videos, held_out, out, as_json, **values):
     """Train the network of `interpolate.method=net` again, from photographs and videos. Continues when interrupted."""
     from lolblur_synth.training import interpolator
 
-    with training_progress(values["until"] or values["steps"], style) as report:
+    with training_progress(values["until"] or values["steps"], "json" if as_json else style) as report:
         done = interpolator.train_interpolator(
             photos, videos, out, held_out=held_out, report=report, **opt.given(values)
         )
-    click.echo(f"{out}: {done['seconds']} CPU-seconds, {done['sha256'][:12]}")
+    if as_json:
+        return json_lines.summary({"out": out} | done)
+    if style == "human":
+        click.echo(f"{out}: {done['seconds']} CPU-seconds, {done['sha256'][:12]}")
     return 0

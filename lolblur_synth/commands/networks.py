@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from lolblur_synth.commands import json_lines
 from lolblur_synth.commands import options as opt
-from lolblur_synth.commands.progress import training_progress
+from lolblur_synth.commands.progress import StepLines, training_progress
 from lolblur_synth.errors import UsageError, counted
 from lolblur_synth.training.config import DarkenTraining, EvaluateConfig, LednetConfig, RestoreConfig
 
 
-@click.command("train-lednet")
+@click.command("train-lednet", short_help="Train LEDNet on a dataset.")
 @click.argument("data", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -24,8 +25,9 @@ from lolblur_synth.training.config import DarkenTraining, EvaluateConfig, Lednet
 )
 @opt.dry_run_option("Time two steps, say what the whole training takes, write nothing.")
 @opt.config_options(LednetConfig)
+@opt.json_option
 @click.pass_obj
-def train_lednet(style, data, out, dry_run, **values):
+def train_lednet(style, data, out, dry_run, as_json, **values):
     """Train LEDNet on DATA: a dataset that was built here (default out/), or an original LOL-Blur folder.
 
     Several are used as one: a video that is held out in one of them is trained on in none. The same command again
@@ -41,25 +43,30 @@ def train_lednet(style, data, out, dry_run, **values):
             )
     from lolblur_synth.training import distributed, lednet
 
-    done = lednet.train_lednet(data, out, dry_run=dry_run, quiet=style == "quiet", **opt.given(values))
-    if style == "human" and distributed.is_first():
+    given, quiet = opt.given(values), as_json or style == "quiet"
+    report = StepLines().report if as_json and distributed.is_first() else None
+    done = lednet.train_lednet(data, out, dry_run=dry_run, quiet=quiet, report=report, **given)
+    if as_json and distributed.is_first():
+        json_lines.summary({"out": out} | done)
+    elif style == "human" and distributed.is_first():
         click.echo(opt.printable(", ".join(f"{key} {value}" for key, value in done.items())))
         if not dry_run:
-            click.echo(opt.printable_lines(_next_steps(out, data[0], values["pair"])))
+            click.echo(opt.printable_lines(_next_steps(out, data[0], values["pair"], values["network"])))
     return 0
 
 
-def _next_steps(out: Path, data: Path, pair: str | None) -> str:
+def _next_steps(out: Path, data: Path, pair: str | None, network: str | None) -> str:
     """What to do with the weights that a training has left."""
     weights, dataset = shlex.quote(str(out)), shlex.quote(str(data))
     folders = f" --pair {shlex.quote(pair)}" if pair else ""
+    own = f" --network {shlex.quote(network)}" if network else ""
     return (
-        f"restore with them: lolblur-synth restore photo.jpg restored.png --weights {weights}\n"
-        f"score them:        lolblur-synth evaluate {weights} {dataset}{folders}"
+        f"restore with them: lolblur-synth restore photo.jpg restored.png --weights {weights}{own}\n"
+        f"score them:        lolblur-synth evaluate {weights} {dataset}{folders}{own}"
     )
 
 
-@click.command()
+@click.command(short_help="Score restored frames, or a checkpoint.")
 @click.argument("results", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for evaluation.json and evaluation.csv.")
@@ -94,17 +101,20 @@ def evaluate(style, results, data, out, no_reference, as_json, **values):
 
         report = tool.evaluate(results, data, out, quiet, **opt.given(values))
         text = reports.table
-    click.echo(reports.to_json(report) if as_json else opt.printable_lines(text(report)))
+    if as_json:
+        return json_lines.summary(report)
+    click.echo(opt.printable_lines(text(report)))
     return 0
 
 
-@click.command()
+@click.command(short_help="Run LEDNet on images or a video.")
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUTPUT", type=click.Path(path_type=Path))
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @opt.config_options(RestoreConfig)
+@opt.json_option
 @click.pass_obj
-def restore(style, source, target, overwrite, **values):
+def restore(style, source, target, overwrite, as_json, **values):
     """Run LEDNet on INPUT, an image, a folder of images or a video, with the weights that train-lednet left.
 
     The suffix of OUTPUT says its format: .png, .jpg, .tiff, .mp4, .mkv and their like; a name without one is a folder.
@@ -115,17 +125,21 @@ def restore(style, source, target, overwrite, **values):
     from lolblur_synth.tools import restore
 
     def say(line: str) -> None:
-        if style == "human":
+        if as_json:
+            json_lines.line("note", {"message": line})
+        elif style == "human":
             click.echo(opt.printable(line), err=True)
 
-    given = opt.given(values)
-    written = restore.restore(source, target, quiet=style == "quiet", overwrite=overwrite, say=say, **given)
+    given, quiet = opt.given(values), as_json or style == "quiet"
+    written = restore.restore(source, target, quiet=quiet, overwrite=overwrite, say=say, **given)
+    if as_json:
+        return json_lines.summary({"input": source, "output": target, "frames": written})
     if style == "human":
         click.echo(f"{counted(written, 'frame')} in {opt.printable(str(target))}")
     return 0
 
 
-@click.command("train-darken")
+@click.command("train-darken", short_help="Train the darkening network again.")
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -142,15 +156,18 @@ def restore(style, source, target, overwrite, **values):
     help="Pictures and videos never trained on, for the card's figures; repeatable.",
 )
 @opt.training_options(DarkenTraining)
-@click.option("--tensorboard", type=click.Path(path_type=Path), help="Folder for a log of the losses.")
+@opt.json_option
 @click.pass_obj
-def train_darken(style, inputs, out, held_out, **values):
+def train_darken(style, inputs, out, held_out, as_json, **values):
     """Train the darkening network again, from well-exposed photographs and videos. Continues when interrupted."""
     from lolblur_synth.training import darken
 
-    with training_progress(values["steps"], style) as report:
+    with training_progress(values["steps"], "json" if as_json else style) as report:
         done = darken.train_darken(inputs, out, held_out=held_out, report=report, **opt.given(values))
-    click.echo(f"{out}: {done['pictures']} pictures, {done['seconds']} CPU-seconds, {done['sha256'][:12]}")
+    if as_json:
+        return json_lines.summary({"out": out} | done)
+    if style == "human":
+        click.echo(f"{out}: {done['pictures']} pictures, {done['seconds']} CPU-seconds, {done['sha256'][:12]}")
     return 0
 
 
@@ -160,19 +177,27 @@ def weights_group():
 
 
 @weights_group.command("ls")
-def weights_ls():
+@opt.json_option
+def weights_ls(as_json):
     """List the bundled weights: name, size, sha256."""
     from lolblur_synth.files import weights
 
     for name, path in sorted(weights.bundled().items()):
-        click.echo(f"{name:28} {path.stat().st_size / 1e3:7.0f} kB  {weights.sha256(name)}")
+        size, sha256 = path.stat().st_size, weights.sha256(name)
+        if as_json:
+            json_lines.line("weights", {"name": name, "bytes": size, "sha256": sha256})
+        else:
+            click.echo(f"{name:28} {size / 1e3:7.0f} kB  {sha256}")
+    if as_json:
+        json_lines.summary({"weights": len(weights.bundled())})
 
 
-@weights_group.command("export")
+@weights_group.command("export", short_help="Write weights of LEDNet as ONNX.")
 @click.argument("file")
 @click.argument("target", metavar="OUTPUT.onnx", type=click.Path(path_type=Path))
 @click.option("--size", required=True, metavar="WxH", help="Size of the frames that the network will be given.")
-def weights_export(file, target, size):
+@opt.json_option
+def weights_export(file, target, size, as_json):
     """Write LEDNet weights (a file, a bundled name or lednet-out) as ONNX for frames of one size.
 
     Input "dark" and output "restored" are (1, 3, H, W), 0..1. Example: weights export lednet day.onnx --size
@@ -181,16 +206,19 @@ def weights_export(file, target, size):
     from lolblur_synth.tools import onnx_export
 
     onnx_export.export_onnx(target, *opt.parse_size(size), weights=file)
+    if as_json:
+        return json_lines.summary({"file": file, "output": target, "size": list(opt.parse_size(size))})
     click.echo(f"{opt.printable(str(target))}: frames of {size}")
     return 0
 
 
-@weights_group.command("pack")
+@weights_group.command("pack", short_help="Write weights of LEDNet in half precision.")
 @click.argument("file")
 @click.argument("target", metavar="OUTPUT.safetensors", type=click.Path(path_type=Path))
 @click.option("--expect", default="", metavar="SENTENCE", help="What to expect of them; `restore` says it.")
 @click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
-def weights_pack(file, target, expect, overwrite):
+@opt.json_option
+def weights_pack(file, target, expect, overwrite, as_json):
     """Write LEDNet weights (a file, a bundled name or lednet-out) in half precision, to share them.
 
     Half the size; what the header says of their training goes with them.
@@ -198,13 +226,22 @@ def weights_pack(file, target, expect, overwrite):
     from lolblur_synth.tools import weights_pack
 
     sha256 = weights_pack.pack(file, target, expect, overwrite)
-    click.echo(f"{opt.printable(str(target))}: {target.stat().st_size / 1e3:.0f} kB, sha256 {sha256}")
+    size = target.stat().st_size
+    if as_json:
+        return json_lines.summary({"file": file, "output": target, "bytes": size, "sha256": sha256})
+    click.echo(f"{opt.printable(str(target))}: {size / 1e3:.0f} kB, sha256 {sha256}")
+    return 0
 
 
-@weights_group.command("check")
+@weights_group.command("check", short_help="Say what a weight file holds.")
 @click.argument("file")
-def weights_check(file):
+@opt.json_option
+def weights_check(file, as_json):
     """Say what a weight file holds; refuse one that is damaged, or that no network can use, as its command would."""
     from lolblur_synth.models import recognise
 
-    click.echo(json.dumps(recognise.recognise(file), indent=2))
+    what = recognise.recognise(file)
+    if as_json:
+        return json_lines.summary(what)
+    click.echo(json.dumps(what, indent=2))
+    return 0

@@ -1,17 +1,17 @@
 """train-noise and realism: the networks of `noise.model = cycleisp`, and how close a noise is to that of a camera."""
 
-import json
 from pathlib import Path
 
 import click
 
+from lolblur_synth.commands import json_lines
 from lolblur_synth.commands import options as opt
 from lolblur_synth.commands.progress import training_progress
 from lolblur_synth.errors import UsageError
 from lolblur_synth.training.config import NoiseTraining
 
 
-@click.command("train-noise")
+@click.command("train-noise", short_help="Train the noise networks again.")
 @click.argument("inputs", nargs=-1, metavar="[IMAGES|VIDEOS]...", type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -43,8 +43,9 @@ from lolblur_synth.training.config import NoiseTraining
     help="Of the networks: for a CPU, or as in the paper.",
 )
 @opt.training_options(NoiseTraining)
+@opt.json_option
 @click.pass_obj
-def train_noise(style, inputs, out, pairs, held_out, **values):
+def train_noise(style, inputs, out, pairs, held_out, as_json, **values):
     """Train the noise networks (CycleISP) again, from photographs and videos. Continues when interrupted.
 
     Example: lolblur-synth train-noise photos/ videos/ -o my-camera/ && lolblur-synth stage noise --model cycleisp
@@ -54,13 +55,16 @@ def train_noise(style, inputs, out, pairs, held_out, **values):
 
     if not inputs and not pairs:
         raise UsageError("nothing to train on", "name photographs, videos or folders of them, or --pairs FOLDER")
-    with training_progress(values["steps"], style) as report:
+    with training_progress(values["steps"], "json" if as_json else style) as report:
         done = noise.train_noise(inputs, out, pairs=pairs, held_out=held_out, report=report, **opt.given(values))
-    click.echo(f"{out}: {done['pictures']} pictures, {done['seconds']} CPU-seconds, {done['figures']}")
+    if as_json:
+        return json_lines.summary({"out": out} | done)
+    if style == "human":
+        click.echo(f"{out}: {done['pictures']} pictures, {done['seconds']} CPU-seconds, {done['figures']}")
     return 0
 
 
-@click.command()
+@click.command(short_help="Measure noise beside that of a camera.")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("reference", required=False, type=click.Path(path_type=Path))
 @opt.json_option
@@ -73,5 +77,7 @@ def realism(folder, reference, as_json):
     from lolblur_synth.tools import realism
 
     report = realism.compare(folder, reference)
-    click.echo(json.dumps(report) if as_json else realism.table(report))
+    if as_json:
+        return json_lines.summary(report)
+    click.echo(realism.table(report))
     return 0

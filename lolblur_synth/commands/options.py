@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from lolblur_synth.commands.json_lines import json_option
 from lolblur_synth.commands.parse import parse_device, parse_jobs, parse_size, parse_stages
 from lolblur_synth.recipe.schema import STAGE_NAMES, Recipe
 from lolblur_synth.recipe.values import describe_range
@@ -21,7 +22,6 @@ STAGE_WORDS = [name.replace("_", "-") for name in STAGE_NAMES]
 DRY_RUN = (
     "lolblur_synth.dry_run"  # key in the context's meta: a dry run keeps nothing that the same command could continue
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
 recipe_option = click.option(
     "--recipe", default="lolblur", show_default=True, metavar="NAME|FILE", help="Built-in recipe, or a TOML file."
 )
@@ -93,10 +93,14 @@ def build_options(command: Callable) -> Callable:
                 help="Requested exposure, mean L*/100 of unsaturated pixels; one draw a segment.",
             ),
             seed_option,
-            click.option("--test-fraction", type=float, help="Share of the videos that goes to test."),
+            click.option(
+                "--test-fraction",
+                type=float,
+                help="Share of the videos that goes to test; of two or more at least one, unless 0.",
+            ),
             jobs_option,
             device_option,
-            click.option("--sample", is_flag=True, help="Use the bundled sample clip instead of VIDEOS."),
+            click.option("--sample", is_flag=True, help="Use the bundled sample clips instead of VIDEOS."),
             json_option,
         ]
     ):
@@ -104,11 +108,13 @@ def build_options(command: Callable) -> Callable:
     return command
 
 
-def training_options(config: type) -> Callable:
+def training_options(config: Any) -> Callable:
     """The options that the trainings of the synthesis networks share, with the defaults of their config."""
 
     def decorate(command: Callable) -> Callable:
         for option in (
+            click.option("--wandb", metavar="PROJECT", help=_sentence(config, "wandb")),
+            click.option("--tensorboard", type=click.Path(path_type=Path), help=_sentence(config, "tensorboard")),
             click.option("--device", default=config.device, show_default=True, help="cpu or cuda[:N]."),
             click.option("--note", default="", help="Text for the card: origin and licence of the inputs."),
             click.option(
@@ -122,6 +128,12 @@ def training_options(config: type) -> Callable:
         return command
 
     return decorate
+
+
+def _sentence(config: type, name: str) -> str:
+    """The meaning of a field of a config, as a sentence."""
+    help = next(field.metadata["help"] for field in dataclasses.fields(config) if field.name == name)
+    return f"{help[0].upper()}{help[1:]}."
 
 
 def overrides(
@@ -181,13 +193,14 @@ def _limits(meta) -> str:
 
 
 def _shown(field: dataclasses.Field) -> str:
+    default: Any = field.default
     if field.metadata["flag"] == "range":
-        return ":".join(f"{v:g}" for v in field.default)
+        return ":".join(f"{v:g}" for v in default)
     if field.metadata["flag"] == "list":
-        return ",".join(map(str, field.default))
-    if isinstance(field.default, bool):
-        return "on" if field.default else "off"
-    return f"{field.default:g}" if isinstance(field.default, float) else str(field.default) or "none"
+        return ",".join(map(str, default))
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return f"{default:g}" if isinstance(default, float) else str(default) or "none"
 
 
 def _metavar(field: dataclasses.Field) -> str:
@@ -240,6 +253,11 @@ def with_hint(failure: dict) -> str:
     return "\n  ".join(printable(word) for word in words if word)
 
 
+def sample_clips() -> list[Path]:
+    """The bundled clips, in the order of their names."""
+    return sorted(Path(str(resources.files("lolblur_synth") / "samples")).glob("*.mp4"))
+
+
 def sample_clip() -> Path:
-    """The bundled clip."""
-    return Path(str(resources.files("lolblur_synth") / "samples" / "night_street_250fps.mp4"))
+    """The bundled clip that commands take which need one alone: the street."""
+    return next(clip for clip in sample_clips() if clip.stem == "night_street_250fps")

@@ -1,7 +1,7 @@
 """The progress of a build or a training: a bar on a terminal, else a line every ten seconds; or JSON lines."""
 
 import contextlib
-import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 import click
 from tqdm import tqdm
 
+from lolblur_synth.commands import json_lines
 from lolblur_synth.errors import counted
-from lolblur_synth.parallel.progress import Meter, duration
+from lolblur_synth.parallel.progress import Meter, duration, shows_bars
 
 LINE_INTERVAL = 10.0  # seconds between plain lines
+STEP_INTERVAL = 1.0  # seconds between JSON lines of a training
 
 
 class Progress:
@@ -33,7 +35,7 @@ class Progress:
 
     def __call__(self, kind: str, fields: dict) -> None:
         if self.style == "json":
-            click.echo(json.dumps({"type": kind, **fields}))
+            json_lines.line(kind, fields)
             return
         getattr(self, f"_{kind}")(fields)
 
@@ -56,7 +58,7 @@ class Progress:
             f"{counted(fields['pairs'], 'pair')} planned, {fields['already']} already there, {fields['todo']} to build"
         )
         self.started = time.monotonic()
-        if self.style == "human" and self.stream.isatty():
+        if self.style == "human" and shows_bars(self.stream):
             self.bar = tqdm(total=self.total, unit="pair", file=self.stream, dynamic_ncols=True)
 
     def _pair(self, fields: dict) -> None:
@@ -100,9 +102,27 @@ class Progress:
             self.bar.close()
 
 
+class StepLines:
+    """The steps of a training as JSON lines: at most one a second, and every validation and the last step."""
+
+    def __init__(self, steps: int | None = None):
+        """steps: of the whole training, where it is known."""
+        self.steps, self.told = steps, -math.inf
+
+    def report(self, step: int, losses: dict[str, float]) -> None:
+        """One step is done. losses: and what else is known of it, `lr` and `val_psnr_rgb` of LEDNet."""
+        now = time.monotonic()
+        if now - self.told >= STEP_INTERVAL or step == self.steps or "val_psnr_rgb" in losses:
+            self.told = now
+            json_lines.line("step", {"step": step, "losses": losses} | ({"steps": self.steps} if self.steps else {}))
+
+
 @contextlib.contextmanager
 def training_progress(steps: int, style: str) -> Iterator[Callable[[int, dict[str, float]], None]]:
     """The progress of so many steps, and the function that a training calls after each with its number and losses."""
+    if style == "json":
+        yield StepLines(steps).report
+        return
     with Meter(steps, "step", style == "quiet") as meter:
 
         def report(step: int, losses: dict[str, float]) -> None:

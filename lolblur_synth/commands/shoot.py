@@ -1,11 +1,11 @@
 """shoot: clips from still pictures. Its options are made from the declaration in recipe/shoot.py."""
 
-import json
 from pathlib import Path
 
 import click
 
 from lolblur_synth import recipes
+from lolblur_synth.commands import json_lines
 from lolblur_synth.commands import options as opt
 from lolblur_synth.errors import ClipsFailed, RecipeError, UsageError, counted
 from lolblur_synth.recipe.shoot import ShootConfig
@@ -41,8 +41,7 @@ def shoot(style, paths, size, seed, jobs, overwrite, as_json, **values):
     report = tool.run(paths[:-1], paths[-1], config, seed, jobs, overwrite, told)
     code = ClipsFailed.exit_code if report.failed else 0
     if as_json:
-        click.echo(json.dumps({"type": "summary", "out": str(paths[-1]), "shot": report.shot, "kept": report.kept,
-                               "failed": report.failed, "exit": code}))  # fmt: skip
+        json_lines.summary({"out": paths[-1], "shot": report.shot, "kept": report.kept, "failed": report.failed}, code)
     elif style == "human":
         kept = f", {len(report.kept)} already there" if report.kept else ""
         failed = f", {counted(len(report.failed), 'failure')} (see above)" if report.failed else ""
@@ -64,15 +63,16 @@ def configured(values: dict, size: str | None) -> ShootConfig:
 
 
 class Told:
-    """Tells the user of each clip as it comes: a line on stdout, failures and notes on stderr."""
+    """Tells the user of each clip as it comes: a line on stdout, failures and notes on stderr; or JSON lines."""
 
     def __init__(self, style: str):
         self.style = style
 
     def __call__(self, kind: str, facts: dict) -> None:
-        if kind == "failed":
-            if self.style != "json":
-                click.echo(f"failed: {opt.with_hint(facts)}", err=True)
+        if self.style == "json":
+            json_lines.line(kind, facts)
+        elif kind == "failed":
+            click.echo(f"failed: {opt.with_hint(facts)}", err=True)
         elif self.style != "human":
             return
         elif kind == "kept":

@@ -1,14 +1,15 @@
 """stage NAME: one stage alone. The options of each stage are made from the recipe's declaration."""
 
 import dataclasses
-import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from lolblur_synth import __version__, recipes
+from lolblur_synth.commands import json_lines
 from lolblur_synth.commands import options as opt
-from lolblur_synth.errors import ClipsFailed, counted
+from lolblur_synth.errors import ClipsFailed, LolblurError, counted
 from lolblur_synth.files import capture_rates
 from lolblur_synth.recipe import user_stages
 from lolblur_synth.recipe.schema import SECTIONS, STAGE_NAMES, Recipe
@@ -40,7 +41,7 @@ COMMON = [
                  help="INPUT is a folder of photographs: a draw for each, whatever their sizes; on --jobs processes."),
     click.option("--overwrite", is_flag=True, help="Replace files that exist."),
 ]  # fmt: skip
-OWN = {
+OWN: dict[str, tuple[str, dict[str, Any], str]] = {
     "save_curves": ("darken", {"type": click.Path(path_type=Path)},
                     "Folder for the luminance adjustment maps, 16-bit PNG (darken only)."),
     "keep_mask": ("average", {"is_flag": True},
@@ -82,7 +83,7 @@ def _naming(name: str, args: list[str]) -> Recipe | None:
     return installed if installed and installed.stages[0].found else None
 
 
-@click.group(cls=Stages)
+@click.group(cls=Stages, short_help="One stage alone.")
 def stage():
     """One stage alone, on an image, a video or a folder of frames.
 
@@ -144,14 +145,15 @@ def _command(name: str, config: type, summary: str, of_user: UserStage | None = 
         report = photographs.run(Request(
             name, source, target, settings, int(bits), frames, overwrite, default_target=output is None, each=each,
             jobs=jobs, samples=samples, curves=save_curves, raws=save_raw, keep_mask=keep_mask, progress=human,
-            device=resolve_device(device),
+            device=resolve_device(device), listener=_photograph_line if as_json else None,
         ))  # fmt: skip
         if human and report.replaced:
             files = counted(report.replaced, "file")
             click.echo(opt.printable(f"{target}: replaced {files} of an earlier run"), err=True)
         if as_json:
-            click.echo(json.dumps(_record(word, source, target, settings, report)))
-        elif human:
+            code = ClipsFailed.exit_code if report.failed else 0
+            return json_lines.summary(_record(word, source, target, settings, report), code)
+        if human:
             for result in report.results:
                 click.echo(opt.printable(_line(word, result, user_stages.config_of(settings, name))))
         _raise_for_failed(report, target)
@@ -227,6 +229,15 @@ def _record(word: str, source: Path, target: Path, settings: Recipe, report) -> 
     if len(results) == 1 and results[0]["input"] == str(source):
         return record | {"draw": results[0]["draw"]}
     return record | {"photographs": results, "failed": [str(error) for error in report.failed]}
+
+
+def _photograph_line(outcome) -> None:
+    """A line of JSON for a photograph: what was drawn, or why it failed."""
+    if isinstance(outcome, LolblurError):
+        json_lines.line("failed", {"message": str(outcome), "hint": outcome.hint})
+    else:
+        json_lines.line("photograph", {"input": outcome.input, "output": outcome.output, "frames": outcome.frames,
+                                       "draw": outcome.draw})  # fmt: skip
 
 
 def _raise_for_failed(report, target: Path) -> None:

@@ -3,7 +3,8 @@
     flat         DEST/SPLIT/FOLDER/0000_0000.png, and DEST/meta_info_SPLIT.txt (BasicSR's list of names)
     lmdb         DEST/SPLIT/FOLDER.lmdb with its meta_info.txt, as BasicSR's lmdb backend reads it
     webdataset   DEST/SPLIT-000000.tar: 0000_0000.FOLDER.png and 0000_0000.json, pairs of a clip together
-    huggingface  DEST/SPLIT/FOLDER/0000_0000.png and DEST/SPLIT/metadata.jsonl, as its imagefolder loader reads it
+    huggingface  DEST/SPLIT/FOLDER/0000_0000.png and DEST/SPLIT/metadata.jsonl, as its imagefolder loader reads it;
+                 DEST/README.md, the dataset card (huggingface.py)
 
 The PNGs are copied byte for byte, and each is compared with its checksum. The same dataset gives the same bytes, since
 tars carry no time and no user. DEST appears complete or not at all.
@@ -18,11 +19,12 @@ import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from lolblur_synth.dataset import layout, manifest
+from lolblur_synth.dataset import huggingface, layout, manifest
 from lolblur_synth.dataset.verify import open_output
 from lolblur_synth.errors import Damaged, ForeignOutput, UsageError
 
 SHARD_PAIRS = 500  # pairs a tar: about 2 GB of two folders at 1120x640
+PAIR = ("low_blur_noise", "high_sharp_scaled")  # what a training reads, unless other folders were chosen
 MAP_SIZE = 1 << 40  # address space of an LMDB; its file is as large as its content
 
 Progress = Callable[[int, int], None]  # pairs done, pairs in all
@@ -57,6 +59,8 @@ def export(
             chosen = [record for record in records if record["split"] == split]
             if chosen:
                 FORMS[form](out, partial, split, _counted(chosen, done, len(records), progress), folders)
+        if form == "huggingface":
+            _write(partial / "README.md", huggingface.card(out, records, folders, out.resolve().name).encode())
         os.rename(partial, target)
     except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -136,14 +140,31 @@ def _huggingface(out: Path, target: Path, split: str, records: Iterator[dict], f
         places = {folder: f"{folder}/{_name(record)}.png" for folder in folders}
         for folder, place in places.items():
             _write(target / split / place, _png(out, record, folder))
-        columns = {f"{folder}_file_name": place for folder, place in places.items()}
-        fields = ("pair", "source", "frames", "mid", "window", "samples", "draws")
-        rows.append(layout.to_json(columns | {key: record[key] for key in fields}))
+        rows.append(huggingface.row(record, places))
     _write(target / split / "metadata.jsonl", b"".join(rows))
 
 
 FORMS = {"flat": _flat, "lmdb": _lmdb, "webdataset": _webdataset, "huggingface": _huggingface}
 OTHER_NAMES = {"basicsr": "flat", "wds": "webdataset", "hf": "huggingface"}  # what users of those codes call them
+
+
+def how_to_load(form: str, target: Path, folders: Sequence[str]) -> str:
+    """One line: what to write where a training reads the export."""
+    place = target.resolve()
+    if form == "huggingface":
+        return f"datasets.load_dataset('imagefolder', data_dir={str(place)!r})"
+    if form == "webdataset":
+        split = next(split for split in layout.SPLITS if (place / f"{split}-000000.tar").is_file())
+        last = len(list(place.glob(f"{split}-*.tar"))) - 1
+        numbers = f"{{000000..{last:06d}}}" if last else "000000"
+        return f"webdataset.WebDataset({f'{place}/{split}-{numbers}.tar'!r}, shardshuffle=False).decode('rgb')"
+    split = next(split for split in layout.SPLITS if (place / split).is_dir())
+    low = PAIR[0] if PAIR[0] in folders else folders[0]
+    high = PAIR[1] if PAIR[1] in folders else folders[-1]
+    suffix, backend = (".lmdb", "lmdb") if form == "lmdb" else ("", "disk")
+    listed = "" if form == "lmdb" else f", meta_info_file: {place}/meta_info_{split}.txt"
+    roots = f"dataroot_lq: {place}/{split}/{low}{suffix}, dataroot_gt: {place}/{split}/{high}{suffix}"
+    return f"BasicSR, PairedImageDataset: {roots}{listed}, io_backend: {{type: {backend}}}"
 
 
 def form_called(name: str) -> str:

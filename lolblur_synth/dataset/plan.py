@@ -144,13 +144,16 @@ def _number(hashes: list[str], previous: dict[str, Place]) -> dict[str, str]:
 def _split(scenes: dict[str, str], recipe: Recipe, previous: dict[str, Place]) -> dict[str, str]:
     """sha256 -> split: the scenes whose keyed hash is smallest go to test, until the fraction of videos is reached.
 
+    Of two or more scenes at least one goes to test, unless the fraction is 0: what was trained on a few videos can be
+    evaluated too.
     scenes: sha256 of each video -> its scene, which is in one split. The key is the content alone: with the seed in it,
     datasets of one video set and several seeds would hold out different videos, and joined they would train on the
     test videos of each other.
     """
     of_scene = {scene: previous[sha].split for sha, scene in scenes.items() if sha in previous}
     sizes = Counter(scenes.values())
-    missing = round(recipe.dataset.test_fraction * len(scenes))
+    fraction = recipe.dataset.test_fraction
+    missing = max(round(fraction * len(scenes)), int(fraction > 0 and len(sizes) > 1))
     missing -= sum(sizes[scene] for scene, split in of_scene.items() if split == "test")
     for scene in sorted(sizes, key=lambda scene: hashlib.sha256(f"{scene}\x1fsplit".encode()).digest()):
         if scene not in of_scene:

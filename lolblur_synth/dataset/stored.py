@@ -6,6 +6,7 @@ may come from a stranger, so nothing is imported from it unless the user names i
 
 import dataclasses
 import os
+import shlex
 from collections import Counter
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def to_continue(out: Path) -> Recipe | None:
         path = out / "recipe.toml"
         names = ", ".join(stage.target for stage in earlier.stages)
         raise RecipeError(f"{path} names code, {names}, which is not run unasked", "give the recipe that OUT was built "
-                          f"with; or read the code, then add --recipe {path}")  # fmt: skip
+                          f"with; or read the code, then add --recipe {shlex.quote(str(path))}")  # fmt: skip
     return earlier
 
 
@@ -71,7 +72,8 @@ def check_recipe(out: Path, asked: Recipe) -> None:
     if changes:
         hint = f"leave the recipe options out to continue with the recipe of {out}, or use another output folder"
         if earlier and earlier.stages:
-            hint = f"--recipe {out / 'recipe.toml'} continues with the recipe of {out}; or use another output folder"
+            recipe_file = shlex.quote(str(out / "recipe.toml"))
+            hint = f"--recipe {recipe_file} continues with the recipe of {out}; or use another output folder"
         raise ForeignOutput(f"{out} was built with another recipe ({'; '.join(changes)})", hint)
 
 

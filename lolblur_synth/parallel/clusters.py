@@ -47,7 +47,8 @@ def _run(cluster_class: type, address: str, target: str, tasks: list, jobs: int,
     """`pool.run` on a cluster. Raises UsageError, Interrupted, and what a worker sends as fatal."""
     if not tasks:
         return
-    waiting, flying = list(reversed(tasks)), {}
+    waiting = list(reversed(tasks))
+    flying: dict = {}
     with cluster_class(address, jobs) as cluster, stop_signals() as stop:  # Ray installs handlers of its own first
         while flying or (waiting and not stop.is_set()):
             while waiting and not stop.is_set() and len(flying) < cluster.room():

@@ -4,6 +4,7 @@ Every command but `build` shows its progress in this way; `build` reports failur
 """
 
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -52,7 +53,7 @@ class Meter:
             print(self._line(note), file=self.stream, flush=True)
 
     def _show_bar(self) -> None:
-        if self.bar is None and not self.quiet and self.stream.isatty():
+        if self.bar is None and not self.quiet and shows_bars(self.stream):
             self.bar = tqdm(total=self.total, initial=self.first, unit=self.unit, file=self.stream, dynamic_ncols=True,
                             mininterval=0.5)  # fmt: skip
 
@@ -79,6 +80,11 @@ class Meter:
     def __exit__(self, *error) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+def shows_bars(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that can go back to the start of a line."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def metered(items: Iterable[Item], total: int | None, unit: str, quiet: bool = False) -> Iterator[Item]:

@@ -80,7 +80,11 @@ class DatasetConfig:
         source="section 3.2: around 24 fps",
     )
     test_fraction: float = option(
-        0.15, "share of the videos that goes to test", lo=0, hi=1, source="section 5: 170 train and 30 test videos"
+        0.15,
+        "share of the videos that goes to test; of two or more at least one, unless 0",
+        lo=0,
+        hi=1,
+        source="section 5: 170 train and 30 test videos",
     )
     min_lightness: float = option(
         8.0,

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import joblib
 import torch
-from tqdm import tqdm
 
 from lolblur_synth.errors import InputError, Interrupted, LolblurError, UsageError
 from lolblur_synth.files.video import LIGHT_SUFFIXES
 from lolblur_synth.parallel.machine import auto_jobs
+from lolblur_synth.parallel.progress import metered
 from lolblur_synth.tools import outputs, sources, stage
 from lolblur_synth.tools.request import LINEAR_OUT, NEED_NEIGHBOURS, Report, Request, Result, check
 
@@ -54,16 +54,17 @@ def _run_each(request: Request, files: list[Path]) -> Report:
         outputs.remember(target, {*paths, *ours}, finished=False)
     jobs = 1 if request.device != "cpu" else min(request.jobs or auto_jobs(), count)
     ones = (dataclasses.replace(request, source=file, target=path, each=False, default_target=False, progress=False,
-                                overwrite=request.overwrite or path in ours)
+                                listener=None, overwrite=request.overwrite or path in ours)
             for file, path in zip(files, paths, strict=True))  # fmt: skip
     done = joblib.Parallel(jobs, return_as="generator")(joblib.delayed(_photograph)(one) for one in ones)
     results, failed = [], []
-    bar = tqdm(done, total=count, unit="photograph", disable=None if request.progress else True)
     try:
-        for outcome, warnings in bar:
+        for outcome, warnings in metered(done, count, "photograph", not request.progress):
             for warning in warnings:
                 log.warning(warning)
             (failed if isinstance(outcome, LolblurError) else results).append(outcome)
+            if request.listener:
+                request.listener(outcome)
     except (KeyboardInterrupt, Interrupted):  # here, or in a worker
         raise stage.interrupted(request, len(results), count, "photographs") from None
     if request.default_target:

@@ -1,5 +1,6 @@
 """What a user asks of `lolblur-synth stage`, the results, and which requests are refused."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +25,8 @@ class Request:
     each: a folder holds photographs, not one clip. jobs: worker processes for photographs; None: as many as fit.
     samples: average: frames of the input a source frame; None: as the files tell.
     curves: folder for darken's luminance adjustment maps, 16-bit PNG.
-    raws: folder for noise's synthetic raw, clean/NAME.dng and noisy/NAME.dng. progress: show a bar on a terminal.
+    raws: folder for noise's synthetic raw, clean/NAME.dng and noisy/NAME.dng. progress: show it on stderr.
+    listener: gets each photograph of a folder as it is done, its result or its error.
     keep_mask: average writes the mean of clip_reverse's mask as well, to target/mask, so that r can be drawn again:
     mean light + (r / 255, or the gain of hdr) * mean mask.
     """
@@ -44,6 +46,7 @@ class Request:
     raws: Path | None = None
     keep_mask: bool = False
     progress: bool = False
+    listener: "Callable[[Result | LolblurError], None] | None" = None
     device: str = "cpu"
 
     @property

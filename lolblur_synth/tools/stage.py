@@ -14,13 +14,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lolblur_synth import draw, pipeline, streams
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, Interrupted, UsageError
 from lolblur_synth.files import sample_count, video
 from lolblur_synth.files.video import IMAGE_SUFFIXES
+from lolblur_synth.parallel.progress import metered
 from lolblur_synth.recipe import user_stages
 from lolblur_synth.stages import clip_reverse, denoise, resize, user
 from lolblur_synth.tools import extras, outputs, sources
@@ -218,8 +218,8 @@ def _apply(request: Request, source: Source, drawn, shown: Iterator[Tensor], pla
         outputs.remove(old)
         if request.default_target:
             outputs.remember(request.target, plan.every(), finished=False)
-        results = tqdm(itertools.chain([first], results), unit="frame", disable=None if request.progress else True,
-                       total=len(plan.paths) if plan.form != "video" else None)  # fmt: skip
+        count = len(plan.paths) if plan.form != "video" else None
+        results = metered(itertools.chain([first], results), count, "frame", not request.progress or count == 1)
         _write(request, source, results, plan)
 
 

@@ -12,6 +12,9 @@ from lolblur_synth import recipes
 from lolblur_synth.errors import RecipeError, UsageError
 from lolblur_synth.recipe.schema import option
 
+TENSORBOARD = "folder for a tensorboard log of the losses"
+WANDB = "project of Weights & Biases for the losses, which goes online unless WANDB_MODE=offline is set"
+
 
 @dataclass(frozen=True)
 class LednetConfig:
@@ -93,7 +96,7 @@ class LednetConfig:
     seed: int = option(0, "seed of the first weights and of the samples", lo=0)
     save_every: int = option(5000, "iterations between checkpoints, each with a validation", lo=1)
     val_pairs: int = option(30, "most validation pairs, evenly spread over the held-out clips", lo=1)
-    store: bool = option(False, "decode the frames once, into OUT/frames.u8, which all processes share")
+    store: bool = option(False, "decode the frames once, into OUT/frames-HASH.u8, which all processes share")
     workers: int = option(2, "processes that read frames; 0: none", lo=0, hi=256)
     max_minutes: float = option(
         0.0,
@@ -102,7 +105,8 @@ class LednetConfig:
         lo=0,
     )
     device: str = option("auto", "auto, cpu or cuda[:N]")
-    tensorboard: str = option("", "folder for a tensorboard log of the losses, beside log.csv")
+    tensorboard: str = option("", f"{TENSORBOARD}, beside log.csv")
+    wandb: str = option("", WANDB)
 
 
 # Values of `train-lednet --preset`, for the options that a user does not give. What runs without a GPU is LEDNet-lite
@@ -114,7 +118,7 @@ WITHOUT_GPU = {
     "perceptual": "none", "matched": 0.5, "fft": 0.5, "ssim": 0.2, "lr": 1e-3,
 }  # fmt: skip
 PRESETS: dict[str, dict] = {
-    # Minutes on two cores with the 8 pairs of `make demo`: to see it learn. The average of the weights is as short.
+    # Minutes on two cores with the 8 training pairs of `make demo`: to see it learn. The weights' average is as short.
     "demo": WITHOUT_GPU
     | {"iterations": 300, "crop": 96, "lr_end": 1e-5, "ema": 0.99, "save_every": 150, "val_pairs": 4, "warm_up": 20},
     # About a night on a laptop: half a second a step on one core of 2020.
@@ -129,7 +133,7 @@ EXCLUDES = {"pair": ("mix",), "online": ("mix",), "range": ("lift",), "network":
 
 # A run may continue with other values of these: they do not change the weights.
 FREE = {"preset", "save_every", "val_pairs", "workers", "store", "max_minutes", "device", "compile", "graph",
-        "tensorboard"}  # fmt: skip
+        "tensorboard", "wandb"}  # fmt: skip
 GROWN, WHOLE = 0.7, 0.9  # of the iterations, with `grow`: from here on twice the side, and whole frames
 
 
@@ -162,6 +166,8 @@ class SynthesisTraining:
     device: str = option("cpu", "auto, cpu or cuda[:N]")
     checkpoint_every: int = option(100, "steps between checkpoints", lo=1)
     note: str = option("", "text for the card: origin and licence of the inputs")
+    tensorboard: str = option("", TENSORBOARD)
+    wandb: str = option("", WANDB)
 
     def recipe(self, **inputs: object) -> dict:
         """Everything that decides the weights: the numbers of the training, and what identifies its inputs."""
@@ -170,7 +176,7 @@ class SynthesisTraining:
 
 
 # A training of a synthesis network may continue with other values of these.
-SYNTHESIS_FREE = {"device", "checkpoint_every", "note", "tensorboard", "until", "start"}
+SYNTHESIS_FREE = {"device", "checkpoint_every", "note", "tensorboard", "wandb", "until", "start"}
 
 
 @dataclass(frozen=True)
@@ -179,7 +185,6 @@ class DarkenTraining(SynthesisTraining):
     size: int = option(64, "side of the crops", unit="cells of 8x8 px of a 1120x640 frame", lo=8)
     rate: float = option(2e-3, "peak learning rate of Adam: warmed up, then a cosine down to 0", lo=0, hi=1)
     frames_per_video: int = option(12, "frames taken from each video, evenly spread", lo=1)
-    tensorboard: str = option("", "folder for a tensorboard log of the losses")
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from lolblur_synth.stages import darken
 from lolblur_synth.stages.darken import lights
 from lolblur_synth.training.cards import Card, changed_numbers, made_by, origins, table
 from lolblur_synth.training.config import DarkenTraining, checked
+from lolblur_synth.training.loss_logs import logged
 from lolblur_synth.training.photos import Picture, batch, not_held_out, well_exposed
 from lolblur_synth.training.run import AVERAGED_STEPS, Report, SynthesisRun, one_thread, warmed_cosine
-from lolblur_synth.training.tensorboard_log import scalars
 
 EXPOSURE_WEIGHT, CONTRAST_WEIGHT, LAMP_WEIGHT, SMOOTHNESS_WEIGHT = 4.0, 10.0, 10.0, 20.0
 REQUESTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)  # exposures, mean L*/100, for the figures on the card
@@ -123,13 +123,7 @@ def train_darken(
     photos = not_held_out(photos, unseen) if held_out else photos
     run = DarkenRun(config.recipe(pictures=sorted({picture.sha256 for picture in photos})), config.device)
     checkpoint = out.with_suffix(".checkpoint")
-    with scalars(config.tensorboard) as write:
-
-        def log_and_report(step: int, losses: dict[str, float]) -> None:
-            write(step, {f"loss/{name}": value for name, value in losses.items()})
-            if report:
-                report(step, losses)
-
+    with logged(config, out, report) as log_and_report:
         run.train_with_checkpoints(
             lambda step: batch(photos, config.seed, step, config.batch_size, config.size),
             config.steps, checkpoint, config.checkpoint_every, log_and_report,

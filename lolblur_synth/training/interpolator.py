@@ -23,6 +23,7 @@ from lolblur_synth.training import interpolator_card, triplets
 from lolblur_synth.training.cards import changed_numbers, made_by
 from lolblur_synth.training.config import InterpolatorTraining, checked
 from lolblur_synth.training.footage import gather
+from lolblur_synth.training.loss_logs import logged
 from lolblur_synth.training.run import Report, SynthesisRun, follow, warmed_cosine
 from lolblur_synth.training.triplets import Batch
 
@@ -87,10 +88,11 @@ def train_interpolator(
     recipe = config.recipe(start=weights.sha256(config.start) if config.start else "",
                            files=sorted(sha256 for _, sha256 in footage.files))  # fmt: skip
     run, checkpoint = InterpolatorRun(recipe, config.device, config.start), out.with_suffix(".checkpoint")
-    run.train_with_checkpoints(
-        lambda step: triplets.batch(footage, config.seed, step, config.batch_size, config.size, config.preset),
-        min(config.steps, config.until or config.steps), checkpoint, config.checkpoint_every, report,
-    )  # fmt: skip
+    with logged(config, out, report) as log_and_report:
+        run.train_with_checkpoints(
+            lambda step: triplets.batch(footage, config.seed, step, config.batch_size, config.size, config.preset),
+            min(config.steps, config.until or config.steps), checkpoint, config.checkpoint_every, log_and_report,
+        )  # fmt: skip
     result = {"step": run.step, "seconds": round(run.seconds, 1), "losses": run.mean_losses(4)}
     result["sha256"] = weights.save(run.average, out, {"network": "FlowNet", "step": run.step, **recipe})
     result["figures"] = interpolator_card.figures(out, held_out)

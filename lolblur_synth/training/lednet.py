@@ -35,9 +35,9 @@ from lolblur_synth.parallel.stop import ignore_stop_signals, stop_signals
 from lolblur_synth.training import checkpoint, crops, distributed, frame_store, lednet_parts, pictures, presets
 from lolblur_synth.training.config import FREE, LednetConfig, growth, learning_rate
 from lolblur_synth.training.distributed import Process
+from lolblur_synth.training.loss_logs import loss_logs
 from lolblur_synth.training.losses import Weights, lednet_loss
-from lolblur_synth.training.run import Run, follow
-from lolblur_synth.training.tensorboard_log import scalars
+from lolblur_synth.training.run import Report, Run, follow
 from lolblur_synth.training.time_limit import TimeLimit
 
 CHECKPOINT_SECONDS = 600  # a crash loses at most so much work
@@ -51,6 +51,7 @@ def train_lednet(
     out: str | Path = "lednet-out",
     dry_run: bool = False,
     quiet: bool = False,
+    report: Report | None = None,
     **options,
 ) -> dict:
     """Train, or continue. options: the fields of LednetConfig. Returns {"iteration", "psnr", "loss", "weights"}.
@@ -58,6 +59,7 @@ def train_lednet(
     data_dir: one dataset, or several; a video that is held out in one of them is trained on in none.
     dry_run: time two steps, return {"seconds_per_step", "hours", "pairs", "val_pairs"}, write nothing.
     quiet: no progress, and nothing about the preset.
+    report: called after each step with its number, its losses, `lr`, and `val_psnr_rgb` where it was validated.
     Raises UsageError, InputError, WeightsError, ForeignOutput, Locked, NoSpace; Interrupted after Ctrl-C or SIGTERM,
     with a checkpoint; Diverged when the loss is no longer finite, with the last checkpoint kept.
     """
@@ -74,7 +76,7 @@ def train_lednet(
             run.resume()
             if config.store:
                 run.store_frames(quiet)
-            return run.train_to_the_end(stop.is_set, quiet)
+            return run.train_to_the_end(stop.is_set, quiet, report)
 
 
 class LednetRun(Run):
@@ -199,7 +201,7 @@ class LednetRun(Run):
 
     # The whole run
 
-    def train_to_the_end(self, interrupted: Callable[[], bool], quiet: bool) -> dict:
+    def train_to_the_end(self, interrupted: Callable[[], bool], quiet: bool, listener: Report | None = None) -> dict:
         """To the last iteration, the time limit or an interruption, with checkpoints, log and progress."""
         config, first = self.config, self.process.is_first
         self.time_share = self.clock.begin()
@@ -207,16 +209,20 @@ class LednetRun(Run):
         self.saved, last_losses = time.monotonic(), {}
         rows = checkpoint.Log(self.out / "log.csv", self.step) if first else None
         meter = Meter(config.iterations, "step", quiet or not first, self.step, self.clock.left)
-        with meter, scalars(config.tensorboard if first else None, self.step + 1) as write:
+        logs = loss_logs(config, self.out, self.step + 1) if first else contextlib.nullcontext()
+        with meter, logs as write:
 
             def report(step: int, losses: dict[str, float]) -> None:
                 last_losses.update(losses)
                 psnr = "" if math.isnan(self.psnr) else f", val_psnr {self.psnr:.2f}"
                 meter.add(note=f"loss {losses['loss']:.4f}{psnr}")
                 score = self.psnr if self.validated == step else None
+                values = losses | {"lr": self.rate} | ({} if score is None else {"val_psnr_rgb": score})
                 if rows and (score is not None or step % LOG_EVERY == 0):
                     rows.add(step, self.rate, losses, score)
-                    write(step, losses | {"lr": self.rate} | ({} if score is None else {"val_psnr_rgb": score}))
+                    write(step, values)
+                if listener:
+                    listener(step, values)
 
             if self.step < config.iterations and self.time_share >= 1:
                 log.warning("its %g minutes are over; a larger --max-minutes goes on", config.max_minutes)

@@ -25,6 +25,7 @@ from lolblur_synth.models import cycleisp
 from lolblur_synth.training import noise_figures, raw_pairs
 from lolblur_synth.training.cards import changed_numbers, made_by
 from lolblur_synth.training.config import NoiseTraining, checked
+from lolblur_synth.training.loss_logs import logged
 from lolblur_synth.training.photos import not_held_out
 from lolblur_synth.training.run import Report, SynthesisRun, warmed_cosine
 
@@ -129,10 +130,11 @@ def train_noise(
     camera = None if pairs else tables.PAPER_CAMERA  # the camera of a user's pairs is not known: all of it is learnt
     recipe = config.recipe(**_hashes(photos, bool(pairs)))
     run, checkpoint = NoiseRun(recipe, config.device, camera), out / "training.checkpoint"
-    run.train_with_checkpoints(
-        lambda step: raw_pairs.batch(photos, config.seed, step, config.batch_size, config.size),
-        config.steps, checkpoint, config.checkpoint_every, report,
-    )  # fmt: skip
+    with logged(config, out, report) as log_and_report:
+        run.train_with_checkpoints(
+            lambda step: raw_pairs.batch(photos, config.seed, step, config.batch_size, config.size),
+            config.steps, checkpoint, config.checkpoint_every, log_and_report,
+        )  # fmt: skip
     result = {"seconds": round(run.seconds, 1), "pictures": len(photos), "losses": run.mean_losses()}
     result["sha256"] = _save(run, out, config.network, camera)
     result["figures"], trips = noise_figures.figures(out, unseen)

@@ -148,6 +148,7 @@ def test_files_and_json_hold_every_frame(night, run):
     assert done.code == 0, done.err
     report = json.loads(done.out)
     assert [row["frame"] for row in report["frames"]] == sorted(NAMES)
+    assert (report.pop("type"), report.pop("exit")) == ("summary", 0)
     assert report == json.loads((night.parent / "out/evaluation.json").read_text())
     with (night.parent / "out/evaluation.csv").open() as file:
         rows = list(csv.DictReader(file))

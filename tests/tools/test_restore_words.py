@@ -66,7 +66,7 @@ def test_the_weights_are_introduced(tmp_path, save):
 def test_the_bundled_weights_say_what_to_expect(tmp_path):
     line = said(tmp_path, {"weights": "lednet", "quiet": True, "device": "cpu"})
     assert line.startswith("weights: lednet (bundled), LEDNet-lite with 1,860,697 parameters (width 0.5), trained for ")
-    assert "Made for dark, noisy, mildly blurred frames" in line
+    assert "Made for real frames on a CPU" in line
 
 
 def test_a_header_of_a_stranger_prints_nothing_else(tmp_path, save, caplog):

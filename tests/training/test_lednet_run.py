@@ -228,5 +228,5 @@ def test_the_command_says_what_to_do_with_the_weights(tmp_path, dataset, monkeyp
 
 def test_warnings_about_the_preset_reach_the_user(tmp_path, dataset, caplog):
     with caplog.at_level(logging.WARNING):
-        train_lednet(dataset, tmp_path / "run", dry_run=True, **TINY | {"preset": "auto"})
+        train_lednet(dataset, tmp_path / "run", dry_run=True, **TINY | {"preset": "auto", "mix": False})
     assert "--preset laptop" in caplog.text

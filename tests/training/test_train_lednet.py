@@ -25,6 +25,7 @@ from lolblur_synth.models import lift, scope, vgg
 from lolblur_synth.models.lednet import enhance, load
 from lolblur_synth.training import checkpoint, crops, lednet, lednet_parts
 from lolblur_synth.training.config import LednetConfig, checked, learning_rate
+from lolblur_synth.training.distributed import Process
 from lolblur_synth.training.frame_store import FrameFiles
 from lolblur_synth.training.lednet import train_lednet
 from lolblur_synth.training.losses import Weights, lednet_loss, structural_similarity
@@ -487,8 +488,9 @@ def test_crops_grow_and_batches_shrink(tmp_path, dataset):
         patch.setattr(lednet.LednetRun, "advance", advance)
         train_lednet(dataset, tmp_path / "run", quiet=True, grow=True, iterations=10, **TINY | {"batch": 4})
     assert seen == [(4, 3, 16, 16)] * 7 + [(1, 3, 24, 32)] * 3
+    config, two = checked(LednetConfig, TINY | {"grow": True, "batch": 4}), Process(0, 2, torch.device("cpu"))
     with pytest.raises(UsageError, match="no quarter"):
-        train_lednet(dataset, tmp_path / "b", quiet=True, grow=True, iterations=1, **TINY)
+        lednet_parts.check_options(config, two)
 
 
 def test_clips_of_one_picture_stay_together():
