@@ -13,12 +13,13 @@ Without VIDEO: the sample.
 """
 
 import argparse
-import contextlib
+import dataclasses
 import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,6 +35,8 @@ from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.stages import average, darken, defocus, denoise, interpolate, noise
 
 WINDOW, CONTEXT = 7, 4  # source frames of the exposure; more of them on each side, which denoising looks at
+PNGS = "five PNGs"  # the step that is always computed on the CPU
+Step = Callable[[str, Callable], Any]  # (name, work) -> the result of work
 SETTINGS = ["defocus.probability=1", "noise.probability=1", "denoise.sigma=3"]
 
 
@@ -58,11 +61,12 @@ class Clock:
     def __init__(self):
         self.seconds: dict[str, float] = {}
 
-    @contextlib.contextmanager
-    def __call__(self, step: str) -> Iterator[None]:
+    def __call__(self, step: str, work: Callable) -> Any:
+        """The result of `work`, whose time counts for the step."""
         start = time.process_time()
-        yield
+        result = work()
         self.seconds[step] = self.seconds.get(step, 0.0) + time.process_time() - start
+        return result
 
     def each(self, step: str, items: Iterator) -> Iterator:
         """The items of an iterator; making them counts for the step, less what steps within it count themselves."""
@@ -117,23 +121,20 @@ def there_and_back(clip: video.Video) -> Iterator[np.ndarray]:
         shown.reverse()
 
 
-def one_pair(sharp: torch.Tensor, mid: int, recipe: Recipe, draws: dict, clock: Clock) -> None:
-    with clock("dim"):
-        scaled = darken.scale(sharp, recipe.darken, draws["darken"])
-    with clock("darken"):
-        dark = darken.apply(scaled, recipe.darken, draws["darken"])
-    with clock("motion"):
-        motion = interpolate.motion(sharp, recipe.interpolate)
-    with clock("exposure"):
-        times = mid + average.times(WINDOW, interpolate.factor(motion, recipe.interpolate))
-        light = exposure.expose(dark, motion, times, recipe.clip_reverse, draws["clip_reverse"])[None]
-    with clock("defocus"):
-        blur = pipeline.blurred(light, recipe, draws)
-    with clock("noise"):
-        noisy = pipeline.noisy(blur, recipe, draws)
-    with clock("five PNGs"):
-        for image in (noisy[0], blur[0], dark[mid], scaled[mid], sharp[mid]):
-            layout.encode_png(frames.to_uint8(image), recipe.dataset.png_level)
+def one_pair(sharp: torch.Tensor, mid: int, recipe: Recipe, draws: dict, step: Step) -> torch.Tensor:
+    """Every step of a pair after denoising, each through `step`. Returns low_blur. mid: of the ground truth."""
+    scaled = step("dim", lambda: darken.scale(sharp, recipe.darken, draws["darken"]))
+    dark = step("darken", lambda: darken.apply(scaled, recipe.darken, draws["darken"]))
+    motion = step("motion", lambda: interpolate.motion(sharp, recipe.interpolate))
+    times = mid + average.times(WINDOW, interpolate.factor(motion, recipe.interpolate))
+    reverse = recipe.clip_reverse, draws["clip_reverse"]
+    light = step(f"exposure of {len(times)} samples", lambda: exposure.expose(dark, motion, times, *reverse))
+    light = step("defocus", lambda: defocus.apply(light[None], recipe.defocus, draws["defocus"]))
+    blur = step("to display", lambda: frames.to_display(light))
+    noisy = step("noise", lambda: noise.apply(blur, recipe.noise, draws["noise"]))
+    five = [frames.to_uint8(image) for image in (noisy[0], blur[0], dark[mid], scaled[mid], sharp[mid])]
+    step(PNGS, lambda: [layout.encode_png(image, recipe.dataset.png_level) for image in five])
+    return blur
 
 
 def main(path: Path, device: str, name: str, count: int) -> None:
@@ -159,24 +160,15 @@ def main(path: Path, device: str, name: str, count: int) -> None:
     sharp = on_device[keep]
     if "denoise" in draws:
         sharp = timed("denoise", lambda: denoise.apply(on_device, recipe.denoise, draws["denoise"], keep=keep), device)
-    scaled = timed("dim", lambda: darken.scale(sharp, recipe.darken, draws["darken"]), device)
-    dark = timed("darken", lambda: darken.apply(scaled, recipe.darken, draws["darken"]), device)
-    motion = timed("motion", lambda: interpolate.motion(sharp, recipe.interpolate), device)
-    times = reach + average.times(WINDOW, interpolate.factor(motion, recipe.interpolate))
-    reverse = recipe.clip_reverse, draws["clip_reverse"]
-    light = timed(f"exposure of {len(times)} samples", lambda: exposure.expose(dark, motion, times, *reverse), device)
-    light = timed("defocus", lambda: defocus.apply(light[None], recipe.defocus, draws["defocus"]), device)
-    blur = timed("to display", lambda: frames.to_display(light), device)
-    noisy = timed("noise", lambda: noise.apply(blur, recipe.noise, draws["noise"]), device)
-    five = [frames.to_uint8(image) for image in (noisy[0], blur[0], dark[reach], scaled[reach], sharp[reach])]
-    timed("five PNGs", lambda: [layout.encode_png(image, recipe.dataset.png_level) for image in five])
+
+    def step(name: str, work: Callable) -> Any:
+        return timed(name, work, "cpu" if name == PNGS else device)
+
+    blur = one_pair(sharp, reach, recipe, draws, step)
     timed("all of it, but files", lambda: pipeline.synthesise(source, reach + CONTEXT, recipe, draws, device), device)
     usual = recipes.load("lolblur").interpolate
     if recipe.interpolate != usual:
-        motion = interpolate.motion(sharp, usual)
-        times = reach + average.times(WINDOW, interpolate.factor(motion, usual))
-        light = exposure.expose(dark, motion, times, *reverse)[None]
-        other = frames.to_display(defocus.apply(light, recipe.defocus, draws["defocus"]))
+        other = one_pair(sharp, reach, dataclasses.replace(recipe, interpolate=usual), draws, lambda _, work: work())
         print(f"low_blur against lolblur's interpolation: {image_quality.psnr_rgb(blur, other).item():.1f} dB")
 
 

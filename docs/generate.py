@@ -44,7 +44,7 @@ def recipe_file() -> str:
 
 def schemas() -> dict[Path, str]:
     """docs/schema/: of recipes, and of what each command prints with --json."""
-    found = {"recipe": json_schema.of_recipes()}
+    found = {"recipe": json_schema.of_recipes(recipes.names())}
     found |= {command: output_schemas.schema_of(command) for command in output_schemas.COMMANDS}
     return {ROOT / f"docs/schema/{name}.json": json.dumps(schema, indent=1) + "\n" for name, schema in found.items()}
 

@@ -93,6 +93,14 @@ class LayeredScene:
 
     def radiance(self, t: float) -> np.ndarray:
         """(H, W, 3) float32, linear light at one instant, white 1.0, lamps far above it."""
+        if not 0 <= t <= self.frames:
+            raise ValueError(f"t = {t}: this scene exists from 0 to {self.frames}")
+        out = np.zeros((self.height, self.width, 3), np.float32)
+        self.lay_all(out, t)
+        return out
+
+    def lay_all(self, out: np.ndarray, t: float) -> None:
+        """Lay every layer over `out`, the farthest first, as it is at time t."""
         raise NotImplementedError
 
     def camera(self, t: float) -> tuple[float, float]:
@@ -131,10 +139,6 @@ class LayeredScene:
         distance = self.DISTANCE[layer]
         (x, y), scale = self.place(layer, *at, distance, t), self.focal / distance
         lay(out, plate, x + 0.5 + corner[0] * scale, y + 0.5 + corner[1] * scale)
-
-    def check_time(self, t: float) -> None:
-        if not 0 <= t <= self.frames:
-            raise ValueError(f"t = {t}: this scene exists from 0 to {self.frames}")
 
     def exposure(self, t0: float, t1: float, samples: int | None = None, clip: bool = True) -> np.ndarray:
         """(H, W, 3) float32: mean linear light over [t0, t1], by the midpoint rule.

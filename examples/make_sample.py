@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import NamedTuple
 
-from layers import FPS, HEIGHT, WIDTH, write
+from layered_scene import FPS, HEIGHT, WIDTH, write
 from scenes import Harbour, Street
 
 SAMPLES = Path(__file__).resolve().parent.parent / "lolblur_synth" / "samples"

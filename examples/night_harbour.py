@@ -11,7 +11,7 @@ import math
 import numpy as np
 from harbour_shore import shore, shore_height, wheel
 from numba import njit
-from shading import box, chance, grain, neon, noise, step, strokes
+from shading import box, chance, grain, lantern_light, neon, noise, step, strokes
 
 EYE = 3.2  # height of the camera above the water
 DECK, EDGE = 1.6, 6.2  # height of quay and pier; where the quay ends
@@ -36,12 +36,7 @@ FERRY = strokes("FERRY", SIGN * 10.6, SIGN * 5.75, SIGN * 1.35, 0.0, SIGN * 0.85
 def lit(x, y, z, nx, ny, nz):
     """Irradiance over pi at a point with this normal: the sky over a town, and every lantern."""
     r, g, b = 0.018 + 0.006 * ny, 0.026 + 0.008 * ny, 0.040 + 0.014 * ny
-    for i in range(LAMPS.shape[0]):
-        ux, uy, uz = LAMPS[i, 0] - x, LAMPS[i, 1] - y, LAMPS[i, 2] - z
-        d2 = ux * ux + uy * uy + uz * uz + 0.8
-        facing = (ux * nx + uy * ny + uz * nz) / math.sqrt(d2)
-        power = POWER * max(0.12 + 0.88 * facing, 0.0) / d2
-        r, g, b = r + power * LAMPS[i, 3], g + power * LAMPS[i, 4], b + power * LAMPS[i, 5]
+    r, g, b = lantern_light(LAMPS, POWER, 0.12, x, y, z, nx, ny, nz, r, g, b)
     if z < FRONT and x > HALL - 3:  # the hall throws its light on the pier in front of it
         spill = 0.5 * math.exp(-(FRONT - z) / 4.0) * max(ny, 0.0)
         r, g, b = r + spill, g + 0.9 * spill, b + 0.65 * spill

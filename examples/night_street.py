@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 from numba import njit
-from shading import box, chance, cover, grain, neon, noise, over, segment, step, strokes
+from shading import box, chance, cover, grain, lantern_light, neon, noise, over, segment, step, strokes
 
 EYE = 1.65  # height of the camera
 FRONT, LEFT, RIGHT, END = 20.0, -5.5, 6.3, 96.0  # corner facades at z = FRONT, side walls at x = LEFT and RIGHT
@@ -159,13 +159,8 @@ def sky(dx, dy, dz):
 def lit(x, y, z, nx, ny, nz):
     """Irradiance over pi at a point with this normal: the sky and every lantern."""
     r, g, b = 0.085 + 0.03 * ny, 0.095 + 0.035 * ny, 0.14 + 0.05 * ny
-    for i in range(LAMPS.shape[0]):
-        ux, uy, uz = LAMPS[i, 0] - x, LAMPS[i, 1] - y, LAMPS[i, 2] - z
-        d2 = ux * ux + uy * uy + uz * uz + 0.8
-        # half-Lambert: light that scattered once between the walls wraps around corners
-        facing = (ux * nx + uy * ny + uz * nz) / math.sqrt(d2)
-        power = POWER * max(0.25 + 0.75 * facing, 0.0) / d2
-        r, g, b = r + power * LAMPS[i, 3], g + power * LAMPS[i, 4], b + power * LAMPS[i, 5]
+    # light that scattered once between the walls wraps around corners
+    r, g, b = lantern_light(LAMPS, POWER, 0.25, x, y, z, nx, ny, nz, r, g, b)
     # shop windows throw warm light on the pavement in front of them
     if ny > 0.5:
         spill = 0.55 * math.exp(-max(FRONT - z, 0.0) / 1.6) if z < FRONT and (x < LEFT or x > RIGHT) else 0.0

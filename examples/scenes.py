@@ -7,7 +7,7 @@ import harbour_boats
 import night_harbour
 import night_street
 import numpy as np
-from layers import FINE, FPS, HEIGHT, LENS, WIDTH, LayeredScene, through_lens
+from layered_scene import FINE, FPS, HEIGHT, LENS, WIDTH, LayeredScene, through_lens
 from numba import njit
 
 
@@ -103,10 +103,7 @@ class Street(Place):
         self.street, self.near = self.background(0), self.foreground(2)
         self.car = self.vehicle(1, "car", 13, 4.4, -5.0, -2.6)
 
-    def radiance(self, t: float) -> np.ndarray:
-        """(H, W, 3) float32, linear light at one instant, white 1.0, lamps far above it."""
-        self.check_time(t)
-        out = np.zeros((self.height, self.width, 3), np.float32)
+    def lay_all(self, out: np.ndarray, t: float) -> None:
         self.lay_plate(out, self.street, "street", t)
         scale = self.focal / 19.6
         act(out, 0, *self.place("banner", -6.75, 7.2, 19.6, t), scale, t / FPS, LENS)
@@ -114,7 +111,6 @@ class Street(Place):
         distance = self.DISTANCE["walker"]
         act(out, 1, *self.place("walker", 1.35, 0.0, distance, t), self.focal / distance, t / FPS, LENS)
         self.lay_plate(out, self.near, "near", t)
-        return out
 
 
 class Harbour(Place):
@@ -133,11 +129,7 @@ class Harbour(Place):
         self.harbour, self.quay = self.background(3), self.foreground(5)
         self.ferry = self.vehicle(4, "ferry", 26, 18, -13.0, -10.0)
 
-    def radiance(self, t: float) -> np.ndarray:
-        """(H, W, 3) float32, linear light at one instant, white 1.0, lamps far above it."""
-        self.check_time(t)
-        out = np.zeros((self.height, self.width, 3), np.float32)
+    def lay_all(self, out: np.ndarray, t: float) -> None:
         self.lay_plate(out, self.harbour, "harbour", t)
         self.lay_vehicle(out, self.ferry, "ferry", (-7.0, 0.0), (-13.0, -10.0), t)
         self.lay_plate(out, self.quay, "quay", t)
-        return out

@@ -109,6 +109,21 @@ def neon(strokes, x, y, r, g, b):
 
 
 @njit(cache=True)
+def lantern_light(lamps, power, wrap, x, y, z, nx, ny, nz, r, g, b):
+    """Light (r, g, b) on a point with this normal, and that of every lantern (x, y, z, r, g, b) added to it.
+
+    wrap: share that also reaches a side that is turned away, because light scatters (half-Lambert).
+    """
+    for i in range(lamps.shape[0]):
+        ux, uy, uz = lamps[i, 0] - x, lamps[i, 1] - y, lamps[i, 2] - z
+        d2 = ux * ux + uy * uy + uz * uz + 0.8
+        facing = (ux * nx + uy * ny + uz * nz) / math.sqrt(d2)
+        light = power * max(wrap + (1 - wrap) * facing, 0.0) / d2
+        r, g, b = r + light * lamps[i, 3], g + light * lamps[i, 4], b + light * lamps[i, 5]
+    return r, g, b
+
+
+@njit(cache=True)
 def over(p, r, g, b, a):
     """Paint colour (r, g, b) with coverage a over the premultiplied pixel p."""
     for c, v in enumerate((r, g, b)):

@@ -14,7 +14,7 @@ from lolblur_synth.recipe import json_schema
 from lolblur_synth.recipe.schema import SECTIONS, Recipe, option
 from lolblur_synth.recipe.values import check
 
-SCHEMA = jsonschema.Draft7Validator(json_schema.of_recipes())
+SCHEMA = jsonschema.Draft7Validator(json_schema.of_recipes(recipes.names()))
 OPTIONS = [(section, field) for section in SECTIONS for field in dataclasses.fields(getattr(Recipe, section))]
 
 
@@ -81,7 +81,7 @@ def test_keys_sections_and_stages_of_the_user(text, valid, tmp_path):
 
 def test_every_option_has_its_meaning_and_default():
     for section, field in OPTIONS:
-        told = json_schema.of_recipes()["definitions"][section]["properties"][field.name]
+        told = json_schema.of_recipes(recipes.names())["definitions"][section]["properties"][field.name]
         assert told["description"].startswith(field.metadata["help"])
         assert told["default"] == ([*field.default] if isinstance(field.default, tuple) else field.default)
 

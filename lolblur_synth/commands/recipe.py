@@ -54,7 +54,7 @@ def recipe_schema():
     lolblur-synth recipe schema > recipe.schema.json
     #:schema ./recipe.schema.json                        first line of mine.toml
     """
-    click.echo(json.dumps(json_schema.of_recipes(), indent=2))
+    click.echo(json.dumps(json_schema.of_recipes(recipes.names()), indent=2))
 
 
 @recipe.command("cp")

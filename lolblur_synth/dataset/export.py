@@ -20,11 +20,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lolblur_synth.dataset import huggingface, layout, manifest
+from lolblur_synth.dataset.pair_folders import PAIR
 from lolblur_synth.dataset.verify import open_output
 from lolblur_synth.errors import Damaged, ForeignOutput, UsageError
 
 SHARD_PAIRS = 500  # pairs a tar: about 2 GB of two folders at 1120x640
-PAIR = ("low_blur_noise", "high_sharp_scaled")  # what a training reads, unless other folders were chosen
 MAP_SIZE = 1 << 40  # address space of an LMDB; its file is as large as its content
 
 Progress = Callable[[int, int], None]  # pairs done, pairs in all

@@ -23,8 +23,9 @@ from torch import Tensor
 from lolblur_synth.errors import InputError, WeightsError
 from lolblur_synth.models import vgg
 
-SSIM_WINDOW = 11  # px: of the Gaussian, cut off at 3.5 sigma
-WANG_2004 = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
+LUMA_601 = (0.299, 0.587, 0.114)  # of R, G and B: ITU-R BT.601
+SSIM_WINDOW, SSIM_SIGMA = 11, 1.5  # px: of the Gaussian, cut off at 3.5 sigma
+WANG_2004 = {"gaussian_weights": True, "sigma": SSIM_SIGMA, "use_sample_covariance": False, "data_range": 255}
 LARGEST_PSNR = 100.0  # dB
 NIQE_BLOCK = 96  # px; the pristine model of Mittal 2013 is made for this size
 
@@ -76,7 +77,7 @@ def _check_shapes(a: Tensor, b: Tensor) -> None:
 
 def luma(frames: Tensor) -> Tensor:
     """(N, 3, H, W) display RGB, 0..1 -> (N, 1, H, W), 8-bit code values: 0.299 R + 0.587 G + 0.114 B, rounded."""
-    weight = frames.new_tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
+    weight = frames.new_tensor(LUMA_601).view(3, 1, 1)
     return (frames * weight).sum(1, keepdim=True).mul(255).round()
 
 

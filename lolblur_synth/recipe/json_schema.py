@@ -7,7 +7,6 @@ its code alone, so it may hold anything.
 
 import dataclasses
 import math
-from importlib import resources
 from typing import Any
 
 from lolblur_synth.recipe.schema import FORMER_VALUES, SECTIONS, STAGE_NAMES, Recipe
@@ -17,13 +16,11 @@ DRAFT = "http://json-schema.org/draft-07/schema#"
 Schema = dict[str, Any]
 
 
-def of_recipes() -> Schema:
-    """The schema of a recipe file."""
-    names = sorted(file.name[:-5] for file in resources.files("lolblur_synth.recipe.builtin").iterdir()
-                   if file.name.endswith(".toml"))  # fmt: skip
+def of_recipes(builtin: list[str]) -> Schema:
+    """The schema of a recipe file. builtin: the recipes that it may be based on, `recipes.names()`."""
     hyphened = {section.replace("_", "-"): section for section in SECTIONS if "_" in section}
     properties: Schema = {
-        "base": {"description": "a built-in recipe; the file then holds only what differs from it", "enum": names},
+        "base": {"description": "a built-in recipe; the file then holds only what differs from it", "enum": builtin},
         "name": {"description": "name of the recipe; without it that of the file", "type": "string"},
         "skip": _words("stages to leave out", [word for name in SKIPPABLE for word in _spellings(name)]),
         "stages": _words('stages of your own: "fog.py:fog", or the name of an installed one', None),

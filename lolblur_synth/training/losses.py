@@ -20,11 +20,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lolblur_synth.metrics.image_quality import LUMA_601, SSIM_SIGMA, SSIM_WINDOW
+
 PERCEPTUAL_WEIGHT = 0.01  # lambda_per, Eq. 4 and 5
 ENHANCEMENT_WEIGHT = 0.8  # lambda_en, Eq. 6
 LARGEST_GAIN = 4.0  # of matching means: a black output is not matched
-LUMA_601 = (0.299, 0.587, 0.114)
-SSIM_WINDOW, SSIM_SIGMA = 11, 1.5  # px (Wang 2004)
 C1, C2 = 0.01**2, 0.03**2  # Wang 2004, for frames of 0..1
 
 

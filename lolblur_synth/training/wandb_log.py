@@ -6,13 +6,12 @@ This alone uses the network, and only where it is asked for: with WANDB_MODE=off
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lolblur_synth.errors import UsageError
-
-Write = Callable[[int, dict[str, float]], None]
+from lolblur_synth.training.tensorboard_log import Write
 
 
 @contextlib.contextmanager
