@@ -27,9 +27,9 @@ from lolblur_synth.recipe.schema import DefocusConfig, NoiseConfig
 from lolblur_synth.stages import defocus, noise
 
 FOLDERS = ("low_blur", "low_sharp", "high_sharp_scaled")  # of a dataset, in the order of the frames of a sample
-KINDS = {"dark": 0.62, "brighter": 0.10, "sharp": 0.10, "bright": 0.16, "flat": 0.02}
+KINDS = {"dark": 0.58, "brighter": 0.10, "sharp": 0.10, "bright": 0.20, "flat": 0.02}
 BRIGHTER = (1.3, 3.0)  # k of the curve of lift.py, log-uniform
-DAY = (0.35, 0.6)  # mean L*/100 of a bright frame, uniform
+DAY = (0.33, 0.6)  # mean L*/100 of a bright frame, uniform
 NOISY, DEFOCUSED, CAST = 0.8, 0.3, 0.3  # shares of the samples
 LARGEST_CAST = 0.15  # gain of a channel less 1, uniform up to it on either side
 SMOOTH = (0.05, 0.25)  # weight of either neighbour in a smoothed noise field, uniform
