@@ -448,7 +448,8 @@ def test_mixed_samples_are_of_every_kind_and_a_function_of_their_number(tmp_path
     bright = [low for low, high, _ in items if torch.equal(low, high)]
     flat = [high for _, high, _ in items if high.flatten(1).std(1).max() < 1e-6]
     darker = [low for low, high, _ in items if low.mean() < 0.6 * high.mean()]
-    assert len(bright) / 150 == pytest.approx(KINDS["bright"] / 2, abs=0.06), "half of the bright frames return as they are"
+    as_they_are = KINDS["bright"] / 2
+    assert len(bright) / 150 == pytest.approx(as_they_are, abs=0.06), "half of the bright frames return as they are"
     assert len(flat) >= 1 and len(darker) / 150 == pytest.approx(1 - KINDS["bright"] - KINDS["flat"], abs=0.1)
     assert all(0 <= value.min() and value.max() <= 1 for item in items for value in item)
     brightness = [statistics[:32].mean().item() for low, high, statistics in items if torch.equal(low, high)]
