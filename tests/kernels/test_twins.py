@@ -17,10 +17,10 @@ import torch
 from numba import njit
 
 from lolblur_synth import kernels
-from lolblur_synth.kernels import exposure, fasc, inverse_search, sepconv, vbm4d
+from lolblur_synth.kernels import exposure, fasc, inverse_search, sepconv, transfer, vbm4d
 from lolblur_synth.kernels.exposure import bspline, splat
 from lolblur_synth.kernels.inverse_search import patch
-from lolblur_synth.kernels.vbm4d import blocks, paper_profile
+from lolblur_synth.kernels.vbm4d import blocks, neighbours, paper_profile, spectra
 from lolblur_synth.kernels.vbm4d.settings import PassSettings, Search
 from lolblur_synth.recipe.schema import ClipReverseConfig
 from lolblur_synth.stages.interpolate import Motion
@@ -150,12 +150,43 @@ def flowed(settings: tuple[int, int, bool], size: tuple[int, int]) -> Callable:
     return inputs
 
 
-def block_copied(rng):
-    return rng.random(400).astype(F), 23, 19, np.full(128, NAN), 64
-
-
 def block_added(rng):
     return rng.random(400).astype(F), 23, 19, rng.random(128).astype(F), 64, F(0.7)
+
+
+def neighbours_compared(rng):
+    """Eight blocks of which some cost less than before, and some are not sought."""
+    reference, frame = rng.normal(100, 9, (2, 900)).astype(F)
+    cost = rng.uniform(5e3, 15e3, 16).astype(F)
+    cost[10] = -1e9
+    candidate = np.int64(45), np.int64(61), F(300), F(7), np.int64(8)
+    at, width, fee, number, n = candidate
+    return reference, np.int64(50), frame, at, width, fee, number, n, cost, np.full(16, NAN), np.full(16, F(-1))
+
+
+def block_transformed(rng):
+    return rng.normal(0, 50, 400).astype(F), np.int64(23), np.int64(19), np.full(128, NAN), np.int64(64)
+
+
+def spectrum_transformed(rng):
+    return rng.normal(0, 50, 200).astype(F), np.int64(64), rng.random(64).astype(F), np.full(128, NAN), np.int64(64)
+
+
+def nine_blocks(rng):
+    return rng.normal(0, 50, 576).astype(F), np.full(576, NAN), np.int64(16)
+
+
+def light_of_frames(rng) -> tuple[torch.Tensor]:
+    """From black to three times white, and a little below black."""
+    light = rng.random((2, 3, 37, 41), dtype=F) ** 5 * 3
+    light[0, :, 0], light[1, :, 1] = 0, -0.02
+    return (torch.from_numpy(light),)
+
+
+def lit_of_frames(rng):
+    light = light_of_frames(rng)[0].clamp(min=0)
+    old = transfer.reference.lightness(light)
+    return light, old, old * torch.from_numpy(rng.random(tuple(old.shape), dtype=F))
 
 
 def clip(rng, count: int, height: int, width: int, sigma: float) -> np.ndarray:
@@ -239,7 +270,7 @@ def _of_fasc(name: str, tolerance: float, reason: str, grad: bool) -> list[Twin]
 
 FUSED = "float32 sums in another order; x^2.2 and a spline by recursion, good to 1e-5"
 MATCHES = "float32 for float64; at a near tie of two matches another block is averaged in"
-EXACT, ROUNDING = "the same bits", "float32 sums in another order"
+ROUNDING = "float32 sums in another order"
 TABLE = [
     *(Twin(f"exposure.{name}.integrate", exposure.reference.integrate, module.integrate, exposed(space, size), 1e-4,
            FUSED)
@@ -264,8 +295,16 @@ TABLE = [
     *(Twin("inverse_search.cpu.flow", inverse_search.reference.flow, inverse_search.cpu.flow, flowed(settings, size),
            0.01, "px; a patch whose steps end at a near tie ends elsewhere", 0.97)
       for settings in ((4, 3, False), (4, 2, True), (8, 1, False)) for size in ((61, 75), (96, 101))),
-    Twin("vbm4d.blocks.copy_block", compiled(blocks.copy_block.plain), compiled(blocks.copy_block), block_copied, 0,
-         EXACT),
+    Twin("vbm4d.neighbours.improve", compiled(neighbours.improve.plain), compiled(neighbours.improve),
+         neighbours_compared, 0.05, ROUNDING + ", of 64 squares of 1e2"),
+    *(Twin(f"vbm4d.spectra.{name}", compiled(getattr(spectra, name).plain), compiled(getattr(spectra, name)), inputs,
+           2e-4, ROUNDING + ", of values of 50")
+      for name, inputs in (("transform", block_transformed), ("transform_back", spectrum_transformed),
+                           ("over_nine", nine_blocks), ("over_nine_back", nine_blocks))),
+    *(Twin(f"transfer.cpu.{name}", getattr(transfer.reference, name), getattr(transfer.cpu, name), inputs, 3e-5,
+           "powers by polynomials, good to 2e-6 of values up to 14")
+      for name, inputs in (("srgb_to_light", light_of_frames), ("light_to_srgb", light_of_frames),
+                           ("lightness", light_of_frames), ("relight", lit_of_frames))),
     Twin("vbm4d.blocks.add_block", compiled(blocks.add_block.plain), compiled(blocks.add_block), block_added, 1e-6,
          ROUNDING),
     *(Twin(f"vbm4d.{name}.Volumes", denoised(vbm4d.reference.Volumes), denoised(module.Volumes),
