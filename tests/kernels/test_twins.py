@@ -159,9 +159,9 @@ def neighbours_compared(rng):
     reference, frame = rng.normal(100, 9, (2, 900)).astype(F)
     cost = rng.uniform(5e3, 15e3, 16).astype(F)
     cost[10] = -1e9
-    candidate = np.int64(45), np.int64(61), F(300), F(7), np.int64(8)
-    at, width, fee, number, n = candidate
-    return reference, np.int64(50), frame, at, width, fee, number, n, cost, np.full(16, NAN), np.full(16, F(-1))
+    candidate = neighbours.Candidate(frame, np.int64(61), np.int64(45), F(300), F(7))
+    matches = neighbours.Matches(cost, np.full(16, NAN), np.full(16, F(-1)))
+    return reference, np.int64(50), candidate, np.int64(8), matches
 
 
 def block_transformed(rng):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, prange
 
-from lolblur_synth.kernels.vbm4d.neighbours import APART, COLUMNS, NEIGHBOURS, improve
+from lolblur_synth.kernels.vbm4d.neighbours import APART, COLUMNS, NEIGHBOURS, Candidate, Matches, improve
 from lolblur_synth.kernels.vbm4d.reference import TILE
 from lolblur_synth.kernels.vbm4d.transforms import MATH
 
@@ -33,14 +33,6 @@ class Tile(NamedTuple):
     pixels: np.ndarray  # flat float32: eight rows of SPAN pixels, from the first block on
     y: int  # px, of the blocks
     xs: np.ndarray  # px, ascending
-
-
-class Matches(NamedTuple):
-    """The best match so far of each of n blocks, n a multiple of NEIGHBOURS; float32."""
-
-    cost: np.ndarray  # (n,) squared distance and penalty; infinite: there is no match; minus infinity: none is sought
-    distance: np.ndarray  # (n,) squared distance
-    best: np.ndarray  # (n,) number of the candidate, see `_moved`; -1: no better one was found
 
 
 class Buffers(NamedTuple):
@@ -80,10 +72,9 @@ def _search(tile, frame, centre, inner, radius, penalty, matches, buffers):
     `centre`, by squared distance and penalty; improve Matches."""
     height, width = frame.shape
     y, xs, pixels, flat = tile.y, tile.xs, tile.pixels, frame.reshape(-1)
-    cost, distance, best = matches
     for first in range(0, xs.size, NEIGHBOURS):
         last = min(first + NEIGHBOURS, xs.size)
-        if not (cost[first:last] > -np.inf).any():
+        if not (matches.cost[first:last] > -np.inf).any():
             continue
         x, start = xs[first], xs[first] - xs[0]
         together = xs[last - 1] - x == APART * (last - 1 - first)
@@ -96,8 +87,8 @@ def _search(tile, frame, centre, inner, radius, penalty, matches, buffers):
                     continue
                 fee = penalty * np.float32(away[0] + away[1])
                 if together and 0 <= x + dx <= width - COLUMNS:
-                    at = (y + dy) * width + x + dx
-                    improve(reference, SPAN, flat, at, width, fee, number, first, cost, distance, best)
+                    candidate = Candidate(flat, width, (y + dy) * width + x + dx, fee, number)
+                    improve(reference, SPAN, candidate, first, matches)
                 else:
                     part = Tile(reference, y, xs[first:last])
                     _improve_apart(part, frame, (dy, dx), fee, number, first, matches, buffers)
