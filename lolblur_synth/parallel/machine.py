@@ -14,6 +14,7 @@ WORKER_BYTES = 1.5e9  # of a worker at most, at 1120x640
 FREE_SHARE = 0.8  # of the free memory that workers may take
 MEMORY = Path("/proc/meminfo")
 GROUPS, OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+DEVICE_MEMORY = 4e9  # bytes of a GPU for a worker: 2 GiB of denoising at 1120x640, the context, and room
 
 
 def resolve_device(device: str) -> str:
@@ -38,11 +39,22 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def auto_jobs() -> int:
+def auto_jobs(device: str = "cpu") -> int:
     """Number of workers: one for each core, as far as WORKER_BYTES for each fit into FREE_SHARE of the free memory.
 
-    A container may have fewer cores and less memory than its machine: Linux keeps these limits in control groups.
+    device: "cpu", or a CUDA device, where DEVICE_MEMORY for each must also fit into FREE_SHARE of what is free on it.
     """
+    jobs = _by_cores_and_memory()
+    if device == "cpu":
+        return jobs
+    import torch
+
+    free, _ = torch.cuda.mem_get_info(torch.device(device))
+    return max(1, min(jobs, int(FREE_SHARE * free / DEVICE_MEMORY)))
+
+
+def _by_cores_and_memory() -> int:
+    """A container may have fewer cores and less memory than its machine: Linux keeps these limits in control groups."""
     cores: float = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limits = [limit for folder in _control_groups() for limit in _limits(folder)]
     cores = min([cores, *(limit.cores for limit in limits)])

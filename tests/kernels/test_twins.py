@@ -18,7 +18,7 @@ from numba import njit
 
 from lolblur_synth import kernels
 from lolblur_synth.kernels import exposure, fasc, inverse_search, sepconv, transfer, vbm4d
-from lolblur_synth.kernels.exposure import bspline, splat
+from lolblur_synth.kernels.exposure import acceleration, bspline, splat
 from lolblur_synth.kernels.inverse_search import patch
 from lolblur_synth.kernels.vbm4d import blocks, neighbours, paper_profile, spectra
 from lolblur_synth.kernels.vbm4d.settings import PassSettings, Search
@@ -150,6 +150,33 @@ def flowed(settings: tuple[int, int, bool], size: tuple[int, int]) -> Callable:
     return inputs
 
 
+def window_of(size: tuple[int, int]) -> Callable:
+    """Grey codes of four frames of a texture that moves, and which pairs of them are searched."""
+
+    def inputs(rng):
+        texture = 128 + 60 * smooth(rng, (1,), (size[0] + 8, size[1] + 12), 1)[0]
+        texture += 20 * np.sin(np.arange(size[1] + 12) / 2.3) + rng.normal(0, 8, texture.shape)
+        frames = [texture[2 * t : 2 * t + size[0], 3 * t : 3 * t + size[1]] for t in range(4)]
+        codes = torch.from_numpy(np.clip(np.stack(frames), 0, 255).astype(np.uint8))
+        return codes, np.array([True, False, True]), 4, 3, False, np.exp(-np.arange(256) / 12.75).astype(F)
+
+    return inputs
+
+
+def guided(rng):
+    return torch.from_numpy(rng.random((2, 3, 21, 35), dtype=F) ** 3), 0.45
+
+
+def bent(size: tuple[int, int]) -> Callable:
+    """Motions both ways of six pairs of frames of which one was not measured, and which were."""
+
+    def inputs(rng):
+        motion = moving_frames(rng, *size, count=7)[1]
+        return torch.from_numpy(motion.forward), torch.from_numpy(motion.backward), np.arange(6) != 4
+
+    return inputs
+
+
 def block_added(rng):
     return rng.random(400).astype(F), 23, 19, rng.random(128).astype(F), 64, F(0.7)
 
@@ -270,7 +297,7 @@ def _of_fasc(name: str, tolerance: float, reason: str, grad: bool) -> list[Twin]
 
 FUSED = "float32 sums in another order; x^2.2 and a spline by recursion, good to 1e-5"
 MATCHES = "float32 for float64; at a near tie of two matches another block is averaged in"
-ROUNDING = "float32 sums in another order"
+EXACT, ROUNDING = "the same bits", "float32 sums in another order"
 TABLE = [
     *(Twin(f"exposure.{name}.integrate", exposure.reference.integrate, module.integrate, exposed(space, size), 1e-4,
            FUSED)
@@ -305,6 +332,11 @@ TABLE = [
            "powers by polynomials, good to 2e-6 of values up to 14")
       for name, inputs in (("srgb_to_light", light_of_frames), ("light_to_srgb", light_of_frames),
                            ("lightness", light_of_frames), ("relight", lit_of_frames))),
+    *(Twin("inverse_search.cuda.flows", inverse_search.window.flows, inverse_search.cuda.flows, window_of(size), 1e-4,
+           "px; " + ROUNDING, 0.999) for size in ((61, 75), (48, 66))),
+    Twin("inverse_search.cuda.codes", inverse_search.window.codes, inverse_search.cuda.codes, guided, 0, EXACT),
+    *(Twin("exposure.acceleration_cuda.bends", lambda *given: acceleration.bends(*map(np.asarray, given)),
+           exposure.acceleration_cuda.bends, bent(size), 1e-4, "px; " + ROUNDING) for size in ((37, 54), (20, 33))),
     Twin("vbm4d.blocks.add_block", compiled(blocks.add_block.plain), compiled(blocks.add_block), block_added, 1e-6,
          ROUNDING),
     *(Twin(f"vbm4d.{name}.Volumes", denoised(vbm4d.reference.Volumes), denoised(module.Volumes),
@@ -318,7 +350,7 @@ TABLE = [
     *_of_fasc("gradients", 1e-3, ROUNDING + ", of up to 126 pixels", True),
     Twin("sepconv.cuda.separable", sepconv.reference.separable, sepconv.cuda.separable, convolved, 1e-5, ROUNDING),
 ]  # fmt: skip
-RECORDS = {"inverse_search.cpu.Fit"}
+RECORDS = {"inverse_search.cpu.Fit", "inverse_search.cuda.Level"}
 NO_TWINS = RECORDS | {"fasc.cuda.runs_on"}  # a condition
 
 
