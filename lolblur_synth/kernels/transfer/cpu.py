@@ -1,8 +1,11 @@
-"""Transfer functions and lightness with Numba: a fast twin of reference.py, within 2e-6 of it."""
+"""Transfer functions and lightness with Numba: a fast twin of reference.py, within 2e-6 of it.
+
+On one thread: `PairDataset` draws noise in processes that a data loader forks, where Numba's threads must not run.
+"""
 
 import numpy as np
 import torch
-from numba import njit, prange
+from numba import njit
 from torch import Tensor
 
 from lolblur_synth import frames as fr
@@ -10,7 +13,6 @@ from lolblur_synth.kernels.powers import F, exp2, log2
 from lolblur_synth.kernels.transfer.reference import DARKEST
 
 MATH = {"contract", "nsz"}
-TASK = 1 << 14  # values of one task
 LUMA = tuple(F(weight) for weight in fr.LUMA)
 KNEE = F(0.0031308)  # light; below it sRGB is linear
 KNEE_DISPLAY = F(0.04045)
@@ -38,45 +40,37 @@ def _luminance(lightness):
     return t * t * t if lightness > DARK_L else lightness * F(1 / SLOPE)
 
 
-@njit(parallel=True, cache=True, fastmath=MATH)
+@njit(cache=True, fastmath=MATH)
 def _to_light(display, out):
-    for task in prange((display.size + TASK - 1) // TASK):
-        for i in range(task * TASK, min((task + 1) * TASK, display.size)):
-            out[i] = _light(display[i])
+    for i in range(display.size):
+        out[i] = _light(display[i])
 
 
-@njit(parallel=True, cache=True, fastmath=MATH)
+@njit(cache=True, fastmath=MATH)
 def _to_srgb(light, out):
-    for task in prange((light.size + TASK - 1) // TASK):
-        for i in range(task * TASK, min((task + 1) * TASK, light.size)):
-            out[i] = _srgb(light[i])
+    for i in range(light.size):
+        out[i] = _srgb(light[i])
 
 
-@njit(parallel=True, cache=True, fastmath=MATH)
+@njit(cache=True, fastmath=MATH)
 def _lightness(light, out):
     """light (T, 3, N), out (T, N)."""
-    count, size = out.shape
-    pieces = (size + TASK - 1) // TASK
-    for task in prange(count * pieces):
-        t, first = task // pieces, task % pieces * TASK
+    for t in range(len(out)):
         red, green, blue, row = light[t, 0], light[t, 1], light[t, 2], out[t]
-        for i in range(first, min(first + TASK, size)):
+        for i in range(row.size):
             y = red[i] * LUMA[0] + green[i] * LUMA[1] + blue[i] * LUMA[2]
             root = exp2(log2(y) * F(1 / 3))
             row[i] = F(1.16) * root - F(0.16) if y > DARK_Y else y * SLOPE
 
 
-@njit(parallel=True, cache=True, fastmath=MATH)
+@njit(cache=True, fastmath=MATH)
 def _relight(light, old, new, out):
     """light, out (T, 3, N); old, new (T, N)."""
-    count, size = old.shape
-    pieces = (size + TASK - 1) // TASK
-    for task in prange(count * pieces):
-        t, first = task // pieces, task % pieces * TASK
+    for t in range(len(light)):
         before, after = old[t], new[t]
         for c in range(3):
             source, target = light[t, c], out[t, c]
-            for i in range(first, min(first + TASK, size)):
+            for i in range(source.size):
                 gain = _luminance(after[i]) / max(_luminance(before[i]), NO_LIGHT)
                 target[i] = _srgb(source[i] * gain)
 
