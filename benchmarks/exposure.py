@@ -216,7 +216,7 @@ def opencv(first: torch.Tensor, second: torch.Tensor, times) -> list[torch.Tenso
     """(3, H, W) each: OpenCV's DIS medium, splatted to `times`, both frames fetched by Lanczos and averaged."""
     height, width = first.shape[1:]
     grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
-    a, b = interpolate.grey_codes(torch.stack((first, second)))
+    a, b = interpolate.grey_codes(torch.stack((first, second))).numpy()
     both = _dis(a, b, grid), _dis(b, a, grid)
     straight, found = np.zeros((2, *both[0].shape[:2], 2), np.float32), []
     for t, cells in zip(times, fields(*both, straight, np.array(times, np.float32)), strict=True):

@@ -5,6 +5,8 @@
 copy      bytes read and written by a copy of 1 GiB, the bandwidth that the device really has
 average   72 given frames to one exposure: time, bytes moved, share of the copy bandwidth
 exposure  9 intervals of 8 samples, motion known: time, beside the floors of memory and of arithmetic
+motion    10 frame pairs in both directions, beside a copy's time for the bytes that the search reads at least once;
+          by `spread`, the threads of a sweep of which one works (kernels/inverse_search/cuda.py)
 denoise   frames a second of a stream of 16 frames, both passes, sigma 10
 Each line ends with the largest difference from the CPU, in display or linear units of 1/255. Prints one line and stops
 where there is no CUDA device, or no CuPy.
@@ -23,6 +25,7 @@ from torch import Tensor
 
 from lolblur_synth.kernels import cuda, exposure
 from lolblur_synth.kernels.exposure import cuda as exposure_cuda
+from lolblur_synth.kernels.inverse_search import cuda as search_cuda
 from lolblur_synth.recipe.schema import ClipReverseConfig, DenoiseConfig, InterpolateConfig
 from lolblur_synth.stages import average, denoise, interpolate
 
@@ -48,6 +51,7 @@ def main() -> None:
     frames = moving(2 * average.reach(WINDOW) + 6, height, width)
     averaging(frames, bandwidth, options.repeats)
     exposing(frames, bandwidth, properties, options.repeats)
+    searching(frames[: WINDOW + 2].contiguous(), bandwidth, options.repeats)
     denoising(frames, max(1, options.repeats // 5))
     print(f"peak memory {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")
 
@@ -108,6 +112,26 @@ def exposing(frames: Tensor, bandwidth: float, properties, repeats: int) -> None
     light, expected = (exposure.integrate(given, motion, instants, config)[0] for given in (on_device, frames))
     floors = f"memory {1e3 * memory:.3f} ms, arithmetic {1e3 * arithmetic:.2f} ms"
     print(f"exposure  {1e3 * used:.2f} ms for {len(instants)} samples; floors: {floors}; {off(light, expected)}")
+
+
+def searching(frames: Tensor, bandwidth: float, repeats: int) -> None:
+    config, on_device = InterpolateConfig(), frames.cuda()
+    expected = interpolate.motion(frames, config)
+    planes = 3 * frames[:, 0, ::2, ::2].numel() * 4 / 3  # image and gradients at half the size, and the levels above
+    least = 4 * planes / bandwidth
+    usual = search_cuda.SPREAD
+    for spread in (1, 4, usual, 32):
+        search_cuda.SPREAD = spread
+        used = seconds(lambda: interpolate.motion(on_device, config), repeats)
+        print(
+            f"motion    {1e3 * used:.2f} ms for {len(frames) - 1} pairs, spread {spread}; floor: {1e3 * least:.3f} ms"
+        )
+    search_cuda.SPREAD = usual
+    found = interpolate.motion(on_device, config)
+    apart = np.abs(found.forward.cpu().numpy() - expected.forward)[..., :2].max(-1)
+    print(
+        f"          off by more than .0001 px on {(apart > 1e-4).mean():.4%} of the cells, {apart.max():.4f} px at most"
+    )
 
 
 def denoising(frames: Tensor, repeats: int) -> None:

@@ -20,7 +20,7 @@ import torch
 from lolblur_synth.kernels import cuda
 
 SHIM = Path(__file__).parent / "cuda_shim.h"
-POISON = {torch.float32: float("nan"), torch.bfloat16: float("nan"),
+POISON = {torch.float32: float("nan"), torch.bfloat16: float("nan"), torch.uint8: 77,
           torch.int64: -(2**62), torch.int32: -(2**30), torch.int16: 2**14}  # fmt: skip
 
 
@@ -41,19 +41,21 @@ def library(source: str) -> ctypes.CDLL:
     return loaded
 
 
-def run(source: str, name: str, device: torch.device, grid: tuple, arguments: tuple) -> None:
+def run(source: str, name: str, device: torch.device, grid: tuple, arguments: tuple, steps=None) -> None:
     """Stands in for `kernels.cuda.run`; also compares the arguments with the kernel's parameters, as CuPy does not."""
     loaded = library(source)
     kinds, sizes = ctypes.create_string_buffer(64), (ctypes.c_uint * 64)()
     getattr(loaded, f"describe_{name}")(kinds, sizes)
-    values = [np.uint64(value) if isinstance(value, int) else value for value in arguments]
-    given = "".join("p" if isinstance(value, int) else value.dtype.kind for value in arguments)
-    assert given == kinds.value.decode(), f"{name} is called with {given}"
-    assert [value.itemsize for value in values] == list(sizes[: len(values)]), f"{name}: sizes of the arguments"
-    held = [np.array(value) for value in values]
-    pointers = (ctypes.c_void_p * len(held))(*(value.ctypes.data for value in held))
     three = ctypes.c_uint * 3
-    getattr(loaded, f"launch_{name}")(three(*grid), three(*cuda.BLOCK), pointers)
+    for step in cuda.last_arguments(steps):
+        given = arguments + step
+        values = [np.uint64(value) if isinstance(value, int) else value for value in given]
+        types = "".join("p" if isinstance(value, int) else value.dtype.kind for value in given)
+        assert types == kinds.value.decode(), f"{name} is called with {types}"
+        assert [value.itemsize for value in values] == list(sizes[: len(values)]), f"{name}: sizes of the arguments"
+        held = [np.array(value) for value in values]
+        pointers = (ctypes.c_void_p * len(held))(*(value.ctypes.data for value in held))
+        getattr(loaded, f"launch_{name}")(three(*grid), three(*cuda.BLOCK), pointers)
 
 
 def _no_gpu() -> str:

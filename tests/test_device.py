@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from cuda_shim import run
-from pretend_cuda import PretendCuda
+from pretend_cuda import PretendCuda, is_marked
 from scene import pan
 
 from lolblur_synth import frames as fr
@@ -19,7 +19,7 @@ from lolblur_synth import pipeline, recipes
 from lolblur_synth.files import images
 from lolblur_synth.kernels import cuda
 from lolblur_synth.recipe.schema import STAGE_NAMES, Recipe
-from lolblur_synth.stages import average
+from lolblur_synth.stages import average, interpolate
 from lolblur_synth.tools import stage
 from lolblur_synth.tools.request import Request
 
@@ -57,7 +57,37 @@ def test_a_pretended_device(monkeypatch, settings):
     monkeypatch.setattr(cuda, "run", lambda source, name, *rest: (called.add(name), run(source, name, *rest)))
     with PretendCuda():
         check(pair(settings, "cuda"), expected)
-    assert ("add_given" if "interpolate" in settings[0] else "add_warped") in called, called
+    expected_kernels = {"add_given"} if "interpolate" in settings[0] else {"grey", "sweep", "weigh_bends", "add_warped"}
+    assert expected_kernels <= called, called
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ for CUDA C on the CPU")
+@pytest.mark.parametrize("factor", [8, "adaptive"])
+def test_motion_stays_on_the_device(monkeypatch, factor):
+    """Only what the host decides by comes back: which pairs rest, and a trust a pair."""
+    scene, config = pan(2), dataclasses.replace(Recipe().interpolate, factor=factor)
+    frames = fr.from_uint8(np.stack([scene.frame(i)[:34, :46] for i in range(5)]))
+    expected, fetched = interpolate.motion(frames, config), []
+    monkeypatch.setattr(cuda, "available", lambda: True)
+    monkeypatch.setattr(cuda, "run", run)
+
+    class Watched(PretendCuda):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            if getattr(function, "__name__", "") == "cpu" and is_marked(args[0]):
+                fetched.append(args[0].numel())
+            return super().__torch_function__(function, types, args, kwargs)
+
+    with Watched():
+        got = interpolate.motion(frames.to("cuda"), config)
+        steps = interpolate.factor(got, config)
+        assert got.forward.is_cuda and got.backward.is_cuda and got.bend.is_cuda
+        assert max(fetched) <= len(frames) - 1
+        for name in ("forward", "backward", "bend"):
+            ours, theirs = getattr(got, name).cpu().numpy(), getattr(expected, name)
+            assert (np.abs(ours - theirs) < 1e-4).mean() > 0.999, name
+    assert np.allclose(got.confidence, expected.confidence, atol=1e-3)  # trust is by difference in whole code values
+    assert np.array_equal(got.still, expected.still) and np.array_equal(got.cut, expected.cut)
+    assert steps == interpolate.factor(expected, config)
 
 
 def test_a_pretended_device_without_cupy(monkeypatch):

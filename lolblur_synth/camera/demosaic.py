@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lolblur_synth import frames as fr
 from lolblur_synth.camera import mosaic
+from lolblur_synth.kernels import transfer
 
 GRAIN = 3 / 255  # companded: differences below it count as noise
 STEADY = 0.1  # companded, added to the sum of changes: 25 changes of one code value
@@ -48,9 +48,9 @@ def develop(raw: Tensor, to_camera: np.ndarray) -> Tensor:
 
     to_camera: `mosaic.rgb_to_camera`. h and w are 6 or more.
     """
-    light = fr.srgb_to_light(demosaic(fr.light_to_srgb(raw)))
+    light = transfer.srgb_to_light(demosaic(transfer.light_to_srgb(raw)))
     to_rgb = torch.from_numpy(np.linalg.inv(to_camera).astype(np.float32)).to(raw.device)
-    return fr.light_to_srgb(F.conv2d(light, to_rgb[:, :, None, None]))
+    return transfer.light_to_srgb(F.conv2d(light, to_rgb[:, :, None, None]))
 
 
 def demosaic(planes: Tensor) -> Tensor:

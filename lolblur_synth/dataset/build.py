@@ -95,7 +95,7 @@ def build(
         tasks = _tasks(plan, pending, out, recipe, device, shard)
         listener("plan", {"pairs": plan.pairs, "already": already, "todo": sum(len(items) for _, items in tasks)})
         try:
-            built, failed = _run(tasks, out, jobs or machine.auto_jobs(), listener, run)
+            built, failed = _run(tasks, out, jobs or machine.auto_jobs(device), listener, run)
         finally:
             manifest.write(out)
             if shard == (1, 1):

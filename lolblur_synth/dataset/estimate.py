@@ -31,7 +31,7 @@ def plan(
     device = machine.resolve_device(device)
     built = out if out is not None and (out / layout.STATE).is_dir() else None
     planned, pending = build.prepare(videos, built, recipe, jobs, device, listener, write=False)
-    workers = jobs or machine.auto_jobs()
+    workers = jobs or machine.auto_jobs(device)
     if pending:
         listener("measure", {})
     size, seconds = _measure(planned, pending[0], recipe, device) if pending else (None, None)

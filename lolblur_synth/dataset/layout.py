@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -27,6 +28,10 @@ from lolblur_synth.files import atomic, listing
 FOLDERS = ("low_blur_noise", "low_blur", "low_sharp", "high_sharp_scaled", "high_sharp_original")
 SPLITS = ("train", "test")
 STATE = ".lolblur"
+FAST_LEVEL = 3  # of PNG compression; above it, what repeats at a distance is sought, which photographs hardly have
+FAST = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # from OpenCV 4.12 on; before, each row is filtered in five ways
+    FAST += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_PAETH]
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # full disk, quota, limit of a file's size
 
 
@@ -107,8 +112,9 @@ def failure_path(out: Path, sequence: str, name: str) -> Path:
 
 
 def encode_png(pixels: np.ndarray, level: int) -> bytes:
-    """(H, W, 3) uint8 RGB -> PNG bytes."""
-    ok, data = cv2.imencode(".png", pixels[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, level])
+    """(H, W, 3) uint8 RGB -> PNG bytes. level: 0..9; 1 to FAST_LEVEL give the same file."""
+    how = FAST if 1 <= level <= FAST_LEVEL else []
+    ok, data = cv2.imencode(".png", pixels[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, level, *how])
     if not ok:
         raise InputError("the PNG encoder refused a frame", "report this as a bug", "encode")
     return data.tobytes()
@@ -128,15 +134,15 @@ def pixel_checksum(pixels: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
 
 
-def commit(out: Path, record: dict, images: dict[str, np.ndarray], png_level: int) -> dict:
+def commit(out: Path, record: dict, images: dict[str, np.ndarray], png_level: int, threads: int = 1) -> dict:
     """Write one pair and its record. Returns the record with `sha256` filled in.
 
-    record: has `split`, `sequence` and `name`; images: folder -> (H, W, 3) uint8 RGB.
+    record: has `split`, `sequence` and `name`; images: folder -> (H, W, 3) uint8 RGB; threads: that code PNGs.
     """
     split, sequence, name = record["split"], record["sequence"], record["name"]
     staging = out / STATE / "tmp" / f"{os.getpid()}-{sequence}-{name}"
-    encoded = {folder: encode_png(images[folder], png_level) for folder in FOLDERS}
-    record = record | {"sha256": {folder: checksums(images[folder], encoded[folder]) for folder in FOLDERS}}
+    encoded, sums = _encoded(images, png_level, threads)
+    record = record | {"sha256": sums}
     try:
         staging.mkdir(parents=True, exist_ok=True)
         for folder in FOLDERS:
@@ -156,6 +162,22 @@ def commit(out: Path, record: dict, images: dict[str, np.ndarray], png_level: in
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return record
+
+
+def _encoded(images: dict[str, np.ndarray], png_level: int, threads: int) -> tuple[dict[str, bytes], dict[str, dict]]:
+    """The PNG files and the checksums of images, by folder."""
+
+    def file_of(folder: str) -> tuple[bytes, dict]:
+        data = encode_png(images[folder], png_level)
+        return data, checksums(images[folder], data)
+
+    if threads == 1:
+        files = list(map(file_of, FOLDERS))
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            files = list(pool.map(file_of, FOLDERS))
+    data, sums = zip(*files, strict=True)
+    return dict(zip(FOLDERS, data, strict=True)), dict(zip(FOLDERS, sums, strict=True))
 
 
 def own_folder(out: Path, folder: Path) -> None:

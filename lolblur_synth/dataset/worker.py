@@ -6,7 +6,8 @@ import itertools
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,7 @@ from lolblur_synth.dataset import layout
 from lolblur_synth.dataset.records import Job, Pair, VideoInfo
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import video
+from lolblur_synth.parallel.ahead import ahead
 from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.stages import average, denoise, resize, user
 
@@ -29,6 +31,8 @@ cv2.setNumThreads(1)
 torch.backends.cudnn.allow_tf32 = False  # the older name of the next one: torch's ONNX export compares the two
 torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]
 torch.backends.cudnn.deterministic = True
+BYTES_AHEAD = 1 << 28  # of decoded frames that wait while a device computes ...
+MOST_AHEAD = 48  # ... which are no more than four pairs need
 
 
 def survey(recipe: Recipe, inputs: tuple[video.Input, ...]) -> Iterator[tuple]:
@@ -107,24 +111,58 @@ def _noise(recipe: Recipe, source: video.Video) -> denoise.Draw:
 def build(job: Job, pairs: tuple[Pair, ...]) -> Iterator[tuple]:
     """Synthesise and commit pairs of one clip, in time order, in one pass over the video; `job.out` is set.
 
-    Yields the events of `parallel/pool.py`; the result holds `seconds` and the `bytes` of the five images.
+    Yields the events of `parallel/pool.py`; the result holds `seconds` and the `bytes` of the five images. On a device
+    a thread codes and writes a pair while the next one is made, which is reported as begun after that.
     """
-    assert job.out is not None
-    info, stamp = job.clip.video, ""
     stacks = read_stacks(job, pairs)
-    for pair in pairs:
-        yield "begin", pair
-        started = time.perf_counter()
-        try:
-            stamp = stamp or check_content(info)
-            images, record = make(next(stacks), pair, job)
-            check_content(info, stamp)  # never commit pixels under the checksum of a file that they do not come from
-        except (InputError, StopIteration) as error:  # StopIteration: an earlier error ended the stream
-            yield "failed", pair, _failure(info, stamp, error)
-            continue
-        record = layout.commit(job.out, record, images, job.recipe.dataset.png_level)
-        size = sum(entry["bytes"] for entry in record["sha256"].values())
-        yield "done", pair, {"seconds": round(time.perf_counter() - started, 3), "bytes": size}
+    if job.device == "cpu":
+        stamp = ""
+        for pair in pairs:
+            yield "begin", pair
+            stamp, finish = _made(stacks, pair, job, stamp)
+            yield finish()
+        return
+    with ThreadPoolExecutor(1) as writer:
+        yield "begin", pairs[0]
+        stamp, finish = _made(stacks, pairs[0], job, "")
+        for pair in pairs[1:]:
+            written = writer.submit(finish)
+            stamp, finish = _made(stacks, pair, job, stamp)
+            yield written.result()
+            yield "begin", pair
+        yield finish()
+
+
+def _made(stacks: Iterator[torch.Tensor], pair: Pair, job: Job, stamp: str) -> tuple[str, Callable[[], tuple]]:
+    """Makes a pair. Returns the stamp of its video, "" where that cannot be used, and what writes the pair and returns
+    the event "done" or "failed"; an unexpected error of the making is raised there."""
+    info, started = job.clip.video, time.perf_counter()
+    try:
+        stamp = stamp or check_content(info)
+        images, record = make(next(stacks), pair, job)
+    except Exception as error:
+        return stamp, functools.partial(_give_up, error, pair, info, stamp)
+    return stamp, functools.partial(_commit, pair, job, stamp, images, record, started)
+
+
+def _give_up(error: Exception, pair: Pair, info: VideoInfo, stamp: str) -> tuple:
+    """The event of a pair that could not be made."""
+    if isinstance(error, (InputError, StopIteration)):  # StopIteration: an earlier error ended the stream
+        return "failed", pair, _failure(info, stamp, error)
+    raise error
+
+
+def _commit(pair: Pair, job: Job, stamp: str, images: dict[str, np.ndarray], record: dict, started: float) -> tuple:
+    """The event of a pair that was made: commits it, unless its video has changed."""
+    assert job.out is not None
+    try:
+        check_content(job.clip.video, stamp)  # never commit pixels under the checksum of a file they do not come from
+    except InputError as error:
+        return "failed", pair, _failure(job.clip.video, stamp, error)
+    threads = 1 if job.device == "cpu" else len(images)
+    record = layout.commit(job.out, record, images, job.recipe.dataset.png_level, threads)
+    size = sum(entry["bytes"] for entry in record["sha256"].values())
+    return "done", pair, {"seconds": round(time.perf_counter() - started, 3), "bytes": size}
 
 
 def check_content(info: VideoInfo, stamp: str = "") -> str:
@@ -177,6 +215,9 @@ def read_stacks(job: Job, pairs: tuple[Pair, ...]) -> Iterator[torch.Tensor]:
     units = [list(group) for _, group in itertools.groupby(pairs, lambda pair: pair.unit)]
     wanted = [(unit[0].first, unit[-1].last) for unit in units]
     decoded = video.read(source, wanted[0][0], wanted[-1][1] + 1)
+    if job.device != "cpu":
+        frame_bytes = 12 * source.width * source.height
+        decoded = ahead(decoded, max(2, min(MOST_AHEAD, BYTES_AHEAD // frame_bytes)))
     for unit, frames in zip(units, pipeline.spans(decoded, wanted[0][0], wanted, recipe), strict=True):
         if unit[0].unit is None:
             yield from pipeline.windows(frames, unit[0].first, [pair.shown for pair in unit])

@@ -8,6 +8,7 @@ on the CPU. Where threads meet in one sum it is an integer sum, which does not d
 import functools
 import importlib.util
 import pkgutil
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from lolblur_synth.errors import UsageError
 from lolblur_synth.kernels import switch
 
 BLOCK = (32, 4, 1)  # threads; one warp lies along x, where pixels are neighbours in memory
+UNFUSED = {"inverse_search/inverse_search"}  # sources that say themselves where multiply and add are fused
 
 
 @functools.cache
@@ -25,13 +27,20 @@ def available() -> bool:
     return switch.ON and importlib.util.find_spec("cupy") is not None
 
 
-def launch(source: str, name: str, threads: tuple[int, int, int], *arguments: Tensor | int | float | np.generic):
+def launch(
+    source: str,
+    name: str,
+    threads: tuple[int, int, int],
+    *arguments: Tensor | int | float | np.generic,
+    steps: Iterable[int] | None = None,
+) -> None:
     """Run kernel `name` of `source`.cu, a path below this folder, with at least `threads` (x, y, z) threads, on torch's
     current stream.
 
     arguments: contiguous CUDA tensors of one device, passed as pointers; Python numbers, passed as int and float; NumPy
-    scalars, passed as they are, for parameters of other types. ValueError: a tensor is not contiguous. UsageError: CuPy
-    cannot compile the source.
+    scalars, passed as they are, for parameters of other types. steps: run it once for each of these numbers, one after
+    the other, with the number as its last argument. ValueError: a tensor is not contiguous. UsageError: CuPy cannot
+    compile the source.
     """
     tensors = [value for value in arguments if isinstance(value, Tensor)]
     if not all(value.is_contiguous() for value in tensors):
@@ -39,7 +48,7 @@ def launch(source: str, name: str, threads: tuple[int, int, int], *arguments: Te
     if 0 in threads:
         return
     grid = tuple(-(-count // size) for count, size in zip(threads, BLOCK, strict=True))
-    run(source, name, tensors[0].device, grid, tuple(map(_passed, arguments)))
+    run(source, name, tensors[0].device, grid, tuple(map(_passed, arguments)), steps)
 
 
 def _passed(value: Tensor | int | float | np.generic) -> int | np.generic:
@@ -56,13 +65,27 @@ def upload(values, kind: type, device: torch.device) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, kind)).to(device)
 
 
-def run(source: str, name: str, device: torch.device, grid: tuple[int, int, int], arguments: tuple) -> None:
-    """Hand a grid of blocks to CuPy, on torch's current stream. Pointers are Python integers."""
+def run(
+    source: str,
+    name: str,
+    device: torch.device,
+    grid: tuple[int, int, int],
+    arguments: tuple,
+    steps: Iterable[int] | None = None,
+) -> None:
+    """Hand a grid of blocks to CuPy, on torch's current stream, once or for each step. Pointers are Python integers."""
     import cupy
 
     with torch.cuda.device(device):
         with cupy.cuda.ExternalStream(torch.cuda.current_stream(device).cuda_stream):
-            compiled(source, name, device.index)(grid, BLOCK, arguments)
+            kernel = compiled(source, name, device.index)
+            for step in last_arguments(steps):
+                kernel(grid, BLOCK, arguments + step)
+
+
+def last_arguments(steps: Iterable[int] | None) -> Iterable[tuple]:
+    """What each run of a kernel is given behind its other arguments."""
+    return [()] if steps is None else ((np.int32(step),) for step in steps)
 
 
 @functools.cache
@@ -82,7 +105,7 @@ def module(source: str):
     """`source`.cu as CuPy compiles it, once a process."""
     import cupy
 
-    return cupy.RawModule(code=text(source))
+    return cupy.RawModule(code=text(source), options=("--fmad=false",) if source in UNFUSED else ())
 
 
 def text(source: str) -> str:

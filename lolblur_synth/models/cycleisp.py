@@ -27,10 +27,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lolblur_synth import frames as fr
 from lolblur_synth.camera import demosaic, mosaic, tables
 from lolblur_synth.errors import InputError, WeightsError
 from lolblur_synth.files import weights
+from lolblur_synth.kernels import transfer
 
 REDUCTION = 8  # of the channel gate
 BLUR_SIGMA, BLUR_SIZE = 12, 21  # px; the colour branch sees no detail
@@ -200,13 +200,13 @@ class Networks(NamedTuple):
         """(N, 3, H, W) display -> (N, 4, H/2, W/2) raw as the networks know it, not clipped."""
         if self.colours is None:
             return self.rgb2raw(display)
-        sampled = mosaic.mosaic(fr.srgb_to_light(display), self.colours, WHITE)
-        planes = fr.light_to_srgb(sampled)
+        sampled = mosaic.mosaic(transfer.srgb_to_light(display), self.colours, WHITE)
+        planes = transfer.light_to_srgb(sampled)
         for done in range(self.rgb2raw.passes):
             seen = display
             if self.rgb2raw.inputs > display.shape[1]:
                 if done:
-                    sampled = fr.srgb_to_light(planes.clamp(0, 1))
+                    sampled = transfer.srgb_to_light(planes.clamp(0, 1))
                 seen = torch.cat((display, display - demosaic.develop(sampled, self.colours)), 1)
             planes = without_local_mean(self.rgb2raw(seen), ZERO_MEAN_SIZE // 2) + planes
         return planes
@@ -214,11 +214,11 @@ class Networks(NamedTuple):
     def raw(self, display: Tensor) -> Tensor:
         """(N, 3, H, W) display -> (N, 4, H/2, W/2) linear raw, 0..1; white-balanced if `ours`."""
         planes = self.planes(display).clamp(0, 1)
-        return fr.srgb_to_light(planes) if self.ours else planes
+        return transfer.srgb_to_light(planes) if self.ours else planes
 
     def develop(self, raw: Tensor, gate: Tensor) -> Tensor:
         """The way back: such raw, with noise or without, and the gate of `colour` -> (N, 3, H, W) display."""
-        seen = fr.light_to_srgb(raw) if self.ours else raw
+        seen = transfer.light_to_srgb(raw) if self.ours else raw
         if self.colours is None:
             return self.raw2rgb(seen, gate)
         start = demosaic.develop(raw, self.colours)

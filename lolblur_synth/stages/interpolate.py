@@ -34,8 +34,6 @@ from torch import Tensor
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.kernels import exposure, inverse_search
-from lolblur_synth.kernels.exposure.acceleration import bends
-from lolblur_synth.kernels.exposure.reference import CELL
 from lolblur_synth.models import flow, sepconv
 from lolblur_synth.recipe.schema import InterpolateConfig
 
@@ -73,6 +71,8 @@ class Draw:
 class Motion:
     """The motion of each of T - 1 frame pairs; float32, on cells, h, w = ceil(H / CELL), ceil(W / CELL).
 
+    The first three are arrays; where the search ran on a CUDA device they are tensors that stay there.
+
     forward, backward: (T-1, h, w, 3), where each cell goes from the first to the second frame, and back:
         (dx, dy) in pixels an interval, and trust, 0..1: how well the two frames agree along it.
     bend: (T-1, 2, h, w, 2), half the acceleration of each cell of the first frame, and of the second, pixels an
@@ -85,9 +85,9 @@ class Motion:
         (models/sepconv.py); with light above white, (T, 3, H, W) linear, that of the sample follows: (6, H, W).
     """
 
-    forward: np.ndarray
-    backward: np.ndarray
-    bend: np.ndarray
+    forward: np.ndarray | Tensor
+    backward: np.ndarray | Tensor
+    bend: np.ndarray | Tensor
     confidence: np.ndarray
     still: np.ndarray
     cut: np.ndarray
@@ -127,32 +127,32 @@ def motion(guide: Tensor, config: InterpolateConfig, refuse_cuts: bool = True) -
         where = f"frames {cut.argmax()} and {cut.argmax() + 1}"
         hint = "choose a window within one shot, or raise interpolate.cut"
         raise InputError(f"interpolate: scene cut between {where}", hint, "cut")
-    still = np.array([np.array_equal(a, b) for a, b in zip(grey[:-1], grey[1:], strict=True)])
+    still = (grey[1:] == grey[:-1]).flatten(1).all(1).cpu().numpy()
     if config.method == "blend":
         still[:] = True
     moving = ~(still | cut)
     if config.method != "sepconv" and min(height, width) < MIN_SIDE and moving.any():
         hint = f"use frames of at least {MIN_SIDE} pixels a side, or interpolate.method=blend"
         raise InputError(f"interpolate: {width}x{height} is too small for optical flow", hint, "too-small")
-    cells = (len(grey) - 1, -(-height // CELL), -(-width // CELL), 3)
-    forward, backward = np.zeros(cells, np.float32), np.zeros(cells, np.float32)
-    forward[..., 2] = backward[..., 2] = 1
-    bend = np.zeros((cells[0], 2, *cells[1:3], 2), np.float32)
+    searched = moving & (config.method != "sepconv")
+    preset = PRESETS["fine" if config.method == "net" else config.preset]  # "fine" costs little beside the network
+    forward, backward = inverse_search.flows(grey, searched, *preset, TRUST)
+    bend = exposure.bends(forward, backward, searched & (config.path == "curved"))
     if config.method == "sepconv":
         unknown = np.where(still, 1, np.where(cut, 0, np.nan)).astype(np.float32)
         return Motion(forward, backward, bend, unknown, still, cut, render_sample=_halving(guide, config))
-    preset = PRESETS["fine" if config.method == "net" else config.preset]  # "fine" costs little beside the network
-    for pair, both in _flows(grey, np.flatnonzero(moving), preset):
-        forward[pair], backward[pair] = both
-    if config.path == "curved":
-        bend = bends(forward, backward, moving)
-    trust = 0.5 * (forward[..., 2].mean((1, 2)) + backward[..., 2].mean((1, 2)))
+    trust = _on_host(0.5 * (forward[..., 2].mean((1, 2)) + backward[..., 2].mean((1, 2))))
     correct_fields = None
     if config.method == "net":
+        forward, backward = _on_host(forward), _on_host(backward)  # where the network runs
         pairs = np.flatnonzero(moving).tolist()
         correct_fields = flow.correct(config.weights or flow.BUNDLED, guide, forward, backward, trust, pairs)
     confidence = np.where(cut, 0, trust)
     return Motion(forward, backward, bend, confidence.astype(np.float32), still, cut, correct_fields)
+
+
+def _on_host(values: np.ndarray | Tensor) -> np.ndarray:
+    return torch.as_tensor(values).cpu().numpy()
 
 
 def factor(motion: Motion, config: InterpolateConfig) -> int:
@@ -160,8 +160,8 @@ def factor(motion: Motion, config: InterpolateConfig) -> int:
     anything moves by more than a pixel from one to the next."""
     if not isinstance(config.factor, str):  # "adaptive"
         return config.factor
-    length = np.hypot(motion.forward[..., 0], motion.forward[..., 1])
-    fastest = max(float(np.percentile(pair, MOTION_PERCENTILE)) for pair in length)
+    length = torch.as_tensor(motion.forward)[..., :2].norm(dim=-1).flatten(1)
+    fastest = float(torch.stack([pair.quantile(MOTION_PERCENTILE / 100) for pair in length]).max())
     return int(np.clip(np.ceil(fastest), 8, config.most))
 
 
@@ -215,23 +215,12 @@ def _halving(guide: Tensor, config: InterpolateConfig) -> Callable[[Tensor, int,
     return render_sample
 
 
-def grey_codes(guide: Tensor) -> np.ndarray:
+def grey_codes(guide: Tensor) -> Tensor:
     """(T, H, W) uint8 for the search. A dark guide is brightened, by one curve for all frames."""
     red, green, blue = guide[len(guide) // 2, :, ::2, ::2].clamp(0, 1)
     median = float((0.299 * red + 0.587 * green + 0.114 * blue).median().clamp_min(1e-4))
     gamma = min(1.0, max(GUIDE_GAMMA, np.log(GUIDE_MEDIAN) / np.log(min(median, 0.99))))
-    return np.stack([inverse_search.grey(frame, np.float32(gamma)) for frame in guide.cpu().numpy()])
-
-
-def _flows(grey: np.ndarray, pairs: np.ndarray, preset: Preset) -> Iterator[tuple[int, tuple]]:
-    """(pair, (forward, backward)) of each of `pairs`, ascending, as `Motion` holds them; two pyramids are held."""
-    levels: dict[int, list] = {}
-    for pair in pairs.tolist():
-        levels = {
-            i: levels[i] if i in levels else inverse_search.pyramid(grey[i], preset.fine) for i in (pair, pair + 1)
-        }
-        first, second = levels[pair], levels[pair + 1]
-        yield pair, tuple(inverse_search.flow(a, b, *preset, TRUST) for a, b in ((first, second), (second, first)))
+    return inverse_search.codes(guide, gamma)
 
 
 def cuts(guide: Tensor, limit: float) -> np.ndarray:

@@ -35,6 +35,7 @@ from lolblur_synth import frames as fr
 from lolblur_synth.camera import levels, mosaic, sensor, tables
 from lolblur_synth.draw import field, seed_of
 from lolblur_synth.errors import RecipeError, UsageError
+from lolblur_synth.kernels import transfer
 from lolblur_synth.models import cycleisp
 from lolblur_synth.recipe.schema import NoiseConfig
 
@@ -98,10 +99,10 @@ def apply(frames: Tensor, config: NoiseConfig, draw: Draw) -> Tensor:
         return _on_display(frames, config, draw)
     if config.model == "cycleisp":  # one frame at a time, to save memory
         return torch.cat([_through_networks(*one) for one in _one_by_one(frames, config, draw)])
-    light = fr.srgb_to_light(frames)
+    light = transfer.srgb_to_light(frames)
     _, noise = _raw(frames, light, config, draw)
     mosaic.add_developed(light, noise, _colours(config), draw.gains, config.demosaic)
-    return _finished(fr.light_to_srgb(light), frames, config)
+    return _finished(transfer.light_to_srgb(light), frames, config)
 
 
 def raw_pair(frames: Tensor, config: NoiseConfig, draw: Draw) -> tuple[Tensor, Tensor]:
@@ -117,7 +118,7 @@ def raw_pair(frames: Tensor, config: NoiseConfig, draw: Draw) -> tuple[Tensor, T
         pairs = [_network_raw(*one) for one in _one_by_one(frames, config, draw)]
         planes, noise = (torch.cat(parts) for parts in zip(*pairs, strict=True))
     else:
-        planes, noise = _raw(frames, fr.srgb_to_light(frames), config, draw)
+        planes, noise = _raw(frames, transfer.srgb_to_light(frames), config, draw)
     return F.pixel_shuffle(planes, 2), F.pixel_shuffle(planes + noise, 2)
 
 

@@ -17,6 +17,7 @@ from scipy.ndimage import spline_filter
 from torch import Tensor
 
 from lolblur_synth import draw
+from lolblur_synth.kernels.exposure.reference import CELL
 from lolblur_synth.recipe.schema import InterpolateConfig
 from lolblur_synth.stages import interpolate
 from lolblur_synth.training import scenes
@@ -183,7 +184,7 @@ def _measured(item: Item, frames: Tensor, neighbours: Tensor, preset: str) -> Ba
     motion = interpolate.motion(seen, InterpolateConfig(method="dis", preset=preset), refuse_cuts=False)
     forward, backward = (torch.from_numpy(flow[pair]).permute(2, 0, 1) for flow in (motion.forward, motion.backward))
     true_forward, true_backward = (
-        torch.nn.functional.avg_pool2d(torch.from_numpy(np.ascontiguousarray(flow)).permute(2, 0, 1), interpolate.CELL)
+        torch.nn.functional.avg_pool2d(torch.from_numpy(np.ascontiguousarray(flow)).permute(2, 0, 1), CELL)
         for flow in item.flows
     )
     splines = [

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from cuda_shim import compile_for_device
 
 from lolblur_synth.kernels.exposure.acceleration import bends
 
@@ -71,3 +72,8 @@ def test_a_thing_far_out_of_the_frame_is_harmless():
     rng = np.random.default_rng(1)
     forward, backward = (rng.normal(0, 500, (3, HEIGHT, WIDTH, 3)).astype(np.float32) for _ in range(2))
     assert np.isfinite(bends(forward, backward, moving(3))).all()
+
+
+@pytest.mark.extra
+def test_the_source_compiles_for_a_device(tmp_path):
+    compile_for_device("exposure/acceleration", tmp_path)

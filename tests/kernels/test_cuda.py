@@ -28,7 +28,7 @@ def stand_in(monkeypatch):
 
     compiler = SimpleNamespace(CompileException=CompileException)
     stream = SimpleNamespace(ExternalStream=lambda number: contextlib.nullcontext(), compiler=compiler)
-    module = SimpleNamespace(cuda=stream, RawModule=lambda code: SimpleNamespace(get_function=get_function))
+    module = SimpleNamespace(cuda=stream, RawModule=lambda code, options: SimpleNamespace(get_function=get_function))
     monkeypatch.setitem(sys.modules, "cupy", module)
     monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(cuda_stream=0))

@@ -17,10 +17,10 @@ import torch
 from numba import njit
 
 from lolblur_synth import kernels
-from lolblur_synth.kernels import exposure, fasc, inverse_search, sepconv, vbm4d
-from lolblur_synth.kernels.exposure import bspline, splat
+from lolblur_synth.kernels import exposure, fasc, inverse_search, sepconv, transfer, vbm4d
+from lolblur_synth.kernels.exposure import acceleration, bspline, splat
 from lolblur_synth.kernels.inverse_search import patch
-from lolblur_synth.kernels.vbm4d import blocks, paper_profile
+from lolblur_synth.kernels.vbm4d import blocks, neighbours, paper_profile, spectra
 from lolblur_synth.kernels.vbm4d.settings import PassSettings, Search
 from lolblur_synth.recipe.schema import ClipReverseConfig
 from lolblur_synth.stages.interpolate import Motion
@@ -150,12 +150,70 @@ def flowed(settings: tuple[int, int, bool], size: tuple[int, int]) -> Callable:
     return inputs
 
 
-def block_copied(rng):
-    return rng.random(400).astype(F), 23, 19, np.full(128, NAN), 64
+def window_of(size: tuple[int, int]) -> Callable:
+    """Grey codes of four frames of a texture that moves, and which pairs of them are searched."""
+
+    def inputs(rng):
+        texture = 128 + 60 * smooth(rng, (1,), (size[0] + 8, size[1] + 12), 1)[0]
+        texture += 20 * np.sin(np.arange(size[1] + 12) / 2.3) + rng.normal(0, 8, texture.shape)
+        frames = [texture[2 * t : 2 * t + size[0], 3 * t : 3 * t + size[1]] for t in range(4)]
+        codes = torch.from_numpy(np.clip(np.stack(frames), 0, 255).astype(np.uint8))
+        return codes, np.array([True, False, True]), 4, 3, False, np.exp(-np.arange(256) / 12.75).astype(F)
+
+    return inputs
+
+
+def guided(rng):
+    return torch.from_numpy(rng.random((2, 3, 21, 35), dtype=F) ** 3), 0.45
+
+
+def bent(size: tuple[int, int]) -> Callable:
+    """Motions both ways of six pairs of frames of which one was not measured, and which were."""
+
+    def inputs(rng):
+        motion = moving_frames(rng, *size, count=7)[1]
+        return torch.from_numpy(motion.forward), torch.from_numpy(motion.backward), np.arange(6) != 4
+
+    return inputs
 
 
 def block_added(rng):
     return rng.random(400).astype(F), 23, 19, rng.random(128).astype(F), 64, F(0.7)
+
+
+def neighbours_compared(rng):
+    """Eight blocks of which some cost less than before, and some are not sought."""
+    reference, frame = rng.normal(100, 9, (2, 900)).astype(F)
+    cost = rng.uniform(5e3, 15e3, 16).astype(F)
+    cost[10] = -1e9
+    candidate = neighbours.Candidate(frame, np.int64(61), np.int64(45), F(300), F(7))
+    matches = neighbours.Matches(cost, np.full(16, NAN), np.full(16, F(-1)))
+    return reference, np.int64(50), candidate, np.int64(8), matches
+
+
+def block_transformed(rng):
+    return rng.normal(0, 50, 400).astype(F), np.int64(23), np.int64(19), np.full(128, NAN), np.int64(64)
+
+
+def spectrum_transformed(rng):
+    return rng.normal(0, 50, 200).astype(F), np.int64(64), rng.random(64).astype(F), np.full(128, NAN), np.int64(64)
+
+
+def nine_blocks(rng):
+    return rng.normal(0, 50, 576).astype(F), np.full(576, NAN), np.int64(16)
+
+
+def light_of_frames(rng) -> tuple[torch.Tensor]:
+    """From black to three times white, and a little below black."""
+    light = rng.random((2, 3, 37, 41), dtype=F) ** 5 * 3
+    light[0, :, 0], light[1, :, 1] = 0, -0.02
+    return (torch.from_numpy(light),)
+
+
+def lit_of_frames(rng):
+    light = light_of_frames(rng)[0].clamp(min=0)
+    old = transfer.reference.lightness(light)
+    return light, old, old * torch.from_numpy(rng.random(tuple(old.shape), dtype=F))
 
 
 def clip(rng, count: int, height: int, width: int, sigma: float) -> np.ndarray:
@@ -264,8 +322,21 @@ TABLE = [
     *(Twin("inverse_search.cpu.flow", inverse_search.reference.flow, inverse_search.cpu.flow, flowed(settings, size),
            0.01, "px; a patch whose steps end at a near tie ends elsewhere", 0.97)
       for settings in ((4, 3, False), (4, 2, True), (8, 1, False)) for size in ((61, 75), (96, 101))),
-    Twin("vbm4d.blocks.copy_block", compiled(blocks.copy_block.plain), compiled(blocks.copy_block), block_copied, 0,
-         EXACT),
+    Twin("vbm4d.neighbours.improve", compiled(neighbours.improve.plain), compiled(neighbours.improve),
+         neighbours_compared, 0.05, ROUNDING + ", of 64 squares of 1e2"),
+    *(Twin(f"vbm4d.spectra.{name}", compiled(getattr(spectra, name).plain), compiled(getattr(spectra, name)), inputs,
+           2e-4, ROUNDING + ", of values of 50")
+      for name, inputs in (("transform", block_transformed), ("transform_back", spectrum_transformed),
+                           ("over_nine", nine_blocks), ("over_nine_back", nine_blocks))),
+    *(Twin(f"transfer.cpu.{name}", getattr(transfer.reference, name), getattr(transfer.cpu, name), inputs, 3e-5,
+           "powers by polynomials, good to 2e-6 of values up to 14")
+      for name, inputs in (("srgb_to_light", light_of_frames), ("light_to_srgb", light_of_frames),
+                           ("lightness", light_of_frames), ("relight", lit_of_frames))),
+    *(Twin("inverse_search.cuda.flows", inverse_search.window.flows, inverse_search.cuda.flows, window_of(size), 1e-4,
+           "px; " + ROUNDING, 0.999) for size in ((61, 75), (48, 66))),
+    Twin("inverse_search.cuda.codes", inverse_search.window.codes, inverse_search.cuda.codes, guided, 0, EXACT),
+    *(Twin("exposure.acceleration_cuda.bends", lambda *given: acceleration.bends(*map(np.asarray, given)),
+           exposure.acceleration_cuda.bends, bent(size), 1e-4, "px; " + ROUNDING) for size in ((37, 54), (20, 33))),
     Twin("vbm4d.blocks.add_block", compiled(blocks.add_block.plain), compiled(blocks.add_block), block_added, 1e-6,
          ROUNDING),
     *(Twin(f"vbm4d.{name}.Volumes", denoised(vbm4d.reference.Volumes), denoised(module.Volumes),
@@ -279,7 +350,7 @@ TABLE = [
     *_of_fasc("gradients", 1e-3, ROUNDING + ", of up to 126 pixels", True),
     Twin("sepconv.cuda.separable", sepconv.reference.separable, sepconv.cuda.separable, convolved, 1e-5, ROUNDING),
 ]  # fmt: skip
-RECORDS = {"inverse_search.cpu.Fit"}
+RECORDS = {"inverse_search.cpu.Fit", "inverse_search.cuda.Level"}
 NO_TWINS = RECORDS | {"fasc.cuda.runs_on"}  # a condition
 
 

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from lolblur_synth.kernels import cuda as launcher
 from lolblur_synth.kernels import switch
-from lolblur_synth.kernels.exposure import cpu, cuda, reference
+from lolblur_synth.kernels.exposure import acceleration, acceleration_cuda, cpu, cuda, reference
 from lolblur_synth.recipe.schema import ClipReverseConfig
 
-__all__ = ["average", "expose", "expose_given", "integrate", "runs_on", "sample"]
+__all__ = ["average", "bends", "expose", "expose_given", "integrate", "runs_on", "sample"]
 
 
 def runs_on(device: torch.device) -> bool:
@@ -80,6 +80,12 @@ def integrate(
     """mean(light) and mean(mask), each (3, H, W), of the samples at `instants`; r: code values, space "code" only;
     above: as for `expose`, part of the light."""
     return _twin(frames.device).integrate(frames, motion, instants, config, r, above)
+
+
+def bends(forward: np.ndarray | Tensor, backward: np.ndarray | Tensor, moving: np.ndarray) -> np.ndarray | Tensor:
+    """Half the acceleration of each cell, see `acceleration.bends`: of arrays, or of tensors on CUDA."""
+    twin = acceleration_cuda if isinstance(forward, Tensor) else acceleration
+    return twin.bends(forward, backward, moving)
 
 
 def sample(frames: Tensor, motion, instant: float) -> Tensor:

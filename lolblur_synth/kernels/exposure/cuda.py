@@ -121,7 +121,9 @@ def _prepare(frame: Tensor) -> Tensor:
 def _fields(motion, pair: int, parts: Tensor) -> tuple[Tensor, Tensor]:
     """At n instants of a pair: (n, h, w, 4) motion in pixels an interval, shares of second frame and of cross-fade;
     (n, h, w, 2) how far the path is off the straight one, pixels."""
-    forward, backward, bend = (_upload(of[pair], parts.device) for of in (motion.forward, motion.backward, motion.bend))
+    forward, backward, bend = (
+        torch.as_tensor(cells[pair], device=parts.device) for cells in (motion.forward, motion.backward, motion.bend)
+    )
     height, width, count = *forward.shape[:2], len(parts)
     sums = torch.zeros((count, CARRIED, height, width), dtype=torch.int64, device=parts.device)
     size = count, height, width

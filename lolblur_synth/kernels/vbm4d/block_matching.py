@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, prange
 
+from lolblur_synth.kernels.vbm4d.neighbours import APART, COLUMNS, NEIGHBOURS, Candidate, Matches, improve
 from lolblur_synth.kernels.vbm4d.reference import TILE
 from lolblur_synth.kernels.vbm4d.transforms import MATH
 
@@ -32,15 +33,6 @@ class Tile(NamedTuple):
     pixels: np.ndarray  # flat float32: eight rows of SPAN pixels, from the first block on
     y: int  # px, of the blocks
     xs: np.ndarray  # px, ascending
-
-
-class Matches(NamedTuple):
-    """The best match so far of each of n blocks."""
-
-    wanted: np.ndarray  # (n,) bool: the others keep the match that they have
-    cost: np.ndarray  # (n,) float32, squared distance and penalty; infinite: there is no match
-    distance: np.ndarray  # (n,) float32, squared distance
-    moved: np.ndarray  # (n, 2) displacement (dy, dx), px
 
 
 class Buffers(NamedTuple):
@@ -75,33 +67,51 @@ def _boxes(sums, count, out):
 
 
 @njit(fastmath=MATH)
-def _search(tile, frame, centre, radius, penalty, matches, buffers):
-    """Look for the wanted blocks of a Tile in `frame` (H, W), up to `radius` px from the displacement `centre`, by
-    squared distance and penalty; fill Matches."""
+def _search(tile, frame, centre, inner, radius, penalty, matches, buffers):
+    """Look for the blocks of a Tile in `frame` (H, W), more than `inner` and up to `radius` px from the displacement
+    `centre`, by squared distance and penalty; improve Matches."""
     height, width = frame.shape
-    y, xs, sums, boxes = tile.y, tile.xs, buffers.sums, buffers.boxes
-    wanted, cost, distance, moved = matches
+    y, xs, pixels, flat = tile.y, tile.xs, tile.pixels, frame.reshape(-1)
+    for first in range(0, xs.size, NEIGHBOURS):
+        last = min(first + NEIGHBOURS, xs.size)
+        if not (matches.cost[first:last] > -np.inf).any():
+            continue
+        x, start = xs[first], xs[first] - xs[0]
+        together = xs[last - 1] - x == APART * (last - 1 - first)
+        reference, number = pixels[start:], np.float32(-1)
+        for dy in range(centre[0] - radius, centre[0] + radius + 1):
+            for dx in range(centre[1] - radius, centre[1] + radius + 1):
+                number += np.float32(1)
+                away = abs(dy - centre[0]), abs(dx - centre[1])
+                if max(away) <= inner or not 0 <= y + dy <= height - 8:
+                    continue
+                fee = penalty * np.float32(away[0] + away[1])
+                if together and 0 <= x + dx <= width - COLUMNS:
+                    candidate = Candidate(flat, width, (y + dy) * width + x + dx, fee, number)
+                    improve(reference, SPAN, candidate, first, matches)
+                else:
+                    part = Tile(reference, y, xs[first:last])
+                    _improve_apart(part, frame, (dy, dx), fee, number, first, matches, buffers)
+
+
+@njit(fastmath=MATH)
+def _improve_apart(tile, frame, moved, fee, number, first, matches, buffers):
+    """`improve`, for blocks of a Tile that stand otherwise than 4 px apart, or of which some would leave the frame."""
+    (dy, dx), y, xs, width = moved, tile.y, tile.xs, frame.shape[1]
+    cost, distance, best = matches
+    left = max(xs[0], -dx)
+    columns = min(xs[-1] + 8, width - dx) - left
+    if columns < 8:
+        return
+    buffers.sums[:columns] = np.float32(0)
+    for r in range(0, 8, 4):
+        _squares(tile.pixels, r * SPAN + left - xs[0], frame, y + dy + r, left + dx, columns, buffers.sums)
+    _boxes(buffers.sums, columns - 7, buffers.boxes)
     for n in range(xs.size):
-        if wanted[n]:
-            cost[n], moved[n, 0], moved[n, 1] = np.float32(np.inf), centre[0], centre[1]
-    for dy in range(max(centre[0] - radius, -y), min(centre[0] + radius, height - 8 - y) + 1):
-        for dx in range(centre[1] - radius, centre[1] + radius + 1):
-            left = max(xs[0], -dx)
-            columns = min(xs[-1] + 8, width - dx) - left
-            if columns < 8:
-                continue
-            sums[:columns] = np.float32(0)
-            for r in range(0, 8, 4):
-                _squares(tile.pixels, r * SPAN + left - xs[0], frame, y + dy + r, left + dx, columns, sums)
-            _boxes(sums, columns - 7, boxes)
-            fee = penalty * np.float32(abs(dy - centre[0]) + abs(dx - centre[1]))
-            for n in range(xs.size):
-                i = xs[n] - left
-                if i >= 0 and i < columns - 7 and boxes[i] + fee < cost[n] and wanted[n]:
-                    cost[n] = boxes[i] + fee
-                    distance[n] = boxes[i]
-                    moved[n, 0] = dy
-                    moved[n, 1] = dx
+        i = xs[n] - left
+        if 0 <= i < columns - 7 and buffers.boxes[i] + fee < cost[first + n]:
+            cost[first + n], distance[first + n] = buffers.boxes[i] + fee, buffers.boxes[i]
+            best[first + n] = number
 
 
 @njit(parallel=True, cache=True, fastmath=MATH)
@@ -128,8 +138,8 @@ def _follow_tile(frames, paths, search, row, first, last):
     for r in range(8):
         pixels[r * SPAN : r * SPAN + span] = frames[paths.slots[h], 0, y + r][xs[0] : xs[0] + span]
     tile, buffers = Tile(pixels, y, xs), Buffers(np.empty(SPAN, np.float32), np.empty(SPAN, np.float32))
-    cost, distance = np.empty(count, np.float32), np.empty(count, np.float32)
-    matches = Matches(np.empty(count, np.bool_), cost, distance, np.zeros((count, 2), np.int64))
+    matches = Matches(np.empty(TILE, np.float32), np.empty(TILE, np.float32), np.empty(TILE, np.float32))
+    moved = np.empty((count, 2), np.int64)
     paths.path[row, first:last, h] = 0
     paths.extent[row, first:last] = 0
     for side in range(2):
@@ -138,42 +148,44 @@ def _follow_tile(frames, paths, search, row, first, last):
             slot = paths.slots[h + (2 * side - 1) * k]
             if slot < 0:
                 break
-            frame = frames[slot, 0]
-            matches.wanted[:] = True
-            _search(tile, frame, centre, search.radius[0], search.penalty, matches, buffers)
-            left, right = count, 0
+            frame, (near, far) = frames[slot, 0], (search.radius[0], search.radius[min(k, 2)])
+            matches.cost[:count], matches.best[:] = np.float32(np.inf), np.float32(-1)
+            moved[:, 0], moved[:, 1] = centre
+            _search(tile, frame, centre, -1, near, search.penalty, matches, buffers)
+            _move(moved, matches, centre, near)
             for n in range(count):
-                good = cost[n] < np.inf and distance[n] <= search.good
-                alive = paths.active[row, first + n] and paths.extent[row, first + n, side] == k - 1
-                matches.wanted[n] = alive and not good
-                if matches.wanted[n]:
-                    left, right = min(left, n), n + 1
-            if left < right:
-                part = Tile(pixels[xs[left] - xs[0] :], y, xs[left:right])
-                _search(part, frame, centre, search.radius[min(k, 2)], search.penalty, _part(matches, left, right),
-                        buffers)  # fmt: skip
-            if not _extend(paths, search.limit, row, first, side, k, matches):
+                good = matches.cost[n] < np.inf and matches.distance[n] <= search.good
+                if good or not paths.active[row, first + n] or paths.extent[row, first + n, side] < k - 1:
+                    matches.cost[n] = -np.float32(np.inf)
+            _search(tile, frame, centre, near, far, search.penalty, matches, buffers)
+            _move(moved, matches, centre, far)
+            if not _extend(paths, search.limit, row, first, side, k, matches, moved):
                 break
-            centre = _predicted(matches.moved, k)
+            centre = _predicted(moved, k)
 
 
 @njit(inline="always", fastmath=MATH)
-def _part(matches, left, right):
-    """The matches of the blocks left..right - 1, as views."""
-    wanted, cost, distance, moved = matches
-    return Matches(wanted[left:right], cost[left:right], distance[left:right], moved[left:right])
+def _move(moved, matches, centre, radius):
+    """Displacements (n, 2) of the blocks for which a search found a better candidate; none has, for the next one."""
+    side = 2 * radius + 1
+    for n in range(len(moved)):
+        number = int(matches.best[n])
+        if number >= 0:
+            moved[n, 0] = centre[0] - radius + number // side
+            moved[n, 1] = centre[1] - radius + number % side
+            matches.best[n] = np.float32(-1)
 
 
 @njit(inline="always", fastmath=MATH)
-def _extend(paths, limit, row, first, side, k, matches):
+def _extend(paths, limit, row, first, side, k, matches, moved):
     """Extend to k intervals the trajectories that reached k - 1 and have a match within the limit; whether any did."""
     middle, extended = paths.slots.size // 2, False
-    for n in range(matches.cost.size):
+    for n in range(len(moved)):
         matched = matches.cost[n] < np.inf and matches.distance[n] <= limit
         if paths.extent[row, first + n, side] == k - 1 and matched:
             paths.extent[row, first + n, side] = k
-            paths.path[row, first + n, middle + (2 * side - 1) * k, 0] = matches.moved[n, 0]
-            paths.path[row, first + n, middle + (2 * side - 1) * k, 1] = matches.moved[n, 1]
+            paths.path[row, first + n, middle + (2 * side - 1) * k, 0] = moved[n, 0]
+            paths.path[row, first + n, middle + (2 * side - 1) * k, 1] = moved[n, 1]
             extended = True
     return extended
 

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, prange
 
-from lolblur_synth.kernels.vbm4d.blocks import copy_block
+from lolblur_synth.kernels.llvm import SIDE
 from lolblur_synth.kernels.vbm4d.reference import RAMP
-from lolblur_synth.kernels.vbm4d.transforms import BLOCK, LONGEST, MATH, VOLUME, dct_blocks, idct_blocks, over_time
+from lolblur_synth.kernels.vbm4d.spectra import over_nine, over_nine_back, transform, transform_back
+from lolblur_synth.kernels.vbm4d.transforms import BLOCK, LONGEST, MATH, VOLUME, over_time
 
 RUN = 16  # reference blocks of one task
 
@@ -56,9 +57,12 @@ def noise_at(luma, ys, xs, table, noise):
 def _forward(pixels, places, width, length, matrix, v, out):
     """out = the transform of the volume of the blocks at places[:length] of flat pixels."""
     for n in range(length):
-        copy_block(pixels, places[n], width, v, n * BLOCK)
-    dct_blocks(v, length)
-    over_time(v, out, matrix, length)
+        transform(pixels, places[n], width, v, n * BLOCK)
+    if length == LONGEST:
+        for i in range(0, BLOCK, SIDE):
+            over_nine(v, out, i)
+    else:
+        over_time(v, out, matrix, length)
 
 
 @njit(fastmath=MATH)
@@ -74,16 +78,16 @@ def _places(volume, slots, channel, height, width, places):
 def _inverse(spectrum, v, volume, transposed, scale, channel, blocks):
     """blocks[reach + k, channel] = scale * filtered block of the frame k away, for |k| <= reach; blocks (2 reach + 1,
     3, 64)."""
-    reach = len(blocks) // 2
-    over_time(spectrum, v, transposed, volume.length)
-    idct_blocks(v, volume.length)
+    reach, flat = len(blocks) // 2, blocks.reshape(-1)
+    if volume.length == LONGEST:
+        for i in range(0, BLOCK, SIDE):
+            over_nine_back(spectrum, v, i)
+    else:
+        over_time(spectrum, v, transposed, volume.length)
     for n in range(volume.length):
         k = n - volume.before
         if -reach <= k <= reach:
-            out = blocks[reach + k, channel]
-            block = v[n * BLOCK : (n + 1) * BLOCK]
-            for i in range(BLOCK):
-                out[i] = block[i] * scale[i]
+            transform_back(v, n * BLOCK, scale, flat, ((reach + k) * 3 + channel) * BLOCK)
 
 
 @njit(fastmath=MATH | {"reassoc"})

@@ -33,6 +33,7 @@ from torch import Tensor
 
 from lolblur_synth import frames as fr
 from lolblur_synth.errors import UsageError
+from lolblur_synth.kernels import transfer
 from lolblur_synth.models import dce
 from lolblur_synth.recipe.schema import DarkenConfig
 from lolblur_synth.stages.darken import lights
@@ -89,12 +90,12 @@ def scale(frames: Tensor, config: DarkenConfig, draw: Draw) -> Tensor:
     _check_share(draw.dim, "dim")
     out = torch.empty_like(frames)
     for t, frame in enumerate(frames.split(1)):
-        light = fr.srgb_to_light(frame)
-        lightness = _lightness(light)
+        light = transfer.srgb_to_light(frame)
+        lightness = transfer.lightness(light)
         r = torch.full_like(lightness, 1 - draw.dim)
         if config.saturated == "channel":  # l' = l - (1 - dim) l (1 - L* of the brightest channel), which stays at 1
             r *= (1 - _brightest(light)) / (1 - lightness).clamp_min(1e-6)
-        out[t] = _relight(light, lightness, dce.curve(lightness, r, steps=1))[0]
+        out[t] = transfer.relight(light, lightness, dce.curve(lightness, r, steps=1))[0]
     return out
 
 
@@ -164,8 +165,8 @@ def _darken(frames: Tensor, config: DarkenConfig, draw: Draw, want_maps=False) -
     out = torch.empty_like(frames)
     lightness, lamp = (frames.new_empty((len(frames), 1, *frames.shape[-2:])) for _ in range(2))
     for t, frame in enumerate(frames.split(1)):
-        light = fr.srgb_to_light(frame)
-        lightness[t] = _lightness(light)[0]
+        light = transfer.srgb_to_light(frame)
+        lightness[t] = transfer.lightness(light)[0]
         out[t] = light[0]
 
     def judged(t: int) -> Tensor:  # the planes that tell lamps, as lights.py takes them
@@ -188,7 +189,7 @@ def _darken(frames: Tensor, config: DarkenConfig, draw: Draw, want_maps=False) -
         return frames, used, lamp
     for t, (r, white) in enumerate(calibration.adjusted(strength)):
         now = lightness[t, None]
-        out[t] = _relight(out[t, None], now, dce.curve(now, r, net.steps, white))[0]
+        out[t] = transfer.relight(out[t, None], now, dce.curve(now, r, net.steps, white))[0]
         if used is not None:
             used[t] = r.mean(1).clamp(0, 1)
     return out, used, lamp
@@ -252,21 +253,6 @@ def _check_share(value: float, name: str) -> None:
         raise UsageError(f"darken: {name} {value} is not between 0 and 1", f"the recipe's {name} is a range of shares")
 
 
-def _lightness(light: Tensor) -> Tensor:
-    """L*/100 of linear light (1, 3, H, W) -> (1, 1, H, W)."""
-    red, green, blue = light.split(1, dim=1)
-    return fr.luminance_to_lightness(red * fr.LUMA[0] + green * fr.LUMA[1] + blue * fr.LUMA[2])
-
-
 def _brightest(light: Tensor) -> Tensor:
     """L*/100 of the grey that has the value of the brightest channel, of linear light: (1, 3, H, W) -> (1, 1, H, W)."""
     return fr.luminance_to_lightness(light.amax(1, keepdim=True))
-
-
-def _relight(light: Tensor, old: Tensor, new: Tensor) -> Tensor:
-    """Scale linear light (1, 3, H, W), all channels alike, from one lightness (1, 1, H, W) to another; -> display.
-
-    `light` is overwritten.
-    """
-    gain = fr.lightness_to_luminance(new).div_(fr.lightness_to_luminance(old).clamp_min_(1e-8))
-    return fr.light_to_srgb(light.mul_(gain))
