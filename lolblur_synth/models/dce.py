@@ -21,22 +21,12 @@ from torch import Tensor, nn
 
 from lolblur_synth.errors import InputError, WeightsError
 from lolblur_synth.files import weights
+from lolblur_synth.kernels.darkening import curve
+
+__all__ = ["CurveNet", "PublishedCurveNet", "check", "curve", "edge_model", "follow_edges", "load", "reduce"]
 
 GUIDE_RADIUS = 2  # cells of the reduced frame
 GUIDE_SMOOTHNESS = 4e-3  # lightness variance below which the frame has no edge to follow
-
-
-def curve(lightness: Tensor, maps: Tensor, steps: int, white: Tensor | float = 1.0) -> Tensor:
-    """x <- x + r x (x/white - 1), `steps` times; maps (N, K, H, W) are the r of each iteration, used in turn.
-
-    white: a number, or one a pixel (N, 1, H, W).
-    """
-    slope, bend = (1 - maps).split(1, dim=1), (maps / white).split(1, dim=1)
-    x = lightness
-    for step in range(steps):
-        k = step % maps.shape[1]
-        x = torch.addcmul(slope[k], bend[k], x) * x  # x (1 - r + r x/white): two passes over the frame
-    return x
 
 
 def reduce(plane: Tensor, reduction: int) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from numba import njit
 
 from lolblur_synth import kernels
-from lolblur_synth.kernels import exposure, fasc, inverse_search, sepconv, transfer, vbm4d
+from lolblur_synth.kernels import darkening, exposure, fasc, inverse_search, sepconv, transfer, vbm4d
 from lolblur_synth.kernels.exposure import acceleration, bspline, splat
 from lolblur_synth.kernels.inverse_search import patch
 from lolblur_synth.kernels.vbm4d import blocks, neighbours, paper_profile, spectra
@@ -216,6 +216,23 @@ def lit_of_frames(rng):
     return light, old, old * torch.from_numpy(rng.random(tuple(old.shape), dtype=F))
 
 
+def lightness_and_r(rng) -> tuple[torch.Tensor, torch.Tensor]:
+    """r of -1..1, both ends included."""
+    lightness, r = rng.random((2, 2, 1, 37, 41), dtype=F)
+    r = 2 * r - 1
+    r[:, :, 0], r[:, :, 1], r[:, :, 2] = 0, 1, -1
+    return torch.from_numpy(lightness), torch.from_numpy(r)
+
+
+def darkened(rng):
+    return *lightness_and_r(rng), 8, 1.1
+
+
+def adjusted(rng):
+    lamp, r = lightness_and_r(rng)
+    return r, lamp, 1.7
+
+
 def clip(rng, count: int, height: int, width: int, sigma: float) -> np.ndarray:
     """Opponent planes, in code values, of a texture that moves two pixels a frame, flat on the right; noisy."""
     wide = 200 * rng.random((3, height, width + 2 * count)).repeat(3, 2)[:, :, : width + 2 * count]
@@ -337,6 +354,9 @@ TABLE = [
     Twin("inverse_search.cuda.codes", inverse_search.window.codes, inverse_search.cuda.codes, guided, 0, EXACT),
     *(Twin("exposure.acceleration_cuda.bends", lambda *given: acceleration.bends(*map(np.asarray, given)),
            exposure.acceleration_cuda.bends, bent(size), 1e-4, "px; " + ROUNDING) for size in ((37, 54), (20, 33))),
+    Twin("darkening.cpu.curve", darkening.reference.curve, darkening.cpu.curve, darkened, 1e-6, ROUNDING),
+    Twin("darkening.cpu.adjust", darkening.reference.adjust, darkening.cpu.adjust, adjusted, 1e-5,
+         "powers by polynomials, good to 2e-6"),
     Twin("vbm4d.blocks.add_block", compiled(blocks.add_block.plain), compiled(blocks.add_block), block_added, 1e-6,
          ROUNDING),
     *(Twin(f"vbm4d.{name}.Volumes", denoised(vbm4d.reference.Volumes), denoised(module.Volumes),

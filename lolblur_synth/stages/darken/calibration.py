@@ -16,6 +16,7 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from lolblur_synth.errors import WeightsError
+from lolblur_synth.kernels.darkening import adjust
 from lolblur_synth.models import dce
 from lolblur_synth.stages.darken import lights
 
@@ -128,9 +129,3 @@ class Calibration:
         """Of all pixels."""
         frames = zip(self.lightness.split(1), self.adjusted(strength), strict=True)
         return self.samples.mean_of_all(dce.curve(now, r, self.net.steps, white) for now, (r, white) in frames)
-
-
-def adjust(r: Tensor, lamp: Tensor, strength: float) -> Tensor:
-    """r' = (1 - (1 - r)^s) (1 - lamp); as if the curve were iterated s times as often. Odd in r."""
-    changed = r.abs().neg_().add_(1).pow_(strength).neg_().add_(1)
-    return torch.copysign(changed, r).mul_(1 - lamp)
