@@ -63,7 +63,7 @@ def claim(out: Path, recipe: Recipe) -> None:
     stored.check_recipe(out, recipe)
     try:
         state.mkdir(parents=True, exist_ok=True)
-        probe = state / f"tmp-{os.getpid()}"
+        probe = state / f"tmp-{layout.mine()}"
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:

@@ -52,7 +52,7 @@ def export(
     if not records:
         raise UsageError(f"{out} has no pairs yet", "run `lolblur-synth build` first")
     done = itertools.count(1)
-    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    partial = target.with_name(f".{target.name}.partial-{layout.mine()}")
     try:
         partial.mkdir(parents=True)
         for split in layout.SPLITS:

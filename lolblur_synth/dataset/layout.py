@@ -14,6 +14,7 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ from lolblur_synth.files import atomic, listing
 FOLDERS = ("low_blur_noise", "low_blur", "low_sharp", "high_sharp_scaled", "high_sharp_original")
 SPLITS = ("train", "test")
 STATE = ".lolblur"
+TOKEN = secrets.token_hex(4)  # tells processes of two machines apart, whose numbers may be the same
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # full disk, quota, limit of a file's size
 
 
@@ -58,15 +60,20 @@ class Disk:
 disk = Disk()
 
 
+def mine() -> str:
+    """The beginning of the names of temporary files of this process."""
+    return f"{os.getpid()}-{TOKEN}"
+
+
 def write_atomic(out: Path, path: Path, data: bytes) -> None:
     """Write a file of the dataset whole or not at all, as `files.atomic.write`, but by `disk` and in OUT/.lolblur/tmp/.
 
     Raises NoSpace, OSError.
     """
-    temporary = out / STATE / "tmp" / f"{os.getpid()}-{path.name}"
+    temporary = out / STATE / "tmp" / f"{mine()}-{path.name}"
     try:
-        temporary.parent.mkdir(parents=True, exist_ok=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        own_folder(out, temporary.parent)
+        own_folder(out, path.parent)
         disk.write(temporary, data)
         disk.rename(temporary, path)
         disk.fsync(path.parent)
@@ -134,11 +141,11 @@ def commit(out: Path, record: dict, images: dict[str, np.ndarray], png_level: in
     record: has `split`, `sequence` and `name`; images: folder -> (H, W, 3) uint8 RGB.
     """
     split, sequence, name = record["split"], record["sequence"], record["name"]
-    staging = out / STATE / "tmp" / f"{os.getpid()}-{sequence}-{name}"
+    staging = out / STATE / "tmp" / f"{mine()}-{sequence}-{name}"
     encoded = {folder: encode_png(images[folder], png_level) for folder in FOLDERS}
     record = record | {"sha256": {folder: checksums(images[folder], encoded[folder]) for folder in FOLDERS}}
     try:
-        staging.mkdir(parents=True, exist_ok=True)
+        own_folder(out, staging)
         for folder in FOLDERS:
             disk.write(staging / folder, encoded[folder])
         for folder in FOLDERS:

@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from lolblur_synth.dataset import layout
-from lolblur_synth.errors import Damaged
+from lolblur_synth.errors import Damaged, ForeignOutput
 
 NAME = "manifest.jsonl"
 PAIR = re.compile(r"[0-9]+/[0-9]+")  # clip and frame
@@ -23,7 +23,10 @@ def write(out: Path) -> int:
 
     Shards take turns: the last one finds the records of all, so its manifest is complete.
     """
-    with FileLock(out / layout.STATE / "manifest.lock"):
+    lock = out / layout.STATE / "manifest.lock"
+    if lock.is_symlink():  # opening it would create or empty the file that it leads to
+        raise ForeignOutput(f"{lock} is a link", "remove it, or use another output folder")
+    with FileLock(lock):
         lines = [layout.to_json(line(record)) for record in layout.records(out)]
         layout.write_atomic(out, out / NAME, b"".join(lines))
     return len(lines)
