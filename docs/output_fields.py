@@ -38,6 +38,7 @@ PLAN: Fields = {
                 "size": ("[integer]", "width and height, px"),
                 "cuts": ("integer", "scene cuts"),
                 "pairs": ("integer", "pairs that it gives"),
+                "exposure_ms": ("[number]", "how long its shortest and its longest exposure last"),
                 "light": ("string", "light above white: measured or guessed"),
             }
         ],

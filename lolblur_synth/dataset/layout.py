@@ -14,6 +14,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from lolblur_synth.files import atomic, listing
 FOLDERS = ("low_blur_noise", "low_blur", "low_sharp", "high_sharp_scaled", "high_sharp_original")
 SPLITS = ("train", "test")
 STATE = ".lolblur"
+NUMBER = re.compile(r"\d{4,9}", re.ASCII)  # names of sequences and frames; no other name becomes part of a path
 TOKEN = secrets.token_hex(4)  # tells processes of two machines apart, whose numbers may be the same
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # full disk, quota, limit of a file's size
 
@@ -188,6 +190,15 @@ def read_json(path: Path) -> dict | None:
     return value if isinstance(value, dict) else None
 
 
+def are_checksums(sums: object) -> bool:
+    """Whether this is the `sha256` of a record: for each folder what `checksums` gives."""
+    return isinstance(sums, dict) and all(
+        isinstance(entry := sums.get(folder), dict) and isinstance(entry.get("file"), str)
+        and isinstance(entry.get("pixels"), str) and isinstance(entry.get("bytes"), int)
+        for folder in FOLDERS
+    )  # fmt: skip
+
+
 def records(out: Path) -> Iterator[dict]:
     """Every readable record, in the order of split, sequence and frame."""
     for split in SPLITS:
@@ -201,7 +212,7 @@ def failures(out: Path) -> Iterator[dict]:
     """Every failure record, in the order of sequence and frame."""
     for path in _state_files(out / STATE / "failed"):
         record = read_json(path)
-        if record is not None:
+        if record is not None and isinstance(record.get("sequence"), str) and isinstance(record.get("name"), str):
             yield record
 
 

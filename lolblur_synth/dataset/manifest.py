@@ -49,7 +49,8 @@ def read(out: Path) -> list[dict]:
             pair = None
         if not isinstance(pair, dict):
             raise Damaged(f"{out / NAME}:{number}: not a JSON object", "run `lolblur-synth build` again")
-        if pair.get("split") not in layout.SPLITS or not PAIR.fullmatch(str(pair.get("pair"))):
+        is_pair = pair.get("split") in layout.SPLITS and PAIR.fullmatch(str(pair.get("pair")))
+        if not is_pair or not layout.are_checksums(pair.get("sha256")):
             raise Damaged(f"{out / NAME}:{number}: not the record of a pair", "run `lolblur-synth build` again")
         pairs.append(pair)
     return pairs

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lolblur_synth import __version__
-from lolblur_synth.dataset import keys, layout, plan, stored, survey
+from lolblur_synth.dataset import keys, layout, stored, survey
 from lolblur_synth.dataset.records import Clip, Job, Pair, VideoInfo
 from lolblur_synth.errors import InputError, RecipeError, listed
 from lolblur_synth.recipe.schema import Recipe
@@ -107,10 +107,12 @@ class Origins:
         return json.loads(layout.to_json(worker.describe(origin.pair, job)))
 
     def _pairs(self, info: VideoInfo) -> dict[str, Pair]:
+        from lolblur_synth.dataset import plan  # torch, for which `status` need not wait
+
         if info not in self.placed:
             try:
                 self.placed[info] = {pair.name: pair for pair in plan.place(info, self.recipe)}
-            except InputError:
+            except (InputError, ArithmeticError, ValueError):  # numbers that no survey finds
                 self.placed[info] = {}
         return self.placed[info]
 
@@ -120,12 +122,8 @@ def surveyed(out: Path) -> dict[str, list[VideoInfo]]:
     found: dict[str, list[VideoInfo]] = collections.defaultdict(list)
     for path in sorted((out / layout.STATE / "surveys").glob("*.json")):
         values = layout.read_json(path)
-        if values is not None and values.keys() == VideoInfo.__annotations__.keys():
-            try:
-                info = survey.from_json(values)
-                hash(info)
-            except TypeError:  # a field that no survey writes
-                continue
+        if values is not None and survey.is_survey(values):
+            info = survey.from_json(values)
             if info not in found[info.sha256]:
                 found[info.sha256].append(info)
     return dict(found)

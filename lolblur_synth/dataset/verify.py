@@ -1,7 +1,6 @@
 """`status` counts the pairs of a dataset, `verify` compares its files with their records. Neither changes a file."""
 
 import hashlib
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,15 +12,13 @@ from lolblur_synth.dataset.record_checks import Damage
 from lolblur_synth.errors import Damaged, ForeignOutput, listed
 from lolblur_synth.files import listing
 
-NUMBER = re.compile(r"\d{4,}")  # every sequence and frame has such a name; others in a record are never used as paths
-
 LIGHT_IN_WORDS = "holds light above white: measured, not guessed"
 
 
 def open_output(out: Path) -> dict:
-    """The plan of a dataset folder. Raises ForeignOutput when out is not one."""
-    plan = layout.read_json(out / layout.STATE / "plan.json")
-    if plan is None or "clips" not in plan:
+    """The plan of a dataset folder. Raises ForeignOutput when out is not one, Damaged where the plan is no plan."""
+    plan = stored.plan(out)
+    if plan is None:
         raise ForeignOutput(f"{out} is not a lolblur-synth dataset", "make one: lolblur-synth build VIDEOS OUT")
     return plan
 
@@ -29,7 +26,7 @@ def open_output(out: Path) -> dict:
 def status(out: Path) -> dict:
     """Counts and failures of a dataset folder, as a JSON-able dict."""
     plan = open_output(out)
-    committed = {(r.get("sequence"), r.get("name")) for r in layout.records(out)}
+    committed = {(str(r.get("sequence")), str(r.get("name"))) for r in layout.records(out)}
     planned = {(clip["sequence"], name): clip for clip in plan["clips"] for name in clip["pairs"]}
     failed = [f for f in layout.failures(out) if (f.get("sequence"), f.get("name")) not in committed]
     images = [entry.path for split in layout.SPLITS for entry in _below(out / split)
@@ -126,12 +123,11 @@ def _below(folder: Path) -> list[listing.Entry]:
 
 def _describes(record: dict, split: str, sequence: str, name: str) -> bool:
     """Whether a record is complete and describes the pair in whose place it lies."""
-    if not NUMBER.fullmatch(sequence) or not NUMBER.fullmatch(name):
+    if not layout.NUMBER.fullmatch(sequence) or not layout.NUMBER.fullmatch(name):
         return False
     if (record.get("split"), record.get("sequence"), record.get("name")) != (split, sequence, name):
         return False
-    sums = record.get("sha256")
-    return isinstance(sums, dict) and all({"file", "pixels", "bytes"} <= sums.get(f, {}).keys() for f in layout.FOLDERS)
+    return layout.are_checksums(record.get("sha256"))
 
 
 def _compare(image: Path, sums: dict, pixels: bool) -> str:
