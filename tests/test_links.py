@@ -9,7 +9,7 @@ from test_dataset import build as toy_build
 
 import lolblur_synth
 from lolblur_synth.dataset import export, layout, report, verify
-from lolblur_synth.errors import LolblurError
+from lolblur_synth.errors import LolblurError, UsageError
 
 QUICK = ["resize.width=48", "resize.height=32", "dataset.pairs=1", "skip=denoise,interpolate,defocus,noise"]
 FILES = ["log.jsonl", "lock", "lock.owner", "manifest.lock", "plan.json"]
@@ -21,6 +21,16 @@ PLACES += [(name, "folder") for name in ("train", "train/low_blur", "train/low_b
 
 def everything_in(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b"" for path in folder.rglob("*")}
+
+
+def test_thumbnails_are_not_written_behind_a_link(tmp_path, monkeypatch):
+    toy_build(tmp_path / "out")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out/report").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.setattr(report, "EMBEDDED_PAIRS", 1)
+    with pytest.raises(UsageError, match="is a link"):
+        report.write(tmp_path / "out", quick=True)
+    assert not list((tmp_path / "elsewhere").iterdir())
 
 
 @pytest.mark.parametrize(("place", "kind"), PLACES)

@@ -45,7 +45,7 @@ def values_of(field: dataclasses.Field) -> st.SearchStrategy:
     if meta["choices"]:
         return st.sampled_from(meta["choices"])
     if isinstance(field.default, str) and not meta["words"]:
-        return st.text(max_size=20)
+        return st.text(st.characters(codec="utf-8"), max_size=20)
     if isinstance(field.default, int):
         return st.integers(math.ceil(low), math.floor(high))
     return number | st.sampled_from(meta["words"]) if meta["words"] else number
@@ -54,9 +54,9 @@ def values_of(field: dataclasses.Field) -> st.SearchStrategy:
 @st.composite
 def any_recipe(draw: st.DrawFn) -> Recipe:
     sections = {}
-    for section in draw(st.sets(st.sampled_from(SECTIONS), max_size=4)):
+    for section in sorted(draw(st.sets(st.sampled_from(SECTIONS), max_size=4))):
         config = getattr(Recipe, section)
-        chosen = draw(st.sets(st.sampled_from([field.name for field in dataclasses.fields(config)]), max_size=3))
+        chosen = sorted(draw(st.sets(st.sampled_from([f.name for f in dataclasses.fields(config)]), max_size=3)))
         fields = {field.name: field for field in dataclasses.fields(config)}
         sections[section] = dataclasses.replace(config, **{name: draw(values_of(fields[name])) for name in chosen})
     skip = draw(st.sets(st.sampled_from(STAGE_NAMES[1:]), max_size=3))

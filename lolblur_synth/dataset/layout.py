@@ -169,11 +169,11 @@ def commit(out: Path, record: dict, images: dict[str, np.ndarray], png_level: in
 
 def own_folder(out: Path, folder: Path) -> None:
     """Create a folder inside `out`. Raises ForeignOutput where a link would lead writes out of it."""
-    folder.mkdir(parents=True, exist_ok=True)
     if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(out)):
         raise ForeignOutput(
             f"{folder} is a link that leads out of {out}", "remove the link, or use another output folder"
         )
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def to_json(value: dict) -> bytes:

@@ -81,19 +81,16 @@ class Origins:
 
     def __init__(self, recipe: Recipe, videos: dict[str, list[VideoInfo]]):
         self.recipe, self.videos = recipe, videos
-        self.placed: dict[VideoInfo, dict[str, Pair]] = {}
+        self.clips: dict[tuple[VideoInfo, str, str, str], Clip | None] = {}
 
     def of(self, record: dict) -> Origin | None:
         source = record.get("source")
         source = source if isinstance(source, dict) else {}
         for info in self.videos.get(str(source.get("sha256")), []):
-            pairs = self._pairs(info)
-            if record["name"] not in pairs:
+            clip = self._clip(info, str(source.get("name")), record["sequence"], record["split"])
+            pair = next((pair for pair in clip.pairs if pair.name == record["name"]), None) if clip else None
+            if clip is None or pair is None:
                 continue
-            placed = [dataclasses.replace(pair, sequence=record["sequence"]) for pair in pairs.values()]
-            named = dataclasses.replace(info, name=str(source.get("name")))
-            clip = Clip(record["sequence"], record["split"], named, tuple(placed))
-            pair = dataclasses.replace(pairs[record["name"]], sequence=record["sequence"])
             for device in DEVICES:
                 if keys.key(self.recipe, clip, pair, record.get("weights", {}), device) == record.get("key"):
                     return Origin(clip, pair, device)
@@ -106,15 +103,20 @@ class Origins:
         job = Job(self.recipe, origin.clip, keys={origin.pair: record["key"]}, weights=record.get("weights", {}))
         return json.loads(layout.to_json(worker.describe(origin.pair, job)))
 
-    def _pairs(self, info: VideoInfo) -> dict[str, Pair]:
+    def _clip(self, info: VideoInfo, name: str, sequence: str, split: str) -> Clip | None:
+        """The clip that a survey gives at a place of the dataset; None where not one exposure fits into it."""
         from lolblur_synth.dataset import plan  # torch, for which `status` need not wait
 
-        if info not in self.placed:
+        place = (info, name, sequence, split)
+        if place not in self.clips:
             try:
-                self.placed[info] = {pair.name: pair for pair in plan.place(info, self.recipe)}
+                pairs = plan.place(info, self.recipe)
             except (InputError, ArithmeticError, ValueError):  # numbers that no survey finds
-                self.placed[info] = {}
-        return self.placed[info]
+                self.clips[place] = None
+            else:
+                numbered = tuple(dataclasses.replace(pair, sequence=sequence) for pair in pairs)
+                self.clips[place] = Clip(sequence, split, dataclasses.replace(info, name=name), numbered)
+        return self.clips[place]
 
 
 def surveyed(out: Path) -> dict[str, list[VideoInfo]]:

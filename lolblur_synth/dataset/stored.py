@@ -28,7 +28,7 @@ def recipe(out: Path) -> Recipe | None:
     path = out / "recipe.toml"
     if not (out / layout.STATE).is_dir() or not path.is_file():
         return None
-    return recipes.parse(path.read_text(), str(path))
+    return recipes.parse(path.read_text("utf-8"), str(path))
 
 
 def to_continue(out: Path) -> Recipe | None:
