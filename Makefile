@@ -33,8 +33,11 @@ test: $(VENV)/ready-test  ## the whole suite, without a GPU
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
-soak: $(VENV)/ready-test  ## the long tests; one installs the wheel into an empty environment
+HOURS ?= 3
+soak: $(VENV)/ready-test  ## the long tests, then random rounds of every class for HOURS; writes docs/reliability.json and its table
+	$(PIP) -e '.[soak]'
 	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python tests/soak/run.py --hours $(HOURS); code=$$?; $(BIN)/python docs/generate.py; exit $$code
 
 gpu-test: $(VENV)/ready-test  ## what needs a CUDA device
 	$(BIN)/python -m pytest -q -m gpu

@@ -1,5 +1,6 @@
-"""Rewrites what is generated from the program: recipe/builtin/lolblur.toml, docs/cli.md, and the JSON
-Schemas of recipes and of `--json` in docs/schema/. Run by `make docs`.
+"""Rewrites what is generated from the program: recipe/builtin/lolblur.toml, docs/cli.md, the JSON Schemas of recipes
+and of `--json` in docs/schema/; and the table of docs/reliability.md, from what the last soak counted. Run by
+`make docs`.
 
 With --check it writes nothing, and fails where a file is not up to date.
 """
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import click
 import output_schemas
+import soak_table
 from click.testing import CliRunner
 
 from lolblur_synth import cli, recipes
@@ -53,6 +55,8 @@ def main(check: bool) -> int:
     """Write the files; with `check` write nothing and return 1 where one of them is not what the program says."""
     files = {ROOT / "docs/cli.md": command_pages(), ROOT / "lolblur_synth/recipe/builtin/lolblur.toml": recipe_file()}
     files |= schemas()
+    page = ROOT / "docs/reliability.md"
+    files[page] = soak_table.filled(page.read_text(), ROOT / "docs/reliability.json")
     stale = [path for path, text in files.items() if not path.is_file() or path.read_text() != text]
     for path in stale:
         print(f"{path.relative_to(ROOT)} is {'not up to date: run `make docs`' if check else 'written'}")

@@ -38,6 +38,7 @@ PLAN: Fields = {
                 "size": ("[integer]", "width and height, px"),
                 "cuts": ("integer", "scene cuts"),
                 "pairs": ("integer", "pairs that it gives"),
+                "exposure_ms": ("[number]", "how long its shortest and its longest exposure last"),
                 "light": ("string", "light above white: measured or guessed"),
             }
         ],
@@ -173,7 +174,20 @@ COMMANDS: dict[str, dict[str, Any]] = {
     "verify": {
         "summary": {
             "out": ("string", "OUT"),
-            "damages": ("[[string]]", "[word, path]: missing, corrupt, extra, stale or record"),
+            "damages": (
+                "[[string]]",
+                "[word, path]: missing, corrupt, record, extra, stale, draws, recipe, differs or leak",
+            ),
+            "notes": ("[string]", "more about each of the damages; may be empty"),
+            "rerun?": (
+                {
+                    "seed": ("integer", "of the choice of the pairs"),
+                    "pairs": ("[string]", "clip/frame of each pair that was made again"),
+                    "differ": ("[string]", "of them, those that came out differently"),
+                    "left": ("integer", "pairs that could not be made again here"),
+                },
+                "with --rerun",
+            ),
         }
     },
     "preview": {

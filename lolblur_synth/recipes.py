@@ -17,7 +17,7 @@ from lolblur_synth.errors import RecipeError
 from lolblur_synth.recipe import stage_words, user_stages
 from lolblur_synth.recipe.schema import FORMER_VALUES, SECTIONS, STAGE_NAMES, Recipe
 from lolblur_synth.recipe.stage_record import UserStage
-from lolblur_synth.recipe.values import check, describe_range, line_of, parse_value, skipped_stages
+from lolblur_synth.recipe.values import check, describe_range, line_of, parse_value, skipped_stages, toml_value
 
 
 def names() -> list[str]:
@@ -51,12 +51,12 @@ def load(name_or_file: str) -> Recipe:
             f"did you mean {close[0]!r}?" if close else f"built in: {', '.join(names())}; or give a .toml file",
         )
     try:
-        text = path.read_text()
+        text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(
             f"{path}: {error}", "a recipe is a UTF-8 TOML file; see `lolblur-synth recipe cp lolblur`"
         ) from None
-    return parse(text, str(path), default_name=path.stem)
+    return parse(text, str(path), default_name=path.stem.encode("utf-8", "replace").decode())
 
 
 def parse(text: str, where: str, default_name: str = "custom") -> Recipe:
@@ -196,9 +196,9 @@ def _skipped(value: Any, where: str) -> tuple[str, ...]:
 
 def to_toml(recipe: Recipe) -> str:
     """All values of a recipe as TOML, each below a comment with its meaning, range and source."""
-    lines = [f"name = {json.dumps(recipe.name)}", f"skip = {json.dumps(list(recipe.skip))}  # stages left out"]
+    lines = [f"name = {toml_value(recipe.name)}", f"skip = {toml_value(recipe.skip)}  # stages left out"]
     if targets := [stage.target for stage in recipe.stages]:
-        lines.append(f"stages = {json.dumps(targets)}  # of the user; their code runs where this recipe is named")
+        lines.append(f"stages = {toml_value(targets)}  # of the user; their code runs where this recipe is named")
     for section in SECTIONS:
         lines += ["", f"[{section}]"]
         config = getattr(recipe, section)
@@ -206,7 +206,7 @@ def to_toml(recipe: Recipe) -> str:
             meta, value = field.metadata, getattr(config, field.name)
             notes = [meta["help"], describe_range(meta), meta["source"]]
             lines.append(f"# {'; '.join(note for note in notes if note)}")
-            lines.append(f"{field.name} = {json.dumps(list(value) if isinstance(value, tuple) else value)}")
+            lines.append(f"{field.name} = {toml_value(value)}")
     for stage in recipe.stages:
         lines += ["", f"[{stage.name}]", *stage_words.section_lines(stage)]
     return "\n".join(lines) + "\n"

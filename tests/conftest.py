@@ -16,6 +16,14 @@ from lolblur_synth.files.video import write_video
 OPTIONS = ["--size", "96x64", "--pairs", "4", "--test-fraction", "0.5", "--jobs", "1"]
 
 
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Print what tests counted, with the seed that repeats it: `record_property("counted", words)`."""
+    reports = [report for group in terminalreporter.stats.values() for report in group]
+    properties = [pair for report in reports for pair in getattr(report, "user_properties", ())]
+    for words in sorted({value for name, value in properties if name == "counted"}):
+        terminalreporter.write_line(f"counted: {words}")
+
+
 def moving_street(frames: int, seed: int, width: int = 96, height: int = 64) -> np.ndarray:
     """(T, H, W, 3) float32: a textured wall that pans, and a lamp that clips."""
     rng = np.random.default_rng(seed)

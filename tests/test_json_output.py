@@ -34,7 +34,11 @@ CASES = {
         (["{notes}"], {"refused", "error"}, 5),
     ],
     "status": [(["{out}"], {"summary"}, 0), (["{photos}"], {"error"}, 10)],
-    "verify": [(["{out}"], {"summary"}, 0), (["{damaged}"], {"summary"}, 12)],
+    "verify": [
+        (["{out}"], {"summary"}, 0),
+        (["{damaged}"], {"summary"}, 12),
+        (["{videos}", "{out}", "--rerun", "1"], {"summary"}, 0),
+    ],
     "preview": [(["{out}", "-o", "{new}.png"], {"summary"}, 0)],
     "export": [
         (["{out}", "{new}"], {"summary"}, 0),

@@ -85,6 +85,13 @@ def test_denoising_context_stays_inside_the_segment():
         assert not pair.first <= 100 < pair.last
 
 
+@pytest.mark.parametrize(("fps", "word"), [(960.0, "7 to 9 ms"), (120.0, "58 to 75 ms"), (250.0, ""), (480.0, "")])
+def test_exposures_unlike_a_real_one_are_named(fps, word):
+    text = "\n".join(plan.make([video(fps=fps)], [], RECIPE, {}).warnings)
+    assert ("unlike a video by night" in text) == bool(word)
+    assert word in text
+
+
 def test_adding_a_video_changes_nothing_else():
     videos = [video(f"{c}.mp4", sha=c * 4) for c in "bdf"]
     before = plan.make(videos, [], RECIPE, {})

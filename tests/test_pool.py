@@ -53,6 +53,13 @@ def test_a_bug_and_a_refusal_cost_one_item_each(tmp_path):
     assert all(events[item][0] == "done" for item in "abc")
 
 
+def test_a_lack_of_memory_is_named_and_costs_one_item(tmp_path):
+    events = run(tmp_path, [("a", "memory", "b")], 1)
+    assert events["memory"][1]["reason"] == "memory"
+    assert "--jobs" in events["memory"][1]["hint"]
+    assert all(events[item][0] == "done" for item in "ab")
+
+
 def signal_once_begun(folder, *signals):
     """Send this process signals, 0.1 s apart, once a worker has begun an item."""
     while not any(folder.glob("attempts-slow*")):

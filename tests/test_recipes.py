@@ -103,6 +103,18 @@ def test_unknown_names_suggest():
     assert "lolblur" in caught.value.hint
 
 
+@pytest.mark.parametrize("camera", ["\U0001f4f7.json", 'a\x7fb\n\t"\\', "Kamera-für-Nacht.json", "\\ud83d\\udcf7"])
+def test_any_text_can_be_written_and_read(camera):
+    noise = dataclasses.replace(Recipe().noise, camera=camera)
+    recipe = dataclasses.replace(Recipe(), noise=noise, name=camera)
+    assert recipes.parse(recipes.to_toml(recipe), "again.toml") == recipe
+
+
+def test_text_that_no_file_can_hold_is_refused():
+    with pytest.raises(RecipeError, match="not valid Unicode"):
+        recipes.override(Recipe(), ["noise.camera=caf\udce9.json"])
+
+
 def test_departures_build_on_a_base():
     recipe = recipes.parse('base = "fast"\n[dataset]\nseed = 7\n', "mine.toml")
     assert recipe.dataset.seed == 7

@@ -263,6 +263,13 @@ def test_truncated_files_are_refused(tmp_path, state, suffix, keep):
     refused(path, "not a readable safetensors file" if suffix == "safetensors" else "not a file of plain weights")
 
 
+def test_a_zip_archive_with_a_damaged_directory_is_refused(tmp_path, state):
+    torch.save(state, tmp_path / "a.pth")
+    data = (tmp_path / "a.pth").read_bytes()
+    (tmp_path / "a.pth").write_bytes(data.replace(b"PK\x01\x02", b"PK\x01\x03", 1))
+    refused(tmp_path / "a.pth", "not a file of plain weights")
+
+
 def test_a_huge_safetensors_header_is_refused(tmp_path):
     (tmp_path / "a.safetensors").write_bytes((1 << 40).to_bytes(8, "little") + b"{}")
     refused(tmp_path / "a.safetensors", "not a readable safetensors file")

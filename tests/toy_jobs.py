@@ -16,6 +16,8 @@ def write_files(payload, items):
             os.kill(os.getpid(), signal.SIGKILL)
         if item == "bug":
             raise ZeroDivisionError("a bug in a stage")
+        if item == "memory":
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
         if item == "refused":
             yield "failed", item, {"reason": "short", "message": "too short"}
             continue

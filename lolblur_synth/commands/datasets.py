@@ -34,22 +34,84 @@ def status(out, as_json):
 
 
 @click.command(short_help="Compare every file with its record.")
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("paths", metavar="[VIDEOS]... OUT", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--pixels", is_flag=True, help="Compare pixels instead of bytes; survives re-encoding of the PNGs.")
+@click.option(
+    "--rerun", "count", metavar="K", type=click.IntRange(min=1),
+    help="Also make K random pairs again from VIDEOS, by default those of the last build here, and compare.",
+)  # fmt: skip
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="Of the choice of the K pairs; by default a new one each time."
+)
+@click.option("--recipe", metavar="NAME|FILE", help="For --rerun, where the recipe of OUT names code of yours.")
+@opt.device_option
 @opt.json_option
-def verify(out, pixels, as_json):
-    """Compare every file of the dataset OUT with its record. Changes nothing; exit code 12 where they differ."""
+@click.pass_obj
+def verify(style, paths, pixels, count, seed, recipe, device, as_json):
+    """Compare every file of the dataset OUT with its record, and the records with recipe, manifest and split. Exit code
+    12 where they differ. Changes no file; the next build makes the pairs again that were found damaged.
+
+    \b
+    missing, corrupt   an image is not there, or is not what was built
+    record             a record of a pair cannot be read
+    extra              a file that no record tells of
+    stale              the manifest does not say what the records say
+    draws              a record says what was not drawn
+    recipe             a pair was made by another recipe, or from a video that was not surveyed
+    differs            a pair came out differently when it was made again (--rerun)
+    leak               one source is in train and in test
+
+    Example: lolblur-synth verify videos/ out/ --rerun 8
+    """
     from lolblur_synth.dataset import verify
 
+    *videos, out = paths
+    if count is None and (videos or seed is not None or recipe is not None):
+        raise UsageError("VIDEOS, --seed and --recipe are for --rerun", f"lolblur-synth verify VIDEOS {out} --rerun 8")
     damages = verify.verify(out, pixels)
+    again = None
+    if count is not None:
+        again = _rerun(out, videos, count, seed, recipe, device, "json" if as_json else style)
+        damages += again.damages
+        verify.note(out, again.damages)
     code = Damaged.exit_code if damages else 0
     if as_json:
-        return json_lines.summary({"out": out, "damages": [[d.word, d.path] for d in damages]}, code)
+        from lolblur_synth.dataset import rerun
+
+        told = {"out": out, "damages": [[d.word, d.path] for d in damages], "notes": [d.note for d in damages]}
+        return json_lines.summary(told | ({"rerun": rerun.as_json(again)} if again else {}), code)
     for damage in damages:
-        click.echo(f"{damage.word}: {opt.printable(damage.path)}")
-    repair = "`lolblur-synth build` with the same videos repairs all but extra files"
+        click.echo(f"{damage.word}: {opt.printable(damage.path + (f' ({damage.note})' if damage.note else ''))}")
+    repair = "`lolblur-synth build` with the same videos repairs all but extra files and leaks"
     click.echo(f"{counted(len(damages), 'fault')}; {repair}" if damages else "no damage")
     return code
+
+
+def _rerun(out, videos, count, seed, recipe, device, style):
+    """Make pairs again, and tell people which."""
+    import secrets
+
+    from lolblur_synth import recipes
+    from lolblur_synth.dataset import rerun
+
+    seed = secrets.randbelow(1 << 32) if seed is None else seed
+    asked = None
+    if recipe is not None:
+        asked = recipes.load(recipe)
+        opt.say_code_runs(asked, style)
+
+    def show(kind: str, fields: dict) -> None:
+        if style == "human" and kind == "survey":
+            click.echo(f"reading {counted(fields['todo'], 'input')}, each from the first frame to the last", err=True)
+        elif style == "human":
+            click.echo(f"made again: {fields['pair']}", err=True)
+
+    again = rerun.rerun(out, count, seed, videos, asked, device, show)
+    if style == "human":
+        differ = len(rerun.as_json(again)["differ"])
+        left = f"; {counted(again.left, 'pair')} could not be made again here" if again.left else ""
+        click.echo(f"{counted(len(again.pairs), 'pair')} made again with --seed {seed}, {differ} differ{left}")
+    return again
 
 
 @click.command(short_help="A contact sheet of a dataset, or of a build to come.")

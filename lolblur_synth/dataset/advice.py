@@ -8,6 +8,7 @@ from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.stages import darken, resize
 
 NEEDED_FPS = 120  # frames/s; below, blur from neighbouring frames shows steps even after interpolation
+REAL_EXPOSURE = (15.0, 50.0)  # ms; of a video by night at 25 or 30 fps; the paper has 28 to 36
 TOLERATED_SHARE = 0.2  # of the exposures that may be drawn; more of them out of reach is worth a warning
 
 
@@ -32,9 +33,22 @@ def about(video: VideoInfo, recipe: Recipe, pairs: int) -> list[str]:
             f"{video.name}: {video.fps:g} fps; blur synthesis expects about 250 fps "
             f"(for a slow-motion file give its capture rate: --fps 250)"
         )
+    shortest, longest = exposure_ms(video, recipe)
+    if video.fps >= NEEDED_FPS and not (shortest <= REAL_EXPOSURE[1] and longest >= REAL_EXPOSURE[0]):
+        warnings.append(
+            f"{video.name}: at {video.fps:g} fps an exposure lasts {shortest:.0f} to {longest:.0f} ms, unlike a "
+            f"video by night ({REAL_EXPOSURE[0]:.0f} to {REAL_EXPOSURE[1]:.0f} ms): blur comes out "
+            + ("shorter" if longest < REAL_EXPOSURE[0] else "longer")
+        )
     if pairs < recipe.dataset.pairs:
         warnings.append(f"{video.name}: {pairs} of {recipe.dataset.pairs} pairs fit into {video.frames} frames")
     return warnings
+
+
+def exposure_ms(video: VideoInfo, recipe: Recipe) -> tuple[float, float]:
+    """How long the shortest and the longest exposure of the recipe last, ms: window / capture rate."""
+    windows = recipe.average.window
+    return 1000 * min(windows) / video.fps, 1000 * max(windows) / video.fps
 
 
 def check_lightness(video: VideoInfo, pairs: list[Pair], recipe: Recipe) -> list[str]:

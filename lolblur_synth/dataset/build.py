@@ -3,18 +3,15 @@
 find inputs -> survey (read each once) -> plan -> jobs of at most CHUNK pairs -> manifest
 """
 
-import contextlib
 import dataclasses
 import itertools
-import json
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from lolblur_synth import __version__, recipes
-from lolblur_synth.dataset import checks, keys, layout, manifest, stored, survey
+from lolblur_synth.dataset import checks, journal, keys, layout, manifest, stored, survey
 from lolblur_synth.dataset.lock import hold
 from lolblur_synth.dataset.records import Job, Listener, Pair, Plan
 from lolblur_synth.errors import InputError
@@ -88,6 +85,7 @@ def build(
             layout.clean(out)
         plan, pending = prepare(paths, out, recipe, jobs, device, listener, run=run)
         stored.write_recipe(out, recipe)
+        journal.note_inputs(out, paths)
         stored.forget_failures(out, plan)
         for line in stored.left_over(out, plan):
             listener("note", {"message": line})
@@ -140,12 +138,13 @@ def prepare(
         return planned, [pair for clip in planned.clips for pair in clip.pairs]
     if write:
         layout.write_atomic(out, out / layout.STATE / "plan.json", layout.to_json(_plan_json(planned, recipe)))
-    weights = keys.weight_hashes(recipe)
+    weights, damaged = keys.weight_hashes(recipe), journal.damaged(out)
     pending = [
         pair
         for clip in planned.clips
         for pair in clip.pairs
-        if not layout.is_done(out, clip.split, pair.sequence, pair.name, keys.key(recipe, clip, pair, weights, device))
+        if f"{pair.sequence}/{pair.name}" in damaged
+        or not layout.is_done(out, clip.split, pair.sequence, pair.name, keys.key(recipe, clip, pair, weights, device))
     ]
     return planned, pending
 
@@ -206,7 +205,7 @@ def _run(
     tasks: list[pool.Task], out: Path, jobs: int, listener: Listener, run: clusters.Run
 ) -> tuple[int, list[Failure]]:
     """Hand the tasks to workers. Returns the number of pairs built and the failures; logs both."""
-    built, log = 0, out / layout.STATE / "log.jsonl"
+    built = 0
     failed: list[Failure] = []
 
     def report(kind: str, pair: Pair, result: dict) -> None:
@@ -219,8 +218,7 @@ def _run(
             failed.append(Failure(name, result["reason"], result["message"], result.get("hint", "")))
             layout.write_failure(out, pair.sequence, pair.name, result)
             listener("failed", {"name": name, **result})
-        with contextlib.suppress(OSError), log.open("a") as stream:
-            stream.write(json.dumps({"time": time.time(), "pair": name, "kind": kind, **(result or {})}) + "\n")
+        journal.add(out, [{"pair": name, "kind": kind, **(result or {})}])
 
     run("lolblur_synth.dataset.worker:build", tasks, jobs, report)
     return built, failed

@@ -7,7 +7,7 @@ from pathlib import Path
 from lolblur_synth import recipes
 from lolblur_synth.dataset import layout, stored
 from lolblur_synth.dataset.records import Plan
-from lolblur_synth.errors import ForeignOutput, InputError, UsageError
+from lolblur_synth.errors import Damaged, ForeignOutput, InputError, UsageError
 from lolblur_synth.files import capture_rates, listing
 from lolblur_synth.recipe.schema import Recipe
 
@@ -63,7 +63,7 @@ def claim(out: Path, recipe: Recipe) -> None:
     stored.check_recipe(out, recipe)
     try:
         state.mkdir(parents=True, exist_ok=True)
-        probe = state / f"tmp-{os.getpid()}"
+        probe = state / f"tmp-{layout.mine()}"
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
@@ -80,8 +80,11 @@ def _holds_files(folder: Path) -> bool:
 
 def check_rates(plan: Plan, out: Path | None) -> None:
     """Raise ForeignOutput where the plan in `out` has another capture rate for a clip: its pairs would differ."""
-    earlier = layout.read_json(out / layout.STATE / "plan.json") if out else None
-    rate_by_sha256 = {clip["sha256"]: clip.get("fps") for clip in earlier["clips"]} if earlier else {}
+    try:
+        earlier = stored.plan(out) if out else None
+    except Damaged:  # the build writes it anew
+        earlier = None
+    rate_by_sha256 = {clip.get("sha256"): clip.get("fps") for clip in earlier["clips"]} if earlier else {}
     for video in (clip.video for clip in plan.clips):
         if (before := rate_by_sha256.get(video.sha256)) not in (None, video.fps):
             raise ForeignOutput(

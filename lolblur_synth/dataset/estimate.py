@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lolblur_synth import recipes
 from lolblur_synth.dataset import build, checks, layout, stored, verify
-from lolblur_synth.dataset.records import Job, Listener, Pair, Plan
+from lolblur_synth.dataset.records import Clip, Job, Listener, Pair, Plan
 from lolblur_synth.errors import counted
 from lolblur_synth.parallel import machine
 from lolblur_synth.recipe.schema import Recipe
@@ -50,6 +50,7 @@ def plan(
                 "size": [clip.video.width, clip.video.height],
                 "cuts": len(clip.video.cuts),
                 "pairs": len(clip.pairs),
+                "exposure_ms": [round(1000 * window / clip.video.fps, 1) for window in _windows(clip)],
                 "light": clip.video.light,
             }
             for clip in planned.clips
@@ -63,6 +64,12 @@ def plan(
         "seconds": None if seconds is None else seconds * len(pending) / workers,
         "jobs": workers,
     }
+
+
+def _windows(clip: Clip) -> tuple[int, int]:
+    """The shortest and the longest window of a clip's pairs, in source frames."""
+    windows = [pair.window for pair in clip.pairs]
+    return min(windows), max(windows)
 
 
 def _measure(plan: Plan, pair: Pair, recipe: Recipe, device: str) -> tuple[int, float]:
@@ -80,12 +87,15 @@ def _measure(plan: Plan, pair: Pair, recipe: Recipe, device: str) -> tuple[int, 
 
 def to_text(account: dict) -> str:
     """What `plan` returned, as a table for people."""
-    lines = [f"{'clip':>6} {'split':6} {'frames':>7} {'fps':>7} {'size':>10} {'cuts':>5} {'pairs':>6}  name"]
+    lines = [
+        f"{'clip':>6} {'split':6} {'frames':>7} {'fps':>7} {'size':>10} {'cuts':>5} {'pairs':>6} {'exposure':>9}  name"
+    ]
     for clip in account["clips"]:
         size = "x".join(map(str, clip["size"]))
+        exposure = " to ".join(f"{length:.0f}" for length in sorted({*clip["exposure_ms"]})) + " ms"
         lines.append(
             f"{clip['sequence']:>6} {clip['split']:6} {clip['frames']:7} {clip['fps']:7g} {size:>10} "
-            f"{clip['cuts']:5} {clip['pairs']:6}  {clip['name']}"
+            f"{clip['cuts']:5} {clip['pairs']:6} {exposure:>9}  {clip['name']}"
             + (f" ({verify.LIGHT_IN_WORDS})" if clip["light"] == "measured" else "")
         )
     for refusal in account["refused"]:

@@ -51,8 +51,11 @@ def export(
     records = manifest.read(out)
     if not records:
         raise UsageError(f"{out} has no pairs yet", "run `lolblur-synth build` first")
+    if form == "huggingface":
+        for record in records:
+            huggingface.check(record)
     done = itertools.count(1)
-    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    partial = target.with_name(f".{target.name}.partial-{layout.mine()}")
     try:
         partial.mkdir(parents=True)
         for split in layout.SPLITS:

@@ -6,6 +6,7 @@ form depends on the recipe, are one text of JSON.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -14,7 +15,7 @@ from typing import Any
 from lolblur_synth import recipes
 from lolblur_synth.dataset import layout, stored
 from lolblur_synth.dataset.report import columns
-from lolblur_synth.errors import RecipeError, counted
+from lolblur_synth.errors import Damaged, RecipeError, counted
 
 FIELDS = {  # column -> its type in the card, and what it holds
     "pair": ("string", "clip/frame in the dataset"),
@@ -40,6 +41,26 @@ FOLDERS = {
     "high_sharp_original": "the middle frame after resize and denoise",
 }
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))  # of Hugging Face
+NUMBER = (int, float)
+KINDS: dict[str, Any] = {  # of what a row and the card read in a line of the manifest
+    "source": dict, "frames": list, "mid": int, "window": int, "samples": int, "exposure": NUMBER, "light": str,
+    "draws": dict, "version": str,
+}  # fmt: skip
+
+
+def check(record: dict) -> None:
+    """Raise Damaged where a line of the manifest lacks what a row is made of."""
+    wrong = [name for name, kind in KINDS.items() if not isinstance(record.get(name), kind)]
+    if not wrong:
+        source, frames = record["source"], record["frames"]
+        told: dict[str, Any] = {"name": str, "sha256": str, "fps": NUMBER}
+        wrong = [f"source.{name}" for name, kind in told.items() if not isinstance(source.get(name), kind)]
+        wrong += ["frames"] * (list(map(type, frames)) != [int, int])
+        wrong += [name for name, value in (("fps", source.get("fps")), ("exposure", record["exposure"]))
+                  if isinstance(value, float) and not math.isfinite(value)]  # fmt: skip
+    if wrong:
+        raise Damaged(f"manifest.jsonl: the line of {record['pair']} does not tell {', '.join(wrong)}",
+                      "`lolblur-synth build` with the same videos writes the manifest anew")  # fmt: skip
 
 
 def row(record: dict, files: dict[str, str]) -> bytes:

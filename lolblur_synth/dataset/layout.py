@@ -14,6 +14,8 @@ import errno
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +34,8 @@ FAST_LEVEL = 3  # of PNG compression; above it, what repeats at a distance is so
 FAST = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
 if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # from OpenCV 4.12 on; before, each row is filtered in five ways
     FAST += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_PAETH]
+NUMBER = re.compile(r"\d{4,9}", re.ASCII)  # names of sequences and frames; no other name becomes part of a path
+TOKEN = secrets.token_hex(4)  # tells processes of two machines apart, whose numbers may be the same
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # full disk, quota, limit of a file's size
 
 
@@ -63,15 +67,20 @@ class Disk:
 disk = Disk()
 
 
+def mine() -> str:
+    """The beginning of the names of temporary files of this process."""
+    return f"{os.getpid()}-{TOKEN}"
+
+
 def write_atomic(out: Path, path: Path, data: bytes) -> None:
     """Write a file of the dataset whole or not at all, as `files.atomic.write`, but by `disk` and in OUT/.lolblur/tmp/.
 
     Raises NoSpace, OSError.
     """
-    temporary = out / STATE / "tmp" / f"{os.getpid()}-{path.name}"
+    temporary = out / STATE / "tmp" / f"{mine()}-{path.name}"
     try:
-        temporary.parent.mkdir(parents=True, exist_ok=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        own_folder(out, temporary.parent)
+        own_folder(out, path.parent)
         disk.write(temporary, data)
         disk.rename(temporary, path)
         disk.fsync(path.parent)
@@ -140,11 +149,11 @@ def commit(out: Path, record: dict, images: dict[str, np.ndarray], png_level: in
     record: has `split`, `sequence` and `name`; images: folder -> (H, W, 3) uint8 RGB; threads: that code PNGs.
     """
     split, sequence, name = record["split"], record["sequence"], record["name"]
-    staging = out / STATE / "tmp" / f"{os.getpid()}-{sequence}-{name}"
+    staging = out / STATE / "tmp" / f"{mine()}-{sequence}-{name}"
     encoded, sums = _encoded(images, png_level, threads)
     record = record | {"sha256": sums}
     try:
-        staging.mkdir(parents=True, exist_ok=True)
+        own_folder(out, staging)
         for folder in FOLDERS:
             disk.write(staging / folder, encoded[folder])
         for folder in FOLDERS:
@@ -182,11 +191,11 @@ def _encoded(images: dict[str, np.ndarray], png_level: int, threads: int) -> tup
 
 def own_folder(out: Path, folder: Path) -> None:
     """Create a folder inside `out`. Raises ForeignOutput where a link would lead writes out of it."""
-    folder.mkdir(parents=True, exist_ok=True)
     if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(out)):
         raise ForeignOutput(
             f"{folder} is a link that leads out of {out}", "remove the link, or use another output folder"
         )
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def to_json(value: dict) -> bytes:
@@ -203,6 +212,15 @@ def read_json(path: Path) -> dict | None:
     return value if isinstance(value, dict) else None
 
 
+def are_checksums(sums: object) -> bool:
+    """Whether this is the `sha256` of a record: for each folder what `checksums` gives."""
+    return isinstance(sums, dict) and all(
+        isinstance(entry := sums.get(folder), dict) and isinstance(entry.get("file"), str)
+        and isinstance(entry.get("pixels"), str) and isinstance(entry.get("bytes"), int)
+        for folder in FOLDERS
+    )  # fmt: skip
+
+
 def records(out: Path) -> Iterator[dict]:
     """Every readable record, in the order of split, sequence and frame."""
     for split in SPLITS:
@@ -216,7 +234,7 @@ def failures(out: Path) -> Iterator[dict]:
     """Every failure record, in the order of sequence and frame."""
     for path in _state_files(out / STATE / "failed"):
         record = read_json(path)
-        if record is not None:
+        if record is not None and isinstance(record.get("sequence"), str) and isinstance(record.get("name"), str):
             yield record
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from lolblur_synth.errors import Locked
+from lolblur_synth.errors import ForeignOutput, Locked
 
 LOCK_TIMEOUT = 1.0  # seconds; a shard that starts holds the lock of the whole folder for a moment
 
@@ -41,6 +41,8 @@ def hold(state: Path, shard: tuple[int, int] = (1, 1)) -> Iterator[None]:
 
 
 def _take(path: Path) -> FileLock:
+    if path.is_symlink():  # opening it would create or empty the file that it leads to
+        raise ForeignOutput(f"{path} is a link", "remove it, or use another output folder")
     lock = FileLock(path)
     try:
         lock.acquire(timeout=LOCK_TIMEOUT, poll_interval=0.02)
@@ -53,7 +55,10 @@ def _take(path: Path) -> FileLock:
 
 def _sign(path: Path) -> None:
     text = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-    path.with_suffix(".owner").write_text(json.dumps(text))
+    owner = path.with_suffix(".owner")
+    if owner.is_symlink():
+        owner.unlink()
+    owner.write_text(json.dumps(text))
 
 
 def _owner(path: Path) -> str:

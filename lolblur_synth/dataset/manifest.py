@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from lolblur_synth.dataset import layout
-from lolblur_synth.errors import Damaged
+from lolblur_synth.errors import Damaged, ForeignOutput
 
 NAME = "manifest.jsonl"
 PAIR = re.compile(r"[0-9]+/[0-9]+")  # clip and frame
@@ -23,7 +23,10 @@ def write(out: Path) -> int:
 
     Shards take turns: the last one finds the records of all, so its manifest is complete.
     """
-    with FileLock(out / layout.STATE / "manifest.lock"):
+    lock = out / layout.STATE / "manifest.lock"
+    if lock.is_symlink():  # opening it would create or empty the file that it leads to
+        raise ForeignOutput(f"{lock} is a link", "remove it, or use another output folder")
+    with FileLock(lock):
         lines = [layout.to_json(line(record)) for record in layout.records(out)]
         layout.write_atomic(out, out / NAME, b"".join(lines))
     return len(lines)
@@ -46,7 +49,8 @@ def read(out: Path) -> list[dict]:
             pair = None
         if not isinstance(pair, dict):
             raise Damaged(f"{out / NAME}:{number}: not a JSON object", "run `lolblur-synth build` again")
-        if pair.get("split") not in layout.SPLITS or not PAIR.fullmatch(str(pair.get("pair"))):
+        is_pair = pair.get("split") in layout.SPLITS and PAIR.fullmatch(str(pair.get("pair")))
+        if not is_pair or not layout.are_checksums(pair.get("sha256")):
             raise Damaged(f"{out / NAME}:{number}: not the record of a pair", "run `lolblur-synth build` again")
         pairs.append(pair)
     return pairs

@@ -9,11 +9,12 @@ import os
 import shlex
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from lolblur_synth import recipes
 from lolblur_synth.dataset import layout
 from lolblur_synth.dataset.records import Place, Plan
-from lolblur_synth.errors import ForeignOutput, RecipeError
+from lolblur_synth.errors import Damaged, ForeignOutput, RecipeError
 from lolblur_synth.recipe.schema import Recipe
 
 CODE = "stages"  # folder of the dataset for the files of the user's stages
@@ -27,7 +28,7 @@ def recipe(out: Path) -> Recipe | None:
     path = out / "recipe.toml"
     if not (out / layout.STATE).is_dir() or not path.is_file():
         return None
-    return recipes.parse(path.read_text(), str(path))
+    return recipes.parse(path.read_text("utf-8"), str(path))
 
 
 def to_continue(out: Path) -> Recipe | None:
@@ -65,6 +66,37 @@ def damaged_stages(out: Path) -> list[tuple[str, str]]:
             for stage in stages if stage.found != stage.sha256]  # fmt: skip
 
 
+def plan(out: Path) -> dict | None:
+    """The last plan of `out`; None where there is none, or one that is torn. Raises Damaged where it is none of ours.
+
+    The names in it become parts of paths: others than numbers are not taken.
+    """
+    path = out / layout.STATE / "plan.json"
+    plan = layout.read_json(path)
+    if plan is None or "clips" not in plan:
+        return None
+    if not isinstance(plan["clips"], list) or not all(map(_is_clip, plan["clips"])) or not _has_refusals(plan):
+        raise Damaged(f"{path}: not a plan of this program", "run `lolblur-synth build` again with the same videos")
+    return plan
+
+
+def _is_clip(clip: Any) -> bool:
+    if not isinstance(clip, dict) or clip.get("split") not in layout.SPLITS or not isinstance(clip.get("pairs"), list):
+        return False
+    if not isinstance(clip.get("name", ""), str) or not isinstance(clip.get("sha256", ""), str):
+        return False
+    if not isinstance(clip.get("fps", 0.0), int | float):
+        return False
+    names = [clip.get("sequence"), *clip["pairs"]]
+    return all(isinstance(name, str) and layout.NUMBER.fullmatch(name) for name in names)
+
+
+def _has_refusals(plan: dict) -> bool:
+    refused = plan.get("refused", [])
+    return isinstance(refused, list) and all(isinstance(each, dict) and isinstance(each.get("name"), str) and
+                                             isinstance(each.get("message"), str) for each in refused)  # fmt: skip
+
+
 def check_recipe(out: Path, asked: Recipe) -> None:
     """Raise ForeignOutput, naming every difference, where `out` was built with another recipe than `asked`."""
     earlier = recipe(out)
@@ -84,14 +116,17 @@ def clips(out: Path | None) -> dict[str, Place]:
     """
     if out is None:
         return {}
-    plan = layout.read_json(out / layout.STATE / "plan.json") or {"clips": []}
-    places = {clip["sha256"]: Place(clip["sequence"], clip["split"]) for clip in plan["clips"]}
+    try:
+        planned_clips = (plan(out) or {"clips": []})["clips"]
+    except Damaged:  # the build writes it anew
+        planned_clips = []
+    places = {clip["sha256"]: Place(clip["sequence"], clip["split"]) for clip in planned_clips if "sha256" in clip}
     planned = {place.sequence for place in places.values()}
     for folder in sorted((out / layout.STATE / "pairs").glob("*/*")):
-        if folder.name.isdecimal() and folder.name not in planned:
+        if layout.NUMBER.fullmatch(folder.name) and folder.name not in planned:
             records = filter(None, map(layout.read_json, sorted(folder.glob("*.json"))))
             source = next(records, {}).get("source")
-            if isinstance(source, dict) and "sha256" in source:
+            if isinstance(source, dict) and isinstance(source.get("sha256"), str):
                 places.setdefault(source["sha256"], Place(folder.name, folder.parent.name))
     return places
 

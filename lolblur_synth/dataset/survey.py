@@ -65,9 +65,32 @@ def _cached(out: Path, item: Input, recipe: Recipe) -> VideoInfo | None:
     except (OSError, InputError):
         return None  # the worker that reads the input reports why that fails
     values = layout.read_json(_cache_path(out, item, recipe, stamp))
-    if values is None or values.keys() != VideoInfo.__annotations__.keys() or values["stamp"] != stamp:
+    if values is None or not is_survey(values) or values["stamp"] != stamp:
         return None
     return from_json(values | {"path": str(item.path), "name": item.name})
+
+
+PAIRS = "tuple[tuple[float, float], ...]"
+KINDS: dict[str, Any] = {"str": str, "int": int, "float": (int, float)}
+
+
+def is_survey(values: dict) -> bool:
+    """Whether JSON values are those of a VideoInfo: every field, each of its type, and numbers that can be true."""
+    kinds = VideoInfo.__annotations__
+    if values.keys() != kinds.keys() or not all(_is_of(str(kinds[name]), value) for name, value in values.items()):
+        return False
+    return min(values["frames"], values["width"], values["height"]) > 0 and 0 < values["fps"] < float("inf")
+
+
+def _is_of(kind: str, value: Any) -> bool:
+    if kind in KINDS:
+        return not isinstance(value, bool) and isinstance(value, KINDS[kind])
+    if not isinstance(value, list):
+        return False
+    if kind in (PAIRS, "tuple[Moments, ...]"):
+        return all(isinstance(pair, list) and len(pair) == 2 and all(_is_of("float", end) for end in pair)
+                   for pair in value)  # fmt: skip
+    return all(_is_of(kind.removeprefix("tuple[").partition(",")[0], item) for item in value)
 
 
 def from_json(values: dict) -> VideoInfo:

@@ -1,34 +1,24 @@
-"""`status` counts the pairs of a dataset, `verify` compares its files with their records. Neither changes anything."""
+"""`status` counts the pairs of a dataset, `verify` compares its files with their records. Neither changes a file."""
 
 import hashlib
-import re
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from lolblur_synth.dataset import layout, manifest, stored
-from lolblur_synth.errors import Damaged, ForeignOutput
+from lolblur_synth.dataset import journal, layout, manifest, record_checks, stored
+from lolblur_synth.dataset.record_checks import Damage
+from lolblur_synth.errors import Damaged, ForeignOutput, listed
 from lolblur_synth.files import listing
-
-NUMBER = re.compile(r"\d{4,}")  # every sequence and frame has such a name; others in a record are never used as paths
 
 LIGHT_IN_WORDS = "holds light above white: measured, not guessed"
 
 
-@dataclass(frozen=True)
-class Damage:
-    """word: missing, corrupt, extra (a file without a record), stale (manifest and records disagree), record."""
-
-    word: str
-    path: str
-
-
 def open_output(out: Path) -> dict:
-    """The plan of a dataset folder. Raises ForeignOutput when out is not one."""
-    plan = layout.read_json(out / layout.STATE / "plan.json")
-    if plan is None or "clips" not in plan:
+    """The plan of a dataset folder. Raises ForeignOutput when out is not one, Damaged where the plan is no plan."""
+    plan = stored.plan(out)
+    if plan is None:
         raise ForeignOutput(f"{out} is not a lolblur-synth dataset", "make one: lolblur-synth build VIDEOS OUT")
     return plan
 
@@ -36,7 +26,7 @@ def open_output(out: Path) -> dict:
 def status(out: Path) -> dict:
     """Counts and failures of a dataset folder, as a JSON-able dict."""
     plan = open_output(out)
-    committed = {(r.get("sequence"), r.get("name")) for r in layout.records(out)}
+    committed = {(str(r.get("sequence")), str(r.get("name"))) for r in layout.records(out)}
     planned = {(clip["sequence"], name): clip for clip in plan["clips"] for name in clip["pairs"]}
     failed = [f for f in layout.failures(out) if (f.get("sequence"), f.get("name")) not in committed]
     images = [entry.path for split in layout.SPLITS for entry in _below(out / split)
@@ -59,41 +49,71 @@ def status(out: Path) -> dict:
 
 
 def verify(out: Path, pixels: bool = False) -> list[Damage]:
-    """Compare every file of the dataset with its record; system files are ignored.
+    """Compare every file of the dataset with its record, and the records with recipe and surveys; system files are
+    ignored. No file of the dataset is changed; the log is told which pairs the next build is to make again.
 
     pixels: compare decoded pixels instead of bytes, so that PNGs encoded again count as whole.
     """
     plan = open_output(out)
-    damages, expected = [], set()
-    records = sorted(e.path for e in _below(out / layout.STATE / "pairs") if e.path.suffix == ".json")
-    for path in records:
-        split, sequence, name = path.parts[-3], path.parts[-2], path.stem
-        record = layout.read_json(path)
-        if record is None or not _describes(record, split, sequence, name):
-            damages.append(Damage("record", _relative(path, out)))
-            continue
-        for folder in layout.FOLDERS:
-            image = layout.image_path(out, split, folder, sequence, name)
-            expected.add(image)
-            word = _compare(image, record["sha256"][folder], pixels)
-            if word:
-                damages.append(Damage(word, _relative(image, out)))
-    committed = {(path.parts[-2], path.stem) for path in records}
-    for clip in plan["clips"]:
-        failed = {f["name"] for f in layout.failures(out) if f["sequence"] == clip["sequence"]}
-        damages += [
-            Damage("missing", f"{clip['split']}/*/{clip['sequence']}/{name}.png")
-            for name in clip["pairs"]
-            if (clip["sequence"], name) not in committed and name not in failed
-        ]
-    for split in layout.SPLITS:
-        for path, kind in sorted(_below(out / split)):
-            if path not in expected and kind not in (listing.FOLDER, listing.LINKED_FOLDER):
-                damages.append(Damage("extra", _relative(path, out)))
+    paths = sorted(e.path for e in _below(out / layout.STATE / "pairs") if e.path.suffix == ".json")
+    readable = {path: layout.read_json(path) for path in paths}
+    records = {path: record for path, record in readable.items() if record and _describes(record, *_place(path))}
+    damages = [Damage("record", _relative(path, out), pair="/".join(_place(path)[1:]))
+               for path in paths if path not in records]  # fmt: skip
+    for record in records.values():
+        damages += _check_images(out, record, pixels)
+    damages += _absent(out, plan, {_place(path)[1:] for path in paths})
+    damages += _extra(out, records.values())
     damages += [Damage(word, path) for word, path in stored.damaged_stages(out)]
-    if not any(damage.word == "record" for damage in damages):
+    damages += record_checks.check(out, list(records.values())) + record_checks.leaks(records.values())
+    if len(records) == len(paths):
         damages += _check_manifest(out)
+    note(out, damages)
     return damages
+
+
+def note(out: Path, damages: list[Damage]) -> None:
+    """Write into the log which pairs the next build is to make again."""
+    if pairs := sorted({damage.pair for damage in damages if damage.pair}):
+        journal.note_damage(out, pairs)
+
+
+def _place(path: Path) -> tuple[str, str, str]:
+    """Split, sequence and name that the path of a record stands for."""
+    return path.parts[-3], path.parts[-2], path.stem
+
+
+def _check_images(out: Path, record: dict, pixels: bool) -> list[Damage]:
+    """The images of one record that are missing or corrupt."""
+    damages = []
+    for folder in layout.FOLDERS:
+        image = layout.image_path(out, record["split"], folder, record["sequence"], record["name"])
+        if word := _compare(image, record["sha256"][folder], pixels):
+            damages.append(Damage(word, _relative(image, out), pair=f"{record['sequence']}/{record['name']}"))
+    return damages
+
+
+def _absent(out: Path, plan: dict, committed: set[tuple[str, str]]) -> list[Damage]:
+    """Pairs of the plan that were neither built nor noted as failed."""
+    failed = {(failure.get("sequence"), failure.get("name")) for failure in layout.failures(out)}
+    return [
+        Damage("missing", f"{clip['split']}/*/{clip['sequence']}/{name}.png")
+        for clip in plan["clips"]
+        for name in clip["pairs"]
+        if (clip["sequence"], name) not in committed | failed
+    ]
+
+
+def _extra(out: Path, records: Iterable[dict]) -> list[Damage]:
+    """Files among the images that no record tells of."""
+    expected = {layout.image_path(out, record["split"], folder, record["sequence"], record["name"])
+                for record in records for folder in layout.FOLDERS}  # fmt: skip
+    return [
+        Damage("extra", _relative(path, out))
+        for split in layout.SPLITS
+        for path, kind in sorted(_below(out / split))
+        if path not in expected and kind not in (listing.FOLDER, listing.LINKED_FOLDER)
+    ]
 
 
 def _below(folder: Path) -> list[listing.Entry]:
@@ -103,12 +123,11 @@ def _below(folder: Path) -> list[listing.Entry]:
 
 def _describes(record: dict, split: str, sequence: str, name: str) -> bool:
     """Whether a record is complete and describes the pair in whose place it lies."""
-    if not NUMBER.fullmatch(sequence) or not NUMBER.fullmatch(name):
+    if not layout.NUMBER.fullmatch(sequence) or not layout.NUMBER.fullmatch(name):
         return False
     if (record.get("split"), record.get("sequence"), record.get("name")) != (split, sequence, name):
         return False
-    sums = record.get("sha256")
-    return isinstance(sums, dict) and all({"file", "pixels", "bytes"} <= sums.get(f, {}).keys() for f in layout.FOLDERS)
+    return layout.are_checksums(record.get("sha256"))
 
 
 def _compare(image: Path, sums: dict, pixels: bool) -> str:
@@ -126,11 +145,20 @@ def _compare(image: Path, sums: dict, pixels: bool) -> str:
 
 
 def _check_manifest(out: Path) -> list[Damage]:
+    """The manifest, where it is not what the records give; with the lines that tell something else than theirs."""
     try:
-        same = manifest.read(out) == [manifest.line(record) for record in layout.records(out)]
-    except Damaged:
-        same = False
-    return [] if same else [Damage("stale", manifest.NAME)]
+        lines = manifest.read(out)
+    except Damaged as error:
+        return [Damage("stale", manifest.NAME, str(error))]
+    expected = [manifest.line(record) for record in layout.records(out)]
+    if lines == expected:
+        return []
+    if len(lines) != len(expected):
+        return [Damage("stale", manifest.NAME, f"{len(lines)} lines for {len(expected)} records")]
+    wrong = [(number, pair) for number, pair in enumerate(zip(expected, lines, strict=True), 1) if pair[0] != pair[1]]
+    words = [f"line {number}: {listed(record_checks.differences(*pair)) or 'more than its record'}"
+             for number, pair in wrong]  # fmt: skip
+    return [Damage("stale", manifest.NAME, listed(words))]
 
 
 def _relative(path: Path, out: Path) -> str:

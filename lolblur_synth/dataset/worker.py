@@ -261,12 +261,18 @@ def draws_of(pair: Pair, job: Job) -> dict:
 
 def make(stack: torch.Tensor, pair: Pair, job: Job) -> tuple[dict[str, np.ndarray], dict]:
     """The images of one pair, folder -> (H, W, 3) uint8 RGB, and its record without checksums. Writes nothing."""
-    recipe, info = job.recipe, job.clip.video
+    recipe = job.recipe
     draws = draws_of(pair, job)
     done = {"denoise", *before_denoising(recipe)}  # by `read_stacks`
     undone = {name: drawn for name, drawn in draws.items() if name not in done}
     images, measured = pipeline.synthesise(stack, pair.mid - pair.shown[0], recipe, undone, job.device)
-    record = {
+    return images, describe(pair, job) | measured
+
+
+def describe(pair: Pair, job: Job) -> dict:
+    """The record of one pair, without checksums and without what is measured on its frames. Opens no file."""
+    recipe, info = job.recipe, job.clip.video
+    return {
         "pair": f"{pair.sequence}/{pair.name}",
         "split": job.clip.split,
         "sequence": pair.sequence,
@@ -286,12 +292,10 @@ def make(stack: torch.Tensor, pair: Pair, job: Job) -> tuple[dict[str, np.ndarra
         "mid": pair.mid,
         "window": pair.window,
         "light": info.light,
-        **measured,
-        "draws": pipeline.plain(draws),
+        "draws": pipeline.plain(draws_of(pair, job)),
         "skipped": list(recipe.skip),
         **({"stages": {stage.name: stage.sha256 for stage in recipe.stages}} if recipe.stages else {}),
         "weights": job.weights or {},
         "version": __version__,
         "key": job.keys[pair] if job.keys else "",
     }
-    return images, record

@@ -9,6 +9,7 @@ copied, so that a malformed or hostile file is rejected with one line and change
 
 import hashlib
 import json
+import struct
 import warnings
 import zipfile
 from importlib import resources
@@ -116,11 +117,14 @@ _HINT = "check that the file belongs to this network (`lolblur-synth weights ls`
 
 
 def _unpacked(path: Path) -> int:
-    """Bytes that the content of a file takes in memory; torch's zip archives may be compressed."""
+    """Bytes that the content of a file takes in memory; torch's zip archives may be compressed. Raises WeightsError."""
     if not zipfile.is_zipfile(path):
         return path.stat().st_size
-    with zipfile.ZipFile(path) as archive:
-        return sum(entry.file_size for entry in archive.infolist())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, struct.error, NotImplementedError, EOFError) as error:
+        raise WeightsError(f"{path}: not a file of plain weights", _one_line(error)) from error
 
 
 def _is_safetensors(path: Path) -> bool:

@@ -202,9 +202,16 @@ def _do(pipe: Connection, generate: Callable[..., Iterator], payload: Any, items
             pipe.send(("fatal", None, error))
             return
         except Exception as error:  # a bug must cost one item, not the build
-            message = f"{type(error).__name__}: {error}"
-            pipe.send(("failed", current, {"reason": "error", "message": message, "trace": traceback.format_exc()}))
+            pipe.send(("failed", current, _describe(error)))
             left.remove(current)
+
+
+def _describe(error: Exception) -> dict:
+    """The failure of an item whose work raised what is no foreseen error. torch has no type for a lack of memory."""
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+        return {"reason": "memory", "message": "not enough memory", "hint": "give fewer --jobs, then run again"}
+    message = f"{type(error).__name__}: {error}"
+    return {"reason": "error", "message": message, "trace": traceback.format_exc()}
 
 
 if __name__ == "__main__":

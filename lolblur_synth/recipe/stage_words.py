@@ -4,13 +4,13 @@ None of their code is run.
 """
 
 import dataclasses
-import json
 from typing import Any
 
 from lolblur_synth.errors import RecipeError
 from lolblur_synth.recipe import user_stages
 from lolblur_synth.recipe.schema import SECTIONS, STAGE_NAMES, Recipe
 from lolblur_synth.recipe.stage_record import UserStage
+from lolblur_synth.recipe.values import toml_value
 
 TAKEN = (*SECTIONS, "skip", "stages", "name", "base")  # keys of a recipe
 WORDS = {user_stages.DISPLAY: "display values, 0..1", user_stages.LINEAR: "linear light"}
@@ -49,7 +49,7 @@ def section_lines(stage: UserStage) -> list[str]:
     lines += [f'after = "{stage.after}"'] if stage.after else []
     for name, value in stage.values:
         lines += [f"# {notes[name]}"] if name in notes else []
-        lines.append(f"{name} = {json.dumps(list(value) if isinstance(value, tuple) else value)}")
+        lines.append(f"{name} = {toml_value(value)}")
     return lines
 
 

@@ -3,6 +3,7 @@ words, and tells in which line of a file a key stands."""
 
 import dataclasses
 import difflib
+import json
 import math
 import re
 import tomllib
@@ -57,6 +58,8 @@ def check(field: dataclasses.Field, value: Any, what: str) -> Any:
     if isinstance(field.default, str) and not meta["words"]:
         if not isinstance(value, str):
             raise RecipeError(f"{what} = {value!r} is not text", "put it in quotes")
+        if any("\ud800" <= letter <= "\udfff" for letter in value):  # of bytes on the command line that are no UTF-8
+            raise RecipeError(f"{what} = {value!r} is not valid Unicode", "rename the file that it names")
         return value
     kind = int if isinstance(field.default, int) else float
     return _number(value, meta, kind, what)
@@ -112,6 +115,13 @@ def parse_value(text: str) -> Any:
         except (tomllib.TOMLDecodeError, RecursionError):
             continue
     return text
+
+
+def toml_value(value: Any) -> str:
+    """A text, number, truth value or list of them as TOML: JSON, but TOML has no pairs of surrogates, and
+    wants the delete character escaped."""
+    plain = list(value) if isinstance(value, tuple) else value
+    return json.dumps(plain, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def line_of(text: str, section: str, key: str, where: str) -> str:

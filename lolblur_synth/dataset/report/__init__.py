@@ -50,6 +50,9 @@ def _thumbnail_folder(out: Path, path: Path) -> Path:
     folder = path.with_suffix("")
     if folder == path or folder.is_file():
         raise UsageError(f"{path}: no place for a folder of thumbnails beside it", "name another .html file")
+    if folder.is_symlink():  # in the dataset of a stranger it may lead anywhere
+        raise UsageError(f"{folder} is a link; the thumbnails would be written behind it",
+                         "remove it, or name another .html file")  # fmt: skip
     if folder.resolve() in [(out / name).resolve() for name in (*layout.SPLITS, layout.STATE)]:
         raise UsageError(f"{path}: its thumbnails would lie among the images", "name another .html file")
     folder.mkdir(parents=True, exist_ok=True)
