@@ -2,6 +2,7 @@
 
 import pytest
 
+from lolblur_synth.files import limits
 from lolblur_synth.parallel import machine
 
 GB = 10**9
@@ -13,9 +14,9 @@ def system(tmp_path, monkeypatch):
     (tmp_path / "meminfo").write_text(f"MemTotal: 64000000 kB\nMemAvailable:   {40 * GB // 1024} kB\n")
     (tmp_path / "own").write_text("0::/jobs/7\n")
     (tmp_path / "groups/jobs/7").mkdir(parents=True)
-    monkeypatch.setattr(machine, "MEMORY", tmp_path / "meminfo")
-    monkeypatch.setattr(machine, "OWN_GROUP", tmp_path / "own")
-    monkeypatch.setattr(machine, "GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(limits, "MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr(limits, "OWN_GROUP", tmp_path / "own")
+    monkeypatch.setattr(limits, "GROUPS", tmp_path / "groups")
     monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
     return tmp_path
 
@@ -59,6 +60,6 @@ def test_a_full_machine_has_one_worker(system):
 
 def test_a_system_that_says_nothing_has_its_cores(system, monkeypatch):
     (system / "meminfo").write_text("")
-    monkeypatch.setattr(machine, "OWN_GROUP", system / "none")
-    monkeypatch.delattr(machine.os, "sysconf")
+    monkeypatch.setattr(limits, "OWN_GROUP", system / "none")
+    monkeypatch.delattr(limits.os, "sysconf")
     assert machine.auto_jobs() == 16
