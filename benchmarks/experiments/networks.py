@@ -58,12 +58,12 @@ class SmallMimo(nn.Module):
     def __init__(self, width: int = WIDTH):
         super().__init__()
         w1, w2, w3 = width, 2 * width, 3 * width
-        self.head = nn.Sequential(conv(3, w1), nn.ReLU(), Residual(w1))
-        self.half = nn.Sequential(conv(w1 + 3, w2), nn.ReLU(), Residual(w2), Residual(w2))
-        self.quarter = nn.Sequential(conv(w2 + 3, w3), nn.ReLU(), Residual(w3), Residual(w3), Residual(w3))
+        self.encode1 = nn.Sequential(conv(3, w1), nn.ReLU(), Residual(w1))
+        self.encode2 = nn.Sequential(conv(w1 + 3, w2), nn.ReLU(), Residual(w2), Residual(w2))
+        self.encode3 = nn.Sequential(conv(w2 + 3, w3), nn.ReLU(), Residual(w3), Residual(w3), Residual(w3))
         self.side = conv(w3, 3)
-        self.to_half = nn.Sequential(conv(w3 + w2, w2), nn.ReLU(), Residual(w2), Residual(w2))
-        self.to_full = nn.Sequential(conv(w2 + w1, w1), nn.ReLU(), Residual(w1))
+        self.decode2 = nn.Sequential(conv(w3 + w2, w2), nn.ReLU(), Residual(w2), Residual(w2))
+        self.decode1 = nn.Sequential(conv(w2 + w1, w1), nn.ReLU(), Residual(w1))
         self.tail = conv(w1, 3)
 
     def initialise(self) -> None:
@@ -74,11 +74,11 @@ class SmallMimo(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         half, quarter = F.avg_pool2d(x, 2), F.avg_pool2d(x, 4)
-        f1 = self.head(x)
-        f2 = self.half(torch.cat((F.avg_pool2d(f1, 2), half), 1))
-        f3 = self.quarter(torch.cat((F.avg_pool2d(f2, 2), quarter), 1))
-        f2 = self.to_half(torch.cat((_doubled(f3), f2), 1))
-        f1 = self.to_full(torch.cat((_doubled(f2), f1), 1))
+        f1 = self.encode1(x)
+        f2 = self.encode2(torch.cat((F.avg_pool2d(f1, 2), half), 1))
+        f3 = self.encode3(torch.cat((F.avg_pool2d(f2, 2), quarter), 1))
+        f2 = self.decode2(torch.cat((_doubled(f3), f2), 1))
+        f1 = self.decode1(torch.cat((_doubled(f2), f1), 1))
         return quarter + self.side(f3), x + self.tail(f1)
 
 

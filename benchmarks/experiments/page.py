@@ -159,9 +159,9 @@ def cast(results: Results) -> str:
     found = of(results, "cast")
     if not found:
         return NOT_RUN
-    rows = [[*name.split(), number(row["hue"]), number(row["chroma"]), f"{row['b']:+.2f}"]
+    rows = [[*name.split(), number(row["hue"]), f"{100 * row['chroma']:.0f} %", f"{row['b']:+.2f}"]
             for name, row in found[0]["figures"].items()]  # fmt: skip
-    return table(["method", "exposure", "hue turns, degrees", "chroma, times", "b*"], rows)
+    return table(["method", "exposure", "hue turns, degrees", "chroma changes", "b* (yellow above 0)"], rows)
 
 
 def gamma(results: Results) -> str:

@@ -14,7 +14,8 @@ from lolblur_synth.frames import to_uint8
 
 WAYS = ("none", "linear", "code", "hdr", "measured")
 R = light.R.index(60.0)  # the middle of U(20, 100)
-GAIN = int(np.abs(np.log(light.GAINS)).argmin())  # 1, the middle of recipe night's range
+NIGHT = (light.GAINS >= 0.5 / 1.001) & (light.GAINS <= 2 * 1.001)  # the range of recipe night
+GAIN = int(NIGHT.sum()) // 2  # the middle of it, 1
 CROP = (80, 56)  # px, around the brightest part of a streak
 ENLARGED = 3
 ROWS = 4  # pictures shown
@@ -29,6 +30,7 @@ def fig2(place: Place, part: str, seed: int) -> dict:
         if pair.streak.sum() < light.LEAST:
             continue
         frames = pair.guesses() | {"measured": [pair.measured()]}
+        frames["hdr"] = [shown for shown, inside in zip(frames["hdr"], NIGHT, strict=True) if inside]
         figures[path.stem] = {name: float(np.mean([pair.psnr(one) for one in frames[name]])) for name in WAYS}
         middle = {"linear": R, "code": R, "hdr": GAIN}
         shown = [pair.true, *(frames[name][middle.get(name, 0)] for name in WAYS)]
