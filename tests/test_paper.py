@@ -97,7 +97,7 @@ def test_a_result_is_written_once(paper, monkeypatch, tmp_path, capsys):
     run(paper, monkeypatch, *words, "--again", "--part", "b", "--seed", "2")
     assert calls[4:] == [("b", 2)]
     told = json.loads((tmp_path / "runs/paper-trial/results/fig2-b-2.json").read_text())
-    assert told["figures"] == {"third": 0.3333, "none": None}
+    assert told["figures"] == {"third": 0.33333, "none": None}
     assert (told["experiment"], told["part"], told["seed"], told["scale"]["name"]) == ("fig2", "b", 2, "trial")
     assert told["cpu_seconds_of_this_run"] >= 0
 

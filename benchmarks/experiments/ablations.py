@@ -20,6 +20,7 @@ from lolblur_synth.tools.restore import restore
 DATA = "sets/lolblur-a"
 TESTS = ("tests/lolblur", "tests/lolblur-clips")
 PARTS = ("whole", "no-ppm", "no-curve", "concat", "no-l-en")
+FIG10 = ("bundled", "trained")
 NAMES = ("low_blur_noise", "high_sharp_scaled")
 FRAMES = 4  # of each test set, evenly spread, for Figures 9 and 10
 SHOWN = (1, 2)  # those of the clips that the picture of Figure 9 has; a licence allows to publish the clips
@@ -91,9 +92,11 @@ def unevenness(answer: torch.Tensor, high: torch.Tensor) -> float:
 
 
 def fig10(place: Place, part: str, seed: int) -> dict:
-    """The enhancement rate F_out / F_in at each scale, of the dark, the middle and the bright third of the pixels."""
-    one = trained(place, DATA, "whole", seed)
-    net, _ = lednet.load(one.folder / "lednet.safetensors")
+    """The enhancement rate F_out / F_in at each scale, of the dark, middle and bright third of the pixels: in the
+    network of Table 3, and in the bundled one, which is another (LEDNet-lite)."""
+    trainings = [] if part == "bundled" else [trained(place, DATA, "whole", seed)]
+    weights = str(trainings[0].folder / "lednet.safetensors") if trainings else "lednet"
+    net, _ = lednet.load(weights)
     sums: dict[str, list[list[float]]] = {}
     pairs = _frames(place)
     for pair in pairs:
@@ -104,12 +107,12 @@ def fig10(place: Place, part: str, seed: int) -> dict:
             ends = torch.quantile(light, torch.tensor((1 / 3, 2 / 3)))
             thirds = (light <= ends[0], (light > ends[0]) & (light <= ends[1]), light > ends[1])
             values = [torch.nanmean(mean[third]).item() for third in thirds]
-            sums.setdefault(f"1/{2**scale}", []).append(values)
-    target = place.pictures / f"fig10-{seed}.png"
-    restore(pairs[0].low, target, quiet=True, overwrite=True, weights=one.folder, show="curve", device="cpu")
+            sums.setdefault(f"1/{2**scale * net.fold}", []).append(values)
+    target = place.pictures / f"fig10-{part}.png"
+    restore(pairs[0].low, target, quiet=True, overwrite=True, weights=weights, show="curve", device="cpu")
     figures = {scale: dict(zip(("dark", "middle", "bright"), np.nanmean(rows, 0).tolist(), strict=True))
                for scale, rows in sums.items()}  # fmt: skip
-    return about(place, one) | {"figures": figures}
+    return about(place, *trainings, data=(DATA,) if trainings else ()) | {"figures": figures}
 
 
 def _picture(place: Place, name: str, pixels: np.ndarray) -> None:

@@ -159,7 +159,7 @@ def cast(results: Results) -> str:
     found = of(results, "cast")
     if not found:
         return NOT_RUN
-    rows = [[*name.split(), number(row["hue"]), f"{100 * row['chroma']:.0f} %", f"{row['b']:+.2f}"]
+    rows = [[*name.split(), number(row["hue"]), f"{100 * row['chroma']:.0f} %", f"{row['b'] + 0:+.2f}"]
             for name, row in found[0]["figures"].items()]  # fmt: skip
     return table(["method", "exposure", "hue turns, degrees", "chroma changes", "b* (yellow above 0)"], rows)
 
@@ -213,12 +213,14 @@ def fig9(results: Results) -> str:
 
 
 def fig10(results: Results) -> str:
-    found = of(results, "fig10")
-    if not found:
-        return NOT_RUN
-    rows = [[scale, *(number(row[key]) for key in ("dark", "middle", "bright"))]
-            for scale, row in found[0]["figures"].items()]  # fmt: skip
-    return table(["scale", "dark third of the pixels", "middle", "bright"], rows)
+    rows = []
+    for part, words in {"bundled": "the bundled LEDNet-lite", "trained": "the whole network of Table 3"}.items():
+        found = of(results, "fig10", part)
+        if not found:
+            rows.append([words, NOT_RUN, *[""] * 3])
+        for scale, row in found[0]["figures"].items() if found else ():
+            rows.append([words, scale, *(number(row[key]) for key in ("dark", "middle", "bright"))])
+    return table(["network", "scale", "dark third of the pixels", "middle", "bright"], rows)
 
 
 def cost(results: Results) -> str:

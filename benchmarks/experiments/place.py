@@ -10,7 +10,7 @@ from pathlib import Path
 from lolblur_synth import __version__
 
 RESULTS = Path(__file__).parent.parent / "paper_results"  # in the repository
-DIGITS = 4  # of the figures in a result
+DIGITS = 5  # of a number in a result
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,13 @@ def write(place: Place, name: str, facts: dict) -> Path:
 
 
 def rounded(value):
-    """The same with floats of DIGITS decimals, so that results are small; infinite ones and NaN are None."""
+    """The same with floats of DIGITS digits, so that results are small; infinite ones and NaN are None."""
     if isinstance(value, dict):
         return {key: rounded(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [rounded(one) for one in value]
     if isinstance(value, float):
-        return round(value, DIGITS) if abs(value) < float("inf") else None
+        return float(f"{value:.{DIGITS}g}") if abs(value) < float("inf") else None
     return value
 
 
