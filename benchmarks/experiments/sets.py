@@ -7,14 +7,16 @@ trained on photos/train alone; photos/test-only and the three clips are only sco
 import json
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.place import Place, counted, spent
+from lolblur_synth.errors import ClipsFailed, InputError, Locked
 
 PHOTOS, HELD_OUT, HDR = "photos/train", "photos/test-only", "hdr"
 TEST_CLIPS = ("gopro_max_heromode_480p30", "sam2_02_cups", "carpenter_bee_flutter")
-SOME_PAIRS_FAILED = 3  # exit code: some pictures are too dark or smaller than the frames, which the program tells
+WAIT = 60  # s, while an experiment that runs beside this one builds the same set
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ SETS = {
 
 
 def made(place: Place, name: str) -> Path:
-    """The folder of a set, which is built unless it is there. Raises CalledProcessError, FileNotFoundError."""
+    """The folder of a set, which is built unless it is there. Raises InputError, FileNotFoundError."""
     folder = (place.runs if place.scale.name == "full" else place.work) / name
     if (folder / "manifest.jsonl").is_file():  # a build writes it at its end
         return folder
@@ -64,12 +66,19 @@ def made(place: Place, name: str) -> Path:
                "--recipe", spec.recipe, "--seed", str(spec.seed), "--pairs", str(spec.pairs), *rate,
                "--test-fraction", str(int(spec.for_tests)), "--size", place.scale.size, "--jobs", "1",
                *spec.options]  # fmt: skip
-    print(f"{name}: build", *command[4:], flush=True)
-    with counted(_cost(place, name)):
-        code = subprocess.run(command).returncode
-    if code not in (0, SOME_PAIRS_FAILED):
-        raise subprocess.CalledProcessError(code, command)
+    print(f"{name}: {spec.recipe}, {spec.source}, {' '.join(spec.options)}", flush=True)
+    while (code := _build(command, _cost(place, name))) == Locked.exit_code:
+        time.sleep(WAIT)
+        if (folder / "manifest.jsonl").is_file():
+            return folder
+    if code not in (0, ClipsFailed.exit_code):  # some pictures are too dark or too small, which the program tells
+        raise InputError(f"{folder}: its build ended with exit code {code}", "it says why above")
     return folder
+
+
+def _build(command: list[str], cost: Path) -> int:
+    with counted(cost):
+        return subprocess.run(command).returncode
 
 
 def _files(place: Place, spec: Set) -> list[Path]:
