@@ -15,7 +15,7 @@ from typing import Any
 
 from lolblur_synth.errors import RecipeError
 from lolblur_synth.recipe import stage_words, user_stages
-from lolblur_synth.recipe.schema import FORMER_VALUES, SECTIONS, STAGE_NAMES, Recipe
+from lolblur_synth.recipe.schema import ADDED, FORMER_VALUES, SECTIONS, STAGE_NAMES, Recipe
 from lolblur_synth.recipe.stage_record import UserStage
 from lolblur_synth.recipe.values import check, describe_range, line_of, parse_value, skipped_stages, toml_value
 
@@ -223,10 +223,13 @@ def to_dict(recipe: Recipe) -> dict:
 
 
 def sha256(recipe: Recipe) -> str:
-    """Names the dataset: every value, not the recipe's own name. Renamed values keep their former names here, so that
-    the hashes of datasets stay the same."""
+    """Names the dataset: every value, not the recipe's own name. Renamed values keep their former names here, and added
+    options are left out at their defaults, so that the hashes of datasets stay the same."""
     former, values = {new: old for old, new in FORMER_VALUES.items()}, to_dict(recipe)
     del values["name"]
+    for section, _, name in (key.partition(".") for key in ADDED):
+        if values[section][name] == getattr(getattr(Recipe, section), name):
+            del values[section][name]
     values["defocus"]["kernel"] = former.get(recipe.defocus.kernel, recipe.defocus.kernel)
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 

@@ -11,6 +11,8 @@ from lolblur_synth.errors import RecipeError, WeightsError
 from lolblur_synth.files import weights
 from lolblur_synth.models import cycleisp
 
+EXISTING = {"fast": "294f2efb6b4c", "lolblur": "1b5add17e0e0", "night": "654cf650b614"}  # of 2026-11-29
+
 
 def hashes(*words):
     return keys.weight_hashes(recipes.override(recipes.load("lolblur"), list(words)))
@@ -58,3 +60,15 @@ def test_files_that_are_not_there_are_refused_before_any_work(tmp_path):
         hashes("noise.model=cycleisp", f"noise.weights={tmp_path}")
     with pytest.raises(RecipeError, match=r"no camera .*gone.json"):
         hashes(f"noise.camera={tmp_path / 'gone.json'}")
+
+
+def test_darkening_by_a_power_uses_no_weights_and_has_a_hash_of_its_own():
+    assert set(hashes("noise.model=raw-pg", "darken.method=gamma")) == set()
+    plain = recipes.load("lolblur")
+    gamma, network = (recipes.override(plain, [f"darken.method={name}"]) for name in ("gamma", "network"))
+    assert recipes.sha256(gamma) != recipes.sha256(plain) == recipes.sha256(network)
+
+
+def test_the_hashes_of_the_built_in_recipes_are_those_of_datasets_that_exist():
+    """An option that is added later goes into `schema.ADDED`; a changed default is another dataset."""
+    assert {name: recipes.sha256(recipes.load(name))[:12] for name in recipes.names()} == EXISTING

@@ -207,3 +207,13 @@ def test_warnings():
     assert "enlarged" in text
     assert "stored 8 times" in text
     assert "--fps 250" in text
+
+
+def test_a_clip_shorter_than_an_exposure_is_a_still_where_nothing_is_averaged():
+    only_dark = recipes.override(Recipe(), ["skip=denoise,interpolate,clip_reverse,average,defocus,noise"])
+    (pair,) = plan.place(video(frames=1), recipes.override(only_dark, ["dataset.pairs=1"]))
+    assert (pair.window, pair.mid, pair.first, pair.last, pair.shown) == (0, 0, 0, 0, (0, 0))
+    assert [pair.mid for pair in plan.place(video(frames=3), only_dark)] == [0, 1], "one of each half"
+    assert plan.place(video(frames=1000), only_dark) == plan.place(video(frames=1000), RECIPE)
+    with pytest.raises(InputError, match="1 frame, one exposure needs 9"):
+        plan.place(video(frames=1), RECIPE)

@@ -152,6 +152,14 @@ def test_a_stage_is_left_out_by_either_spelling(words):
     assert recipes.override(Recipe(), options.overrides((), skip=skip)).skip == ("clip_reverse",)
 
 
+def test_only_leaves_out_every_other_stage_but_resize():
+    words = options.overrides((), only=parse.parse_stages(("darken,clip-reverse",)), base_skip=("denoise", "darken"))
+    skip = ("denoise", "interpolate", "average", "defocus", "noise")
+    assert recipes.override(Recipe(), words).skip == skip
+    with pytest.raises(UsageError, match="--skip and --only"):
+        options.overrides((), skip=("noise",), only=("darken",))
+
+
 def test_a_stage_that_is_none_is_named_with_those_that_are():
     with pytest.raises(click.BadParameter, match="clip is no stage that can be left out; did you mean clip-reverse"):
         parse.parse_stages(("clip",))

@@ -10,6 +10,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+import run_here
 from click.testing import CliRunner
 from scipy import ndimage
 
@@ -20,7 +21,7 @@ from lolblur_synth.dataset.records import VideoInfo
 from lolblur_synth.errors import InputError, UsageError
 from lolblur_synth.files import video
 from lolblur_synth.files.video import pq_writer
-from lolblur_synth.recipe.schema import InputConfig, Recipe
+from lolblur_synth.recipe.schema import STAGE_NAMES, InputConfig, Recipe
 from lolblur_synth.recipe.shoot import ShootConfig
 from lolblur_synth.tools.shoot import camera_path, clip, for_build, lamps, pictures, projection, run, scene, work
 
@@ -413,6 +414,27 @@ def test_clips_for_build_hold_the_pairs_that_the_recipe_asks_for():
     assert len(plan.place(facts, recipe)) == 9
     shorter = dataclasses.replace(facts, frames=config.frames - 4)
     assert len(plan.place(shorter, recipe)) < 9
+
+
+def test_a_build_of_stills_shoots_one_frame_of_each_picture():
+    recipe = recipes.override(Recipe(), ["dataset.pairs=1", "skip=average"])
+    assert for_build.settings(recipe).frames == 1
+    assert for_build.settings(recipes.override(recipe, ["dataset.pairs=2"])).frames > 1
+    assert for_build.settings(recipes.override(recipe, ["skip=noise"])).frames > 1
+
+
+def test_build_only_darken_makes_dark_and_normal_stills_of_photographs(tmp_path, photo, here, monkeypatch):
+    run_here.patch(monkeypatch)
+    out = tmp_path / "out"
+    done = CliRunner().invoke(cli.main, ["build", "--shoot", str(photo), str(out), "--only", "darken", "--pairs", "1",
+                                         "--size", "96x64", "--test-fraction", "0"])  # fmt: skip
+    assert done.exit_code == 0, done.output
+    low, high = (cv2.imread(str(out / "train" / name / "0000/0000.png")) for name in ("low_sharp", "high_sharp_scaled"))
+    assert low.mean() < 0.6 * high.mean()
+    assert cv2.imread(str(out / "train/low_blur_noise/0000/0000.png")).shape == low.shape
+    assert recipes.load(str(out / "recipe.toml")).skip == tuple(
+        stage for stage in STAGE_NAMES if stage not in ("resize", "darken")
+    )
 
 
 def test_build_shoot_is_for_one_whole_build(tmp_path, photo):

@@ -14,6 +14,7 @@ import click
 
 from lolblur_synth.commands.json_lines import json_option
 from lolblur_synth.commands.parse import parse_device, parse_jobs, parse_size, parse_stages
+from lolblur_synth.errors import UsageError
 from lolblur_synth.recipe.schema import STAGE_NAMES, Recipe
 from lolblur_synth.recipe.values import describe_range
 
@@ -80,6 +81,13 @@ def build_options(command: Callable) -> Callable:
                 help=f"Leave a stage out; repeatable. [{' | '.join(STAGE_WORDS[1:])}]",
             ),
             click.option(
+                "--only",
+                multiple=True,
+                metavar="STAGE",
+                callback=lambda c, p, value: parse_stages(value),
+                help="Leave out all stages but this one and resize; repeatable. --only darken: dark and normal frames.",
+            ),
+            click.option(
                 "--fps",
                 type=float,
                 help="True capture rate, for slow-motion files and image sequences; of one clip alone: NAME@RATE.",
@@ -140,6 +148,7 @@ def overrides(
     assignments: tuple[str, ...],
     *,
     skip=(),
+    only=(),
     fps=None,
     size=None,
     pairs=None,
@@ -151,6 +160,10 @@ def overrides(
 ) -> list[str]:
     """The options of `build_options` as `--set` words. Explicit `--set` words come last, so that they prevail."""
     words = []
+    if skip and only:
+        raise UsageError("--skip and --only both say which stages are left out", "give one of them")
+    if only:
+        words.append(f"skip={','.join(repr(n) for n in STAGE_NAMES[1:] if n not in only)}")
     if skip:
         names = set(skip) | set(base_skip)
         words.append(f"skip={','.join(repr(n) for n in STAGE_NAMES if n in names)}")

@@ -19,7 +19,8 @@ def weight_hashes(recipe: Recipe) -> dict[str, str]:
     from lolblur_synth.files import weights
     from lolblur_synth.models import cycleisp, flow, sepconv
 
-    used = {} if "darken" in recipe.skip else {"darken": recipe.darken.weights}
+    networked = "darken" not in recipe.skip and recipe.darken.method == "network"
+    used = {"darken": recipe.darken.weights} if networked else {}
     if "interpolate" not in recipe.skip and recipe.interpolate.method == "sepconv":
         used["interpolate"] = sepconv.required(recipe.interpolate)
     elif "interpolate" not in recipe.skip and recipe.interpolate.method == "net":

@@ -60,7 +60,8 @@ def place(video: VideoInfo, recipe: Recipe) -> list[Pair]:
 
     Raises InputError "too-short" or "cuts" when not a single exposure fits.
     """
-    smallest = 2 * average.reach(min(recipe.average.window)) + 1
+    recipe = _for_stills(recipe) if video.frames < _smallest(recipe) else recipe
+    smallest = _smallest(recipe)
     if video.frames < smallest:
         raise InputError(
             f"{video.name}: {counted(video.frames, 'frame')}, one exposure needs {smallest}",
@@ -83,6 +84,16 @@ def place(video: VideoInfo, recipe: Recipe) -> list[Pair]:
             "cuts",
         )
     return pairs
+
+
+def _smallest(recipe: Recipe) -> int:
+    """Source frames that the shortest exposure reads."""
+    return 2 * average.reach(min(recipe.average.window)) + 1
+
+
+def _for_stills(recipe: Recipe) -> Recipe:
+    """For a clip that is shorter than an exposure: where nothing is averaged, each of its frames is a still."""
+    return dataclasses.replace(recipe, average=AverageConfig(window=(0,))) if "average" in recipe.skip else recipe
 
 
 class Exposure(NamedTuple):

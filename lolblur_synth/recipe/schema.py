@@ -12,6 +12,7 @@ from typing import Any
 
 from lolblur_synth.recipe.stage_record import UserStage
 
+ADDED = {"darken.method"}  # options of later versions: at their defaults no hash of a recipe has them
 FORMER_VALUES = {"gg": "generalized-gaussian"}  # choices of options by the names that they had before: still accepted
 STAGE_NAMES = ("resize", "denoise", "darken", "interpolate", "clip_reverse", "average", "defocus", "noise")
 
@@ -124,6 +125,13 @@ class DenoiseConfig:
 
 @dataclass(frozen=True)
 class DarkenConfig:
+    method: str = option(
+        "network",
+        "network: EC-Zero-DCE, one factor for the channels of a pixel, lamps keep their exposure; gamma: each channel "
+        "to one power, solved for the same exposure, white stays white: the darkening that the paper warns of",
+        choices=("network", "gamma"),
+        source="section 3.1: EC-Zero-DCE",
+    )
     exposure: tuple[float, float] = option(
         (0.04, 0.16),
         "requested exposure: mean CIE L*/100 of the unsaturated pixels (L* <= 98) of the darkened frame; one draw a "

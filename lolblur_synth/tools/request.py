@@ -85,6 +85,8 @@ def check(request: Request) -> None:
     if request.curves is not None:
         if name != "darken":
             raise UsageError(f"--save-curves: {name} has no luminance adjustment maps", "only darken has them")
+        if recipe.darken.method == "gamma":
+            raise UsageError("--save-curves: --method gamma has no luminance adjustment maps", "use --method network")
         outputs.folder(request.curves, "--save-curves")
     if request.raws is not None:
         outputs.folder(request.raws, "--save-raw")

@@ -25,11 +25,12 @@ from lolblur_synth.files import images, listing, pictures, video
 from lolblur_synth.files.video.recorder import partials, record
 from lolblur_synth.files.video.tracks import Tracks, tracks_of
 from lolblur_synth.models import lednet
+from lolblur_synth.models.curve_rates import curve_rates
 from lolblur_synth.parallel.machine import resolve_device
 from lolblur_synth.parallel.progress import metered
 from lolblur_synth.parallel.stop import stop_signals
 from lolblur_synth.recipe.schema import InputConfig
-from lolblur_synth.tools import outputs, sources, weights_scope
+from lolblur_synth.tools import curve_sheet, outputs, sources, weights_scope
 from lolblur_synth.tools.weights_scope import ScopeCheck
 from lolblur_synth.training.config import RestoreConfig, checked
 
@@ -49,6 +50,8 @@ def restore(source: str | Path, target: str | Path, quiet: bool = False, overwri
     config = checked(RestoreConfig, options)
     if config.bits not in (8, 16):
         raise UsageError(f"--bits {config.bits}", "use 8 or 16")
+    if config.show == "curve" and config.compare:
+        raise UsageError("--show curve has the frame beside its maps already", "leave out --compare")
     source, target = Path(source), Path(target)
     if not source.is_file() and not source.is_dir():
         reason = "no such file or folder"
@@ -81,6 +84,8 @@ def _network(config: RestoreConfig, say: Callable[[str], None]) -> Callable[[np.
     def run(pixels: np.ndarray) -> np.ndarray:
         frame = torch.from_numpy(pixels).permute(2, 0, 1)[None].clamp(0, 1).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            if config.show == "curve":
+                return curve_sheet.sheet(pixels, curve_rates(net, frame, value_range))
             restored = lednet.enhance(net, frame, value_range)[0].float().permute(1, 2, 0).cpu().numpy()
         return np.concatenate((pixels, restored), 1) if config.compare else restored
 
@@ -154,6 +159,7 @@ def _restore_image(file: Path, path: Path, net: Restore, config: RestoreConfig, 
         else:
             alpha = pixels[:, :, 3].astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
             alpha = np.concatenate((alpha, alpha), 1) if config.compare else alpha
+            alpha = alpha if config.show == "result" else None
             pixels = np.ascontiguousarray(pixels[:, :, :3])
     outputs.write_frame(path, net(str(file), images.to_rgb(pixels)), linear=False, bits=config.bits, alpha=alpha)
 

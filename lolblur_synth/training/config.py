@@ -248,6 +248,13 @@ class RestoreConfig:
         "auto", "values the network sees; auto: as the weights say, or found out", choices=("auto", "0..1", "-1..1")
     )
     compare: bool = option(False, "write each frame as before | after, side by side")
+    show: str = option(
+        "result",
+        "result: the restored frame; curve: in its place what CurveNLU multiplies the features with, a map for each "
+        "channel at three scales",
+        choices=("result", "curve"),
+        source="Fig. 10: F_out / F_in",
+    )
     bits: int = option(8, "bits a channel of PNG and TIFF output, 8 or 16", lo=8, hi=16)
     precision: str = option(
         "auto", "auto: bfloat16 on a GPU, float32 on a CPU", choices=("auto", "float32", "bfloat16")

@@ -334,3 +334,44 @@ def test_a_gpu_agrees():
     frames = with_lamp(scene(10), 8)
     out = darken.apply(frames.cuda(), CONFIG, draw(0.1)).cpu()
     assert (out - darken.apply(frames, CONFIG, draw(0.1))).abs().max() < 2e-3
+
+
+GAMMA = DarkenConfig(method="gamma")
+
+
+@pytest.mark.parametrize("exposure", [0.04, 0.1])
+@pytest.mark.parametrize("name", [*patterns(), "scene"])
+def test_gamma_meets_the_exposure_that_is_asked_for(name, exposure):
+    frames = stack((patterns() | {"scene": scene()})[name])
+    dark = darken.apply(frames, GAMMA, draw(exposure))
+    assert darken.exposure_of(dark, frames) == pytest.approx(exposure, abs=1e-3)
+
+
+def test_gamma_is_one_power_of_the_values():
+    frames = stack(scene(), scene(1))
+    dark = darken.apply(frames, GAMMA, draw(0.1))
+    powers = (dark.clamp_min(1e-30).log() / frames.log())[(frames > 0.1) & (dark > 1e-6)]
+    assert powers.min().item() == pytest.approx(powers.max().item(), rel=1e-3)
+    assert powers.min() > 1
+
+
+def test_gamma_keeps_white_and_leaves_dark_frames_alone():
+    frames = with_lamp(scene(), 12)
+    dark, lamp = darken.with_lamps(frames, GAMMA, draw(0.05))
+    assert (dark[frames == 1] == 1).all()
+    assert lamp.shape == (1, 1, *frames.shape[2:])
+    assert (lamp == 1).all()
+    assert torch.equal(darken.apply(dark, GAMMA, draw(0.5)), dark)
+
+
+def test_gamma_turns_colours_and_the_network_does_not():
+    """The reason why the paper does not darken by a power (section 3.1)."""
+    frames = stack(scene())
+    by_power, by_network = (darken.apply(frames, config, draw(0.1)) for config in (GAMMA, CONFIG))
+    shifts = [(chroma(dark) - chroma(frames)).abs().mean().item() for dark in (by_power, by_network)]
+    assert shifts[0] > 10 * shifts[1]
+
+
+def test_gamma_has_no_adjustment_map():
+    with pytest.raises(UsageError, match="no luminance adjustment map"):
+        darken.maps(stack(scene()), GAMMA, draw())

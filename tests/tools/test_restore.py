@@ -21,8 +21,11 @@ from media import encode_pictures
 
 from lolblur_synth.errors import InputError, Interrupted, UsageError, WeightsError
 from lolblur_synth.files import images, video, weights
+from lolblur_synth.models import lednet
+from lolblur_synth.models.curve_rates import curve_rates
 from lolblur_synth.models.lednet import LEDNet, enhance
 from lolblur_synth.recipe.schema import InputConfig
+from lolblur_synth.tools import curve_sheet
 from lolblur_synth.tools.onnx_export import export_onnx
 from lolblur_synth.tools.restore import restore
 
@@ -401,3 +404,46 @@ def test_a_video_that_cannot_be_written_is_named(tmp_path, net, clip, monkeypatc
         restore(clip, tmp_path / "out.mp4", **net)
     assert caught.value.filename == str(tmp_path / "out.mp4")
     assert not list(tmp_path.glob("*.partial*"))
+
+
+@pytest.fixture(scope="module")
+def with_curve(tmp_path_factory):
+    """LEDNet as it is before a training, with CurveNLU; and without."""
+    folder = tmp_path_factory.mktemp("curve")
+    torch.manual_seed(0)
+    for name, curve in (("with", True), ("without", False)):
+        model = LEDNet(0.125, curve=curve)
+        about = {"network": "lednet", "options": model.options, "range": "0..1"}
+        weights.save(model, folder / f"{name}.safetensors", about)
+    return folder
+
+
+def test_rates_are_what_the_curve_multiplies_with(with_curve):
+    net, _ = lednet.load(with_curve / "with.safetensors")
+    features = {}
+    net.conv_2c.register_forward_hook(lambda unit, given, answer: features.update(given=given[0], answer=answer))
+    rates = curve_rates(net, torch.rand(1, 3, 32, 48))
+    assert [tuple(rate.shape) for rate in rates] == [(1, 8, 16, 24), (1, 16, 8, 12), (1, 16, 4, 6)]
+    clipped = features["given"].clamp(0, 1)
+    known = ~rates[1].isnan()
+    assert (known == (clipped > 0)).all()
+    assert known.any()
+    assert torch.allclose((rates[1] * clipped)[known], features["answer"][known], atol=1e-5)
+    assert 1 <= rates[1][known].min() <= rates[1][known].max() <= 8
+
+
+def test_show_curve_writes_the_maps_of_every_channel(tmp_path, with_curve):
+    source = picture(tmp_path / "night.png", (64, 128))
+    words = {"weights": with_curve / "with.safetensors", "show": "curve", "quiet": True, "device": "cpu"}
+    assert restore(source, tmp_path / "maps.png", **words) == 1
+    rows = 2 + 1 + 2 + 2  # the frame and the means, twice as high; then 8, 16 and 16 channels, eight in a row
+    assert rgb(tmp_path / "maps.png").shape == (rows * 8 + 3 * curve_sheet.GAP, 128, 3)
+
+
+def test_show_curve_is_refused_where_there_is_no_curve(tmp_path, with_curve, net):
+    source = picture(tmp_path / "night.png")
+    with pytest.raises(UsageError, match="no CurveNLU"):
+        restore(source, tmp_path / "a.png", weights=with_curve / "without.safetensors", show="curve", quiet=True)
+    with pytest.raises(UsageError, match="--show curve has the frame beside its maps"):
+        restore(source, tmp_path / "a.png", show="curve", compare=True, **net)
+    assert not (tmp_path / "a.png").exists()

@@ -20,6 +20,7 @@ does the glow of a small lamp. With `saturated` "channel" a pixel with one clipp
 with the rest, to which end `white` is above 1 there. Frames darker than the request stay as they are: this stage never
 brightens.
 Maps are smoothed over the neighbouring frames and s is common to the window, so the window does not flicker.
+With `method` "gamma" all of this is one power of the display values (gamma.py), solved for the same exposure.
 A build asks no segment for more than `max_share` of the exposure of its ground truth (`asked_of`): an input that is no
 darker than its truth teaches a network nothing.
 """
@@ -36,7 +37,7 @@ from lolblur_synth.errors import UsageError
 from lolblur_synth.kernels import transfer
 from lolblur_synth.models import dce
 from lolblur_synth.recipe.schema import DarkenConfig
-from lolblur_synth.stages.darken import lights
+from lolblur_synth.stages.darken import gamma, lights
 from lolblur_synth.stages.darken.calibration import Calibration, Samples
 
 GLOW_SHARE, GLOW_POWER = 0.3, 64.0  # of the exposure that glows and edges of lights take at most; how, at most
@@ -112,8 +113,11 @@ def with_lamps(frames: Tensor, config: DarkenConfig, draw: Draw) -> tuple[Tensor
 def maps(frames: Tensor, config: DarkenConfig, draw: Draw) -> Tensor:
     """The luminance adjustment map that `apply` uses: (T, 1, H, W), 0 where a pixel is kept, 1 where it turns black.
 
-    It is r', the parameter of the curve (the mean over the iterations, where a network has several).
+    It is r', the parameter of the curve (the mean over the iterations, where a network has several). Raises UsageError
+    with `method` "gamma", which has none.
     """
+    if config.method == "gamma":
+        raise UsageError("darken: method gamma has no luminance adjustment map", "use method network")
     adjustment = _darken(frames, config, draw, want_maps=True)[1]
     assert adjustment is not None
     return adjustment
@@ -161,6 +165,8 @@ def _darken(frames: Tensor, config: DarkenConfig, draw: Draw, want_maps=False) -
     """
     fr.check(frames)
     _check_share(draw.exposure, "exposure")
+    if config.method == "gamma":  # what is clipped keeps its exposure, whatever it is
+        return gamma.apply(frames, draw.exposure), None, frames.new_ones((len(frames), 1, *frames.shape[-2:]))
     net = dce.load(config.weights, str(frames.device))
     out = torch.empty_like(frames)
     lightness, lamp = (frames.new_empty((len(frames), 1, *frames.shape[-2:])) for _ in range(2))

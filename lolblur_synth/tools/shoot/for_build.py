@@ -53,8 +53,11 @@ def build(
 
 
 def settings(recipe: Recipe) -> ShootConfig:
-    """Of clips for a recipe: its size, its rate, and long enough for its pairs where it asks for a number of them."""
+    """Of clips for a recipe: its size, its rate, and long enough for its pairs where it asks for a number of them; a
+    single frame where it asks for one pair and averages nothing."""
     width, height, fps = recipe.resize.width, recipe.resize.height, recipe.input.fps or ShootConfig.fps
+    if recipe.dataset.pairs == 1 and "average" in recipe.skip:
+        return ShootConfig(width=width, height=height, fps=fps, frames=1)
     if recipe.dataset.pairs == DatasetConfig.pairs:
         return ShootConfig(width=width, height=height, fps=fps)
     window = max(recipe.average.window)

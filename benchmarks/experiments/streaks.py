@@ -1,0 +1,66 @@
+"""Figures 2a and 3b: lamps with and without clipping reverse, beside the exposure of their measured light.
+
+The clips, their truth and the ways of restoring light are those of benchmarks/light.py: recipe `night`, 240x160."""
+
+import itertools
+
+import cv2
+import light
+import numpy as np
+import torch
+
+from experiments.place import Place
+from lolblur_synth.frames import to_uint8
+
+WAYS = ("none", "linear", "code", "hdr", "measured")
+R = light.R.index(60.0)  # the middle of U(20, 100)
+NIGHT = (light.GAINS >= 0.5 / 1.001) & (light.GAINS <= 2 * 1.001)  # the range of recipe night
+GAIN = int(NIGHT.sum()) // 2  # the middle of it, 1
+CROP = (80, 56)  # px, around the brightest part of a streak
+ENLARGED = 3
+EVERY = 3  # picture of the folder, in the order of their names
+ROWS = 4  # pictures shown
+GAP = 6  # px
+
+
+def fig2(place: Place, part: str, seed: int) -> dict:
+    """PSNR over the streaks of HDR pictures, one view each, and a picture with crops of streaks."""
+    speeds, figures, crops = itertools.cycle(light.SPEEDS), {}, []
+    for path, views in itertools.islice(light.pictures(place.material / "hdr"), 0, place.scale.files or None, EVERY):
+        pair = light.Pair(light.still(views[0], next(speeds)))
+        if pair.streak.sum() < light.LEAST:
+            continue
+        frames = pair.guesses() | {"measured": [pair.measured()]}
+        frames["hdr"] = [shown for shown, inside in zip(frames["hdr"], NIGHT, strict=True) if inside]
+        figures[path.stem] = {name: float(np.mean([pair.psnr(one) for one in frames[name]])) for name in WAYS}
+        middle = {"linear": R, "code": R, "hdr": GAIN}
+        shown = [pair.true, *(frames[name][middle.get(name, 0)] for name in WAYS)]
+        crops.append((float(pair.true[:, pair.streak].mean()), _row(shown, pair)))
+    best = [row for _, row in sorted(crops, key=lambda item: -item[0])[:ROWS]]
+    if best:
+        gap = np.full((GAP, best[0].shape[1], 3), 255, np.uint8)
+        rows = itertools.chain.from_iterable((row, gap) for row in best)
+        cv2.imwrite(str(place.pictures / "fig2.png"), np.concatenate([*rows][:-1])[..., ::-1])
+    means = {name: float(np.mean([row[name] for row in figures.values()])) for name in WAYS}
+    return {"data": {"pictures": len(figures)}, "figures": {"mean": means, "clips": figures}}
+
+
+def _row(shown: list[torch.Tensor], pair: light.Pair) -> np.ndarray:
+    """The same crop of each frame, brightened by one gain, side by side: (h, w, 3) uint8 RGB."""
+    left, top = _place(pair)
+    gain = 1 / float(torch.stack([frame[:, top : top + CROP[1], left : left + CROP[0]] for frame in shown]).max())
+    parts = []
+    for frame in shown:
+        crop = to_uint8((frame[:, top : top + CROP[1], left : left + CROP[0]] * gain).clamp(0, 1))
+        large = cv2.resize(crop, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_CUBIC)
+        parts += [large, np.full((large.shape[0], GAP, 3), 255, np.uint8)]
+    return np.concatenate(parts[:-1], 1)
+
+
+def _place(pair: light.Pair) -> tuple[int, int]:
+    """The corner of the crop that holds most of the streak's light."""
+    weight = (pair.true.amax(0) * pair.streak).numpy()
+    sums = cv2.boxFilter(weight, -1, CROP, normalize=False, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
+    inside = sums[: weight.shape[0] - CROP[1] + 1, : weight.shape[1] - CROP[0] + 1]
+    top, left = np.unravel_index(inside.argmax(), inside.shape)
+    return int(left), int(top)
