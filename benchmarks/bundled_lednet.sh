@@ -36,6 +36,10 @@ sets)
   build_set sets/night-a night 1 2 0 --shoot "$material/photos/train"
   build_set sets/night-b night 2 2 0 --shoot "$material/photos/train"
   build_set sets/night-dark night 3 12 0 --shoot $(files photos/train "$night_photos")
+  build_set sets/night-dark-b night 9 12 0 --shoot $(files photos/train "$night_photos")
+  # Lamps in the dark: HDR pictures, exposed as a camera exposes the night. Some are too small, which is told.
+  "$synth" shoot "$material/hdr" "$runs/lamps" --lightness 0.14:0.28 --seed 11 || test $? -eq 3
+  build_set sets/night-lamps night 8 6 0 "$runs/lamps"
   build_set sets/night-hdr night 4 3 0 --shoot "$material/hdr"
   build_set sets/night-clips night 5 12 0 --fps 250 $(files videos/licensed "$train_clips")
   build_set sets/lolblur-a lolblur 6 2 0 --shoot "$material/photos/train"

@@ -34,7 +34,7 @@ from lolblur_synth.models.lednet_blocks import (
     Reshape,
     conv,
 )  # fmt: skip
-from lolblur_synth.models.lift import Lift, statistics
+from lolblur_synth.models.lift import Lift, share, statistics
 from lolblur_synth.models.own_network import OwnNetwork
 
 CHANNELS = (32, 64, 128, 128)  # full resolution, 1/2, 1/4, 1/8
@@ -108,7 +108,9 @@ class LEDNet(nn.Module):
                 "use models.lednet.enhance, which pads",
                 "shape",
             )
+        frame = x
         if self.lift is not None:
+            told = statistics(x) if told is None else told
             x = self.lift(x, told)
         e1 = self.conv_1c(self.PPM1(self.E_block1(F.pixel_unshuffle(x, self.fold) if self.fold > 1 else x)))
         e2 = self.conv_2c(self.PPM2(self.E_block2(e1)))
@@ -120,8 +122,8 @@ class LEDNet(nn.Module):
         d1 = skip1(self.D_block1(d2), e1)
         out = self.D_block0(d1)
         out = F.pixel_shuffle(out, self.fold) if self.fold > 1 else out
-        if self.lift is not None:
-            out = out + x
+        if self.lift is not None and told is not None:
+            out = torch.lerp(frame, out + x, share(told))
         return (self.side_out(e3), out) if side_loss else out
 
 

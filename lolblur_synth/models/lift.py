@@ -25,6 +25,7 @@ STATISTICS = LEVELS + 3  # and the mean of each channel
 USUAL_LIGHTNESS = 0.38  # mean L*/100 of a ground truth, about; where the learning starts
 LARGEST_LOG_K = math.log(64)  # from a mean of .01 to .38
 SHOULDER = (0.6, 1.0)  # display value of the brightest channel over which it takes the lead
+UNTOUCHED = (0.40, 0.48)  # mean L*/100 of a frame over which it comes back less and less changed; from there on as it is
 HALVINGS = 16  # of the search for k: to 1/16000 of its logarithm's range
 HIDDEN = 32  # units of the network
 
@@ -50,6 +51,22 @@ def of_blocks(means: Tensor) -> Tensor:
 def mean_lightness(told: Tensor) -> float:
     """Of one frame's statistics, (STATISTICS,): the mean of L*/100 over its blocks, about."""
     return told[:LEVELS].mean().item()
+
+
+def share(told: Tensor) -> Tensor:
+    """(N, STATISTICS) -> (N, 1, 1, 1): how much of the lift, and of the network behind it, a frame gets, 1..0.
+
+    A frame as bright as most ground truths needs no brightening, and a network that was taught on dark frames would
+    only harm it.
+    """
+    mean = told[:, :LEVELS].mean(1)[:, None, None, None]
+    return 1 - smoothstep((mean - UNTOUCHED[0]) / (UNTOUCHED[1] - UNTOUCHED[0]))
+
+
+def smoothstep(x: Tensor) -> Tensor:
+    """3 x^2 - 2 x^3 of x held within 0..1."""
+    x = x.clamp(0, 1)
+    return x * x * (3 - 2 * x)
 
 
 def curve(values: Tensor, k: Tensor) -> Tensor:
@@ -96,6 +113,5 @@ class Lift(nn.Module):
         brightest = frames.amax(1, keepdim=True)
         gain = fr.srgb_to_light(curve(brightest, k)) / fr.srgb_to_light(brightest).clamp_min(1e-6)
         by_brightest = fr.light_to_srgb(light * gain)
-        near_white = ((by_luminance.amax(1, keepdim=True) - SHOULDER[0]) / (SHOULDER[1] - SHOULDER[0])).clamp(0, 1)
-        near_white = near_white * near_white * (3 - 2 * near_white)
+        near_white = smoothstep((by_luminance.amax(1, keepdim=True) - SHOULDER[0]) / (SHOULDER[1] - SHOULDER[0]))
         return torch.lerp(by_luminance.clamp(max=1), by_brightest.clamp(max=1), near_white)

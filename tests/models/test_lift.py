@@ -6,6 +6,7 @@ import torch
 
 from lolblur_synth import frames as fr
 from lolblur_synth.models import lift
+from lolblur_synth.models.lednet import LEDNet
 
 
 def scene(level: float) -> torch.Tensor:
@@ -63,3 +64,24 @@ def test_the_strength_can_be_learnt():
     made, frame = untaught(), scene(0.1)
     made(frame).mean().backward()
     assert made.strength[-1].bias.grad.abs().item() > 1e-3
+
+
+def test_a_frame_as_bright_as_most_truths_comes_back_as_it_is():
+    net = LEDNet(0.25, lift=True, layout="lite").eval()  # whose weights are random
+    bright, dark = 0.35 + 0.6 * scene(1.0), scene(0.1)
+    with torch.no_grad():
+        assert lift.mean_lightness(lift.statistics(bright)[0]) > lift.UNTOUCHED[1]
+        assert torch.equal(net(bright), bright)
+        assert (net(dark) - dark).abs().mean() > 0.05
+
+
+def test_the_share_falls_with_the_lightness_of_the_frame():
+    greys = [torch.full((1, 3, 16, 16), value) for value in np.linspace(0.2, 0.6, 30)]
+    lightness = [lift.mean_lightness(lift.statistics(grey)[0]) for grey in greys]
+    shares = [lift.share(lift.statistics(grey)).item() for grey in greys]
+    assert shares == sorted(shares, reverse=True)
+    for share, level in zip(shares, lightness, strict=True):
+        if level <= lift.UNTOUCHED[0]:
+            assert share == 1
+        elif level >= lift.UNTOUCHED[1]:
+            assert share == 0
