@@ -5,7 +5,7 @@ one small PNG; so plan, status, verify, manifest, report and export do all of th
 command is a process of its own; its memory is the largest that it held, and that of its children apart.
 
     python benchmarks/scale.py                        # a table, a row a command
-    python benchmarks/scale.py --sizes 1500 3000
+    python benchmarks/scale.py --sizes 300 600 --commands report
 """
 
 import argparse
@@ -115,17 +115,18 @@ def measure(name: str, out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="numbers of pairs, multiples of 60")
+    parser.add_argument("--commands", nargs="*", default=list(COMMANDS), choices=list(COMMANDS), metavar="COMMAND")
     parser.add_argument("--run", nargs=2, metavar=("COMMAND", "OUT"), help="measure one command on a filled dataset")
     options = parser.parse_args()
     if options.run:
         return measure(options.run[0], Path(options.run[1]))
-    figures: dict[str, list[list[float]]] = {name: [] for name in COMMANDS}
+    figures: dict[str, list[list[float]]] = {name: [] for name in options.commands}
     for size in options.sizes:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "out"
             fill(out, size)
             (out / "count").write_text(str(size))
-            for name in COMMANDS:
+            for name in options.commands:
                 words = [sys.executable, __file__, "--run", name, str(out)]
                 done = subprocess.run(words, capture_output=True, text=True, env=os.environ)
                 assert done.returncode == 0, done.stderr

@@ -212,6 +212,14 @@ def test_a_manifest_that_names_no_pair_is_damage(tmp_path, names):
         manifest.read(tmp_path)
 
 
+def test_a_manifest_that_is_nested_without_end_is_damage(tmp_path):
+    build(tmp_path)
+    (tmp_path / manifest.NAME).write_text("[" * 100_000 + "\n")
+    assert {damage.word for damage in verify.verify(tmp_path)} == {"stale"}
+    layout.record_path(tmp_path, *PAIRS[0]).write_text('{"a":' * 100_000)
+    assert "record" in {damage.word for damage in verify.verify(tmp_path)}
+
+
 def test_system_files_are_neither_damage_nor_content(tmp_path):
     out = tmp_path / "out"
     build(out)

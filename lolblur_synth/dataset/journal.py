@@ -81,7 +81,7 @@ def _lines(out: Path) -> Iterator[dict]:
             for row in file:
                 try:
                     line = json.loads(row)
-                except ValueError:
+                except (ValueError, RecursionError):
                     continue
                 if isinstance(line, dict):
                     yield line

@@ -207,7 +207,7 @@ def read_json(path: Path) -> dict | None:
     """The object in a state file; None when it is missing, torn or not an object."""
     try:
         value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

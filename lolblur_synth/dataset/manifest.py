@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock
@@ -33,24 +34,31 @@ def write(out: Path) -> int:
 
 
 def read(out: Path) -> list[dict]:
-    """All lines of the manifest. Raises Damaged, with the line number, for a line that does not describe a pair.
+    """All lines of the manifest. Raises Damaged as `rows`."""
+    return list(rows(out))
+
+
+def rows(out: Path) -> Iterator[dict]:
+    """The lines of the manifest, one by one. Raises Damaged, with the number, at a line that does not describe a pair.
 
     Paths are made from the names of pairs, so other names are rejected: `../..` would lead out of the dataset.
     """
-    pairs = []
     try:
-        text = (out / NAME).read_text()
+        with (out / NAME).open(encoding="utf-8") as file:
+            for number, row in enumerate(file, 1):
+                yield _pair(row, f"{out / NAME}:{number}")
     except (OSError, UnicodeDecodeError) as error:
         raise Damaged(f"{out / NAME}: {error}", "run `lolblur-synth build` again to write it anew") from None
-    for number, row in enumerate(text.splitlines(), 1):
-        try:
-            pair = json.loads(row)
-        except ValueError:
-            pair = None
-        if not isinstance(pair, dict):
-            raise Damaged(f"{out / NAME}:{number}: not a JSON object", "run `lolblur-synth build` again")
-        is_pair = pair.get("split") in layout.SPLITS and PAIR.fullmatch(str(pair.get("pair")))
-        if not is_pair or not layout.are_checksums(pair.get("sha256")):
-            raise Damaged(f"{out / NAME}:{number}: not the record of a pair", "run `lolblur-synth build` again")
-        pairs.append(pair)
-    return pairs
+
+
+def _pair(row: str, where: str) -> dict:
+    try:
+        pair = json.loads(row)
+    except (ValueError, RecursionError):
+        pair = None
+    if not isinstance(pair, dict):
+        raise Damaged(f"{where}: not a JSON object", "run `lolblur-synth build` again")
+    is_pair = pair.get("split") in layout.SPLITS and PAIR.fullmatch(str(pair.get("pair")))
+    if not is_pair or not layout.are_checksums(pair.get("sha256")):
+        raise Damaged(f"{where}: not the record of a pair", "run `lolblur-synth build` again")
+    return pair

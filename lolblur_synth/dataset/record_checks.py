@@ -9,7 +9,6 @@ import collections
 import dataclasses
 import json
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,24 +45,44 @@ class Origin(NamedTuple):
     device: str
 
 
-def check(out: Path, records: list[dict]) -> list[Damage]:
-    """Pairs of another recipe, and records that lie about a draw. Without recipe or surveys nothing can be told.
+class Checks:
+    """Takes the records of a dataset one by one: `see`. `damages`: pairs of another recipe, and records that lie about
+    a draw; `leaks`: sources in both splits.
 
-    Nothing is told of pairs of other versions, whose draws may differ, and of recipes with stages of the user, whose
-    code is not run unasked.
+    Without recipe or surveys nothing can be told of draws, nor of pairs of other versions, whose draws may differ, nor
+    of recipes with stages of the user, whose code is not run unasked.
     """
-    try:
-        recipe = stored.recipe(out)
-    except RecipeError as error:
-        return [Damage("recipe", "recipe.toml", str(error))]
-    videos = surveyed(out)
-    if recipe is None or recipe.stages or not videos:
-        return []
-    origins, damages = Origins(recipe, videos), []
-    for record in records:
-        if record.get("version") == __version__ and (damage := _check(record, origins)):
-            damages.append(damage)
-    return damages
+
+    def __init__(self, out: Path):
+        self.damages: list[Damage] = []
+        self.origins: Origins | None = None
+        self.place_by_token: dict[str, tuple[str, str]] = {}  # (split, sequence) in which a source was seen first
+        self.crossings: dict[tuple[str, str], tuple[str, str]] = {}
+        try:
+            recipe = stored.recipe(out)
+        except RecipeError as error:
+            self.damages.append(Damage("recipe", "recipe.toml", str(error)))
+            return
+        videos = surveyed(out)
+        if recipe is not None and not recipe.stages and videos:
+            self.origins = Origins(recipe, videos)
+
+    def see(self, record: dict) -> None:
+        if self.origins and record.get("version") == __version__ and (damage := _check(record, self.origins)):
+            self.damages.append(damage)
+        source = record.get("source")
+        source = source if isinstance(source, dict) else {}
+        tokens = source.get("sha256"), source.get("picture"), record["sha256"]["high_sharp_original"]["pixels"]
+        place = record["split"], record["sequence"]
+        for token in map(str, filter(None, tokens)):
+            other = self.place_by_token.setdefault(token, place)
+            if other[0] != place[0]:
+                self.crossings |= {place: other, other: place}
+
+    def leaks(self) -> list[Damage]:
+        """Sequences with one video, one picture, or the same source frame as a sequence of the other split."""
+        return [Damage("leak", f"{split}/*/{sequence}", f"the same source as {other[0]}/*/{other[1]}")
+                for (split, sequence), other in sorted(self.crossings.items())]  # fmt: skip
 
 
 def _check(record: dict, origins: "Origins") -> Damage | None:
@@ -142,21 +161,3 @@ def differences(expected: Any, told: Any, name: str = "") -> list[str]:
     if isinstance(expected, float) and isinstance(told, float | int):
         return [] if math.isclose(expected, told, rel_tol=SAME, abs_tol=SAME) else [name]
     return [] if expected == told else [name]
-
-
-def leaks(records: Iterable[dict]) -> list[Damage]:
-    """Sequences of one source in both splits: of one video, of clips of one picture, or with the same source frame."""
-    places: dict[str, set[tuple[str, str]]] = collections.defaultdict(set)
-    for record in records:
-        source = record.get("source")
-        source = source if isinstance(source, dict) else {}
-        tokens = {source.get("sha256"), source.get("picture"), record["sha256"]["high_sharp_original"]["pixels"]}
-        for token in tokens - {None}:
-            places[str(token)].add((record["split"], record["sequence"]))
-    crossing = [found for found in places.values() if len({split for split, _ in found}) > 1]
-    damages = {}
-    for found in crossing:
-        for split, sequence in sorted(found):
-            others = listed([f"{s}/*/{number}" for s, number in sorted(found) if s != split])
-            damages[split, sequence] = Damage("leak", f"{split}/*/{sequence}", f"the same source as {others}")
-    return [damages[place] for place in sorted(damages)]

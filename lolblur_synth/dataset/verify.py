@@ -1,7 +1,7 @@
 """`status` counts the pairs of a dataset, `verify` compares its files with their records. Neither changes a file."""
 
 import hashlib
-from collections.abc import Iterable
+import itertools
 from pathlib import Path
 
 import cv2
@@ -56,17 +56,22 @@ def verify(out: Path, pixels: bool = False) -> list[Damage]:
     """
     plan = open_output(out)
     paths = sorted(e.path for e in _below(out / layout.STATE / "pairs") if e.path.suffix == ".json")
-    readable = {path: layout.read_json(path) for path in paths}
-    records = {path: record for path, record in readable.items() if record and _describes(record, *_place(path))}
-    damages = [Damage("record", _relative(path, out), pair="/".join(_place(path)[1:]))
-               for path in paths if path not in records]  # fmt: skip
-    for record in records.values():
+    whole: set[tuple[str, str, str]] = set()  # places of the records that can be read; the records are not kept
+    damages: list[Damage] = []
+    checks = record_checks.Checks(out)
+    for path in paths:
+        place, record = _place(path), layout.read_json(path)
+        if record is None or not _describes(record, *place):
+            damages.append(Damage("record", _relative(path, out), pair="/".join(place[1:])))
+            continue
+        whole.add(place)
         damages += _check_images(out, record, pixels)
+        checks.see(record)
     damages += _absent(out, plan, {_place(path)[1:] for path in paths})
-    damages += _extra(out, records.values())
+    damages += _extra(out, whole)
     damages += [Damage(word, path) for word, path in stored.damaged_stages(out)]
-    damages += record_checks.check(out, list(records.values())) + record_checks.leaks(records.values())
-    if len(records) == len(paths):
+    damages += checks.damages + checks.leaks()
+    if len(whole) == len(paths):
         damages += _check_manifest(out)
     note(out, damages)
     return damages
@@ -95,24 +100,28 @@ def _check_images(out: Path, record: dict, pixels: bool) -> list[Damage]:
 
 def _absent(out: Path, plan: dict, committed: set[tuple[str, str]]) -> list[Damage]:
     """Pairs of the plan that were neither built nor noted as failed."""
-    failed = {(failure.get("sequence"), failure.get("name")) for failure in layout.failures(out)}
+    told = committed | {(failure["sequence"], failure["name"]) for failure in layout.failures(out)}
     return [
         Damage("missing", f"{clip['split']}/*/{clip['sequence']}/{name}.png")
         for clip in plan["clips"]
         for name in clip["pairs"]
-        if (clip["sequence"], name) not in committed | failed
+        if (clip["sequence"], name) not in told
     ]
 
 
-def _extra(out: Path, records: Iterable[dict]) -> list[Damage]:
-    """Files among the images that no record tells of."""
-    expected = {layout.image_path(out, record["split"], folder, record["sequence"], record["name"])
-                for record in records for folder in layout.FOLDERS}  # fmt: skip
+def _extra(out: Path, whole: set[tuple[str, str, str]]) -> list[Damage]:
+    """Files among the images that no record tells of. whole: places of the records."""
+
+    def is_told(path: Path) -> bool:
+        split, *parts = path.relative_to(out).parts
+        return len(parts) == 3 and parts[0] in layout.FOLDERS and path.suffix == ".png" and (
+            (split, parts[1], path.stem) in whole)  # fmt: skip
+
     return [
         Damage("extra", _relative(path, out))
         for split in layout.SPLITS
         for path, kind in sorted(_below(out / split))
-        if path not in expected and kind not in (listing.FOLDER, listing.LINKED_FOLDER)
+        if kind not in (listing.FOLDER, listing.LINKED_FOLDER) and not is_told(path)
     ]
 
 
@@ -146,19 +155,18 @@ def _compare(image: Path, sums: dict, pixels: bool) -> str:
 
 def _check_manifest(out: Path) -> list[Damage]:
     """The manifest, where it is not what the records give; with the lines that tell something else than theirs."""
+    words = []
     try:
-        lines = manifest.read(out)
+        rows = itertools.zip_longest(manifest.rows(out), map(manifest.line, layout.records(out)))
+        for number, (told, expected) in enumerate(rows, 1):
+            if told is None or expected is None:
+                words.append(f"line {number}: {'missing' if told is None else 'without a record'}")
+            elif told != expected:
+                wrong = listed(record_checks.differences(expected, told))
+                words.append(f"line {number}: {wrong or 'more than its record'}")
     except Damaged as error:
         return [Damage("stale", manifest.NAME, str(error))]
-    expected = [manifest.line(record) for record in layout.records(out)]
-    if lines == expected:
-        return []
-    if len(lines) != len(expected):
-        return [Damage("stale", manifest.NAME, f"{len(lines)} lines for {len(expected)} records")]
-    wrong = [(number, pair) for number, pair in enumerate(zip(expected, lines, strict=True), 1) if pair[0] != pair[1]]
-    words = [f"line {number}: {listed(record_checks.differences(*pair)) or 'more than its record'}"
-             for number, pair in wrong]  # fmt: skip
-    return [Damage("stale", manifest.NAME, listed(words))]
+    return [Damage("stale", manifest.NAME, listed(words))] if words else []
 
 
 def _relative(path: Path, out: Path) -> str:
