@@ -25,7 +25,7 @@ STATISTICS = LEVELS + 3  # and the mean of each channel
 USUAL_LIGHTNESS = 0.38  # mean L*/100 of a ground truth, about; where the learning starts
 LARGEST_LOG_K = math.log(64)  # from a mean of .01 to .38
 SHOULDER = (0.6, 1.0)  # display value of the brightest channel over which it takes the lead
-UNTOUCHED = (0.40, 0.48)  # mean L*/100 of a frame over which it comes back less and less changed; from there on as it is
+UNTOUCHED = (0.40, 0.48)  # mean L*/100 over which a frame comes back less and less changed, then as it is
 HALVINGS = 16  # of the search for k: to 1/16000 of its logarithm's range
 HIDDEN = 32  # units of the network
 
