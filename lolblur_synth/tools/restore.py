@@ -63,7 +63,7 @@ def restore(source: str | Path, target: str | Path, quiet: bool = False, overwri
     config = weights_scope.with_file(config)
     run = _network(config, say)
     tool = _images if source.is_dir() or source.suffix.lower() in video.IMAGE_SUFFIXES else _video
-    with ScopeCheck(weights_scope.of(config.weights)) as check:
+    with ScopeCheck(weights_scope.of(config.weights), weights_scope.untouched_from(config.weights)) as check:
 
         def net(name: str, pixels: np.ndarray) -> np.ndarray:
             check(name, pixels)

@@ -10,7 +10,7 @@ from torch import nn
 
 from lolblur_synth.errors import WeightsError
 from lolblur_synth.files import weights
-from lolblur_synth.models import scope
+from lolblur_synth.models import lift, scope
 from lolblur_synth.models.own_network import OwnNetwork
 from lolblur_synth.models.scope import Scope
 from lolblur_synth.training.config import RestoreConfig
@@ -77,18 +77,31 @@ def _side(made_for: Scope) -> str:
     return f"{made_for.side[0]} to {made_for.side[1]} px"
 
 
-class ScopeCheck:
-    """Tells frames that the weights were not trained on: the first of each kind, and at the end how many there were."""
+def untouched_from(file: str | Path) -> float | None:
+    """Mean L*/100 from which on the network gives a frame back as it is; None: it changes every frame."""
+    options = weights.about(file).get("options")
+    return lift.UNTOUCHED[1] if isinstance(options, dict) and options.get("lift") else None
 
-    def __init__(self, made_for: Scope):
-        self.made_for = made_for
-        self.frames, self.outside = 0, {"lightness": 0, "side": 0}
+
+class ScopeCheck:
+    """Tells frames that the weights were not trained on, and those that come back as they are: the first of each kind,
+    and at the end how many there were."""
+
+    def __init__(self, made_for: Scope, untouched: float | None = None):
+        self.made_for, self.untouched = made_for, untouched
+        self.frames, self.outside, self.bright = 0, {"lightness": 0, "side": 0}, 0
 
     def __call__(self, name: str, pixels: np.ndarray) -> None:
         """name: of the frame; pixels: (H, W, 3) float32 display, 0..1."""
         self.frames += 1
-        if self.made_for.lightness is not None:
-            value = scope.mean_lightness(torch.from_numpy(pixels).permute(2, 0, 1))
+        value = scope.mean_lightness(torch.from_numpy(pixels).permute(2, 0, 1))
+        if self.untouched is not None and value >= self.untouched:
+            self.bright += 1
+            if self.bright == 1:
+                log.warning(
+                    "%s: with a mean L* of %.0f it is bright already, and comes back as it is", name, 100 * value
+                )
+        elif self.made_for.lightness is not None:
             lo, hi = self.made_for.lightness
             if not lo <= value <= hi:
                 self._outside("lightness", f"{name}: its mean L* of {100 * value:.0f} lies", _lightness(self.made_for))
@@ -106,6 +119,8 @@ class ScopeCheck:
         return self
 
     def __exit__(self, *error) -> None:
+        if self.bright > 1:
+            log.warning("%d of %d frames are bright already and come back as they are", self.bright, self.frames)
         for kind, count in self.outside.items():
             if count > 1:
                 what = {"lightness": "mean lightness", "side": "size"}[kind]

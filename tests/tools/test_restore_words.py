@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from lolblur_synth.cli import main
 from lolblur_synth.errors import ClipsFailed, InputError
-from lolblur_synth.files import video, weights
+from lolblur_synth.files import images, video, weights
 from lolblur_synth.models.lednet import LEDNet
 from lolblur_synth.models.scope import Scope
 from lolblur_synth.parallel import progress
@@ -108,6 +108,17 @@ def test_frames_inside_the_range_and_weights_without_one_warn_of_nothing(tmp_pat
     restore(tmp_path / "in", tmp_path / "one", **save({}))
     restore(tmp_path / "in", tmp_path / "two", **save(Scope(lightness=(0.2, 1.0), side=(16, 24)).header()))
     assert not warnings(caplog)
+
+
+def test_bright_frames_that_come_back_as_they_are_are_told_once_and_counted(tmp_path, caplog):
+    for name, code in (("a", 20), ("b", 200), ("c", 220)):
+        picture(tmp_path / f"in/{name}.png", code)
+    restore(tmp_path / "in", tmp_path / "out", weights="lednet", device="cpu")
+    assert warnings(caplog) == [
+        f"{tmp_path}/in/b.png: with a mean L* of 81 it is bright already, and comes back as it is",
+        "2 of 3 frames are bright already and come back as they are",
+    ]
+    assert (images.read_image(tmp_path / "out/b.png") == images.read_image(tmp_path / "in/b.png")).all()
 
 
 def test_the_frame_of_a_video_is_named(tmp_path, save, caplog):
