@@ -189,7 +189,7 @@ def _png(out: Path, record: dict, folder: str) -> bytes:
         data = path.read_bytes()
     except OSError:
         data = b""
-    if hashlib.sha256(data).hexdigest() != record["sha256"][folder]["file"]:
+    if hashlib.sha256(data).hexdigest() != record.get("sha256", {}).get(folder, {}).get("file"):
         raise Damaged(f"{path} is missing or was changed after it was built", "`lolblur-synth build` makes it again")
     return data
 

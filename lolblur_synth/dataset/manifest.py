@@ -59,6 +59,6 @@ def _pair(row: str, where: str) -> dict:
     if not isinstance(pair, dict):
         raise Damaged(f"{where}: not a JSON object", "run `lolblur-synth build` again")
     is_pair = pair.get("split") in layout.SPLITS and PAIR.fullmatch(str(pair.get("pair")))
-    if not is_pair or not layout.are_checksums(pair.get("sha256")):
+    if not is_pair or ("sha256" in pair and not layout.are_checksums(pair["sha256"])):
         raise Damaged(f"{where}: not the record of a pair", "run `lolblur-synth build` again")
     return pair
