@@ -2,7 +2,7 @@
 
 The pairs are not synthesised: plan, surveys, records and keys are those that a build would write, and every image is
 one small PNG; so plan, status, verify, manifest, report and export do all of their work, and no pixel is computed. Each
-command is a process of its own; its memory is the largest that it held, and that of its children apart.
+command is a process of its own; its memory is the largest that it held. Linux only.
 
     python benchmarks/scale.py                        # a table, a row a command
     python benchmarks/scale.py --sizes 300 600 --commands report
@@ -13,7 +13,6 @@ import dataclasses
 import json
 import math
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -108,8 +107,9 @@ def measure(name: str, out: Path) -> None:
     wall, cpu = time.perf_counter(), time.process_time()
     (out.parent / "page").mkdir(exist_ok=True)
     COMMANDS[name](out)
-    used = [resource.getrusage(who).ru_maxrss / 1e3 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    print(json.dumps([time.perf_counter() - wall, time.process_time() - cpu, *used]))
+    status = Path("/proc/self/status").read_text()  # getrusage would tell the memory of the parent, if that held more
+    peak = int(status.partition("VmHWM:")[2].split()[0]) / 1e3
+    print(json.dumps([time.perf_counter() - wall, time.process_time() - cpu, peak]))
 
 
 def main() -> None:
@@ -141,7 +141,7 @@ def show(sizes: list[int], figures: dict[str, list[list[float]]]) -> None:
     head = " | ".join(f"{size:,}" for size in sizes)
     print(f"| CPU s and MB for pairs: | {head} | growth | 200,000 on paper |\n|---|{'---|' * (len(sizes) + 2)}")
     for name, rows in figures.items():
-        cells = " | ".join(f"{cpu:.1f} s, {memory:.0f} MB" for _, cpu, memory, _ in rows)
+        cells = " | ".join(f"{cpu:.1f} s, {memory:.0f} MB" for _, cpu, memory in rows)
         growth = math.log(rows[-1][1] / rows[0][1]) / math.log(sizes[-1] / sizes[0]) if len(rows) > 1 else math.nan
         paper = [extrapolated(sizes, [row[column] for row in rows]) for column in (1, 2)] if len(rows) > 1 else [0, 0]
         print(f"| {name} | {cells} | n^{growth:.2f} | {paper[0]:.0f} s, {paper[1]:.0f} MB |")

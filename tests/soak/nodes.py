@@ -23,7 +23,7 @@ def lost(name: str, stage: Any, out: Path, rng: random.Random) -> dict[str, int]
     build = ("build", stage.videos, out, *OPTIONS, "--backend", name, "--address", address)
     try:
         process = rounds.start(*build)
-        _wait_for_pairs(process, out)
+        _wait_for_plan(process, out)
         time.sleep(rng.uniform(0, stage.seconds / 2))
         was_building = process.poll() is None
         _kill(nodes[-1])
@@ -40,10 +40,10 @@ def lost(name: str, stage: Any, out: Path, rng: random.Random) -> dict[str, int]
             "different trees": 0}  # fmt: skip
 
 
-def _wait_for_pairs(process: subprocess.Popen, out: Path) -> None:
+def _wait_for_plan(process: subprocess.Popen, out: Path) -> None:
     deadline = time.monotonic() + STARTED * 3
-    while process.poll() is None and not any((out / ".lolblur/pairs").rglob("*.json")):
-        assert time.monotonic() < deadline, "no pair was built"
+    while process.poll() is None and not (out / ".lolblur/plan.json").is_file():
+        assert time.monotonic() < deadline, "the videos were not read"
         time.sleep(0.05)
 
 

@@ -66,6 +66,13 @@ def finish(stage: Stage, out: Path, *options) -> None:
     stage.check(out)
 
 
+def _told_by(out: Path) -> str:
+    """The failures that the log of a dataset tells."""
+    log = out / ".lolblur/log.jsonl"
+    lines = log.read_text().splitlines() if log.is_file() else ["no log"]
+    return "; ".join(line for line in lines if '"kind": "failed"' in line)[-2000:] or "no failure in its log"
+
+
 def kills(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]:
     """T1: SIGKILL for the whole group at random moments, then one clean run."""
     count = 0
@@ -131,7 +138,10 @@ def workers(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]:
                 count += 1
             except ProcessLookupError:
                 pass
-    assert process.wait(LIMIT) in (0, 3, 5)  # 5: of both videos the worker that read them was killed twice
+    code = process.wait(LIMIT)
+    assert code in (0, 3, 5), (
+        f"exit code {code}, {_told_by(folder / 'out')}"
+    )  # 5: of both videos the worker that read them was killed twice
     finish(stage, folder / "out")
     return {"workers killed": count, "different trees": 0}
 
@@ -180,7 +190,8 @@ def determinism(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int
     options = [*OPTIONS[:-1], jobs]
     processes = [start("build", stage.videos, folder / "out", *options, "--shard", f"{i + 1}/{shards}", env=env)
                  for i in range(shards)]  # fmt: skip
-    assert {process.wait(LIMIT) for process in processes} == {0}
+    codes = [process.wait(LIMIT) for process in processes]
+    assert codes == [0] * shards, f"exit codes {codes}, {_told_by(folder / 'out')}"
     stage.check(folder / "out")
     return {"builds": shards, "different trees": 0}
 
