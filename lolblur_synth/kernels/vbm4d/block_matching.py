@@ -154,7 +154,9 @@ def _follow_tile(frames, paths, search, row, first, last):
             _search(tile, frame, centre, -1, near, search.penalty, matches, buffers)
             _move(moved, matches, centre, near)
             for n in range(count):
-                good = matches.cost[n] < np.inf and matches.distance[n] <= search.good
+                if matches.cost[n] == np.inf:  # no place of the frame is near the centre
+                    matches.distance[n] = np.float32(np.inf)
+                good = matches.distance[n] <= search.good
                 if good or not paths.active[row, first + n] or paths.extent[row, first + n, side] < k - 1:
                     matches.cost[n] = -np.float32(np.inf)
             _search(tile, frame, centre, near, far, search.penalty, matches, buffers)
