@@ -6,6 +6,9 @@ thousand times slower.
 
 import os
 
+import torch
+from torch import Tensor
+
 from lolblur_synth.errors import UsageError
 
 NAME = "LOLBLUR_KERNELS"
@@ -19,3 +22,10 @@ def read(word: str) -> bool:
 
 
 ON = read(os.environ.get(NAME, "on"))
+
+
+def numba_takes(*values: Tensor) -> bool:
+    """Whether a Numba twin may compute on these: float32, contiguous, on the CPU, and without a gradient."""
+    learning = torch.is_grad_enabled() and any(x.requires_grad for x in values)
+    plain = all(x.device.type == "cpu" and x.dtype == torch.float32 and x.is_contiguous() for x in values)
+    return ON and plain and not learning

@@ -2,7 +2,6 @@
 fast twin, for what is float32 on the CPU and needs no gradient: one pass over the pixels instead of two for each step.
 """
 
-import torch
 from torch import Tensor
 
 from lolblur_synth.kernels import switch
@@ -17,7 +16,7 @@ def curve(lightness: Tensor, maps: Tensor, steps: int, white: Tensor | float = 1
     lightness: (N, 1, H, W), 0..1; white: a number, or one a pixel (N, 1, H, W).
     """
     one_map = lightness.shape == maps.shape and not isinstance(white, Tensor)
-    fast = one_map and _is_plain(lightness, maps)
+    fast = one_map and switch.numba_takes(lightness, maps)
     return (cpu if fast else reference).curve(lightness, maps, steps, white)  # type: ignore[arg-type]
 
 
@@ -26,14 +25,5 @@ def adjust(r: Tensor, lamp: Tensor, strength: float) -> Tensor:
 
     r: -1..1; lamp: 0..1, of the same shape.
     """
-    fast = r.shape == lamp.shape and _is_plain(r, lamp)
+    fast = r.shape == lamp.shape and switch.numba_takes(r, lamp)
     return (cpu if fast else reference).adjust(r, lamp, strength)
-
-
-def _is_plain(*planes: Tensor) -> bool:
-    learning = torch.is_grad_enabled() and any(plane.requires_grad for plane in planes)
-    return (
-        switch.ON
-        and not learning
-        and all(x.device.type == "cpu" and x.dtype == torch.float32 and x.is_contiguous() for x in planes)
-    )

@@ -3,7 +3,6 @@ is its fast twin, for what is float32 on the CPU and needs no gradient. One pass
 frames, takes a third of the time.
 """
 
-import torch
 from torch import Tensor
 
 from lolblur_synth.kernels import switch
@@ -14,9 +13,7 @@ __all__ = ["light_to_srgb", "lightness", "relight", "srgb_to_light"]
 
 def _twin(*frames: Tensor):
     """The module that computes on these frames."""
-    plain = all(x.device.type == "cpu" and x.dtype == torch.float32 and x.is_contiguous() for x in frames)
-    learning = torch.is_grad_enabled() and any(x.requires_grad for x in frames)
-    return cpu if switch.ON and plain and not learning else reference
+    return cpu if switch.numba_takes(*frames) else reference
 
 
 def srgb_to_light(display: Tensor) -> Tensor:
