@@ -21,6 +21,7 @@ def one_pass(noisy, pilot, stage, sigma, curve=()):
     curve: the noise at some levels (level, deviation), taken at the mean luminance of a reference block.
     """
     count, _, height, width = noisy.shape
+    stride = 2 if stage else 3  # frames from one full set of reference blocks to the next
     clip = sigma * passes.GAIN
     kaiser = np.kaiser(8, passes.KAISER_BETA[stage])
     penalty = passes.PRICE_OF_STRAYING[stage] * clip[0] ** 2
@@ -35,11 +36,11 @@ def one_pass(noisy, pilot, stage, sigma, curve=()):
         volumes.put(t, noisy[t], pilot[t])
     for t in range(count):
         from_end = min(t, count - 1 - t)
-        everywhere = t % 2 == 0 or t == count - 1 or from_end < passes.FULL_ENDS
+        everywhere = t % stride == 0 or t == count - 1 or from_end < passes.FULL_ENDS
         first = max(0, min(t - passes.H, count - 2 * passes.H - 1))  # as many frames at the ends as inside
         slots, targets = around(t, range(first, min(first + 2 * passes.H + 1, count)))
-        for phase in (t, t + 1) if from_end < passes.DENSE_ENDS else (t,):
-            volumes.add(phase % 2, slots, targets, everywhere)
+        for number in (t // stride, t // stride + 1) if from_end < passes.DENSE_ENDS else (t // stride,):
+            volumes.add(number % 2, slots, targets, everywhere)
     return np.stack([volumes.finish(t)[1] for t in range(count)])
 
 

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from lolblur_synth import frames as fr
 from lolblur_synth.camera import demosaic, mosaic, tables
+from lolblur_synth.kernels import demosaicing
 
 COLOURS = mosaic.rgb_to_camera(tables.load(tables.PAPER_CAMERA).xyz_to_camera)
 WHITE = (1.0, 1.0, 1.0)
@@ -49,7 +50,7 @@ def site_by_site(raw: np.ndarray) -> np.ndarray:
                 five = slice(centre, centre + 5) if ahead == 1 else slice(centre - 4, centre + 1)
                 window = (near, five) if line == "row" else (five, np.s_[x - 2 : x + 3])
                 along = (y, five) if line == "row" else (five, x)
-                weight = (demosaic.STEADY + change[line][window].sum()) ** -2.0
+                weight = (demosaicing.reference.STEADY + change[line][window].sum()) ** -2.0
                 top, total = top + weight * green_less[line][along].mean(), total + weight
             less[y, x] = top / total
     out = np.zeros((height, width, 3))
@@ -72,13 +73,13 @@ def _less_at(less: np.ndarray, y: int, x: int, parity: int) -> float:
 def test_it_is_the_method_site_by_site():
     raw = np.random.default_rng(0).uniform(0, 1, (26, 30)) * np.linspace(0.05, 1, 30)
     planes = F.pixel_unshuffle(torch.from_numpy(raw.astype(np.float32))[None, None], 2)
-    found = demosaic.along_edges(planes)[0].permute(1, 2, 0).numpy()
+    found = demosaicing.along_edges(planes)[0].permute(1, 2, 0).numpy()
     np.testing.assert_allclose(found[10:-10, 10:-10], site_by_site(raw)[10:-10, 10:-10], atol=2e-5)
 
 
 def test_what_was_sampled_stays():
     raw = torch.rand(1, 1, 24, 28)
-    found = demosaic.along_edges(F.pixel_unshuffle(raw, 2))
+    found = demosaicing.along_edges(F.pixel_unshuffle(raw, 2))
     for colour, y, x in ((0, 0, 0), (1, 0, 1), (1, 1, 0), (2, 1, 1)):
         torch.testing.assert_close(found[:, colour, y::2, x::2], raw[:, 0, y::2, x::2], atol=1e-6, rtol=0)
 
@@ -87,7 +88,9 @@ def test_rows_and_columns_are_treated_alike():
     """A transposed RGGB mosaic is one whose greens have changed places."""
     planes = torch.rand(1, 4, 14, 18)
     turned = planes[:, [0, 2, 1, 3]].transpose(2, 3)
-    torch.testing.assert_close(demosaic.demosaic(turned), demosaic.demosaic(planes).transpose(2, 3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        demosaicing.demosaic(turned), demosaicing.demosaic(planes).transpose(2, 3), atol=1e-5, rtol=0
+    )
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -97,17 +100,17 @@ def test_stripes_come_back_along_themselves(axis):
     picture = np.where(place // 3 % 2, [0.8, 0.75, 0.6], [0.2, 0.3, 0.25]).astype(np.float32)
     planes = planes_of(picture)
     evenly = psnr(mosaic.develop(planes, np.eye(3), WHITE), picture)
-    assert psnr(demosaic.demosaic(planes), picture) > evenly + 8
+    assert psnr(demosaicing.demosaic(planes), picture) > evenly + 8
 
 
 def test_grain_is_developed_as_malvar_does_and_edges_are_not():
     generator = torch.Generator().manual_seed(0)
     grain = 0.12 + torch.randn(1, 4, 80, 80, generator=generator) / 255
     evenly = mosaic.develop(grain, np.eye(3), WHITE)
-    assert (demosaic.demosaic(grain) - evenly).std() < 0.2 * (evenly - 0.12).std()
-    assert demosaic.share(grain).mean() < 0.2
+    assert (demosaicing.demosaic(grain) - evenly).std() < 0.2 * (evenly - 0.12).std()
+    assert demosaicing.share(grain).mean() < 0.2
     step = planes_of(np.where(np.arange(80)[:, None, None] < 41, 0.1, np.full((80, 80, 3), 0.7)))
-    assert demosaic.share(step)[..., 40:42, 20:-20].min() > 0.8
+    assert demosaicing.share(step)[..., 40:42, 20:-20].min() > 0.8
 
 
 def test_a_flat_colour_survives_and_black_is_black():
@@ -120,14 +123,14 @@ def test_a_flat_colour_survives_and_black_is_black():
 def test_it_can_be_learnt_through():
     """Gradients are finite where nothing is to be seen, and those of finite differences elsewhere."""
     flat = torch.zeros(1, 4, 8, 8, requires_grad=True)
-    demosaic.demosaic(flat).sum().backward()
+    demosaicing.demosaic(flat).sum().backward()
     assert torch.isfinite(flat.grad).all() and flat.grad.sum() == pytest.approx(3 * 256, rel=1e-3)
     planes = torch.rand(1, 4, 8, 8, generator=torch.Generator().manual_seed(1), requires_grad=True)
     towards = torch.rand(planes.shape, generator=torch.Generator().manual_seed(2)) - 0.5
     weight = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(3))
-    (demosaic.demosaic(planes) * weight).sum().backward()
+    (demosaicing.demosaic(planes) * weight).sum().backward()
     with torch.no_grad():
-        ends = [(demosaic.demosaic(planes + e * towards).double() * weight).sum() for e in (-1e-3, 1e-3)]
+        ends = [(demosaicing.demosaic(planes + e * towards).double() * weight).sum() for e in (-1e-3, 1e-3)]
     assert (planes.grad * towards).sum().item() == pytest.approx((ends[1] - ends[0]).item() / 2e-3, rel=0.02, abs=0.02)
 
 
@@ -135,9 +138,9 @@ def test_threads_and_neighbours_in_a_batch_change_nothing():
     planes, threads = torch.rand(2, 4, 40, 50), torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        one = demosaic.demosaic(planes)
+        one = demosaicing.demosaic(planes)
         torch.set_num_threads(3)
-        assert torch.equal(one, demosaic.demosaic(planes))
+        assert torch.equal(one, demosaicing.demosaic(planes))
     finally:
         torch.set_num_threads(threads)
-    torch.testing.assert_close(demosaic.demosaic(planes[1:]), one[1:], atol=1e-6, rtol=0)
+    torch.testing.assert_close(demosaicing.demosaic(planes[1:]), one[1:], atol=1e-6, rtol=0)

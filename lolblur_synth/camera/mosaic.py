@@ -13,41 +13,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lolblur_synth.kernels.demosaicing.filters import FILTERS, packed
+
 # linear sRGB -> XYZ, D65 (IEC 61966-2-1)
 SRGB_TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
 )
 PLANE_COLOUR = (0, 1, 1, 2)  # of R, Gr, Gb, B
 BAND = 40  # rows of planes at a time, because large temporary frames are slow (frames.py)
-
-# Malvar, He, Cutler 2004, Figure 2
-_GREEN = np.array([[0, 0, -1, 0, 0], [0, 0, 2, 0, 0], [-1, 2, 4, 2, -1], [0, 0, 2, 0, 0], [0, 0, -1, 0, 0]]) / 8
-_ALONG_ROW = (
-    np.array([[0, 0, 0.5, 0, 0], [0, -1, 0, -1, 0], [-1, 4, 5, 4, -1], [0, -1, 0, -1, 0], [0, 0, 0.5, 0, 0]]) / 8
-)
-_ALONG_COLUMN = _ALONG_ROW.T
-_DIAGONAL = np.array([[0, 0, -3, 0, 0], [0, 4, 0, 4, 0], [-3, 0, 12, 0, -3], [0, 4, 0, 4, 0], [0, 0, -3, 0, 0]]) / 16
-_ITSELF = np.zeros((5, 5))
-_ITSELF[2, 2] = 1
-# filters that give R, G, B at a site of each plane
-MALVAR = (
-    (_ITSELF, _GREEN, _DIAGONAL),
-    (_ALONG_ROW, _ITSELF, _ALONG_COLUMN),
-    (_ALONG_COLUMN, _ITSELF, _ALONG_ROW),
-    (_DIAGONAL, _GREEN, _ITSELF),
-)
-
-_PLUS = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]]) / 4
-_CORNERS = np.array([[1, 0, 1], [0, 0, 0], [1, 0, 1]]) / 4
-_ACROSS = np.array([[0, 0, 0], [1, 0, 1], [0, 0, 0]]) / 2
-_PLUS, _CORNERS, _BESIDE, _ABOVE = (np.pad(kernel, 1) for kernel in (_PLUS, _CORNERS, _ACROSS, _ACROSS.T))
-BILINEAR = (
-    (_ITSELF, _PLUS, _CORNERS),
-    (_BESIDE, _ITSELF, _ABOVE),
-    (_ABOVE, _ITSELF, _BESIDE),
-    (_CORNERS, _PLUS, _ITSELF),
-)
-FILTERS = {"malvar": MALVAR, "bilinear": BILINEAR}
 
 
 def rgb_to_camera(xyz_to_camera: np.ndarray) -> np.ndarray:
@@ -92,17 +65,6 @@ def _developed_bands(planes: Tensor, to_camera: np.ndarray, gains: tuple, filter
     weight, padded = _like(weight, planes), F.pad(planes, (1, 1, 1, 1), mode="replicate")
     for top in range(0, planes.shape[-2], BAND):
         yield F.pixel_shuffle(F.conv2d(padded[..., top : top + BAND + 2, :], weight), 2)
-
-
-def packed(site: int, kernel: np.ndarray, reach: int) -> np.ndarray:
-    """(4, 2 reach + 1, 2 reach + 1) filter of planes that equals `kernel`, a filter of sites centred on site 0..3 of a
-    block."""
-    weight = np.zeros((4, 2 * reach + 1, 2 * reach + 1))
-    for (row, column), value in np.ndenumerate(kernel):
-        y, x = site // 2 + row - kernel.shape[0] // 2, site % 2 + column - kernel.shape[1] // 2
-        if value:
-            weight[2 * (y % 2) + x % 2, y // 2 + reach, x // 2 + reach] = value
-    return weight
 
 
 def balance(gains: tuple[float, float, float], like: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ The raw of networks that `train-noise` made is white-balanced, so that white is 
 sRGB curve. The lamp then acts outside of them, as one factor a plane, and one training serves every lamp; and the few
 features of `LITE` need not learn how steep a display curve is at black. Those networks correct an analytic camera
 (camera/mosaic.py), named in their file: what they give is added to its raw, and to what it makes of a raw along edges
-(camera/demosaic.py). Its matrix and its curve are known, and most of the demosaicing; what a mosaic loses, and how
+(kernels/demosaicing). Its matrix and its curve are known, and most of the demosaicing; what a mosaic loses, and how
 little of it need be lost, is learnt. `LITE` networks see both beside their input: what would be lost, and what was
 made.
 """
@@ -208,7 +208,7 @@ class Networks(NamedTuple):
                 if done:
                     sampled = transfer.srgb_to_light(planes.clamp(0, 1))
                 seen = torch.cat((display, display - demosaic.develop(sampled, self.colours)), 1)
-            planes = without_local_mean(self.rgb2raw(seen), ZERO_MEAN_SIZE // 2) + planes
+            planes = without_local_mean(self.rgb2raw(seen).contiguous(), ZERO_MEAN_SIZE // 2) + planes
         return planes
 
     def raw(self, display: Tensor) -> Tensor:
@@ -224,7 +224,7 @@ class Networks(NamedTuple):
         start = demosaic.develop(raw, self.colours)
         if self.raw2rgb.inputs > raw.shape[1]:
             seen = torch.cat((seen, F.pixel_unshuffle(start, 2)), 1)
-        return without_local_mean(self.raw2rgb(seen, gate), ZERO_MEAN_SIZE) + start
+        return without_local_mean(self.raw2rgb(seen, gate).contiguous(), ZERO_MEAN_SIZE) + start
 
 
 def files(folder: str) -> tuple[Path, Path, Path]:

@@ -32,7 +32,7 @@ COMPARED = ("sigma_red", "sigma_green", "sigma_blue", "blue_to_green", "luma_lag
 @dataclasses.dataclass(frozen=True)
 class RoundTrip:
     """PSNR in dB of one picture x: RAW2RGB(RGB2RAW(x)) against x, and the same by the analytic camera
-    (camera/demosaic.py); both also for the darkened picture; and RGB2RAW's raw against the analytic one."""
+    (kernels/demosaicing); both also for the darkened picture; and RGB2RAW's raw against the analytic one."""
 
     name: str
     size: tuple[int, int]  # px, width and height

@@ -26,6 +26,7 @@ from lolblur_synth import frames as fr
 from lolblur_synth.camera import demosaic, dng, mosaic, sensor, tables
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import atomic, images, listing
+from lolblur_synth.kernels import demosaicing
 from lolblur_synth.models import cycleisp
 from lolblur_synth.recipe.schema import NoiseConfig
 from lolblur_synth.stages import noise
@@ -139,7 +140,7 @@ def with_noise(display: Tensor, raw: Tensor, noise: Tensor, colours: np.ndarray)
     """
     evenly = fr.light_to_srgb(fr.srgb_to_light(display) + mosaic.develop(noise, colours, cycleisp.WHITE))
     along = display + demosaic.develop(raw + noise, colours) - demosaic.develop(raw, colours)
-    return torch.lerp(evenly, along, demosaic.share(fr.light_to_srgb(raw)))
+    return torch.lerp(evenly, along, demosaicing.share(fr.light_to_srgb(raw)))
 
 
 def by_file(photos: list[Photo]) -> list[list[Photo]]:

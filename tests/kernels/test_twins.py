@@ -17,7 +17,7 @@ import torch
 from numba import njit
 
 from lolblur_synth import kernels
-from lolblur_synth.kernels import darkening, exposure, fasc, inverse_search, sepconv, transfer, vbm4d
+from lolblur_synth.kernels import darkening, demosaicing, exposure, fasc, inverse_search, sepconv, transfer, vbm4d
 from lolblur_synth.kernels.exposure import acceleration, bspline, splat
 from lolblur_synth.kernels.inverse_search import patch
 from lolblur_synth.kernels.vbm4d import blocks, neighbours, paper_profile, spectra
@@ -233,6 +233,19 @@ def adjusted(rng):
     return r, lamp, 1.7
 
 
+def mosaics(height: int, width: int) -> Callable:
+    """Packed planes of two mosaics: noise on the left, flat and black parts, an edge."""
+
+    def made(rng) -> tuple[torch.Tensor]:
+        planes = rng.random((2, 4, height, width), dtype=F)
+        planes[:, :, :, width // 2 :] = 0.25
+        planes[:, :, height // 2 :, 2 * width // 3 :] = 0
+        planes[1] *= 1.3
+        return (torch.from_numpy(planes),)
+
+    return made
+
+
 def clip(rng, count: int, height: int, width: int, sigma: float) -> np.ndarray:
     """Opponent planes, in code values, of a texture that moves two pixels a frame, flat on the right; noisy."""
     wide = 200 * rng.random((3, height, width + 2 * count)).repeat(3, 2)[:, :, : width + 2 * count]
@@ -354,6 +367,8 @@ TABLE = [
     Twin("inverse_search.cuda.codes", inverse_search.window.codes, inverse_search.cuda.codes, guided, 0, EXACT),
     *(Twin("exposure.acceleration_cuda.bends", lambda *given: acceleration.bends(*map(np.asarray, given)),
            exposure.acceleration_cuda.bends, bent(size), 1e-4, "px; " + ROUNDING) for size in ((37, 54), (20, 33))),
+    *(Twin("demosaicing.cpu.demosaic", demosaicing.reference.demosaic, demosaicing.cpu.demosaic, mosaics(*size), 2e-5,
+           ROUNDING + ", of weights that are inverse squares") for size in ((23, 30), (6, 7))),
     Twin("darkening.cpu.curve", darkening.reference.curve, darkening.cpu.curve, darkened, 1e-6, ROUNDING),
     Twin("darkening.cpu.adjust", darkening.reference.adjust, darkening.cpu.adjust, adjusted, 1e-5,
          "powers by polynomials, good to 2e-6"),

@@ -27,4 +27,4 @@ class PassSettings(NamedTuple):
     strength: np.ndarray  # (3, 2) of each channel, at the mean over time and at other temporal frequencies: the hard
     # threshold in sigma, or the noise power of the Wiener gain in sigma^2
     search: Search
-    grids: Sequence  # (ys, xs) px of the reference blocks of even frames, and of odd ones
+    grids: Sequence  # two, used in turn: (ys, xs) px of the reference blocks

@@ -11,9 +11,11 @@ with all others where they overlap. The first pass shrinks by a hard threshold, 
 of the first one's result. At the ends of the clip volumes reach further the other way; at cuts and occlusions they are
 shorter; no frame is ever repeated.
 
-Profile `fast`: in every second frame, and in the last one, all blocks of a grid are references; in other frames only
-those over pixels that no volume of an earlier frame has estimated. Fewer volumes overlap at the ends of a clip, so the
-two outermost frames there have the whole grid, and the first and the last frame a second grid between it as well.
+Profile `fast`: in every third frame of the first pass, in every second one of the second, and in the last one, all
+blocks of a grid are references; in other frames only those over pixels that no volume of an earlier frame has
+estimated. The grid moves by half of its step from one of these frames to the next. Fewer volumes overlap at the ends of
+a clip, so the two outermost frames there have the whole grid, and the first and the last frame a second grid between it
+as well.
 
 Profile `vbm4d`, for comparison: the paper's. Similar volumes round each reference are collected before the transform,
 which gets a Haar transform over the group; blocks are followed as in the paper, with the numbers of its Table I

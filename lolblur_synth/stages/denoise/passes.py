@@ -33,7 +33,9 @@ PRICE_OF_STRAYING = (6.0, 0.6)
 MATCH_GOOD_ENOUGH = (1.1, 0.1)  # in expected squared distances of two noisy copies of a block, in each pass
 MATCH_LOST = (8.0, 2.0)  # in the same unit: a trajectory ends above it
 MIN_DEVIATION = 0.1  # of the noise at a level, in sigma; weights are inverse squares of it
-STRIDE = {"fast": 2, "vbm4d": 1}  # frames from one full set of reference blocks to the next
+# Frames from one full set of reference blocks to the next, in each pass: a volume of nine frames estimates the frames
+# between as well, and a pilot needs fewer estimates of a pixel than a result.
+STRIDE = {"fast": (3, 2), "vbm4d": (1, 1)}
 FULL_ENDS = 2  # frames at each end of a clip with a full set of reference blocks, profile `fast`
 DENSE_ENDS = 1  # frames at each end of a clip with twice as many
 
@@ -64,7 +66,7 @@ def estimates(pairs: Iterable, stage: int, draw, profile: str, kept: range | Non
     end, None for all: in the second pass only these are references; rings: a list, empty at first, that both passes of
     a clip are given, see `groups_cpu.Groups`.
     """
-    pairs, stride = iter(pairs), STRIDE[profile]
+    pairs, stride = iter(pairs), STRIDE[profile][stage]
     count, now = 0, 0
     volumes: Any = None
     while True:
@@ -79,8 +81,9 @@ def estimates(pairs: Iterable, stage: int, draw, profile: str, kept: range | Non
         if now < count and now in wanted:
             from_end = _from_end(now, count, kept)
             everywhere = (now - wanted.start) % stride == 0 or now == wanted[-1] or from_end < FULL_ENDS
-            for phase in range(now, now + 1 + (stride > 1 and from_end < DENSE_ENDS)):
-                volumes.add(phase % 2, *_reach(now, count, wanted, profile), everywhere)
+            grid_of = now // stride
+            for number in range(grid_of, grid_of + 1 + (stride > 1 and from_end < DENSE_ENDS)):
+                volumes.add(number % 2, *_reach(now, count, wanted, profile), everywhere)
         if now - H in wanted:
             yield volumes.finish(now - H)
         now += 1
@@ -121,7 +124,7 @@ def _volumes(planes: np.ndarray | Tensor, stage: int, draw, profile: str, rings:
 
 
 def settings_of(stage: int, draw, grids: list) -> PassSettings:
-    """Of one pass of profile `fast`; grids: (ys, xs) px of the reference blocks of even frames, and of odd ones."""
+    """Of one pass of profile `fast`; grids: two, (ys, xs) px of the reference blocks each, used in turn."""
     deviations, kaiser = draw.sigma * GAIN, np.kaiser(8, KAISER_BETA[stage])
     variance = deviations[0] ** 2
     copies = 2 * 64 * variance  # expected squared distance of two noisy copies of a block
