@@ -12,7 +12,7 @@ from torch.nn import functional
 from lolblur_synth.kernels.demosaicing.reference import GRAIN, REACH, STEADY
 from lolblur_synth.kernels.powers import F
 
-MATH = {"contract", "nsz", "reassoc"}
+MATH = {"contract", "nsz"}  # not "reassoc": the plain version of a loop then sums in another order than the vector one
 BORDER = 2 * REACH  # px around the mosaic
 NEAR = 2  # px around it that Malvar's filters reach
 
