@@ -11,7 +11,7 @@ from lolblur_synth.commands import json_lines
 from lolblur_synth.commands import options as opt
 from lolblur_synth.commands.parse import parse_shard
 from lolblur_synth.errors import ClipsFailed, InputError, UsageError, counted
-from lolblur_synth.files import capture_rates
+from lolblur_synth.files import capture_rates, remote
 from lolblur_synth.recipe.schema import Recipe
 
 
@@ -35,20 +35,20 @@ def resolve(recipe: str | None, assignments, out: Path | None = None, style: str
     return recipes.import_stages(asked)
 
 
-def inputs_and_output(paths: tuple[str, ...], sample: bool, needs_output: bool) -> tuple[list[Path], Path | None]:
+def inputs_and_output(paths: tuple[str, ...], sample: bool, needs_output: bool) -> tuple[list[str | Path], Path | None]:
     """Split `VIDEOS… OUT`. With --sample there are no VIDEOS."""
-    words = [Path(p) for p in paths]
+    words = [remote.as_word(p) for p in paths]
     if sample:
         if len(words) != 1 and (needs_output or words):
             raise UsageError("with --sample give OUT alone", "lolblur-synth build --sample out/")
-        return opt.sample_clips(), words[0] if words else None
+        return list(opt.sample_clips()), remote.output_folder(words[0]) if words else None
     if not words or (needs_output and len(words) < 2):
         raise UsageError(
             "VIDEOS and OUT are needed" if needs_output else "VIDEOS are needed",
             "lolblur-synth build videos/ out/   or   lolblur-synth build --sample out/",
         )
     if needs_output:
-        return words[:-1], words[-1]
+        return words[:-1], remote.output_folder(words[-1])
     return words, None
 
 
@@ -76,7 +76,7 @@ def build(
     style, paths, recipe, assignments, jobs, device, sample, as_json, shard, backend, address, from_pictures, dry_run,
     **everyday,
 ):  # fmt: skip
-    """Make the dataset OUT from VIDEOS (files, or folders of videos or of frames).
+    """Make the dataset OUT from VIDEOS: files, folders of videos or of frames, or URLs of them, such as s3://bucket/night.
 
     a.mp4@960 gives one clip, or a folder of clips, its capture rate; so does a clips.toml beside the videos.
     The same command again continues where the last one stopped. Example:
@@ -135,19 +135,22 @@ def plan(style, paths, recipe, assignments, jobs, device, sample, as_json, **eve
     is_out = (
         last
         and len(paths) > (0 if sample else 1)
+        and not remote.is_url(last)
         and (not os.path.lexists(capture_rates.split(last).path) or (Path(last) / ".lolblur").is_dir())
     )
     videos, _ = (
         inputs_and_output(tuple(head) if is_out else paths, sample and not is_out, needs_output=False)
         if not (sample and is_out)
-        else (opt.sample_clips(), None)
+        else (list(opt.sample_clips()), None)
     )
     out = Path(last) if is_out else None
     settings = resolve(recipe, assignments, out, "json" if as_json else style, **everyday)
     return show_plan(videos, out, settings, jobs, device, "json" if as_json else style)
 
 
-def show_plan(videos: list[Path], out: Path | None, recipe: Recipe, jobs: int | None, device: str, style: str) -> int:
+def show_plan(
+    videos: list[str | Path], out: Path | None, recipe: Recipe, jobs: int | None, device: str, style: str
+) -> int:
     """Print the plan. Returns exit code 0, or 3 when an input was refused. Raises InputError when none is usable."""
     refused: list[dict] = []
 

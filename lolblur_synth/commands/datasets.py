@@ -8,6 +8,7 @@ from lolblur_synth.commands import json_lines
 from lolblur_synth.commands import options as opt
 from lolblur_synth.commands.build import resolve
 from lolblur_synth.errors import Damaged, UsageError, counted
+from lolblur_synth.files import remote
 
 
 @click.command(short_help="Pairs done, left and failed.")
@@ -34,7 +35,7 @@ def status(out, as_json):
 
 
 @click.command(short_help="Compare every file with its record.")
-@click.argument("paths", metavar="[VIDEOS]... OUT", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="[VIDEOS]... OUT", nargs=-1, required=True, type=click.Path())
 @click.option("--pixels", is_flag=True, help="Compare pixels instead of bytes; survives re-encoding of the PNGs.")
 @click.option(
     "--rerun", "count", metavar="K", type=click.IntRange(min=1),
@@ -65,7 +66,8 @@ def verify(style, paths, pixels, count, seed, recipe, device, as_json):
     """
     from lolblur_synth.dataset import verify
 
-    *videos, out = paths
+    *videos, out = map(remote.as_word, paths)
+    out = remote.output_folder(out)
     if count is None and (videos or seed is not None or recipe is not None):
         raise UsageError("VIDEOS, --seed and --recipe are for --rerun", f"lolblur-synth verify VIDEOS {out} --rerun 8")
     damages = verify.verify(out, pixels)
@@ -115,7 +117,7 @@ def _rerun(out, videos, count, seed, recipe, device, style):
 
 
 @click.command(short_help="A contact sheet of a dataset, or of a build to come.")
-@click.argument("paths", metavar="OUT|VIDEOS...", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="OUT|VIDEOS...", nargs=-1, type=click.Path())
 @opt.build_options
 @click.option("-n", "--rows", default=6, show_default=True, type=click.IntRange(1, 100), help="Most pairs shown.")
 @click.option(
@@ -130,9 +132,8 @@ def preview(style, paths, recipe, assignments, jobs, device, sample, as_json, ro
     """
     from lolblur_synth.dataset import preview
 
-    if sample:
-        paths = (*opt.sample_clips(), *paths)
-    if not paths:
+    words = [*(opt.sample_clips() if sample else ()), *map(remote.as_word, paths)]
+    if not words:
         raise UsageError("OUT or VIDEOS are needed", "lolblur-synth preview out/   or   lolblur-synth preview videos/")
     settings = resolve(recipe, assignments, style="json" if as_json else style, **everyday)
 
@@ -142,7 +143,7 @@ def preview(style, paths, recipe, assignments, jobs, device, sample, as_json, ro
         elif kind in ("note", "failed") and style == "human":
             click.echo(f"{kind}: {opt.with_hint(fields)}", err=True)
 
-    count = preview.write(list(paths), output, settings, rows, jobs=jobs, device=device, listener=say)
+    count = preview.write(words, output, settings, rows, jobs=jobs, device=device, listener=say)
     if as_json:
         json_lines.summary({"output": output, "rows": count})
     elif style == "human":

@@ -4,18 +4,20 @@ import dataclasses
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from lolblur_synth import recipes
 from lolblur_synth.dataset import build, checks, layout, stored, verify
 from lolblur_synth.dataset.records import Clip, Job, Listener, Pair, Plan
+from lolblur_synth.dataset.sources import Sources, Word
 from lolblur_synth.errors import counted
 from lolblur_synth.parallel import machine
 from lolblur_synth.recipe.schema import Recipe
 
 
 def plan(
-    videos: list[Path], out: Path | None, recipe: Recipe, jobs: int | None, device: str,
+    videos: Sequence[Word], out: Path | None, recipe: Recipe, jobs: int | None, device: str,
     listener: Listener = lambda kind, fields: None,
 ) -> dict:  # fmt: skip
     """What `build` would do, as a dict for JSON. Writes nothing to `out`.
@@ -25,16 +27,18 @@ def plan(
     Raises InputError (exit 5) when no video can be used, ForeignOutput (10) when `out` has another recipe.
     """
     checks.check_inputs(videos, out)
+    named = Sources(videos)
     recipe = checks.ready(recipe)
     if out is not None:
         stored.check_recipe(out, recipe)
     device = machine.resolve_device(device)
     built = out if out is not None and (out / layout.STATE).is_dir() else None
-    planned, pending = build.prepare(videos, built, recipe, jobs, device, listener, write=False)
     workers = jobs or machine.auto_jobs(device)
-    if pending:
-        listener("measure", {})
-    size, seconds = _measure(planned, pending[0], recipe, device) if pending else (None, None)
+    with named.inputs() as inputs:
+        planned, pending = build.prepare(inputs, built, recipe, jobs, device, listener, write=False)
+        if pending:
+            listener("measure", {})
+        size, seconds = _measure(planned, pending[0], recipe, device) if pending else (None, None)
     place = next(p for p in [(out or Path.cwd()).absolute(), *(out or Path.cwd()).absolute().parents] if p.exists())
     return {
         "recipe": recipe.name,

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from lolblur_synth import __version__, pipeline
-from lolblur_synth.dataset import layout
+from lolblur_synth.dataset import layout, sources
 from lolblur_synth.dataset.records import Job, Pair, VideoInfo
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import video
@@ -47,6 +47,9 @@ def survey(recipe: Recipe, inputs: tuple[video.Input, ...]) -> Iterator[tuple]:
 
 def inspect(recipe: Recipe, item: video.Input) -> VideoInfo:
     """What an input holds. Raises InputError where it cannot be used, or changes while it is read."""
+    if item.remote is not None:
+        with sources.at_hand(item) as here:
+            return dataclasses.replace(inspect(recipe, here), url=item.remote.url, stamp=item.remote.version)
     try:
         stamp = video.stamp(item)
         info = _decode(recipe, item, stamp)
@@ -204,6 +207,9 @@ def _failure(info: VideoInfo, stamp: str, error: Exception) -> dict:
 
 
 def _input(info: VideoInfo) -> video.Input:
+    """The input of a video; a remote one is downloaded, where its files are not here yet."""
+    if info.url:
+        sources.fetch(Path(info.path), info.url)
     return video.Input(Path(info.path), info.name, info.kind)
 
 
