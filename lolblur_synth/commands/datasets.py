@@ -12,7 +12,7 @@ from lolblur_synth.files import remote
 
 
 @click.command(short_help="Pairs done, left and failed.")
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=opt.DATASET)
 @opt.json_option
 def status(out, as_json):
     """Show how far the dataset OUT is: pairs done, left and failed."""
@@ -152,8 +152,8 @@ def preview(style, paths, recipe, assignments, jobs, device, sample, as_json, ro
 
 
 @click.command(short_help="Formats of BasicSR, WebDataset, Hugging Face.")
-@click.argument("out", type=click.Path(path_type=Path))
-@click.argument("dest", required=False, type=click.Path(path_type=Path))
+@click.argument("out", type=opt.DATASET)
+@click.argument("dest", required=False, type=click.Path())
 @click.option(
     "--format", "form", default="flat", show_default=True,
     type=click.Choice(["flat", "lmdb", "webdataset", "huggingface", "basicsr", "wds", "hf"], case_sensitive=False),
@@ -166,6 +166,8 @@ def preview(style, paths, recipe, assignments, jobs, device, sample, as_json, ro
 def export(style, out, dest, form, folders, as_json):
     """Write the dataset OUT into the new folder DEST (default OUT-FORMAT) in a format of other training codes, and
     print the line that loads it there. An export for Hugging Face has a dataset card, whose licence is yours to add.
+    DEST may be a URL, such as s3://bucket/folder: it is complete where export.json is there, which is written last;
+    until then the same command continues.
 
     Example: lolblur-synth export out/ --format lmdb --folders low_blur_noise,high_sharp_scaled
     """
@@ -173,7 +175,8 @@ def export(style, out, dest, form, folders, as_json):
     from lolblur_synth.parallel.progress import Meter
 
     form = export.form_called(form)
-    dest = dest or out.with_name(f"{out.resolve().name}-{form}")
+    place = remote.as_word(dest) if dest else out.with_name(f"{out.resolve().name}-{form}")
+    shown = remote.shown(str(place))
     chosen = tuple(folders.split(",")) if folders is not None else layout.FOLDERS
     with Meter(None, "pair", as_json or style == "quiet") as meter:
 
@@ -181,19 +184,19 @@ def export(style, out, dest, form, folders, as_json):
             meter.total = total
             meter.add(done - meter.done)
 
-        pairs = export.export(out, dest, form, chosen, show)
-    load = export.how_to_load(form, dest, chosen)
+        pairs = export.export(out, place, form, chosen, show)
+    load = export.how_to_load(form, place, chosen) if isinstance(place, Path) else ""
     if as_json:
-        return json_lines.summary({"out": out, "dest": dest, "format": form, "folders": chosen, "pairs": pairs,
+        return json_lines.summary({"out": out, "dest": shown, "format": form, "folders": chosen, "pairs": pairs,
                                    "load": load})  # fmt: skip
     if style == "human":
-        click.echo(f"{counted(pairs, 'pair')} in {opt.printable(str(dest))}")
-        click.echo(opt.printable(f"load it with {load}"))
+        click.echo(f"{counted(pairs, 'pair')} in {opt.printable(shown)}")
+        click.echo(opt.printable(f"load it with {load}") if load else "complete: export.json is there, written last")
     return 0
 
 
 @click.command(short_help="One HTML page that shows a dataset.")
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=opt.DATASET)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default OUT/report.html.")
 @click.option("--quick", is_flag=True, help="Measure no image: a page without PSNR, blur lengths and new thumbnails.")
 @opt.jobs_option

@@ -14,6 +14,7 @@ from lolblur_synth.dataset.record_checks import Damage, differences
 from lolblur_synth.dataset.records import Clip, Job, Listener, Pair
 from lolblur_synth.dataset.sources import Inputs, Sources, Word
 from lolblur_synth.errors import InputError, UsageError, counted
+from lolblur_synth.files import remote
 from lolblur_synth.parallel import machine
 from lolblur_synth.recipe.schema import Recipe
 
@@ -57,7 +58,8 @@ def rerun(
     with Sources(paths).inputs() as inputs:
         candidates, left = _candidates(out, inputs, recipe, device, listener)
         if not candidates:
-            raise InputError(f"no pair of {out} can be made again from {', '.join(map(str, paths))}",
+            shown = ", ".join(remote.shown(str(path)) for path in paths)
+            raise InputError(f"no pair of {out} can be made again from {shown}",
                              "give the videos that it was built from; of another version, or another kind of device, "
                              "build them anew", "none")  # fmt: skip
         chosen = random.Random(seed).sample(candidates, min(count, len(candidates)))

@@ -19,6 +19,7 @@ URL = re.compile(r"[a-z][a-z0-9+.-]*(::[^/]*)?://", re.IGNORECASE)
 CREDENTIALS = re.compile(r"(?<=://)[^/@]*:[^/@]*@")  # user:password@
 VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified", "created")
 INSTALL = "pip install 'lolblur-synth[remote]'"
+BUCKETS = frozenset(("s3", "gs", "gcs", "abfs", "az", "adl", "oss", "b2"))  # protocols of object stores
 AGAIN = "check the network, then run the same command again: it continues"
 CHECK_RIGHTS = "check the credentials of this machine and the rights of the bucket"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -100,11 +101,13 @@ class Store:
             raise _in_words(error, self.url) from error
 
     def files(self) -> list[Found]:
-        """Every file at the URL or below it, in the order of the names; none where there is no such folder."""
+        """Every file at the URL or below it, in the order of the names; none where the bucket has no such folder."""
         with _told(self.url):
             try:
                 listed = self.system.find(self.path, detail=True)
             except FileNotFoundError:
+                if self._has_buckets():
+                    raise
                 return []
         found = []
         for path, facts in listed.items():
@@ -116,12 +119,10 @@ class Store:
     def _below(self, path: str) -> str:
         return path.removeprefix(self.path).lstrip("/")
 
-    def check_bucket(self) -> None:
-        """Raise StoreError where what is to hold the folder, such as a bucket, does not exist or cannot be reached."""
-        top = self.path.strip("/").partition("/")[0]
-        if "s3" in _protocols(self.system) or "gs" in _protocols(self.system):
-            with _told(self.url):
-                self.system.info(top)
+    def _has_buckets(self) -> bool:
+        """Whether this is an object store: folders come and go with their files there, and buckets are never made."""
+        protocol = self.system.protocol
+        return bool(BUCKETS.intersection([protocol] if isinstance(protocol, str) else protocol))
 
     def put(self, name: str, data: bytes) -> None:
         """Write a file below the URL."""
@@ -136,8 +137,7 @@ class Store:
             self.system.put_file(str(path), f"{self.path}/{name}")
 
     def _make_folder(self, name: str) -> None:
-        """Where a file system has folders, make that of a file. A bucket of an object store is never made."""
-        if not {"s3", "gs", "gcs", "abfs", "az"} & _protocols(self.system):
+        if not self._has_buckets():
             self.system.makedirs(f"{self.path}/{name}".rpartition("/")[0], exist_ok=True)
 
     def read(self, name: str) -> bytes | None:
@@ -174,10 +174,6 @@ def download(url: str, path: Path) -> None:
     except BaseException:
         Path(part).unlink(missing_ok=True)
         raise
-
-
-def _protocols(system) -> set[str]:
-    return {system.protocol} if isinstance(system.protocol, str) else set(system.protocol)
 
 
 @contextlib.contextmanager
