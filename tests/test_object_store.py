@@ -10,6 +10,7 @@ from test_remote import PAIR, content, without_surveys
 
 from lolblur_synth.dataset import build, export, manifest
 from lolblur_synth.errors import ForeignOutput, InputError
+from lolblur_synth.files import remote
 
 pytestmark = pytest.mark.extra
 s3fs = pytest.importorskip("s3fs")
@@ -45,6 +46,7 @@ def server(monkeypatch, street_videos):
     for name, value in {"ENDPOINT_URL": f"http://127.0.0.1:{server.port}", "ACCESS_KEY_ID": "a",
                         "SECRET_ACCESS_KEY": "b", "DEFAULT_REGION": "us-east-1"}.items():  # fmt: skip
         monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv(remote.TRIES, "1")  # of the workers
     s3fs.S3FileSystem.clear_instance_cache()
     system = s3fs.S3FileSystem()
     if system.exists("bucket"):  # moto keeps what earlier tests stored, as long as the process runs
@@ -71,33 +73,19 @@ def test_an_export_to_s3_has_the_files_of_a_local_one(server, reference, tmp_pat
     assert stored == files(tmp_path / "local")
 
 
-def test_a_network_that_is_lost_while_pairs_are_built_costs_only_a_second_run(server, reference, tmp_path):
+@pytest.mark.parametrize("moment", ["surveyed", "plan"])
+def test_a_network_that_is_lost_stops_the_build_and_the_same_command_continues(server, reference, tmp_path, moment):
     def lose(kind, fields):
-        if kind == "plan":
-            server.stop()
-
-    words = ("s3://bucket/videos", tmp_path / "out")
-    summary = build.build(*words, set=SET, jobs=1, listener=lose)
-    assert (summary.built, {failure.reason for failure in summary.failed}) == (0, {"network"})
-    assert "no proper answer from the store" in summary.failed[0].message
-    server.start()
-    assert build.build(*words, jobs=1).failed == ()
-    assert without_surveys(tree(tmp_path / "out")) == without_surveys(reference.tree)
-
-
-def test_a_network_that_is_lost_in_the_survey_stops_the_build(server, reference, tmp_path):
-    def lose(kind, fields):
-        if kind == "surveyed":
+        if kind == moment:
             server.stop()
 
     words = ("s3://bucket/videos", tmp_path / "out")
     with pytest.raises(InputError, match="no proper answer from the store") as caught:
         build.build(*words, set=SET, jobs=1, listener=lose)
-    assert caught.value.reason == "network"
+    assert (caught.value.reason, caught.value.exit_code) == ("network", 5)
     assert "it continues" in caught.value.hint
-    assert not (tmp_path / "out/manifest.jsonl").exists()
     server.start()
-    build.build(*words, set=SET, jobs=1)
+    assert build.build(*words, set=SET, jobs=1).failed == ()
     assert without_surveys(tree(tmp_path / "out")) == without_surveys(reference.tree)
 
 

@@ -240,3 +240,22 @@ def test_a_folder_of_something_else_is_left_alone(reference, memory):
     with pytest.raises(ForeignOutput, match="exists"):
         export.export(reference.out, memory, "flat", PAIR)
     assert content(memory) == {"mine.txt": b"1"}
+
+
+def test_a_lost_network_is_waited_for(tmp_path, monkeypatch):
+    tries, pauses = [], []
+
+    def download(url, path):
+        tries.append(url)
+        if len(tries) < 3:
+            raise remote.StoreError("lost", "", "network")
+
+    monkeypatch.setattr(remote, "download", download)
+    monkeypatch.setattr(remote.time, "sleep", pauses.append)
+    remote.download_patiently("s3://b/x", tmp_path / "x")
+    assert (len(tries), pauses) == (3, [2, 10])
+    monkeypatch.setenv(remote.TRIES, "1")
+    tries.clear()
+    with pytest.raises(remote.StoreError):
+        remote.download_patiently("s3://b/x", tmp_path / "x")
+    assert len(tries) == 1

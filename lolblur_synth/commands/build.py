@@ -125,9 +125,14 @@ def build(
 @click.command(short_help="What build would do: clips, pairs, refusals, disk, time.")
 @click.argument("paths", metavar="VIDEOS... [OUT]", nargs=-1, type=click.Path())
 @opt.build_options
+@click.option(
+    "--calibrate/--no-calibrate", default=True, show_default=True,
+    help="At the first plan of this machine, measure how long a build takes to start; kept in the user's cache.",
+)  # fmt: skip
 @click.pass_obj
-def plan(style, paths, recipe, assignments, jobs, device, sample, as_json, **everyday):
-    """Show what `build` would do with VIDEOS: clips, pairs, refusals, disk and time. Writes nothing.
+def plan(style, paths, recipe, assignments, jobs, device, sample, as_json, calibrate, **everyday):
+    """Show what `build` would do with VIDEOS: clips, pairs, refusals, disk and time. Writes nothing but what it learns
+    of the machine, once, into the user's cache.
 
     OUT is the last path when it is a dataset already or does not exist yet.
     """
@@ -145,12 +150,13 @@ def plan(style, paths, recipe, assignments, jobs, device, sample, as_json, **eve
     )
     out = Path(last) if is_out else None
     settings = resolve(recipe, assignments, out, "json" if as_json else style, **everyday)
-    return show_plan(videos, out, settings, jobs, device, "json" if as_json else style)
+    return show_plan(videos, out, settings, jobs, device, "json" if as_json else style, calibrate)
 
 
 def show_plan(
-    videos: list[str | Path], out: Path | None, recipe: Recipe, jobs: int | None, device: str, style: str
-) -> int:
+    videos: list[str | Path], out: Path | None, recipe: Recipe, jobs: int | None, device: str, style: str,
+    calibrate: bool = False,
+) -> int:  # fmt: skip
     """Print the plan. Returns exit code 0, or 3 when an input was refused. Raises InputError when none is usable."""
     refused: list[dict] = []
 
@@ -164,14 +170,16 @@ def show_plan(
         elif kind == "survey" and fields["todo"]:
             inputs = counted(fields["inputs"], "input")
             say(f"reading {fields['todo']} of {inputs}, each once, from the first frame to the last")
-        elif kind == "measure":
-            say("building one pair in a temporary folder, to measure its time and size")
+        elif kind == "calibrate":
+            say("measuring once how long a build takes to start on this machine (--no-calibrate: a guess)")
+        elif kind == "rehearse":
+            say(f"rehearsing {counted(fields['jobs'], 'job')} in a temporary folder, to measure time, size and motion")
 
     say("reads the inputs; writes nothing")  # before torch is imported, which takes seconds
     from lolblur_synth.dataset import estimate
 
     try:
-        account = estimate.plan(videos, out, recipe, jobs, device, listen)
+        account = estimate.plan(videos, out, recipe, jobs, device, listen, calibrate)
     except InputError:
         for refusal in refused:
             if style == "json":

@@ -184,7 +184,7 @@ def _tasks(
     tasks: list[pool.Task] = []
     number = 0  # counts jobs with nothing left to do as well, so that a shard's share does not depend on progress
     for clip in plan.clips:
-        for chunk in _chunks(clip.pairs):
+        for chunk in chunks(clip.pairs):
             pairs = tuple(pair for pair in chunk if pair in missing)
             if pairs and number % shard[1] == shard[0] - 1:
                 key_by_pair = {pair: keys.key(recipe, clip, pair, weights, device) for pair in pairs}
@@ -193,7 +193,7 @@ def _tasks(
     return tasks
 
 
-def _chunks(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
+def chunks(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
     """Pairs of one clip in turn, at most CHUNK of them, and those whose frames are denoised together in one."""
     chunk: list[Pair] = []
     for _, group in itertools.groupby(pairs, lambda pair: pair.unit or pair.name):

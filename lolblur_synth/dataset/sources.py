@@ -155,13 +155,13 @@ def _version(url: str, files: list[remote.Found]) -> str:
 def fetch(path: Path, url: str) -> None:
     """Download a video, or the frames of a folder, into their empty files here, unless another worker just did.
 
-    Raises StoreError, which is an InputError, and NoSpace and OSError for this machine's disk.
+    Raises StoreError, after some minutes where the network is lost, and NoSpace and OSError for this machine's disk.
     """
     try:
         with FileLock(path.with_name(f".{path.name}.lock")):
             for file in _files(path):
                 if not file.stat().st_size:
-                    remote.download(url if file == path else f"{url}/{file.name}", file)
+                    remote.download_patiently(url if file == path else f"{url}/{file.name}", file)
     except OSError as error:
         layout.raise_no_space(error, path)
         raise
@@ -188,7 +188,7 @@ def at_hand(item: Input) -> Iterator[Input]:
         return
     try:
         for url, path in item.remote.beside:
-            remote.download(url, Path(path))
+            remote.download_patiently(url, Path(path))
         fetch(item.path, item.remote.url)
         yield dataclasses.replace(item, remote=None)
     finally:

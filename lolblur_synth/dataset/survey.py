@@ -26,13 +26,12 @@ def all_inputs(
     """Read every input once, unless an earlier build did: what it holds, or why it is rejected.
 
     out: the dataset that holds the cache, or None. write=False: read the cache, but do not add to it.
-    run: `pool.run`, or that of a cluster. Raises InputError where the network to a store was lost.
+    run: `pool.run`, or that of a cluster. Raises StoreError where a store does not answer any more.
     """
     from lolblur_synth.files.video import RejectedInput
 
     videos: list[VideoInfo] = []
     rejected: list[RejectedInput] = []
-    lost: list[dict] = []
     unread = []
     for item in inputs:
         cached = _cached(out, item, recipe) if out else None
@@ -44,9 +43,6 @@ def all_inputs(
 
     def report(kind: str, item: Input, result: Any) -> None:
         listener("surveyed", {"name": item.name})
-        if kind == "failed" and result["reason"] == "network":
-            lost.append(result)
-            return
         if kind == "failed":
             named = result["message"] if item.name in result["message"] else f"{item.name}: {result['message']}"
             rejected.append(RejectedInput(item.name, result["reason"], named, result.get("hint", "")))
@@ -57,8 +53,6 @@ def all_inputs(
             layout.write_atomic(out, path, layout.to_json(dataclasses.asdict(result) | OF_THIS_RUN))
 
     run("lolblur_synth.dataset.worker:survey", [(recipe, (item,)) for item in unread], jobs, report)
-    if lost:  # a plan without these videos would number and split the others differently
-        raise InputError(lost[0]["message"], lost[0]["hint"], "network")
     return videos, rejected
 
 

@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,8 @@ from lolblur_synth.errors import InputError, UsageError
 URL = re.compile(r"[a-z][a-z0-9+.-]*(::[^/]*)?://", re.IGNORECASE)
 CREDENTIALS = re.compile(r"(?<=://)[^/@]*:[^/@]*@")  # user:password@
 VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified", "created")
+PAUSES = (2.0, 10.0, 60.0, 120.0)  # s before further tries
+TRIES = "LOLBLUR_STORE_TRIES"  # in the environment: how often a download is tried, 1 to 5
 INSTALL = "pip install 'lolblur-synth[remote]'"
 BUCKETS = frozenset(("s3", "gs", "gcs", "abfs", "az", "adl", "oss", "b2"))  # protocols of object stores
 AGAIN = "check the network, then run the same command again: it continues"
@@ -29,6 +32,11 @@ DENIED = ("PermissionError", "NoCredentialsError", "PartialCredentialsError", "A
 
 class StoreError(InputError):
     """A store does not give or take a file. reason: "missing", "denied" or "network"."""
+
+    @property
+    def stops(self) -> bool:
+        """Whether other files would fail in the same way, so that going on with them makes no sense."""
+        return self.reason != "missing"
 
 
 class Found(NamedTuple):
@@ -152,6 +160,19 @@ class Store:
         """Remove a file below the URL."""
         with _told(f"{self.url}/{name}"):
             self.system.rm_file(f"{self.path}/{name}")
+
+
+def download_patiently(url: str, path: Path) -> None:
+    """As `download`, tried again for some minutes where the network is lost, which a build of days must outlast."""
+    tries = os.environ.get(TRIES, "")
+    for pause in PAUSES[: int(tries) - 1 if re.fullmatch("[1-5]", tries) else None]:
+        try:
+            return download(url, path)
+        except StoreError as error:
+            if error.reason != "network":
+                raise
+        time.sleep(pause)
+    download(url, path)
 
 
 def download(url: str, path: Path) -> None:
