@@ -134,7 +134,8 @@ def _in_words(account: dict) -> list[str]:
     shortest, longest = map(_in_units, account["seconds_range"])
     return [
         f"disk: {low} to {high} MB needed, {account['free'] / 1e6:.0f} MB free{short}",
-        f"time: {shortest} to {longest} with {counted(account['jobs'], 'worker')}, {account['pair_seconds']:.1f} s a pair in each",
+        f"time: {shortest} to {longest} with {counted(account['jobs'], 'worker')}, "
+        f"{account['pair_seconds']:.1f} s a pair in each",
         f"motion: half of the pixels move by more than {account['motion_px']:.1f} px in an exposure",
     ]
 
