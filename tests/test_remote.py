@@ -54,14 +54,18 @@ def test_passwords_and_signatures_are_not_shown():
 
 
 @pytest.mark.parametrize(("url", "words"), [
-    ("foo://b/x", "foo"), ("zip::file:///x.zip", "chains are not read"), ("memory://v", "one process")])  # fmt: skip
+    ("foo://b/x", "foo"), ("zip::file:///x.zip", "chains are not read"),
+    ("s3://", "names no folder"), ("file:///", "names no folder"), ("memory://v", "one process")])  # fmt: skip
 def test_urls_that_cannot_be_read_are_one_line(url, words):
     with pytest.raises(UsageError, match=words):
         sources.Sources([url])
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "s3fs", None)
+    def missing(url, **options):
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", missing)
     with pytest.raises(UsageError, match="s3fs") as caught:
         remote.Store("s3://bucket/x")
     assert "lolblur-synth[remote]" in caught.value.hint
@@ -72,6 +76,11 @@ def test_without_fsspec_the_extra_is_named(monkeypatch):
     with pytest.raises(UsageError, match="fsspec is not installed") as caught:
         remote.Store("file:///x")
     assert "lolblur-synth[remote]" in caught.value.hint
+
+
+def test_pictures_to_shoot_lie_on_a_disk(run, tmp_path):
+    done = run("build", "--shoot", "s3://b/photos", tmp_path / "out")
+    assert (done.code, "no URLs" in done.err) == (UsageError.exit_code, True)
 
 
 @pytest.mark.parametrize("words", [("build", "v", "s3://b/x"), ("status", "s3://b/x"), ("report", "s3://b/x"),

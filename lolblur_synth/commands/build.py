@@ -88,6 +88,8 @@ def build(
     if from_pictures and (sample or shard != (1, 1) or dry_run):
         raise UsageError("--shoot shoots clips for one whole build: not with --sample, --shard or --dry-run",
                          "shoot the clips first: lolblur-synth shoot PICTURES clips/")  # fmt: skip
+    if from_pictures and any(map(remote.is_url, videos)):
+        raise UsageError("--shoot takes pictures of this machine, no URLs", "copy them to a folder first")
     settings = resolve(recipe, assignments, out, "json" if as_json else style, **everyday)
     if dry_run:
         return show_plan(videos, out, settings, jobs, device, "json" if as_json else style)

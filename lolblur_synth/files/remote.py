@@ -92,6 +92,10 @@ class Store:
     def __init__(self, url: str):
         """Raises UsageError for a URL that no installed package can read, StoreError."""
         self.url = url.rstrip("/")
+        if not url.partition("://")[2].strip("/"):
+            raise UsageError(
+                f"{url}: names no folder", "give the URL of a file or of a folder, such as s3://bucket/night"
+            )
         if "::" in url:
             raise UsageError(f"{shown(url)}: URLs in chains are not read", "give the URL of a file or of a folder")
         try:
