@@ -22,6 +22,13 @@ def cache(tmp_path, monkeypatch):
     return user_cache.folder() / calibration.NAME
 
 
+@pytest.fixture
+def surveyed(monkeypatch):
+    """A clip that nobody reads: what `prepare` makes of its survey."""
+    planned = plan.make([video(frames=200)], [], SMALL, {})
+    monkeypatch.setattr(build, "prepare", lambda *words, **options: (planned, list(planned.clips[0].pairs)))
+
+
 @pytest.mark.parametrize(("jobs", "workers", "seconds"), [
     ([1, 1, 1, 1], 2, 2), ([3, 1, 1, 1], 2, 3), ([1, 1, 3], 2, 4), ([5], 8, 5), ([], 2, 0)])  # fmt: skip
 def test_the_last_worker_ends_the_build(jobs, workers, seconds):
@@ -90,7 +97,7 @@ def test_a_cache_that_cannot_be_written_costs_nothing(cache, monkeypatch):
     assert calibration.measure(2, "cpu") == Overhead(1, 2, 3)
 
 
-def test_plan_says_when_it_calibrates(cache, monkeypatch, street_videos):
+def test_plan_says_when_it_calibrates(cache, monkeypatch, surveyed, street_videos):
     monkeypatch.setattr(calibration, "_timed", lambda jobs, device: Overhead(1.0, 2.0, 3.0))
     monkeypatch.setattr(forecast, "rehearse", lambda *words: {0: Rehearsal(2, 0.001, 1.0, 3.0, 80_000, 5.0)})
     words = ["plan", str(street_videos), "--size", "96x64", "--pairs", "2", "--skip", "denoise", "--jobs", "1"]
@@ -110,7 +117,7 @@ def test_a_forecast_of_a_real_clip(street_videos):
     assert told["left"] == told["pairs"]
 
 
-def test_what_cannot_be_made_is_not_forecast(street_videos, monkeypatch):
+def test_what_cannot_be_made_is_not_forecast(street_videos, surveyed, monkeypatch):
     monkeypatch.setattr(forecast, "rehearse", lambda *words: {})
     told = estimate.plan([street_videos], None, SMALL, 2, "cpu")
     assert (told["seconds"], told["bytes"], told["motion_px"]) == (None, None, None)
