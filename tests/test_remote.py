@@ -268,3 +268,25 @@ def test_a_lost_network_is_waited_for(tmp_path, monkeypatch):
     with pytest.raises(remote.StoreError):
         remote.download_patiently("s3://b/x", tmp_path / "x")
     assert len(tries) == 1
+
+
+@pytest.mark.parametrize(("error", "reason", "words"), [
+    (FileNotFoundError("The specified bucket does not exist"), "missing", "no such bucket, folder or file"),
+    (PermissionError("Access Denied"), "denied", r"no permission \(Access Denied\)"),
+    (type("NoCredentialsError", (Exception,), {})("Unable to locate credentials"), "denied", "no permission"),
+    (ConnectionResetError("reset\nby peer"), "network", r"no proper answer from the store \(reset by peer\)"),
+    (type("ClientError", (Exception,), {})(""), "network", r"\(ClientError\)")])  # fmt: skip
+def test_what_a_store_raises_is_one_line(error, reason, words, memory, monkeypatch, reference):
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    def raising(*names, **options):
+        raise error
+
+    monkeypatch.setattr(MemoryFileSystem, "pipe_file", raising)
+    with pytest.raises(remote.StoreError, match=words) as caught:
+        remote.Store("memory://me:secret@bucket/e").put("a", b"1")
+    assert (caught.value.reason, caught.value.stops) == (reason, reason != "missing")
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+    with pytest.raises(ForeignOutput, match=words):
+        export.export(reference.out, memory, "flat", PAIR)
