@@ -42,7 +42,7 @@ soak: $(VENV)/ready-test  ## the long tests, then random rounds of every class f
 gpu-test: $(VENV)/ready-test  ## what needs a CUDA device
 	$(BIN)/python -m pytest -q -m gpu
 
-test-extras: $(VENV)/ready-test  ## tests that `make test` skips: TensorBoard, Weights & Biases, datasets, WebDataset, ONNX, Ray, notebooks, CUDA C through NVRTC, the report in Chromium
+test-extras: $(VENV)/ready-test  ## tests that `make test` skips: TensorBoard, Weights & Biases, datasets, WebDataset, ONNX, Ray, notebooks, CUDA C through NVRTC, the report in Chromium, S3
 	$(PIP) -e '.[test-extras]'
 	$(BIN)/python -m pytest -q -m extra
 

@@ -77,11 +77,8 @@ def fill(out: Path, pairs: int) -> None:
 def run_plan(out: Path) -> None:
     """What `plan` and the start of a `build` do, but for reading the videos."""
     count = json.loads((out / "count").read_text())
-    with (
-        mock.patch("lolblur_synth.files.video.find_clips", lambda paths: ([], [])),
-        mock.patch("lolblur_synth.dataset.survey.all_inputs", lambda *words: (videos(count), [])),
-    ):
-        planned, pending = build.prepare([out], out, RECIPE, 1, "cpu", lambda kind, fields: None, write=False)
+    with mock.patch("lolblur_synth.dataset.survey.all_inputs", lambda *words: (videos(count), [])):
+        planned, pending = build.prepare(([], []), out, RECIPE, 1, "cpu", lambda kind, fields: None, write=False)
     assert planned.pairs == count
     assert not pending
 

@@ -48,9 +48,13 @@ PLAN: Fields = {
     "warnings": ("[string]", "what the user may want to know"),
     "pairs": ("integer", "pairs in all"),
     "left": ("integer", "pairs that are not built yet"),
-    "bytes": ("integer|null", "disk that these need; null where none is left"),
+    "bytes": ("integer|null", "disk that these need; null where none is left, or no pair could be made"),
+    "bytes_range": ("[integer]|null", "the least and the most that is expected"),
     "free": ("integer", "bytes that are free"),
-    "seconds": ("number|null", "time that these take; null where none is left"),
+    "seconds": ("number|null", "time of the build, from the command to its end; null as `bytes`"),
+    "seconds_range": ("[number]|null", "the least and the most that is expected"),
+    "pair_seconds": ("number|null", "time of one pair in one worker"),
+    "motion_px": ("number|null", "median motion of the pixels in an exposure"),
     "jobs": ("integer", "worker processes"),
 }
 STEP: Fields = {

@@ -55,6 +55,8 @@ def _type(kind: Any) -> dict[str, Any]:
         return {"type": "array", "items": _object(kind[0])}
     if kind == "any":
         return {}
+    if kind.startswith("[") and kind.endswith("|null"):
+        return _type(kind.removesuffix("|null")) | {"type": ["array", "null"]}
     if kind.startswith("["):
         return {"type": "array", "items": _type(kind[1:-1])}
     return {"type": kind.split("|") if "|" in kind else kind}

@@ -13,6 +13,7 @@ from cuda_shim import cuda_device  # noqa: F401  a fixture
 
 from lolblur_synth.files.video import write_video
 
+os.environ.setdefault("LOLBLUR_PLAN_CALIBRATE", "0")  # `plan` would measure, and write into the cache of whoever tests
 OPTIONS = ["--size", "96x64", "--pairs", "4", "--test-fraction", "0.5", "--jobs", "1"]
 
 

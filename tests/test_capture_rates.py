@@ -247,7 +247,9 @@ def here(function: str, tasks: list, jobs: int, report) -> None:
 
 def planned(out: Path, *words: str | Path) -> list[VideoInfo]:
     """The clips of the plan of a build into `out`."""
-    made, _ = build.prepare([Path(word) for word in words], out, PLAIN, 1, "cpu", lambda *facts: None, run=here)
+    made, _ = build.prepare(
+        video.find_clips([Path(word) for word in words]), out, PLAIN, 1, "cpu", lambda *facts: None, run=here
+    )
     return [made_clip.video for made_clip in made.clips]
 
 

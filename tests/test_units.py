@@ -62,7 +62,7 @@ def test_exposures_far_apart_are_denoised_alone_and_none_without_denoising():
 
 
 def test_a_job_has_whole_units(clip):
-    jobs = list(build._chunks(clip.pairs))
+    jobs = list(build.chunks(clip.pairs))
     assert [pair for job in jobs for pair in job] == list(clip.pairs)
     assert all(len(job) <= build.CHUNK for job in jobs)
     homes = [{pair.unit for pair in job} for job in jobs]

@@ -11,7 +11,7 @@ from lolblur_synth.commands import json_lines
 from lolblur_synth.commands import options as opt
 from lolblur_synth.commands.parse import parse_shard
 from lolblur_synth.errors import ClipsFailed, InputError, UsageError, counted
-from lolblur_synth.files import capture_rates
+from lolblur_synth.files import capture_rates, remote
 from lolblur_synth.recipe.schema import Recipe
 
 
@@ -35,20 +35,20 @@ def resolve(recipe: str | None, assignments, out: Path | None = None, style: str
     return recipes.import_stages(asked)
 
 
-def inputs_and_output(paths: tuple[str, ...], sample: bool, needs_output: bool) -> tuple[list[Path], Path | None]:
+def inputs_and_output(paths: tuple[str, ...], sample: bool, needs_output: bool) -> tuple[list[str | Path], Path | None]:
     """Split `VIDEOS… OUT`. With --sample there are no VIDEOS."""
-    words = [Path(p) for p in paths]
+    words = [remote.as_word(p) for p in paths]
     if sample:
         if len(words) != 1 and (needs_output or words):
             raise UsageError("with --sample give OUT alone", "lolblur-synth build --sample out/")
-        return opt.sample_clips(), words[0] if words else None
+        return list(opt.sample_clips()), remote.output_folder(words[0]) if words else None
     if not words or (needs_output and len(words) < 2):
         raise UsageError(
             "VIDEOS and OUT are needed" if needs_output else "VIDEOS are needed",
             "lolblur-synth build videos/ out/   or   lolblur-synth build --sample out/",
         )
     if needs_output:
-        return words[:-1], words[-1]
+        return words[:-1], remote.output_folder(words[-1])
     return words, None
 
 
@@ -76,7 +76,7 @@ def build(
     style, paths, recipe, assignments, jobs, device, sample, as_json, shard, backend, address, from_pictures, dry_run,
     **everyday,
 ):  # fmt: skip
-    """Make the dataset OUT from VIDEOS (files, or folders of videos or of frames).
+    """Make the dataset OUT from VIDEOS: files, folders of videos or of frames, or URLs of them, such as s3://bucket/night.
 
     a.mp4@960 gives one clip, or a folder of clips, its capture rate; so does a clips.toml beside the videos.
     The same command again continues where the last one stopped. Example:
@@ -88,6 +88,8 @@ def build(
     if from_pictures and (sample or shard != (1, 1) or dry_run):
         raise UsageError("--shoot shoots clips for one whole build: not with --sample, --shard or --dry-run",
                          "shoot the clips first: lolblur-synth shoot PICTURES clips/")  # fmt: skip
+    if from_pictures and any(map(remote.is_url, videos)):
+        raise UsageError("--shoot takes pictures of this machine, no URLs", "copy them to a folder first")
     settings = resolve(recipe, assignments, out, "json" if as_json else style, **everyday)
     if dry_run:
         return show_plan(videos, out, settings, jobs, device, "json" if as_json else style)
@@ -125,9 +127,14 @@ def build(
 @click.command(short_help="What build would do: clips, pairs, refusals, disk, time.")
 @click.argument("paths", metavar="VIDEOS... [OUT]", nargs=-1, type=click.Path())
 @opt.build_options
+@click.option(
+    "--calibrate/--no-calibrate", default=True, show_default=True,
+    help="At the first plan of this machine, measure how long a build takes to start; kept in the user's cache.",
+)  # fmt: skip
 @click.pass_obj
-def plan(style, paths, recipe, assignments, jobs, device, sample, as_json, **everyday):
-    """Show what `build` would do with VIDEOS: clips, pairs, refusals, disk and time. Writes nothing.
+def plan(style, paths, recipe, assignments, jobs, device, sample, as_json, calibrate, **everyday):
+    """Show what `build` would do with VIDEOS: clips, pairs, refusals, disk and time. Writes nothing but what it learns
+    of the machine, once, into the user's cache.
 
     OUT is the last path when it is a dataset already or does not exist yet.
     """
@@ -135,19 +142,23 @@ def plan(style, paths, recipe, assignments, jobs, device, sample, as_json, **eve
     is_out = (
         last
         and len(paths) > (0 if sample else 1)
+        and not remote.is_url(last)
         and (not os.path.lexists(capture_rates.split(last).path) or (Path(last) / ".lolblur").is_dir())
     )
     videos, _ = (
         inputs_and_output(tuple(head) if is_out else paths, sample and not is_out, needs_output=False)
         if not (sample and is_out)
-        else (opt.sample_clips(), None)
+        else (list(opt.sample_clips()), None)
     )
     out = Path(last) if is_out else None
     settings = resolve(recipe, assignments, out, "json" if as_json else style, **everyday)
-    return show_plan(videos, out, settings, jobs, device, "json" if as_json else style)
+    return show_plan(videos, out, settings, jobs, device, "json" if as_json else style, calibrate)
 
 
-def show_plan(videos: list[Path], out: Path | None, recipe: Recipe, jobs: int | None, device: str, style: str) -> int:
+def show_plan(
+    videos: list[str | Path], out: Path | None, recipe: Recipe, jobs: int | None, device: str, style: str,
+    calibrate: bool = False,
+) -> int:  # fmt: skip
     """Print the plan. Returns exit code 0, or 3 when an input was refused. Raises InputError when none is usable."""
     refused: list[dict] = []
 
@@ -161,14 +172,16 @@ def show_plan(videos: list[Path], out: Path | None, recipe: Recipe, jobs: int | 
         elif kind == "survey" and fields["todo"]:
             inputs = counted(fields["inputs"], "input")
             say(f"reading {fields['todo']} of {inputs}, each once, from the first frame to the last")
-        elif kind == "measure":
-            say("building one pair in a temporary folder, to measure its time and size")
+        elif kind == "calibrate":
+            say("measuring once how long a build takes to start on this machine (--no-calibrate: a guess)")
+        elif kind == "rehearse":
+            say(f"rehearsing {counted(fields['jobs'], 'job')} in a temporary folder, to measure time, size and motion")
 
     say("reads the inputs; writes nothing")  # before torch is imported, which takes seconds
     from lolblur_synth.dataset import estimate
 
     try:
-        account = estimate.plan(videos, out, recipe, jobs, device, listen)
+        account = estimate.plan(videos, out, recipe, jobs, device, listen, calibrate)
     except InputError:
         for refusal in refused:
             if style == "json":

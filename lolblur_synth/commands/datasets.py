@@ -8,10 +8,11 @@ from lolblur_synth.commands import json_lines
 from lolblur_synth.commands import options as opt
 from lolblur_synth.commands.build import resolve
 from lolblur_synth.errors import Damaged, UsageError, counted
+from lolblur_synth.files import remote
 
 
 @click.command(short_help="Pairs done, left and failed.")
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=opt.DATASET)
 @opt.json_option
 def status(out, as_json):
     """Show how far the dataset OUT is: pairs done, left and failed."""
@@ -34,7 +35,7 @@ def status(out, as_json):
 
 
 @click.command(short_help="Compare every file with its record.")
-@click.argument("paths", metavar="[VIDEOS]... OUT", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="[VIDEOS]... OUT", nargs=-1, required=True, type=click.Path())
 @click.option("--pixels", is_flag=True, help="Compare pixels instead of bytes; survives re-encoding of the PNGs.")
 @click.option(
     "--rerun", "count", metavar="K", type=click.IntRange(min=1),
@@ -65,7 +66,8 @@ def verify(style, paths, pixels, count, seed, recipe, device, as_json):
     """
     from lolblur_synth.dataset import verify
 
-    *videos, out = paths
+    *videos, out = map(remote.as_word, paths)
+    out = remote.output_folder(out)
     if count is None and (videos or seed is not None or recipe is not None):
         raise UsageError("VIDEOS, --seed and --recipe are for --rerun", f"lolblur-synth verify VIDEOS {out} --rerun 8")
     damages = verify.verify(out, pixels)
@@ -115,7 +117,7 @@ def _rerun(out, videos, count, seed, recipe, device, style):
 
 
 @click.command(short_help="A contact sheet of a dataset, or of a build to come.")
-@click.argument("paths", metavar="OUT|VIDEOS...", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="OUT|VIDEOS...", nargs=-1, type=click.Path())
 @opt.build_options
 @click.option("-n", "--rows", default=6, show_default=True, type=click.IntRange(1, 100), help="Most pairs shown.")
 @click.option(
@@ -130,9 +132,8 @@ def preview(style, paths, recipe, assignments, jobs, device, sample, as_json, ro
     """
     from lolblur_synth.dataset import preview
 
-    if sample:
-        paths = (*opt.sample_clips(), *paths)
-    if not paths:
+    words = [*(opt.sample_clips() if sample else ()), *map(remote.as_word, paths)]
+    if not words:
         raise UsageError("OUT or VIDEOS are needed", "lolblur-synth preview out/   or   lolblur-synth preview videos/")
     settings = resolve(recipe, assignments, style="json" if as_json else style, **everyday)
 
@@ -142,7 +143,7 @@ def preview(style, paths, recipe, assignments, jobs, device, sample, as_json, ro
         elif kind in ("note", "failed") and style == "human":
             click.echo(f"{kind}: {opt.with_hint(fields)}", err=True)
 
-    count = preview.write(list(paths), output, settings, rows, jobs=jobs, device=device, listener=say)
+    count = preview.write(words, output, settings, rows, jobs=jobs, device=device, listener=say)
     if as_json:
         json_lines.summary({"output": output, "rows": count})
     elif style == "human":
@@ -151,8 +152,8 @@ def preview(style, paths, recipe, assignments, jobs, device, sample, as_json, ro
 
 
 @click.command(short_help="Formats of BasicSR, WebDataset, Hugging Face.")
-@click.argument("out", type=click.Path(path_type=Path))
-@click.argument("dest", required=False, type=click.Path(path_type=Path))
+@click.argument("out", type=opt.DATASET)
+@click.argument("dest", required=False, type=click.Path())
 @click.option(
     "--format", "form", default="flat", show_default=True,
     type=click.Choice(["flat", "lmdb", "webdataset", "huggingface", "basicsr", "wds", "hf"], case_sensitive=False),
@@ -165,6 +166,8 @@ def preview(style, paths, recipe, assignments, jobs, device, sample, as_json, ro
 def export(style, out, dest, form, folders, as_json):
     """Write the dataset OUT into the new folder DEST (default OUT-FORMAT) in a format of other training codes, and
     print the line that loads it there. An export for Hugging Face has a dataset card, whose licence is yours to add.
+    DEST may be a URL, such as s3://bucket/folder: it is complete where export.json is there, which is written last;
+    until then the same command continues.
 
     Example: lolblur-synth export out/ --format lmdb --folders low_blur_noise,high_sharp_scaled
     """
@@ -172,7 +175,8 @@ def export(style, out, dest, form, folders, as_json):
     from lolblur_synth.parallel.progress import Meter
 
     form = export.form_called(form)
-    dest = dest or out.with_name(f"{out.resolve().name}-{form}")
+    place = remote.as_word(dest) if dest else out.with_name(f"{out.resolve().name}-{form}")
+    shown = remote.shown(str(place))
     chosen = tuple(folders.split(",")) if folders is not None else layout.FOLDERS
     with Meter(None, "pair", as_json or style == "quiet") as meter:
 
@@ -180,19 +184,19 @@ def export(style, out, dest, form, folders, as_json):
             meter.total = total
             meter.add(done - meter.done)
 
-        pairs = export.export(out, dest, form, chosen, show)
-    load = export.how_to_load(form, dest, chosen)
+        pairs = export.export(out, place, form, chosen, show)
+    load = export.how_to_load(form, place, chosen) if isinstance(place, Path) else ""
     if as_json:
-        return json_lines.summary({"out": out, "dest": dest, "format": form, "folders": chosen, "pairs": pairs,
+        return json_lines.summary({"out": out, "dest": shown, "format": form, "folders": chosen, "pairs": pairs,
                                    "load": load})  # fmt: skip
     if style == "human":
-        click.echo(f"{counted(pairs, 'pair')} in {opt.printable(str(dest))}")
-        click.echo(opt.printable(f"load it with {load}"))
+        click.echo(f"{counted(pairs, 'pair')} in {opt.printable(shown)}")
+        click.echo(opt.printable(f"load it with {load}") if load else "complete: export.json is there, written last")
     return 0
 
 
 @click.command(short_help="One HTML page that shows a dataset.")
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=opt.DATASET)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default OUT/report.html.")
 @click.option("--quick", is_flag=True, help="Measure no image: a page without PSNR, blur lengths and new thumbnails.")
 @opt.jobs_option

@@ -15,9 +15,19 @@ import click
 from lolblur_synth.commands.json_lines import json_option
 from lolblur_synth.commands.parse import parse_device, parse_jobs, parse_size, parse_stages
 from lolblur_synth.errors import UsageError
+from lolblur_synth.files import remote
 from lolblur_synth.recipe.schema import STAGE_NAMES, Recipe
 from lolblur_synth.recipe.values import describe_range
 
+
+class DatasetFolder(click.Path):
+    """OUT, as a Path. A URL is refused by an error of ours: a dataset lies on a disk."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        return remote.output_folder(value)
+
+
+DATASET = DatasetFolder()
 STAGE_WORDS = [name.replace("_", "-") for name in STAGE_NAMES]
 
 DRY_RUN = (

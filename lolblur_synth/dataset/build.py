@@ -5,16 +5,18 @@ find inputs -> survey (read each once) -> plan -> jobs of at most CHUNK pairs ->
 
 import dataclasses
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from lolblur_synth import __version__, recipes
-from lolblur_synth.dataset import checks, journal, keys, layout, manifest, stored, survey
+from lolblur_synth.dataset import checks, journal, keys, layout, manifest, sources, stored, survey
 from lolblur_synth.dataset.lock import hold
 from lolblur_synth.dataset.records import Job, Listener, Pair, Plan
 from lolblur_synth.errors import InputError
+from lolblur_synth.files import remote
 from lolblur_synth.parallel import clusters, machine, pool
 from lolblur_synth.recipe.schema import Recipe
 
@@ -57,7 +59,8 @@ def build(
 ) -> Summary:
     """Make the dataset `out` from `videos` (files or folders); the same call again continues.
 
-    videos: a capture rate may follow the path, "a.mp4@960", in frames/s, or stand in a clips.toml beside the files.
+    videos: a capture rate may follow the path, "a.mp4@960", in frames/s, or stand in a clips.toml beside the files. A
+    str may be a URL that fsspec knows, such as "s3://bucket/videos".
     recipe: a Recipe, a built-in name or a TOML file; the stages of the user that it names are run. Without `recipe`
     and `set`: the recipe that `out` was built with, or else "lolblur".
     set: `section.key=value` overrides. jobs: worker processes; None: one a core as far as memory allows.
@@ -68,24 +71,26 @@ def build(
     Videos and pairs that fail do not raise: the summary lists them.
     Ten arguments, because this is the Python face of the command: each is one option of `lolblur-synth build`.
     """
-    paths = [Path(p) for p in ([videos] if isinstance(videos, str | Path) else videos)]
-    out = Path(out)
+    words = [remote.as_word(str(word)) for word in ([videos] if isinstance(videos, str | Path) else videos)]
+    out = remote.output_folder(out)
     if recipe is None:
         recipe = (None if set else stored.to_continue(out)) or "lolblur"
     if isinstance(recipe, str):
         recipe = recipes.load(recipe)
     recipe = recipes.override(recipe, list(set))
     run = clusters.choose(backend, address)
-    checks.check_inputs(paths, out)
+    checks.check_inputs(words, out)
+    named = sources.Sources(words)
     recipe = checks.ready(recipe)
     checks.claim(out, recipe)
-    with hold(out / layout.STATE, shard):
+    copies = out / layout.STATE / f"remote-{shard[0]}-of-{shard[1]}"
+    with hold(out / layout.STATE, shard), named.inputs(copies) as inputs:
         device = machine.resolve_device(device)
         if shard == (1, 1):  # another shard may have files in flight
             layout.clean(out)
-        plan, pending = prepare(paths, out, recipe, jobs, device, listener, run=run)
+        plan, pending = prepare(inputs, out, recipe, jobs, device, listener, run=run)
         stored.write_recipe(out, recipe)
-        journal.note_inputs(out, paths)
+        journal.note_inputs(out, words)
         stored.forget_failures(out, plan)
         for line in stored.left_over(out, plan):
             listener("note", {"message": line})
@@ -103,7 +108,7 @@ def build(
 
 
 def prepare(
-    paths: Sequence[Path],
+    inputs: sources.Inputs,
     out: Path | None,
     recipe: Recipe,
     jobs: int | None,
@@ -114,15 +119,15 @@ def prepare(
 ) -> tuple[Plan, list[Pair]]:
     """The plan, and those of its pairs that are not built yet.
 
-    out: the dataset that was built before, None where there is none. write=False: leave `out` as it is. run: `pool.run`
-    or that of a cluster. Raises InputError when no input is usable, ForeignOutput for a changed capture rate.
+    inputs: of `sources.Sources`, or of `video.find_clips`. out: the dataset that was built before, None where there is
+    none. write=False: leave `out` as it is. run: `pool.run` or that of a cluster. Raises InputError when no input is
+    usable, ForeignOutput for a changed capture rate.
     """
     from lolblur_synth.dataset import plan
-    from lolblur_synth.files import video
 
-    inputs, rejected = video.find_clips(paths)
+    usable, rejected = inputs
     jobs = jobs or machine.auto_jobs()
-    videos, unreadable = survey.all_inputs(inputs, out, recipe, jobs, listener, run, write)
+    videos, unreadable = survey.all_inputs(usable, out, recipe, jobs, listener, run, write)
     planned = plan.make(videos, rejected + unreadable, recipe, stored.clips(out))
     checks.check_rates(planned, out)
     for warning in planned.warnings:
@@ -179,7 +184,7 @@ def _tasks(
     tasks: list[pool.Task] = []
     number = 0  # counts jobs with nothing left to do as well, so that a shard's share does not depend on progress
     for clip in plan.clips:
-        for chunk in _chunks(clip.pairs):
+        for chunk in chunks(clip.pairs):
             pairs = tuple(pair for pair in chunk if pair in missing)
             if pairs and number % shard[1] == shard[0] - 1:
                 key_by_pair = {pair: keys.key(recipe, clip, pair, weights, device) for pair in pairs}
@@ -188,7 +193,7 @@ def _tasks(
     return tasks
 
 
-def _chunks(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
+def chunks(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
     """Pairs of one clip in turn, at most CHUNK of them, and those whose frames are denoised together in one."""
     chunk: list[Pair] = []
     for _, group in itertools.groupby(pairs, lambda pair: pair.unit or pair.name):
@@ -207,6 +212,8 @@ def _run(
     """Hand the tasks to workers. Returns the number of pairs built and the failures; logs both."""
     built = 0
     failed: list[Failure] = []
+    videos = {job.clip.sequence: job.clip.video for job, _ in tasks}
+    left = Counter(pair.sequence for _, pairs in tasks for pair in pairs)
 
     def report(kind: str, pair: Pair, result: dict) -> None:
         nonlocal built
@@ -218,6 +225,9 @@ def _run(
             failed.append(Failure(name, result["reason"], result["message"], result.get("hint", "")))
             layout.write_failure(out, pair.sequence, pair.name, result)
             listener("failed", {"name": name, **result})
+        left[pair.sequence] -= 1
+        if videos[pair.sequence].url and not left[pair.sequence]:
+            sources.release(Path(videos[pair.sequence].path))
         journal.add(out, [{"pair": name, "kind": kind, **(result or {})}])
 
     run("lolblur_synth.dataset.worker:build", tasks, jobs, report)

@@ -8,18 +8,24 @@ from lolblur_synth import recipes
 from lolblur_synth.dataset import layout, stored
 from lolblur_synth.dataset.records import Plan
 from lolblur_synth.errors import Damaged, ForeignOutput, InputError, UsageError
-from lolblur_synth.files import capture_rates, listing
+from lolblur_synth.files import capture_rates, listing, remote
 from lolblur_synth.recipe.schema import Recipe
 
 OTHER_FOLDER = "check its permissions, or give another folder"
 
 
-def check_inputs(paths: Sequence[Path], out: Path | None) -> None:
+def on_disk(words: Sequence[str | Path]) -> list[Path]:
+    """The words of a user that are no URLs, as paths."""
+    return [Path(word) for word in words if not remote.is_url(word)]
+
+
+def check_inputs(words: Sequence[str | Path], out: Path | None) -> None:
     """Raise unless every input exists, is no dataset, and does not contain the output.
 
-    A build whose output lay inside an input would read its own frames the next time. Raises InputError, UsageError.
+    A build whose output lay inside an input would read its own frames the next time. URLs are left to `sources`.
+    Raises InputError, UsageError.
     """
-    for path, _ in map(capture_rates.split, paths):
+    for path, _ in map(capture_rates.split, on_disk(words)):
         if not os.path.lexists(path):
             swapped = out is not None and os.path.isdir(out) and not os.path.isdir(out / layout.STATE)
             hint = "check the path; the output folder comes last" if swapped else "check the path"

@@ -7,22 +7,23 @@
                  DEST/README.md, the dataset card (huggingface.py)
 
 The PNGs are copied byte for byte, and each is compared with its checksum. The same dataset gives the same bytes, since
-tars carry no time and no user. DEST appears complete or not at all.
+tars carry no time and no user. DEST appears complete or not at all; in a store `export.json` is written last.
 """
 
+import contextlib
 import hashlib
 import io
 import itertools
-import os
-import shutil
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from lolblur_synth.dataset import huggingface, layout, manifest
+from lolblur_synth import __version__
+from lolblur_synth.dataset import huggingface, layout, manifest, targets
 from lolblur_synth.dataset.pair_folders import PAIR
 from lolblur_synth.dataset.verify import open_output
-from lolblur_synth.errors import Damaged, ForeignOutput, UsageError
+from lolblur_synth.errors import Damaged, UsageError
+from lolblur_synth.files import atomic
 
 SHARD_PAIRS = 500  # pairs a tar: about 2 GB of two folders at 1120x640
 MAP_SIZE = 1 << 40  # address space of an LMDB; its file is as large as its content
@@ -31,10 +32,10 @@ Progress = Callable[[int, int], None]  # pairs done, pairs in all
 
 
 def export(
-    out: Path, target: Path, form: str, folders: Sequence[str] = layout.FOLDERS,
+    out: Path, target: str | Path, form: str, folders: Sequence[str] = layout.FOLDERS,
     progress: Progress = lambda done, total: None,
 ) -> int:  # fmt: skip
-    """Write the dataset `out` as `form` into the new folder `target`; returns the number of pairs.
+    """Write the dataset `out` as `form` into the new folder `target`, a path or a URL; returns the number of pairs.
 
     form: a key of FORMS or of OTHER_NAMES; folders: which of the five images.
     Raises ForeignOutput (out is no dataset, or target exists), Damaged, NoSpace, UsageError.
@@ -44,10 +45,9 @@ def export(
     unknown = [folder for folder in folders if folder not in layout.FOLDERS]
     if unknown or not folders:
         raise UsageError(f"no folder is called {','.join(unknown)!r}", f"known: {', '.join(layout.FOLDERS)}")
-    if target.resolve().is_relative_to(out.resolve()):
+    if isinstance(target, Path) and target.resolve().is_relative_to(out.resolve()):
         raise UsageError(f"the output {target} is inside the dataset {out}", "choose an output folder elsewhere")
-    if os.path.lexists(target):
-        raise ForeignOutput(f"{target} exists", "give a new folder; nothing is overwritten")
+    targets.check(target)
     records = manifest.read(out)
     if not records:
         raise UsageError(f"{out} has no pairs yet", "run `lolblur-synth build` first")
@@ -55,23 +55,15 @@ def export(
         for record in records:
             huggingface.check(record)
     done = itertools.count(1)
-    partial = target.with_name(f".{target.name}.partial-{layout.mine()}")
-    try:
-        partial.mkdir(parents=True)
+    identity = {"format": form, "folders": list(folders), "pairs": len(records), "version": __version__,
+                "manifest": atomic.sha256(out / manifest.NAME)}  # fmt: skip
+    with targets.opened(target, identity) as place:
         for split in layout.SPLITS:
             chosen = [record for record in records if record["split"] == split]
             if chosen:
-                FORMS[form](out, partial, split, _counted(chosen, done, len(records), progress), folders)
+                FORMS[form](out, place, split, _counted(chosen, done, len(records), progress), folders)
         if form == "huggingface":
-            _write(partial / "README.md", huggingface.card(out, records, folders, out.resolve().name).encode())
-        os.rename(partial, target)
-    except BaseException as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        if isinstance(error, OSError):
-            layout.raise_no_space(error, target)
-            if error.filename == str(partial):
-                error.filename = str(target)  # the user does not know the temporary folder
-        raise
+            place.write("README.md", huggingface.card(out, records, folders, out.resolve().name).encode())
     return len(records)
 
 
@@ -81,49 +73,51 @@ def _counted(chosen: list[dict], done: Iterator[int], total: int, progress: Prog
         progress(next(done), total)
 
 
-def _flat(out: Path, target: Path, split: str, records: Iterator[dict], folders: Sequence[str]) -> None:
+def _flat(out: Path, target: targets.Target, split: str, records: Iterator[dict], folders: Sequence[str]) -> None:
     lines = []
     for record in records:
         for folder in folders:
             data = _png(out, record, folder)
-            _write(target / split / folder / f"{_name(record)}.png", data)
+            target.write(f"{split}/{folder}/{_name(record)}.png", data)
         lines.append(f"{_name(record)}.png {_shape(data)}\n")
-    _write(target / f"meta_info_{split}.txt", "".join(lines).encode())
+    target.write(f"meta_info_{split}.txt", "".join(lines).encode())
 
 
-def _lmdb(out: Path, target: Path, split: str, records: Iterator[dict], folders: Sequence[str]) -> None:
+def _lmdb(out: Path, target: targets.Target, split: str, records: Iterator[dict], folders: Sequence[str]) -> None:
     try:
         import lmdb
     except ImportError:
         raise UsageError("lmdb is not installed", "pip install 'lolblur-synth[export]'") from None
-    places = {folder: target / split / f"{folder}.lmdb" for folder in folders}
-    for place in places.values():
-        place.parent.mkdir(parents=True, exist_ok=True)
-    stores = {folder: lmdb.open(str(place), map_size=MAP_SIZE) for folder, place in places.items()}
-    lines: dict[str, list[str]] = {folder: [] for folder in folders}
-    try:
-        for record in records:
-            for folder, store in stores.items():
-                data = _png(out, record, folder)
-                with store.begin(write=True) as transaction:
-                    transaction.put(_name(record).encode(), data)
-                lines[folder].append(f"{_name(record)}.png {_shape(data)} 1\n")
-    except lmdb.Error as error:
-        raise UsageError(f"{target}: {error}", "LMDB could not be written; is the disk full?") from error
-    finally:
-        for store in stores.values():
-            store.close()
-    for folder, place in places.items():
-        (place / "lock.mdb").unlink(missing_ok=True)
-        _write(place / "meta_info.txt", "".join(lines[folder]).encode())
+    with contextlib.ExitStack() as stack:
+        places = {folder: stack.enter_context(target.local(f"{split}/{folder}.lmdb")) for folder in folders}
+        stores = {folder: lmdb.open(str(place), map_size=MAP_SIZE) for folder, place in places.items()}
+        lines: dict[str, list[str]] = {folder: [] for folder in folders}
+        try:
+            for record in records:
+                for folder, store in stores.items():
+                    data = _png(out, record, folder)
+                    with store.begin(write=True) as transaction:
+                        transaction.put(_name(record).encode(), data)
+                    lines[folder].append(f"{_name(record)}.png {_shape(data)} 1\n")
+        except lmdb.Error as error:
+            raise UsageError(f"{split}: {error}", "LMDB could not be written; is the disk full?") from error
+        finally:
+            for store in stores.values():
+                store.close()
+        for folder, place in places.items():
+            (place / "lock.mdb").unlink(missing_ok=True)
+            (place / "meta_info.txt").write_bytes("".join(lines[folder]).encode())
 
 
-def _webdataset(out: Path, target: Path, split: str, records: Iterator[dict], folders: Sequence[str]) -> None:
+def _webdataset(out: Path, target: targets.Target, split: str, records: Iterator[dict], folders: Sequence[str]) -> None:
     for shard in itertools.count():
         first = next(records, None)
         if first is None:
             return
-        with tarfile.open(target / f"{split}-{shard:06d}.tar", "w", format=tarfile.USTAR_FORMAT) as archive:
+        with (
+            target.local(f"{split}-{shard:06d}.tar") as path,
+            tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive,
+        ):
             for record in itertools.chain([first], itertools.islice(records, SHARD_PAIRS - 1)):
                 for folder in folders:
                     _add(archive, f"{_name(record)}.{folder}.png", _png(out, record, folder))
@@ -137,14 +131,16 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
     archive.addfile(member, io.BytesIO(data))
 
 
-def _huggingface(out: Path, target: Path, split: str, records: Iterator[dict], folders: Sequence[str]) -> None:
+def _huggingface(
+    out: Path, target: targets.Target, split: str, records: Iterator[dict], folders: Sequence[str]
+) -> None:
     rows = []
     for record in records:
         places = {folder: f"{folder}/{_name(record)}.png" for folder in folders}
         for folder, place in places.items():
-            _write(target / split / place, _png(out, record, folder))
+            target.write(f"{split}/{place}", _png(out, record, folder))
         rows.append(huggingface.row(record, places))
-    _write(target / split / "metadata.jsonl", b"".join(rows))
+    target.write(f"{split}/metadata.jsonl", b"".join(rows))
 
 
 FORMS = {"flat": _flat, "lmdb": _lmdb, "webdataset": _webdataset, "huggingface": _huggingface}
@@ -198,8 +194,3 @@ def _shape(png: bytes) -> str:
     """`(640,1120,3)`, from the header of an RGB PNG."""
     width, height = int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
     return f"({height},{width},3)"
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)

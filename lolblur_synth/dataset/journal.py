@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lolblur_synth.dataset import layout
+from lolblur_synth.files import remote
 
 NAME = "log.jsonl"
 DONE, DAMAGED, INPUTS = "done", "damaged", "inputs"  # kinds of lines; "failed" is the fourth
@@ -50,12 +51,16 @@ def damaged(out: Path) -> set[str]:
     return pairs
 
 
-def note_inputs(out: Path, words: Sequence[Path]) -> None:
-    """Write down the VIDEOS of a build, as absolute paths."""
-    add(out, [{"kind": INPUTS, "folder": _identity(out), "paths": [os.path.abspath(word) for word in words]}])
+def note_inputs(out: Path, words: Sequence[str | Path]) -> None:
+    """Write down the VIDEOS of a build, as absolute paths and URLs; none of them where a URL tells a password."""
+    urls = [str(word) for word in words if remote.is_url(word)]
+    paths = [] if any(map(remote.has_secret, urls)) else [
+        str(word) if remote.is_url(word) else os.path.abspath(word) for word in words
+    ]  # fmt: skip
+    add(out, [{"kind": INPUTS, "folder": _identity(out), "paths": paths}])
 
 
-def inputs(out: Path) -> list[Path]:
+def inputs(out: Path) -> list[str | Path]:
     """The VIDEOS of the last build of this very folder; none for a dataset that came from another place.
 
     The log of a copied or unpacked dataset was written by somebody else: its paths are not followed.
@@ -66,7 +71,7 @@ def inputs(out: Path) -> list[Path]:
             paths = line.get("paths")
             is_ours = line.get("folder") == _identity(out) and isinstance(paths, list)
             found = paths if is_ours else []  # type: ignore[assignment]
-    return [Path(path) for path in found if isinstance(path, str)]
+    return [remote.as_word(path) for path in found if isinstance(path, str)]
 
 
 def _identity(out: Path) -> list[int]:

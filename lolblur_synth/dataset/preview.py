@@ -1,6 +1,6 @@
 """The tool behind `lolblur-synth preview`: a contact sheet, one row a pair, of a dataset or a future one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -8,6 +8,7 @@ import numpy as np
 
 from lolblur_synth.dataset import build, checks, layout, manifest
 from lolblur_synth.dataset.records import Job, Listener
+from lolblur_synth.dataset.sources import Sources, Word
 from lolblur_synth.errors import Damaged, UsageError
 from lolblur_synth.files import atomic, images, video
 from lolblur_synth.parallel import machine
@@ -28,8 +29,8 @@ CAPTIONS = {
 
 
 def write(
-    paths: list[Path], target: Path, recipe: Recipe, count: int = 6, *, jobs: int | None = None, device: str = "auto",
-    listener: Listener = lambda kind, fields: None,
+    paths: Sequence[Word], target: Path, recipe: Recipe, count: int = 6, *, jobs: int | None = None,
+    device: str = "auto", listener: Listener = lambda kind, fields: None,
 ) -> int:  # fmt: skip
     """Write the sheet `target` (PNG or JPEG) of a dataset folder, or of videos; returns the number of its rows.
 
@@ -38,14 +39,15 @@ def write(
     """
     if target.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise UsageError(f"{target}: not a picture", "name a .png or .jpg file")
-    if len(paths) == 1 and (paths[0] / layout.STATE).is_dir():
+    if len(paths) == 1 and (Path(paths[0]) / layout.STATE).is_dir():
+        out = Path(paths[0])
         for split in layout.SPLITS:
-            checks.check_inputs([paths[0] / split] * (paths[0] / split).is_dir(), target)
-        rows = _built(paths[0], count)
+            checks.check_inputs([out / split] * (out / split).is_dir(), target)
+        rows = _built(out, count)
     else:
         checks.check_inputs(paths, None)
         recipe = checks.ready(recipe)
-        if video.find(paths)[0]:
+        if video.find(checks.on_disk(paths))[0]:
             checks.check_inputs(paths, target)  # else the next build would read the picture as a frame
         rows = _synthesised(paths, recipe, count, jobs, device, listener)
     sheet = [_row(record, pictures) for record, pictures in rows]
@@ -90,16 +92,17 @@ def _built(out: Path, count: int) -> Iterator[Row]:
 
 
 def _synthesised(
-    paths: list[Path], recipe: Recipe, count: int, jobs: int | None, device: str, listener: Listener
+    words: Sequence[Word], recipe: Recipe, count: int, jobs: int | None, device: str, listener: Listener
 ) -> Iterator[Row]:
     from lolblur_synth.dataset import worker
 
     device = machine.resolve_device(device)
-    plan, pairs = build.prepare(paths, None, recipe, jobs, device, listener, write=False)
-    clips = {clip.sequence: clip for clip in plan.clips}
-    for pair in spread(pairs, count):
-        pictures, record = worker.synthesise(Job(recipe, clips[pair.sequence], device), pair)
-        yield record, {folder: pixels / np.float32(255) for folder, pixels in pictures.items()}
+    with Sources(words).inputs() as inputs:
+        plan, pairs = build.prepare(inputs, None, recipe, jobs, device, listener, write=False)
+        clips = {clip.sequence: clip for clip in plan.clips}
+        for pair in spread(pairs, count):
+            pictures, record = worker.synthesise(Job(recipe, clips[pair.sequence], device), pair)
+            yield record, {folder: pixels / np.float32(255) for folder, pixels in pictures.items()}
 
 
 def _row(record: dict, pictures: dict[str, np.ndarray]) -> np.ndarray:

@@ -45,6 +45,7 @@ class VideoInfo:
     light: str = "guessed"  # "measured" where the file holds light above white, as `files.video.Video.light`
     picture: str = ""  # sha256 of the picture that `shoot` made it of, as the record beside it says
     stamp: str = ""  # `files.video.stamp` at the time of reading; pixels do not depend on it
+    url: str = ""  # where it lies in a store; the files at `path` are then empty until `sources.fetch`
 
     @property
     def scene(self) -> str:

@@ -12,7 +12,9 @@ from lolblur_synth import __version__
 from lolblur_synth.dataset import build, checks, journal, keys, layout, record_checks, stored
 from lolblur_synth.dataset.record_checks import Damage, differences
 from lolblur_synth.dataset.records import Clip, Job, Listener, Pair
+from lolblur_synth.dataset.sources import Inputs, Sources, Word
 from lolblur_synth.errors import InputError, UsageError, counted
+from lolblur_synth.files import remote
 from lolblur_synth.parallel import machine
 from lolblur_synth.recipe.schema import Recipe
 
@@ -36,7 +38,7 @@ class Candidate(NamedTuple):
 
 
 def rerun(
-    out: Path, count: int, seed: int, videos: Sequence[Path] = (), recipe: Recipe | None = None, device: str = "auto",
+    out: Path, count: int, seed: int, videos: Sequence[Word] = (), recipe: Recipe | None = None, device: str = "auto",
     listener: Listener = lambda kind, fields: None,
 ) -> Rerun:  # fmt: skip
     """Make `count` pairs of the dataset again, chosen with `seed`, and compare. Writes no file of the dataset.
@@ -53,16 +55,18 @@ def rerun(
     recipe = checks.ready(recipe or stored.to_continue(out) or _no_recipe(out))
     stored.check_recipe(out, recipe)
     device = machine.resolve_device(device)
-    candidates, left = _candidates(out, paths, recipe, device, listener)
-    if not candidates:
-        raise InputError(f"no pair of {out} can be made again from {', '.join(map(str, paths))}",
-                         "give the videos that it was built from; of another version, or another kind of device, build "
-                         "them anew", "none")  # fmt: skip
-    chosen = random.Random(seed).sample(candidates, min(count, len(candidates)))
-    damages = []
-    for candidate in chosen:
-        damages += _compare(out, candidate, recipe, device)
-        listener("rerun", {"pair": candidate.record["pair"], "of": len(chosen)})
+    with Sources(paths).inputs() as inputs:
+        candidates, left = _candidates(out, inputs, recipe, device, listener)
+        if not candidates:
+            shown = ", ".join(remote.shown(str(path)) for path in paths)
+            raise InputError(f"no pair of {out} can be made again from {shown}",
+                             "give the videos that it was built from; of another version, or another kind of device, "
+                             "build them anew", "none")  # fmt: skip
+        chosen = random.Random(seed).sample(candidates, min(count, len(candidates)))
+        damages = []
+        for candidate in chosen:
+            damages += _compare(out, candidate, recipe, device)
+            listener("rerun", {"pair": candidate.record["pair"], "of": len(chosen)})
     return Rerun(seed, [candidate.record["pair"] for candidate in chosen], damages, left)
 
 
@@ -71,7 +75,7 @@ def _no_recipe(out: Path) -> Recipe:
 
 
 def _candidates(
-    out: Path, paths: list[Path], recipe: Recipe, device: str, listener: Listener
+    out: Path, inputs: Inputs, recipe: Recipe, device: str, listener: Listener
 ) -> tuple[list[Candidate], int]:
     """The built pairs that can be made again here, and the number of the others."""
 
@@ -79,7 +83,7 @@ def _candidates(
         if kind == "survey" and fields["todo"]:
             listener(kind, fields)
 
-    plan, _ = build.prepare(paths, out, recipe, None, device, notes_only, write=False)
+    plan, _ = build.prepare(inputs, out, recipe, None, device, notes_only, write=False)
     planned = {(clip.video.sha256, clip.split, pair.sequence, pair.name): (clip, pair)
                for clip in plan.clips for pair in clip.pairs}  # fmt: skip
     found, left = [], 0

@@ -26,7 +26,7 @@ def all_inputs(
     """Read every input once, unless an earlier build did: what it holds, or why it is rejected.
 
     out: the dataset that holds the cache, or None. write=False: read the cache, but do not add to it.
-    run: `pool.run`, or that of a cluster.
+    run: `pool.run`, or that of a cluster. Raises StoreError where a store does not answer any more.
     """
     from lolblur_synth.files.video import RejectedInput
 
@@ -50,7 +50,7 @@ def all_inputs(
         videos.append(result)
         if out and write:
             path = _cache_path(out, item, recipe, result.stamp)
-            layout.write_atomic(out, path, layout.to_json(dataclasses.asdict(result) | {"path": "", "name": ""}))
+            layout.write_atomic(out, path, layout.to_json(dataclasses.asdict(result) | OF_THIS_RUN))
 
     run("lolblur_synth.dataset.worker:survey", [(recipe, (item,)) for item in unread], jobs, report)
     return videos, rejected
@@ -67,9 +67,12 @@ def _cached(out: Path, item: Input, recipe: Recipe) -> VideoInfo | None:
     values = layout.read_json(_cache_path(out, item, recipe, stamp))
     if values is None or not is_survey(values) or values["stamp"] != stamp:
         return None
-    return from_json(values | {"path": str(item.path), "name": item.name})
+    return from_json(
+        values | {"path": str(item.path), "name": item.name, "url": item.remote.url if item.remote else ""}
+    )
 
 
+OF_THIS_RUN = {"path": "", "name": "", "url": ""}  # fields of a VideoInfo that are not kept; a URL may hold a password
 PAIRS = "tuple[tuple[float, float], ...]"
 KINDS: dict[str, Any] = {"str": str, "int": int, "float": (int, float)}
 
@@ -108,5 +111,6 @@ def _cache_path(out: Path, item: Input, recipe: Recipe, stamp: str) -> Path:
     options = [recipe.input, recipe.interpolate.cut, recipe.skip, recipe.resize, item.fps]
     if "denoise" not in recipe.skip:
         options.append(recipe.denoise)
-    parts = (__version__, tuple(VideoInfo.__annotations__), os.fsencode(os.path.realpath(item.path)), stamp, options)
+    place = item.remote.url.encode() if item.remote else os.fsencode(os.path.realpath(item.path))
+    parts = (__version__, tuple(VideoInfo.__annotations__), place, stamp, options)
     return out / layout.STATE / "surveys" / f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}.json"

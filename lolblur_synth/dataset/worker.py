@@ -15,10 +15,11 @@ import numpy as np
 import torch
 
 from lolblur_synth import __version__, pipeline
-from lolblur_synth.dataset import layout
+from lolblur_synth.dataset import layout, sources
 from lolblur_synth.dataset.records import Job, Pair, VideoInfo
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import video
+from lolblur_synth.files.remote import StoreError
 from lolblur_synth.parallel.ahead import ahead
 from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.stages import average, denoise, resize, user
@@ -36,17 +37,26 @@ MOST_AHEAD = 48  # ... which are no more than four pairs need
 
 
 def survey(recipe: Recipe, inputs: tuple[video.Input, ...]) -> Iterator[tuple]:
-    """Decode each input once from end to end; yields the events of `parallel/pool.py`, the result is a VideoInfo."""
+    """Decode each input once from end to end; yields the events of `parallel/pool.py`, the result is a VideoInfo.
+
+    Raises StoreError where a store does not answer any more: without some videos the others would be numbered, and
+    split, differently.
+    """
     for item in inputs:
         yield "begin", item
         try:
             yield "done", item, inspect(recipe, item)
         except InputError as error:
+            if isinstance(error, StoreError) and error.stops:
+                raise
             yield "failed", item, {"reason": error.reason, "message": str(error), "hint": error.hint}
 
 
 def inspect(recipe: Recipe, item: video.Input) -> VideoInfo:
     """What an input holds. Raises InputError where it cannot be used, or changes while it is read."""
+    if item.remote is not None:
+        with sources.at_hand(item) as here:
+            return dataclasses.replace(inspect(recipe, here), url=item.remote.url, stamp=item.remote.version)
     try:
         stamp = video.stamp(item)
         info = _decode(recipe, item, stamp)
@@ -146,7 +156,9 @@ def _made(stacks: Iterator[torch.Tensor], pair: Pair, job: Job, stamp: str) -> t
 
 
 def _give_up(error: Exception, pair: Pair, info: VideoInfo, stamp: str) -> tuple:
-    """The event of a pair that could not be made."""
+    """The event of a pair that could not be made. Raises the error where it is not for this pair alone."""
+    if isinstance(error, StoreError) and error.stops:
+        raise error
     if isinstance(error, (InputError, StopIteration)):  # StopIteration: an earlier error ended the stream
         return "failed", pair, _failure(info, stamp, error)
     raise error
@@ -172,8 +184,8 @@ def check_content(info: VideoInfo, stamp: str = "") -> str:
     differs from the survey's (linked, other permissions, seen from another machine) are compared by their checksum.
     """
     try:
-        now = video.stamp(_input(info))
-        if now == stamp or (not stamp and (now == info.stamp or _digest(_input(info), now) == info.sha256)):
+        now = video.stamp(input_of(info))
+        if now == stamp or (not stamp and (now == info.stamp or _digest(input_of(info), now) == info.sha256)):
             return now
         message = "changed since it was surveyed"
     except OSError as error:
@@ -203,7 +215,10 @@ def _failure(info: VideoInfo, stamp: str, error: Exception) -> dict:
     }
 
 
-def _input(info: VideoInfo) -> video.Input:
+def input_of(info: VideoInfo) -> video.Input:
+    """The input of a video; a remote one is downloaded, where its files are not here yet."""
+    if info.url:
+        sources.fetch(Path(info.path), info.url)
     return video.Input(Path(info.path), info.name, info.kind)
 
 
@@ -211,7 +226,7 @@ def read_stacks(job: Job, pairs: tuple[Pair, ...]) -> Iterator[torch.Tensor]:
     """For each pair the frames of its window, (T, 3, H, W) float32 extended display RGB, resized and denoised; one pass
     over the video."""
     recipe, info = job.recipe, job.clip.video
-    source = video.probe(_input(info), recipe.input, info.fps)
+    source = video.probe(input_of(info), recipe.input, info.fps)
     units = [list(group) for _, group in itertools.groupby(pairs, lambda pair: pair.unit)]
     wanted = [(unit[0].first, unit[-1].last) for unit in units]
     decoded = video.read(source, wanted[0][0], wanted[-1][1] + 1)

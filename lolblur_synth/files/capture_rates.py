@@ -44,13 +44,19 @@ def split(word: str | Path) -> Named:
     head, at, tail = text.rpartition("@")
     if not at or not head or os.path.lexists(text):
         return Named(Path(text), None)
-    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(?:/([0-9]{1,9}))?", tail)
-    fps = float(match[1]) / float(match[2] or 1) if match and float(match[2] or 1) else 0.0
-    if 0 < fps <= MAX_FPS:
+    fps = rate_of(tail)
+    if fps is not None:
         return Named(Path(head), fps)
     if os.path.lexists(head):
         raise UsageError(f"{text}: {tail!r} is not a frame rate", f"write it as {head}@960, in frames/s")
     return Named(Path(text), None)  # no such file, which the caller reports
+
+
+def rate_of(text: str) -> float | None:
+    """The capture rate that a text such as 960 or 240000/1001 is, in frames/s; None where it is none."""
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(?:/([0-9]{1,9}))?", text)
+    fps = float(match[1]) / float(match[2] or 1) if match and float(match[2] or 1) else 0.0
+    return fps if 0 < fps <= MAX_FPS else None
 
 
 def assign(inputs: Sequence, named: Sequence[Named]) -> list:

@@ -9,7 +9,6 @@ NIQE. Nothing is ever downloaded here.
 """
 
 import io
-import os
 import pickle
 import tarfile
 from importlib.util import find_spec
@@ -21,7 +20,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from lolblur_synth.errors import WeightsError
-from lolblur_synth.files import atomic, weights
+from lolblur_synth.files import atomic, user_cache, weights
 
 MEAN = (0.485, 0.456, 0.406)  # ImageNet, torchvision
 STD = (0.229, 0.224, 0.225)
@@ -88,7 +87,7 @@ def alexnet_layers() -> tuple[list[nn.Module], dict[str, int]]:
 
 def cache() -> Path:
     """Where converted weights are kept: $XDG_CACHE_HOME/lolblur-synth, by default ~/.cache/lolblur-synth."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lolblur-synth"
+    return user_cache.folder()
 
 
 def perceptual(network: str, file: str | Path | None = None) -> Features:

@@ -48,7 +48,7 @@ def examine(sample: Path) -> dict[str, str]:
     started = time.perf_counter()
     sample_plan = estimate.plan([sample], None, recipes.load("lolblur"), 1, "auto")
     report["sample"] = (
-        f"{sample_plan['pairs']} pairs, {sample_plan['seconds'] / sample_plan['left']:.1f} s a pair and worker "
+        f"{sample_plan['pairs']} pairs, {sample_plan['pair_seconds']:.1f} s a pair and worker "
         f"(checked in {time.perf_counter() - started:.0f} s)"
     )
     return report

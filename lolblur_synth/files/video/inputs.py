@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lolblur_synth.files import atomic, capture_rates, listing
 from lolblur_synth.files.listing import FETCH
+from lolblur_synth.files.remote import Remote
 from lolblur_synth.files.video import names
 from lolblur_synth.files.video.names import IMAGE_SUFFIXES, OTHER_IMAGES, VIDEO_SUFFIXES, safe_name
 from lolblur_synth.files.video.sequence import image_files
@@ -28,13 +29,15 @@ UNLIKE_A_VIDEO = "give that folder a name that does not end like a video's, if i
 class Input:
     """A video file (kind "video") or a folder that holds one image sequence (kind "images").
 
-    fps: the capture rate in frames/s that the user gave this clip, where they did (`find_clips`).
+    fps: the capture rate in frames/s that the user gave this clip, where they did (`find_clips`). remote: where it lies
+    in a store; the files at `path` are then empty until they are downloaded.
     """
 
     path: Path
     name: str
     kind: str
     fps: float | None = None
+    remote: Remote | None = None
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,11 @@ def stamp(source: Input) -> str:
     It covers size, inode, time of the last write (mtime) and time of the last change (ctime) of each file, and samples
     of the content. Tools can set the mtime (`cp -p`, `rsync -t`, `touch`), no program can set the ctime; the samples
     are for file systems without ctime (FAT, some network ones). Another stamp does not prove another content: a new
-    link to the file, other permissions and a copy on another machine change it too.
+    link to the file, other permissions and a copy on another machine change it too. Of an input in a store it is what
+    the store tells.
     """
+    if source.remote is not None:
+        return source.remote.version
     if source.kind == "video":
         files = [source.path, *filter(None, [sidecar(source.path)])]  # the sidecar may tell the capture rate
     else:
