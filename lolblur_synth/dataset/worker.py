@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
 from lolblur_synth import __version__, pipeline
 from lolblur_synth.dataset import layout, sources
 from lolblur_synth.dataset.records import Job, Pair, VideoInfo
+from lolblur_synth.dataset.steady import steady
 from lolblur_synth.errors import InputError
 from lolblur_synth.files import video
 from lolblur_synth.files.remote import StoreError
@@ -24,14 +24,6 @@ from lolblur_synth.parallel.ahead import ahead
 from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.stages import average, denoise, resize, user
 
-# Thread counts change the order of sums in some operators, so they are constants, never derived from --jobs.
-torch.set_num_threads(1)
-cv2.setNumThreads(1)
-# On a GPU torch would let convolutions round their input to 10 bits (TF32) and choose algorithms that sum in any order.
-# Pixels are to be float32 up to the last rounding, and the same in every run.
-torch.backends.cudnn.allow_tf32 = False  # the older name of the next one: torch's ONNX export compares the two
-torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]
-torch.backends.cudnn.deterministic = True
 BYTES_AHEAD = 1 << 28  # of decoded frames that wait while a device computes ...
 MOST_AHEAD = 48  # ... which are no more than four pairs need
 
@@ -59,7 +51,8 @@ def inspect(recipe: Recipe, item: video.Input) -> VideoInfo:
             return dataclasses.replace(inspect(recipe, here), url=item.remote.url, stamp=item.remote.version)
     try:
         stamp = video.stamp(item)
-        info = _decode(recipe, item, stamp)
+        with steady():
+            info = _decode(recipe, item, stamp)
         if video.stamp(item) == stamp:
             return info
     except OSError as error:
@@ -149,7 +142,8 @@ def _made(stacks: Iterator[torch.Tensor], pair: Pair, job: Job, stamp: str) -> t
     info, started = job.clip.video, time.perf_counter()
     try:
         stamp = stamp or check_content(info)
-        images, record = make(next(stacks), pair, job)
+        with steady():
+            images, record = make(next(stacks), pair, job)
     except Exception as error:
         return stamp, functools.partial(_give_up, error, pair, info, stamp)
     return stamp, functools.partial(_commit, pair, job, stamp, images, record, started)
@@ -262,7 +256,8 @@ def before_denoising(recipe: Recipe) -> list[str]:
 
 def synthesise(job: Job, pair: Pair) -> tuple[dict[str, np.ndarray], dict]:
     """The images and the record of one pair alone, read from its video. Writes nothing. Raises InputError."""
-    return make(next(read_stacks(job, (pair,))), pair, job)
+    with steady():
+        return make(next(read_stacks(job, (pair,))), pair, job)
 
 
 def draws_of(pair: Pair, job: Job) -> dict:

@@ -13,6 +13,7 @@ import importlib
 import logging
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -207,9 +208,17 @@ def _do(pipe: Connection, generate: Callable[..., Iterator], payload: Any, items
 
 
 def _describe(error: Exception) -> dict:
-    """The failure of an item whose work raised what is no foreseen error. torch has no type for a lack of memory."""
-    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+    """The failure of an item whose work raised what is no foreseen error.
+
+    A lack of memory and a lost device are told by their words: of torch's and CuPy's errors some have no type of their
+    own. Neither is ever made up for on the CPU, whose pixels are others.
+    """
+    if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", str(error), re.IGNORECASE):
         return {"reason": "memory", "message": "not enough memory", "hint": "give fewer --jobs, then run again"}
+    if re.search("CUDA error|cudaError", str(error)):
+        message = f"the CUDA device failed: {str(error).splitlines()[0]}"
+        return {"reason": "device", "message": message,
+                "hint": "when `nvidia-smi` shows the device again, the same command continues"}  # fmt: skip
     message = f"{type(error).__name__}: {error}"
     return {"reason": "error", "message": message, "trace": traceback.format_exc()}
 

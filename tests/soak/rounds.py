@@ -66,7 +66,7 @@ def finish(stage: Stage, out: Path, *options) -> None:
     stage.check(out)
 
 
-def _told_by(out: Path) -> str:
+def told_by(out: Path) -> str:
     """The failures that the log of a dataset tells."""
     log = out / ".lolblur/log.jsonl"
     lines = log.read_text().splitlines() if log.is_file() else ["no log"]
@@ -140,7 +140,7 @@ def workers(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]:
                 pass
     code = process.wait(LIMIT)
     assert code in (0, 3, 5), (
-        f"exit code {code}, {_told_by(folder / 'out')}"
+        f"exit code {code}, {told_by(folder / 'out')}"
     )  # 5: of both videos the worker that read them was killed twice
     finish(stage, folder / "out")
     return {"workers killed": count, "different trees": 0}
@@ -191,7 +191,7 @@ def determinism(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int
     processes = [start("build", stage.videos, folder / "out", *options, "--shard", f"{i + 1}/{shards}", env=env)
                  for i in range(shards)]  # fmt: skip
     codes = [process.wait(LIMIT) for process in processes]
-    assert codes == [0] * shards, f"exit codes {codes}, {_told_by(folder / 'out')}"
+    assert codes == [0] * shards, f"exit codes {codes}, {told_by(folder / 'out')}"
     stage.check(folder / "out")
     return {"builds": shards, "different trees": 0}
 
@@ -264,12 +264,59 @@ def odd_system(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]
     return {f"builds with odd {word}": 1 for word in env["ODD_SYSTEM"].split()} | {"different trees": 0}
 
 
+def interrupted_training(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]:
+    """T22: a training that is killed in three checkpoints, of which some are damaged then: it ends in the same bits."""
+    import killed_training
+    from tiny_pairs import write_pairs
+
+    data, out, damaged = write_pairs(folder / "data"), folder / "run", 0
+    killed_training.finish(data, folder / "whole")
+    for _ in range(3):
+        killed_training.kill(data, out, rng.choice(sorted(killed_training.DEATHS)), rng.randint(1, 3))
+        damaged += bool(rng.random() < 0.5 and killed_training.damage_newest(out, rng))
+    killed_training.finish(data, out)
+    assert killed_training.result(out) == killed_training.result(folder / "whole")
+    return {"kills": 3, "newest checkpoints damaged": damaged, "different networks": 0}
+
+
+def failing_device(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]:
+    """T24: a pretended device that runs out of memory or is lost: exit code 3, and no pair is made on the CPU."""
+    import failing_device
+
+    kind, at = rng.choice(sorted(failing_device.ERRORS)), rng.randint(0, 5)
+    failed = failing_device.check(stage.videos, folder, kind, at)
+    assert failing_device.run(stage.videos, folder / "whole")[0] == 0
+    assert tree(folder / "out") == tree(folder / "whole")
+    return {f"devices: {kind}": 1, "pairs that failed": failed, "pairs made on the CPU": 0, "different trees": 0}
+
+
+def ceiling(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]:
+    """T18: memory of the processes of a build at full size, sampled."""
+    from soak import memory
+
+    return memory.ceiling(folder, rng)
+
+
+def slope(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]:
+    """T23: memory and open files of one process that builds again and again."""
+    from soak import memory
+
+    return memory.slope(stage.videos, folder, rng.randrange(18, 37, 3))
+
+
+def killed_by_the_kernel(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]:
+    """T4: a worker that the kernel ends for want of memory."""
+    from soak import memory
+
+    return memory.killed_by_the_kernel(stage, folder, rng)
+
+
 def engine(name: str) -> Callable[[Stage, Path, random.Random], dict[str, int]]:
     def lost_node(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]:
         """Two nodes on this machine, one killed in mid-build: nothing lost, the bytes of a local build."""
         from soak import nodes
 
-        return nodes.lost(name, stage, folder / "out", rng)
+        return nodes.lost(name, folder, rng)
 
     return lost_node
 
@@ -294,6 +341,7 @@ ROUNDS = {
     "T2 failed writes": faults,
     "T3 Ctrl-C and SIGTERM": signals,
     "T4 killed workers": workers,
+    "T4 workers out of memory": killed_by_the_kernel,
     "T5, T12, T15-T17 changed files": fuzz,
     "T6, T7 timing, colours, crops": tests("test_timing.py", "test_container.py"),
     "T8 clips that are too short": tests("test_plan.py"),
@@ -303,10 +351,15 @@ ROUNDS = {
     "T14 planted links": tests("test_links.py"),
     "T15 weights of strangers": tests("test_weights.py"),
     "T18 memory": tests("test_memory.py"),
+    "T18 memory, sampled": ceiling,
     "T19 determinism": determinism,
     "T21 damage": damage,
     "T21 pairs made again": reruns,
-    "T22 interrupted training": tests("training/test_train_lednet.py"),
+    "T22 interrupted training": interrupted_training,
+    "T22 training loop": tests("training/test_train_lednet.py"),
+    "T23 memory and open files of many builds": slope,
+    "T24 device out of memory or lost": failing_device,
+    "T25 wheel": tests("test_wheel.py"),
     "properties of recipes, plans, names": tests("test_properties.py"),
     "two hosts, one output": hosts,
     "odd clock, links and stamps": odd_system,
