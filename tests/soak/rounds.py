@@ -247,7 +247,7 @@ def odd_system(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]
     """A clock that jumps, a file system without hard links, stamps of two seconds: a kill, then the same command."""
     env = {"PYTHONPATH": f"{HERE / 'odd'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
            "ODD_SYSTEM": rng.choice(["clock", "links", "stamps", "clock links stamps"]),
-           "ODD_SEED": str(rng.random())}  # fmt: skip
+           "ODD_SEED": str(rng.random()), "ODD_NOTES": str(folder)}  # fmt: skip
     process = start("build", stage.videos, folder / "out", *OPTIONS, env=env)
     try:
         process.wait(rng.uniform(1, stage.seconds))
@@ -261,7 +261,9 @@ def odd_system(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]
                            for each in (found, expected))  # fmt: skip
     assert found == expected
     run("verify", folder / "out", env=env)
-    return {f"builds with odd {word}": 1 for word in env["ODD_SYSTEM"].split()} | {"different trees": 0}
+    met = {f"processes that met odd {word}": len(note.read_text()) if (note := folder / word).is_file() else 0
+           for word in env["ODD_SYSTEM"].split()}  # fmt: skip
+    return {f"builds with odd {word}": 1 for word in env["ODD_SYSTEM"].split()} | met | {"different trees": 0}
 
 
 def interrupted_training(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]:
