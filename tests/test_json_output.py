@@ -148,7 +148,9 @@ def lines_of(command: str, words: list[str], place: dict[str, Path]) -> tuple[li
 @pytest.mark.parametrize("command", CASES)
 def test_what_a_command_prints_fits_its_schema(command, place, tmp_path, monkeypatch):
     if command == "doctor":  # builds a pair of full size
-        monkeypatch.setattr(estimate, "plan", lambda *args: {"pairs": 8, "left": 8, "seconds": 80.0})
+        monkeypatch.setattr(
+            estimate, "plan", lambda *args: {"pairs": 8, "left": 8, "seconds": 80.0, "pair_seconds": 10.0}
+        )
     if command == "weights-export":
         pytest.importorskip("onnxscript")
     told = schema(command)
