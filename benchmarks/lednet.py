@@ -1,7 +1,8 @@
 """LEDNet's costs: python benchmarks/lednet.py [forward | step | overfit | ablations DATA TEST]
 
 forward    1280x720 on one CPU thread: CPU-seconds and peak memory, ours against the form with unfolded filters
-step       a training step, the same two; on a GPU also with their kernels recorded, as train-lednet --graph does
+step       a training step, the same two; on a GPU also with their kernels recorded, as train-lednet --graph does, and
+           ours compiled, as --compile does
 overfit    eight pairs learned by heart: PSNR must pass 35 dB
 ablations  the paper's Table 3 on a small budget: four variants and the whole, trained on DATA and
            scored on the test split of TEST
@@ -68,8 +69,9 @@ def forward() -> dict:
     }
 
 
-def step(record: bool) -> dict:
-    """Crops of 256; batch 8 on a GPU, 1 on a CPU. record: as `train-lednet --graph` does."""
+def step(form: list[str]) -> dict:
+    """Crops of 256; batch 8 on a GPU, 1 on a CPU. form: "recorded" as `train-lednet --graph` does, "compiled" as
+    --compile does."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
     net, x = lednet.LEDNet(), torch.rand(8 if device == "cuda" else 1, 3, 256, 256, device=device)
@@ -77,7 +79,9 @@ def step(record: bool) -> dict:
     net.to(device, memory_format=torch.channels_last if device == "cuda" else torch.contiguous_format)
     adam = torch.optim.Adam(net.parameters(), 1e-4, ADAM_BETAS, fused=device == "cuda")
     model, half = WithSide(net, True), {"device_type": device, "dtype": torch.bfloat16, "enabled": device == "cuda"}
-    if record and device == "cuda":
+    if "compiled" in form:
+        model = torch.compile(model)
+    elif "recorded" in form and device == "cuda":
         model = recorded(model, x, torch.autocast(**half, cache_enabled=False))
     losses, count = [], 40 if device == "cuda" else 2
     for number in range(count):
@@ -167,7 +171,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", nargs="?", default="forward", choices=("forward", "step", "overfit", "ablations"))
     parser.add_argument("data", nargs="*", type=Path)
-    parser.add_argument("--form", nargs="+", choices=("ours", "unfold", "recorded"))
+    parser.add_argument("--form", nargs="+", choices=("ours", "unfold", "recorded", "compiled"))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--iterations", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
@@ -182,10 +186,10 @@ def main() -> None:
     elif words.task == "overfit":
         print(json.dumps(overfit()))
     elif words.form:
-        print(json.dumps(forward() if words.task == "forward" else step("recorded" in words.form)))
+        print(json.dumps(forward() if words.task == "forward" else step(words.form)))
     else:
         on_gpu = words.task == "step" and torch.cuda.is_available()
-        forms = ("ours", "unfold", *(("ours recorded", "unfold recorded") if on_gpu else ()))
+        forms = ("ours", "unfold", *(("ours recorded", "unfold recorded", "ours compiled") if on_gpu else ()))
         ratios: dict[str, list[float]] = {}
         for _ in range(words.rounds):  # in turn, so that other work on the machine meets both
             found = {form: measure(words.task, form) for form in forms}

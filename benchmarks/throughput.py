@@ -1,9 +1,11 @@
 """Pairs a second, end to end with files, beside what others take for a part: python benchmarks/throughput.py [VIDEO]
 
     [--pairs 8] [--ffmpeg PATH]     an ffmpeg of your own; default: the one on PATH
+    [--device cuda]                 builds on a GPU alone, with one worker and with as many as fit into its memory
 
 Each row is a process of its own. CPU-seconds are of the process and its children; a pair's share has everything in it:
-start, survey, decoding, the files. The rows of ffmpeg and of naive.py are of one thread, for the same video and size:
+start, survey, decoding, the files. A GPU is idle in those tenths of a second in which `nvidia-smi` sees no kernel run.
+The rows of ffmpeg and of naive.py are of one thread, for the same video and size:
 
     blur      minterpolate to 2000 fps and the mean of 72 frames: what 72 more output frames cost
     nlmeans   its denoiser, for as many source frames as a pair has, 250 / 24
@@ -11,19 +13,23 @@ start, survey, decoding, the files. The rows of ffmpeg and of naive.py are of on
 """
 
 import argparse
+import contextlib
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import harness
 import pair
+import torch
 
 from lolblur_synth.commands import options
+from lolblur_synth.parallel import machine
 
 HERE = Path(__file__).parent
 SCALE = "scale=1120:640"
@@ -55,12 +61,13 @@ def cost_of(words: Sequence[str]) -> Cost:
     return Cost(cpu, time.perf_counter() - start, peak)
 
 
-def build(path: Path, pairs: int, jobs: int) -> tuple[Cost, int]:
+def build(path: Path, pairs: int, jobs: int, device: str = "cpu") -> tuple[Cost, int]:
     """A build into an empty folder, with noise and defocus in every pair; and the bytes of its images."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out"
         settings = [word for setting in pair.SETTINGS for word in ("--set", setting)]
-        words = ["build", str(path), str(out), "--pairs", str(pairs), "--jobs", str(jobs), "--fps", "250", *settings]
+        counts = ["--pairs", str(pairs), "--jobs", str(jobs), "--fps", "250"]
+        words = ["build", str(path), str(out), *counts, "--device", device, *settings]
         cost = cost_of([sys.executable, "-m", "lolblur_synth.cli", *words])
         pictures = list(out.glob("*/*/*/*.png"))
         if len(pictures) != 5 * pairs:
@@ -73,6 +80,33 @@ def ffmpeg_cpu(ffmpeg: str, path: Path, filters: str, frames: int) -> float:
     one = ["-threads", "1", "-filter_threads", "1"]
     words = [ffmpeg, "-v", "error", *one, "-i", str(path), *one, "-vf", filters, "-frames:v", str(frames)]
     return cost_of([*words, "-f", "null", "-"]).cpu
+
+
+@contextlib.contextmanager
+def busy_shares() -> Iterator[list[float]]:
+    """Share of each tenth of a second in which the first GPU ran a kernel; the list is filled when the block ends."""
+    query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-i", "0", "-lms", "100"]
+    shares: list[float] = []
+    with subprocess.Popen(query, stdout=subprocess.PIPE, text=True) as watcher:
+        try:
+            yield shares
+        finally:
+            watcher.terminate()
+            shares += [float(line) / 100 for line in watcher.communicate()[0].splitlines() if line.strip().isdigit()]
+
+
+def on_gpu(path: Path, pairs: int, device: str) -> None:
+    if not torch.cuda.is_available():
+        print("throughput: torch sees no CUDA device; nothing was measured")
+        return
+    title = f"{pairs} pairs of {path.name} on {torch.cuda.get_device_name(device)}, files included"
+    harness.table(title, "", "ms a pair", "12,000 pairs, minutes", "CPU-s a pair", "GPU idle", "peak, GB", "MB a pair")
+    for jobs in sorted({1, machine.auto_jobs(device)}):
+        with busy_shares() as shares:
+            cost, size = build(path, pairs, jobs, device)
+        idle = f"{1 - statistics.mean(shares):.0%}" if shares else "-"
+        harness.row(f"build --jobs {jobs}", f"{1e3 * cost.wall / pairs:.0f}", f"{200 * cost.wall / pairs:.0f}",
+                    f"{cost.cpu / pairs:.2f}", idle, f"{cost.peak / 1e9:.2f}", f"{size / pairs / 1e6:.2f}")  # fmt: skip
 
 
 def main(path: Path, pairs: int, ffmpeg: str | None) -> None:
@@ -105,5 +139,9 @@ if __name__ == "__main__":
     parser.add_argument("video", nargs="?", type=Path, default=options.sample_clip())
     parser.add_argument("--pairs", type=int, default=8)
     parser.add_argument("--ffmpeg", default=shutil.which("ffmpeg"))
+    parser.add_argument("--device", default="cpu")
     words = parser.parse_args()
-    main(words.video, words.pairs, words.ffmpeg)
+    if words.device == "cpu":
+        main(words.video, words.pairs, words.ffmpeg)
+    else:
+        on_gpu(words.video, words.pairs, words.device)
