@@ -73,4 +73,4 @@ mount --bind {environment} {environment} && mount -o remount,bind,ro {environmen
     env.pop("PYTHONPATH", None)
     done = subprocess.run([*inner, "sh", "-c", script], capture_output=True, text=True, env=env, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("no damage\n") and len(list((tmp_path / "out").rglob("*.png"))) == 5
+    assert done.stdout.endswith("no damage\n") and len(list((tmp_path / "out/train").rglob("*.png"))) == 5

@@ -303,7 +303,7 @@ def slope(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]:
     """T23: memory and open files of one process that builds again and again."""
     from soak import memory
 
-    return memory.slope(stage.videos, folder, rng.randrange(18, 37, 3))
+    return memory.slope(stage.videos, folder, rng.randrange(12, 25, 3))
 
 
 def killed_by_the_kernel(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]:
