@@ -299,13 +299,6 @@ def ceiling(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]:
     return memory.ceiling(folder, rng)
 
 
-def slope(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]:
-    """T23: memory and open files of one process that builds again and again."""
-    from soak import memory
-
-    return memory.slope(stage.videos, folder, rng.randrange(12, 25, 3))
-
-
 def killed_by_the_kernel(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]:
     """T4: a worker that the kernel ends for want of memory."""
     from soak import memory
@@ -359,7 +352,6 @@ ROUNDS = {
     "T21 pairs made again": reruns,
     "T22 interrupted training": interrupted_training,
     "T22 training loop": tests("training/test_train_lednet.py"),
-    "T23 memory and open files of many builds": slope,
     "T24 device out of memory or lost": failing_device,
     "T25 wheel": tests("test_wheel.py"),
     "properties of recipes, plans, names": tests("test_properties.py"),
