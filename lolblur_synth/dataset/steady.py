@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 import cv2
+import numba
 import torch
 
 
@@ -12,9 +13,11 @@ def steady() -> Iterator[None]:
     """Within the block one thread, and float32 up to the last rounding; afterwards everything is as it was.
 
     Thread counts change the order of sums in some operators, so they are constants, never derived from --jobs, nor from
-    what the process of a caller has set. On a GPU torch would let convolutions round their input to 10 bits (TF32) and
-    choose algorithms that sum in any order.
+    what the process of a caller has set. Numba's threads, when they start, overwrite the number that torch was told, as
+    both use OpenMP: they are started before. On a GPU torch would let convolutions round their input to 10 bits (TF32)
+    and choose algorithms that sum in any order.
     """
+    numba.get_num_threads()  # starts them
     before = torch.get_num_threads(), cv2.getNumThreads(), torch.get_float32_matmul_precision(), _convolutions()
     _set(1, 1, "highest", (False, "ieee", True))
     try:
