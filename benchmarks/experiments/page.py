@@ -8,6 +8,7 @@ import json
 import re
 import statistics
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 from experiments.place import RESULTS
@@ -218,7 +219,8 @@ def fig10(results: Results) -> str:
         found = of(results, "fig10", part)
         if not found:
             rows.append([words, NOT_RUN, *[""] * 3])
-        for scale, row in found[0]["figures"].items() if found else ():
+        scales = found[0]["figures"].items() if found else ()
+        for scale, row in sorted(scales, key=lambda one: -Fraction(one[0])):
             rows.append([words, scale, *(number(row[key]) for key in ("dark", "middle", "bright"))])
     return table(["network", "scale", "dark third of the pixels", "middle", "bright"], rows)
 
