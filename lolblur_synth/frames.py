@@ -95,6 +95,12 @@ def _in_pieces(values: Tensor, curve: Callable[[Tensor], Tensor]) -> Tensor:
     return out
 
 
+def smoothstep(x: Tensor) -> Tensor:
+    """3 x^2 - 2 x^3 of x held within 0..1."""
+    x = x.clamp(0, 1)
+    return x * x * (3 - 2 * x)
+
+
 def luminance(display: Tensor) -> Tensor:
     """CIE Y, 0..1, of display frames: (T, 3, H, W) -> (T, 1, H, W)."""
     light = srgb_to_light(display)

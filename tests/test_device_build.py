@@ -8,17 +8,16 @@ import time
 from types import SimpleNamespace
 
 import numpy as np
+import planned
 import pytest
 import torch
-from conftest import moving_street
 from pretend_cuda import PretendCuda
 
 from lolblur_synth import recipes
-from lolblur_synth.dataset import layout, plan, worker
+from lolblur_synth.dataset import layout, worker
 from lolblur_synth.dataset.records import Job
 from lolblur_synth.errors import InputError
-from lolblur_synth.files import images, video
-from lolblur_synth.files.video import write_video
+from lolblur_synth.files import images
 from lolblur_synth.kernels import cuda
 from lolblur_synth.parallel import machine, pool
 from lolblur_synth.parallel.ahead import ahead
@@ -30,10 +29,7 @@ SMALL = recipes.override(Recipe(), ["resize.width=64", "resize.height=48", "data
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    path = tmp_path_factory.mktemp("street") / "street.mp4"
-    write_video(path, moving_street(60, 2), 250)
-    found = worker.inspect(SMALL, video.Input(path, path.name, "video"))
-    return plan.make([found], [], SMALL, {}).clips[0]
+    return planned.street(tmp_path_factory.mktemp("street"), 60, SMALL)
 
 
 @pytest.fixture(autouse=True)

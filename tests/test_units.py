@@ -4,16 +4,15 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import planned
 import pytest
 import torch
-from conftest import moving_street
 
 from lolblur_synth import frames as fr
 from lolblur_synth import pipeline, recipes
 from lolblur_synth.dataset import build, plan, worker
 from lolblur_synth.dataset.records import Job, VideoInfo
 from lolblur_synth.files import video
-from lolblur_synth.files.video import write_video
 from lolblur_synth.recipe.schema import Recipe
 from lolblur_synth.stages import denoise
 
@@ -23,10 +22,7 @@ SMALL = recipes.override(Recipe(), ["resize.width=64", "resize.height=48", "deno
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    path = tmp_path_factory.mktemp("street") / "street.mp4"
-    write_video(path, moving_street(120, 2), 250)
-    found = worker.inspect(SMALL, video.Input(path, path.name, "video"))
-    return plan.make([found], [], SMALL, {}).clips[0]
+    return planned.street(tmp_path_factory.mktemp("street"), 120, SMALL)
 
 
 def info(frames: int, fps: float, cuts: tuple[int, ...] = ()) -> VideoInfo:

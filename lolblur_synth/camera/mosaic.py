@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lolblur_synth.kernels.demosaicing.filters import FILTERS, packed
+from lolblur_synth.kernels.demosaicing.filters import FILTERS, packed_colours
 
 # linear sRGB -> XYZ, D65 (IEC 61966-2-1)
 SRGB_TO_XYZ = np.array(
@@ -56,10 +56,7 @@ def add_developed(
 
 
 def _developed_bands(planes: Tensor, to_camera: np.ndarray, gains: tuple, filters: str = "malvar") -> Iterator[Tensor]:
-    weight = np.zeros((3, 4, 4, 3, 3))  # camera colour, site, plane, block row, block column
-    for site in range(4):
-        for colour in range(3):
-            weight[colour, site] = packed(site, FILTERS[filters][site][colour], 1)
+    weight = packed_colours(FILTERS[filters])
     weight *= np.array([gains[colour] for colour in PLANE_COLOUR])[:, None, None]
     weight = np.einsum("oc,cspyx->ospyx", np.linalg.inv(to_camera), weight).reshape(12, 4, 3, 3)
     weight, padded = _like(weight, planes), F.pad(planes, (1, 1, 1, 1), mode="replicate")

@@ -60,13 +60,7 @@ def share(told: Tensor) -> Tensor:
     only harm it.
     """
     mean = told[:, :LEVELS].mean(1)[:, None, None, None]
-    return 1 - smoothstep((mean - UNTOUCHED[0]) / (UNTOUCHED[1] - UNTOUCHED[0]))
-
-
-def smoothstep(x: Tensor) -> Tensor:
-    """3 x^2 - 2 x^3 of x held within 0..1."""
-    x = x.clamp(0, 1)
-    return x * x * (3 - 2 * x)
+    return 1 - fr.smoothstep((mean - UNTOUCHED[0]) / (UNTOUCHED[1] - UNTOUCHED[0]))
 
 
 def curve(values: Tensor, k: Tensor) -> Tensor:
@@ -113,5 +107,5 @@ class Lift(nn.Module):
         brightest = frames.amax(1, keepdim=True)
         gain = fr.srgb_to_light(curve(brightest, k)) / fr.srgb_to_light(brightest).clamp_min(1e-6)
         by_brightest = fr.light_to_srgb(light * gain)
-        near_white = smoothstep((by_luminance.amax(1, keepdim=True) - SHOULDER[0]) / (SHOULDER[1] - SHOULDER[0]))
+        near_white = fr.smoothstep((by_luminance.amax(1, keepdim=True) - SHOULDER[0]) / (SHOULDER[1] - SHOULDER[0]))
         return torch.lerp(by_luminance.clamp(max=1), by_brightest.clamp(max=1), near_white)

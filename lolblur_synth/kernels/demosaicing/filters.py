@@ -35,6 +35,11 @@ BILINEAR = (
 FILTERS = {"malvar": MALVAR, "bilinear": BILINEAR}
 
 
+def packed_colours(filters: tuple) -> np.ndarray:
+    """(3, 4, 4, 3, 3) of one of FILTERS: colour, site, plane, block row, block column."""
+    return np.array([[packed(site, filters[site][colour], 1) for site in range(4)] for colour in range(3)])
+
+
 def packed(site: int, kernel: np.ndarray, reach: int) -> np.ndarray:
     """(4, 2 reach + 1, 2 reach + 1) filter of planes that equals `kernel`, a filter of sites centred on site 0..3 of a
     block."""

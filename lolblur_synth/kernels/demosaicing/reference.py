@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lolblur_synth.kernels.demosaicing.filters import MALVAR, packed
+from lolblur_synth.kernels.demosaicing.filters import MALVAR, packed, packed_colours
 
 GRAIN = 3 / 255  # companded: differences below it count as noise
 STEADY = 0.1  # companded, added to the sum of changes: 25 changes of one code value
@@ -97,8 +97,7 @@ def _kernels() -> tuple[np.ndarray, ...]:
 @functools.cache
 def _malvar() -> np.ndarray:
     """(12, 4, 3, 3): Malvar's filters of the three colours at the four sites."""
-    filters = [[packed(site, MALVAR[site][colour], 1) for site in range(4)] for colour in range(3)]
-    return np.float32(filters).reshape(12, 4, 3, 3)
+    return np.float32(packed_colours(MALVAR)).reshape(12, 4, 3, 3)
 
 
 def _rows_and_columns(kernels: list[tuple[int, np.ndarray]], reach: int) -> np.ndarray:

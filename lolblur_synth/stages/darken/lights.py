@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lolblur_synth import frames as fr
 from lolblur_synth.models import dce
 
 SATURATED = 0.98  # L* / 100; section 3.2
@@ -48,7 +49,7 @@ def weight(planes: Tensor, lightness: Tensor) -> Tensor:
     weights = []
     for plane, found in zip(lightness.split(1, 1), planes.split(2, 1), strict=True):
         surface, foot = _enlarged(found, lightness.shape[-2:]).split(1, dim=1)
-        share = _smoothstep((plane - foot) / (SATURATED - foot))
+        share = fr.smoothstep((plane - foot) / (SATURATED - foot))
         weights.append(share * (1 - surface).clamp_(min=0))  # enlarging may overshoot 1 by a rounding error
     return weights[0] if len(weights) == 1 else torch.maximum(*weights)
 
@@ -116,8 +117,8 @@ def _surface(lightness: np.ndarray, core: np.ndarray, lamp_area: float) -> np.nd
     count, labels = cv2.connectedComponents((lightness > BRIGHT).astype(np.uint8), connectivity=8)
     cells = np.bincount(labels.ravel(), minlength=count)
     saturated = np.bincount(labels.ravel(), core.ravel(), count)
-    large = _smoothstep(torch.from_numpy(np.log2(saturated.clip(1e-9) / core.size / lamp_area)))
-    sparse = 1 - _smoothstep(torch.from_numpy((saturated / cells.clip(1) - SPARSE[0]) / (SPARSE[1] - SPARSE[0])))
+    large = fr.smoothstep(torch.from_numpy(np.log2(saturated.clip(1e-9) / core.size / lamp_area)))
+    sparse = 1 - fr.smoothstep(torch.from_numpy((saturated / cells.clip(1) - SPARSE[0]) / (SPARSE[1] - SPARSE[0])))
     surface = torch.maximum(large, sparse).float().numpy()
     surface[0] = 0  # label 0 is what is not bright
     return cv2.dilate(surface[labels], np.ones((5, 5), np.uint8))  # reaches over the edge of the region
@@ -126,9 +127,4 @@ def _surface(lightness: np.ndarray, core: np.ndarray, lamp_area: float) -> np.nd
 def _daylight(lightness: np.ndarray) -> np.ndarray:
     """(h, w) -> (h, w): 0 where it is dark around; 1 in daylight, where a sky or a coat clips in a channel."""
     around = cv2.GaussianBlur(lightness, (0, 0), DAYLIGHT_REACH)
-    return _smoothstep(torch.from_numpy((around - DAYLIGHT[0]) / (DAYLIGHT[1] - DAYLIGHT[0]))).numpy()
-
-
-def _smoothstep(x: Tensor) -> Tensor:
-    x = x.clamp(0, 1)
-    return x * x * (3 - 2 * x)
+    return fr.smoothstep(torch.from_numpy((around - DAYLIGHT[0]) / (DAYLIGHT[1] - DAYLIGHT[0]))).numpy()
