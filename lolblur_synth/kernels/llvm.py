@@ -20,7 +20,7 @@ def twin(plain: Callable, returns=types.void) -> Callable:
     """Decorates a maker of vector IR, which then replaces `plain`, a Numba function of the same arguments.
 
     `plain` is the specification, kept in the attribute `plain`. The maker takes (context, builder, signature,
-    arguments) and returns the LLVM values of the tuple type `returns`, or nothing.
+    arguments) and returns the LLVM value of the type `returns`, the values if it is a tuple type, or nothing.
     """
 
     def decorate(make: Callable):
@@ -29,7 +29,9 @@ def twin(plain: Callable, returns=types.void) -> Callable:
                 results = make(context, builder, signature, values)
                 if returns is types.void:
                     return context.get_dummy_value()
-                return context.make_tuple(builder, returns, results)
+                return (
+                    context.make_tuple(builder, returns, results) if isinstance(returns, types.BaseTuple) else results
+                )
 
             return returns(*arguments), generate
 

@@ -20,7 +20,7 @@ from lolblur_synth import kernels
 from lolblur_synth.kernels import darkening, demosaicing, exposure, fasc, inverse_search, sepconv, transfer, vbm4d
 from lolblur_synth.kernels.exposure import acceleration, bspline, splat
 from lolblur_synth.kernels.inverse_search import patch
-from lolblur_synth.kernels.vbm4d import blocks, neighbours, paper_profile, spectra
+from lolblur_synth.kernels.vbm4d import blocks, gains, neighbours, paper_profile, spectra
 from lolblur_synth.kernels.vbm4d.settings import PassSettings, Search
 from lolblur_synth.recipe.schema import ClipReverseConfig
 from lolblur_synth.stages.interpolate import Motion
@@ -203,6 +203,15 @@ def nine_blocks(rng):
     return rng.normal(0, 50, 576).astype(F), np.full(576, NAN), np.int64(16)
 
 
+def thresholded(rng):
+    """Some values lie within the ramp below the threshold of 40."""
+    return rng.normal(0, 50, 576).astype(F), np.int64(64), np.int64(512), F(40)
+
+
+def attenuated(rng):
+    return *rng.normal(0, 50, (2, 576)).astype(F), np.int64(64), np.int64(512), F(900)
+
+
 def light_of_frames(rng) -> tuple[torch.Tensor]:
     """From black to three times white, and a little below black."""
     light = rng.random((2, 3, 37, 41), dtype=F) ** 5 * 3
@@ -358,6 +367,9 @@ TABLE = [
            2e-4, ROUNDING + ", of values of 50")
       for name, inputs in (("transform", block_transformed), ("transform_back", spectrum_transformed),
                            ("over_nine", nine_blocks), ("over_nine_back", nine_blocks))),
+    *(Twin(f"vbm4d.gains.{name}", compiled(getattr(gains, name).plain), compiled(getattr(gains, name)), inputs, 2e-4,
+           ROUNDING + ", of values of 50 or 300") for name, inputs in (("zero_below", thresholded),
+                                                                       ("attenuate", attenuated))),
     *(Twin(f"transfer.cpu.{name}", getattr(transfer.reference, name), getattr(transfer.cpu, name), inputs, 3e-5,
            "powers by polynomials, good to 2e-6 of values up to 14")
       for name, inputs in (("srgb_to_light", light_of_frames), ("light_to_srgb", light_of_frames),

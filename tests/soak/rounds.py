@@ -183,17 +183,19 @@ def two_builds(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]
 
 
 def determinism(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]:
-    """T19: any number of workers, any shards, locale, time zone and hash seed."""
+    """T19: any number of workers, any shards, locale, time zone and hash seed; compiled before, or in this build."""
     env = {"PYTHONHASHSEED": str(rng.randrange(1000)), "LC_ALL": rng.choice(["C", "C.UTF-8"]),
            "TZ": rng.choice(["Asia/Kathmandu", "UTC", "America/St_Johns"])}  # fmt: skip
-    jobs, shards = rng.choice("123"), rng.choice([1, 1, 2, 3])
+    jobs, shards, compiling = rng.choice("123"), rng.choice([1, 1, 2, 3]), rng.random() < 0.25
+    if compiling:
+        env["NUMBA_CACHE_DIR"] = str(folder / "compiled")
     options = [*OPTIONS[:-1], jobs]
     processes = [start("build", stage.videos, folder / "out", *options, "--shard", f"{i + 1}/{shards}", env=env)
                  for i in range(shards)]  # fmt: skip
     codes = [process.wait(LIMIT) for process in processes]
     assert codes == [0] * shards, f"exit codes {codes}, {told_by(folder / 'out')}"
     stage.check(folder / "out")
-    return {"builds": shards, "different trees": 0}
+    return {"builds": shards, "builds that compiled": shards * compiling, "different trees": 0}
 
 
 def damage(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]:
@@ -299,6 +301,13 @@ def ceiling(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]:
     return memory.ceiling(folder, rng)
 
 
+def slope(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]:
+    """T23: memory and open files of one process that builds again and again."""
+    from soak import memory
+
+    return memory.slope(stage.videos, folder, rng.randrange(30, 61, 3))
+
+
 def killed_by_the_kernel(stage: Stage, folder: Path, rng: random.Random) -> dict[str, int]:
     """T4: a worker that the kernel ends for want of memory."""
     from soak import memory
@@ -352,6 +361,7 @@ ROUNDS = {
     "T21 pairs made again": reruns,
     "T22 interrupted training": interrupted_training,
     "T22 training loop": tests("training/test_train_lednet.py"),
+    "T23 memory and open files of many builds": slope,
     "T24 device out of memory or lost": failing_device,
     "T25 wheel": tests("test_wheel.py"),
     "properties of recipes, plans, names": tests("test_properties.py"),

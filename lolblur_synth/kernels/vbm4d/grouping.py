@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, prange
 
+from lolblur_synth.kernels.vbm4d.gains import attenuate, shrink
 from lolblur_synth.kernels.vbm4d.paper_trajectories import square_distance
 from lolblur_synth.kernels.vbm4d.transforms import BLOCK, MATH, VOLUME, haar, haar_back, over_space, over_time
-from lolblur_synth.kernels.vbm4d.volumes import attenuate, shrink
 
 PACKED = 256  # steps of a code value in a packed plane: too fine for a Wiener gain to change
 
@@ -168,7 +168,7 @@ def filter_groups(noisy, pilot, chroma, first_pass, batch, shrinkage, blocks, we
                     _spectrum(pilot, batch, g, shrinkage, v, prior)
                 else:
                     _spectrum(Ring(chroma.planes, c - 1, chroma.slots, chroma.unit), batch, g, shrinkage, v, prior)
-                energy = np.float32(1e-6) + variance * attenuate(spectrum, prior, values, variance)
+                energy = np.float32(1e-6) + variance * attenuate(spectrum, prior, 0, values, variance)
             weights[g, c] = 1 / energy
             for i in range(BLOCK):
                 scale[i] = shrinkage.window[i] / energy

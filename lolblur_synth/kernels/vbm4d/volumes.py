@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit, prange
 
 from lolblur_synth.kernels.llvm import SIDE
-from lolblur_synth.kernels.vbm4d.reference import RAMP
+from lolblur_synth.kernels.vbm4d.gains import attenuate, shrink
 from lolblur_synth.kernels.vbm4d.spectra import over_nine, over_nine_back, transform, transform_back
 from lolblur_synth.kernels.vbm4d.transforms import BLOCK, LONGEST, MATH, VOLUME, over_time
 
@@ -90,46 +90,6 @@ def _inverse(spectrum, v, volume, transposed, scale, channel, blocks):
             transform_back(v, n * BLOCK, scale, flat, ((reach + k) * 3 + channel) * BLOCK)
 
 
-@njit(fastmath=MATH | {"reassoc"})
-def _zero_below(spectrum, values, threshold):
-    """Zero what is below the threshold; return the number of values kept.
-
-    Within RAMP below the threshold the gain rises from 0 to 1: were it a step, a value that rounds to either side on
-    the CPU and on a device would change pixels by whole code values.
-    """
-    first, slope = threshold * np.float32(1 - RAMP), np.float32(1) / (threshold * np.float32(RAMP))
-    kept = np.float32(0)
-    for i in range(values):
-        gain = min(max((abs(spectrum[i]) - first) * slope, np.float32(0)), np.float32(1))
-        spectrum[i] *= gain
-        kept += gain
-    return kept
-
-
-@njit(fastmath=MATH)
-def shrink(spectrum, first, values, threshold, later):
-    """Zero what is below `threshold` in the first values, below `later` in the rest of `values`, except the mean.
-
-    Returns the number of values kept, at least one.
-    """
-    mean = spectrum[0]
-    kept = _zero_below(spectrum, first, threshold) + _zero_below(spectrum[first:], values - first, later)
-    spectrum[0] = mean
-    return max(kept, np.float32(1))
-
-
-@njit(fastmath=MATH | {"reassoc"}, error_model="numpy")
-def attenuate(spectrum, pilot, values, variance):
-    """Multiply by the empirical Wiener gain W = p^2 / (p^2 + variance); return ||W||^2."""
-    norm = np.float32(0)
-    for i in range(values):
-        power = pilot[i] * pilot[i]
-        gain = power / (power + variance)
-        spectrum[i] *= gain
-        norm += gain * gain
-    return norm
-
-
 class Shrinkage(NamedTuple):
     """How volumes are shrunk in one pass, all float32."""
 
@@ -179,9 +139,9 @@ def filter_volumes(noisy, pilot, first_pass, paths, rows, shrinkage, blocks, wei
                     energy += variance * shrink(spectra[c], BLOCK, values, mean, others)
                 else:
                     _forward(pilots, places, width, length, matrices[0, length], v, prior)
-                    energy += variance * attenuate(spectra[c], prior, BLOCK, strength[c, 0] * variance)
-                    values, power = (length - 1) * BLOCK, strength[c, 1] * variance
-                    energy += variance * attenuate(spectra[c, BLOCK:], prior[BLOCK:], values, power)
+                    mean, others = strength[c, 0] * variance, strength[c, 1] * variance
+                    energy += variance * attenuate(spectra[c], prior, 0, BLOCK, mean)
+                    energy += variance * attenuate(spectra[c], prior, BLOCK, length * BLOCK, others)
             weights[row - rows[0], n] = 1 / energy
             for i in range(BLOCK):
                 scale[i] = window[i] / energy
