@@ -26,7 +26,7 @@ class Scale:
 
 
 SCALES = {
-    "full": Scale("full", iterations=4000, crop=128, batch=8, size="560x320", files=0),
+    "full": Scale("full", iterations=4000, crop=96, batch=4, size="560x320", files=0),
     "trial": Scale("trial", iterations=24, crop=64, batch=2, size="256x160", files=4),
 }
 
