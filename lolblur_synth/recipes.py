@@ -76,11 +76,13 @@ def parse(text: str, where: str, default_name: str = "custom") -> Recipe:
         section = key.replace("-", "_")
         if section in SECTIONS or user_stages.named(recipe, section):
             if not isinstance(value, dict):
-                raise RecipeError(f"{where}: {key} is a section, not a value", f"write [{key}]")
+                line = line_of(text, "", key, where)
+                raise RecipeError(f"{line}: {key} is a section, not a value", f"write [{key}]")
             for option_key, option_value in value.items():
                 recipe = _with(recipe, f"{key}.{option_key}", option_value, line_of(text, key, option_key, where))
         else:
-            recipe = _with(recipe, key, value, line_of(text, "", key, where))
+            place = (key, "") if isinstance(value, dict) else ("", key)
+            recipe = _with(recipe, key, value, line_of(text, *place, where))
     return recipe
 
 

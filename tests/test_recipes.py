@@ -84,7 +84,8 @@ def test_bad_values_are_one_helpful_line(word, expected):
     [
         ("[darken]\n\nexposure = 3", "mine.toml:3: darken.exposure"),
         ("[darken]\nexposre = [0.1, 0.2]", "mine.toml:2"),
-        ("darken = 3", "section"),
+        ("darken = 3", "mine.toml:1: darken is a section"),
+        ("skip = []\n[nosie]  # a typing error\nprobability = 1", "mine.toml:2: unknown key 'nosie'"),
         ("[darken", "mine.toml"),
         ("base = 'nothing'", "not built in"),
         ("[darken]\nexposure = 0.1\nexposure = 0.2", "mine.toml"),

@@ -125,12 +125,14 @@ def toml_value(value: Any) -> str:
 
 
 def line_of(text: str, section: str, key: str, where: str) -> str:
-    """`file:line` of a key, for messages; the file alone where the line is not found."""
+    """`file:line` of a key, or of a section with the key "", for messages; the file alone where there is no such line."""
     current = ""
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()
         if stripped.startswith("["):
-            current = stripped.strip("[] ")
+            current = stripped.partition("#")[0].strip("[] ")
+            if (current, "") == (section, key):
+                return f"{where}:{number}"
         elif current == section and stripped.split("=")[0].strip() == key:
             return f"{where}:{number}"
     return where
