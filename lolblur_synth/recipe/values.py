@@ -125,7 +125,7 @@ def toml_value(value: Any) -> str:
 
 
 def line_of(text: str, section: str, key: str, where: str) -> str:
-    """`file:line` of a key, or of a section with the key "", for messages; the file alone where there is no such line."""
+    """`file:line` of a key, or of a section if the key is "", for messages; the file alone where there is none."""
     current = ""
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()
