@@ -195,7 +195,7 @@ def test_a_stage_of_display_values_refuses_linear_frames(picture, tmp_path):
 def test_an_unknown_stage_is_a_usage_error():
     code, said = invoke("fgo")
     assert code == 2
-    assert "No such command 'fgo'" in said
+    assert "stage fgo: no such stage" in said and "a --recipe that names it" in said
 
 
 def test_a_stage_before_denoising_is_applied_once(street_videos, tmp_path, monkeypatch):

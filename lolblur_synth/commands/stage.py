@@ -9,7 +9,7 @@ import click
 from lolblur_synth import __version__, recipes
 from lolblur_synth.commands import json_lines
 from lolblur_synth.commands import options as opt
-from lolblur_synth.errors import ClipsFailed, LolblurError, counted
+from lolblur_synth.errors import ClipsFailed, LolblurError, UsageError, counted
 from lolblur_synth.files import capture_rates
 from lolblur_synth.recipe import user_stages
 from lolblur_synth.recipe.schema import SECTIONS, STAGE_NAMES, Recipe
@@ -62,11 +62,15 @@ class Stages(click.Group):
 
     def resolve_command(self, context: click.Context, args: list[str]):
         name = args[0] if args else ""
-        if self.get_command(context, name) is None and (recipe := _naming(name, args)) is not None:
-            opt.say_code_runs(recipe, context.obj or "human")
-            found = recipes.import_stages(recipe).stages[-1]
-            return found.name, _user_command(found), args[1:]
-        return super().resolve_command(context, args)
+        if not name or name.startswith("-") or self.get_command(context, name) is not None:
+            return super().resolve_command(context, args)
+        recipe = _naming(name, args)
+        if recipe is None:
+            raise UsageError(f"stage {name}: no such stage", f"one of {', '.join(self.list_commands(context))}; or one "
+                             "of yours: FILE.py:NAME, or a --recipe that names it")  # fmt: skip
+        opt.say_code_runs(recipe, context.obj or "human")
+        found = recipes.import_stages(recipe).stages[-1]
+        return found.name, _user_command(found), args[1:]
 
 
 def _naming(name: str, args: list[str]) -> Recipe | None:
