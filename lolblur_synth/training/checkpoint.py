@@ -141,15 +141,13 @@ class Log:
         rows = []
         if path.is_file():
             with path.open(newline="") as file:
-                rows = [
-                    row
-                    for row in csv.DictReader(file)
-                    if (row["iteration"] or "0").isdigit() and int(row["iteration"]) <= iteration
-                ]
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.FIELDS, extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows)
+                rows = [row for row in csv.DictReader(file) if _is_whole(row) and int(row["iteration"]) <= iteration]
+        kept = io.StringIO(newline="")
+        writer = csv.DictWriter(kept, self.FIELDS, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+        with full_disk_as_error(path):
+            atomic.write(path, kept.getvalue().encode())
 
     def add(self, iteration: int, lr: float, terms: dict[str, float], psnr: float | None) -> None:
         values = {"iteration": iteration, "lr": lr, "val_psnr_rgb": psnr} | terms
@@ -157,3 +155,8 @@ class Log:
             csv.DictWriter(file, self.FIELDS).writerow(
                 {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in values.items()}
             )
+
+
+def _is_whole(row: dict) -> bool:
+    """Not one that a kill or a full disk cut short."""
+    return (row["iteration"] or "").isdigit() and None not in row.values()

@@ -269,17 +269,25 @@ class LednetRun(Run):
     def scope(self) -> Scope:
         return lednet_parts.scope_of(self.crops)
 
-    def save(self) -> None:
-        """Validate, then write the checkpoint and the averaged weights; of several processes, the first one does."""
+    def validate(self) -> None:
+        """Score the averaged weights; of several processes, the first one does."""
         if self.process.is_first:
             self.psnr = lednet_parts.validation_psnr(self.average, self.config.range, self.val_pairs, self.read)
-            self.write()
+        self.validated = self.step
+
+    def save(self) -> None:
+        """Write pictures, the averaged weights and the checkpoint; of several processes, the first one does.
+
+        The checkpoint is the last: a training that goes on from it does not write again what was due before.
+        """
+        if self.process.is_first:
             with checkpoint.full_disk_as_error(self.out):
                 pictures.write(self.out, self.step, self.average, self.config.range, self.val_pairs, self.read)
-        self.saved, self.validated = time.monotonic(), self.step
+            self.write()
+        self.saved = time.monotonic()
 
     def write(self) -> None:
-        """The checkpoint and the averaged weights. Raises NoSpace."""
+        """The averaged weights, then the checkpoint. Raises NoSpace."""
         state = {
             "params": self.net.state_dict(),
             "params_ema": self.average.state_dict(),
@@ -289,7 +297,6 @@ class LednetRun(Run):
             "seconds": self.clock.seconds(),
             "facts": self.identity(),
         }
-        checkpoint.save(self.out / "checkpoints", self.step, state)
         about = {
             "network": "own" if self.config.network else "lednet",
             "options": self.net.options,
@@ -301,6 +308,7 @@ class LednetRun(Run):
         } | self.scope.header()
         with checkpoint.full_disk_as_error(self.out):
             weights.save(self.average, self.out / WEIGHTS, about)
+        checkpoint.save(self.out / "checkpoints", self.step, state)
 
     def resume(self) -> None:
         """Go on from the newest undamaged checkpoint in OUT, if there is one.

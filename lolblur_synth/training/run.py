@@ -51,6 +51,9 @@ class Run:
     def checkpoint_is_due(self) -> bool:
         return False
 
+    def validate(self) -> None:
+        """Measure what the report of a step with a checkpoint tells."""
+
     def save(self) -> None:
         """Write what `resume` needs."""
 
@@ -59,10 +62,13 @@ class Run:
         for batch in batches:
             losses = self.advance(batch)
             done = self.stopping or self.step == last
-            if done or self.checkpoint_is_due():
-                self.save()
-            if report:
+            due = done or self.checkpoint_is_due()
+            if due:
+                self.validate()
+            if report:  # before the checkpoint, after which a step that was not reported would be missing for good
                 report(self.step, losses)
+            if due:
+                self.save()
             if done:
                 break
 
