@@ -72,9 +72,18 @@ def _run(data: Path, out: Path, kind: str, number: int, code: int) -> None:
     assert done.returncode == code, f"{kind} {number}: exit code {done.returncode}, {done.stderr[-800:]}"
 
 
+def checkpoints_left(out: Path) -> int:
+    """How many a training that goes on in OUT will write, or one more where the newest one is damaged."""
+    return OPTIONS["iterations"] - max((int(path.stem) for path in _checkpoints(out)), default=0)
+
+
+def _checkpoints(out: Path) -> list[Path]:
+    return sorted((out / "checkpoints").glob("[0-9]*.pt"))
+
+
 def damage_newest(out: Path, rng: random.Random) -> str:
     """Tear, empty or change the newest checkpoint, as a disk might. Returns what was done, "" where there is none."""
-    files = sorted((out / "checkpoints").glob("[0-9]*.pt"))
+    files = _checkpoints(out)
     if len(files) < 2:  # with one alone, and that damaged, a training is refused
         return ""
     data, kind = bytearray(files[-1].read_bytes()), rng.choice(["torn", "empty", "flipped"])
