@@ -251,3 +251,16 @@ def test_a_folder_with_anything_else_is_foreign(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ForeignOutput, match="holds files that are not"):
         checks.claim(tmp_path, recipes.load("lolblur"))
+
+
+@pytest.mark.parametrize("text", ['{"seconds": NaN}', '{"seconds": 1e999}', "[" * 10**6, "[1]", "{", b"\xff"])
+def test_what_to_json_cannot_write_is_no_state(tmp_path, text):
+    """Python's reader takes numbers that its strict writer refuses: a record with one could not go into a manifest."""
+    (tmp_path / "0000.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert layout.read_json(tmp_path / "0000.json") is None
+
+
+def test_state_that_to_json_wrote_is_read(tmp_path):
+    value = {"fps": 250.0, "name": "\udcff", "pair": None, "small": 1e-300, "draws": [1, {"r": 20}]}
+    (tmp_path / "0000.json").write_bytes(layout.to_json(value))
+    assert layout.read_json(tmp_path / "0000.json") == value

@@ -365,6 +365,16 @@ def test_primaries_of_an_exr_are_named_where_they_are_not_converted(tmp_path):
     assert images.inspect(media.rgb_exr(path, a_picture(), chromaticities=bt709))[1] == []
 
 
+def test_a_list_of_channels_without_an_end_is_refused(tmp_path):
+    path = media.rgb_exr(tmp_path / "a.exr", a_picture())
+    data = bytearray(path.read_bytes())
+    at = data.index(b"chlist\0") + 7
+    size = struct.unpack_from("<i", data, at)[0]
+    data[at + 4 : at + 4 + size] = b"R" * size
+    path.write_bytes(data)
+    assert image_refusal(path).reason == "format"
+
+
 def test_an_ultra_hdr_picture_is_read_as_sdr_with_a_note(tmp_path):
     data = cv2.imencode(".jpg", media.scene(1)[0])[1].tobytes()
     (tmp_path / "sdr.jpg").write_bytes(data)

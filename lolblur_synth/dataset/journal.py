@@ -84,11 +84,7 @@ def _lines(out: Path) -> Iterator[dict]:
     try:
         with (out / layout.STATE / NAME).open("rb") as file:
             for row in file:
-                try:
-                    line = json.loads(row)
-                except (ValueError, RecursionError):
-                    continue
-                if isinstance(line, dict):
+                if (line := layout.from_json(row)) is not None:
                     yield line
     except OSError:
         return

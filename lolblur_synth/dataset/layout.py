@@ -13,6 +13,7 @@ the same way. An image without a record does not count; overwriting it is harmle
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import secrets
@@ -203,13 +204,29 @@ def to_json(value: dict) -> bytes:
     return (json.dumps(value, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n").encode()
 
 
-def read_json(path: Path) -> dict | None:
-    """The object in a state file; None when it is missing, torn or not an object."""
+def from_json(text: str | bytes) -> dict | None:
+    """The object in the text; None where it is none that `to_json` could have written: no JSON, nested too deeply, or
+    with numbers that are not finite, such as NaN and 1e999."""
     try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        value = json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not finite")
+    return number
+
+
+def read_json(path: Path) -> dict | None:
+    """The object in a state file; None when it is missing, torn or not an object of `to_json`."""
+    try:
+        return from_json(path.read_bytes())
+    except OSError:
+        return None
 
 
 def are_checksums(sums: object) -> bool:

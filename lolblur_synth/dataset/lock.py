@@ -14,6 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lolblur_synth.dataset import layout
 from lolblur_synth.errors import ForeignOutput, Locked
 
 LOCK_TIMEOUT = 1.0  # seconds; a shard that starts holds the lock of the whole folder for a moment
@@ -62,8 +63,7 @@ def _sign(path: Path) -> None:
 
 
 def _owner(path: Path) -> str:
-    try:
-        owner = json.loads(path.with_suffix(".owner").read_text())
-        return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
-    except (OSError, ValueError, KeyError):
+    owner = layout.read_json(path.with_suffix(".owner")) or {}
+    if not {"pid", "host", "since"} <= owner.keys():
         return "another process"
+    return f"process {owner['pid']} on {owner['host']} since {owner['since']}"

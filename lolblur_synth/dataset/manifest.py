@@ -1,6 +1,5 @@
 """manifest.jsonl: one line a pair, sorted, made from the records; a pure function of inputs, recipe and seed."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,11 +51,8 @@ def rows(out: Path) -> Iterator[dict]:
 
 
 def _pair(row: str, where: str) -> dict:
-    try:
-        pair = json.loads(row)
-    except (ValueError, RecursionError):
-        pair = None
-    if not isinstance(pair, dict):
+    pair = layout.from_json(row)
+    if pair is None:
         raise Damaged(f"{where}: not a JSON object", "run `lolblur-synth build` again")
     is_pair = pair.get("split") in layout.SPLITS and PAIR.fullmatch(str(pair.get("pair")))
     if not is_pair or ("sha256" in pair and not layout.are_checksums(pair["sha256"])):

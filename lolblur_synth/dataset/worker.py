@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import itertools
-import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -93,11 +92,9 @@ def _decode(recipe: Recipe, item: video.Input, stamp: str) -> VideoInfo:
 
 def _picture(clip: Path) -> str:
     """sha256 of the picture that a clip was shot from, told by the record that `shoot` writes beside it; else ""."""
-    try:
-        facts = json.loads(clip.with_suffix(".json").read_bytes())
-        sha256 = facts["source"]["sha256"] if "poses" in facts else ""
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
+    facts = layout.read_json(clip.with_suffix(".json")) or {}
+    source = facts.get("source")
+    sha256 = source.get("sha256") if "poses" in facts and isinstance(source, dict) else ""
     return sha256 if isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256) else ""
 
 

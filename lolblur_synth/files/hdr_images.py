@@ -125,10 +125,12 @@ def _check_exr(header: ExrHeader, name: str) -> None:
 
 
 def _channels(data: bytes) -> list[tuple[str, int]]:
-    """(name, pixel type) of each channel in a chlist attribute."""
+    """(name, pixel type) of each channel in a chlist attribute, as far as that is whole."""
     found, at = [], 0
     while at < len(data) and data[at]:
-        end = data.index(b"\0", at)
+        end = data.find(b"\0", at)
+        if not at < end <= len(data) - 5:
+            break
         found.append((data[at:end].decode("utf-8", "backslashreplace"), struct.unpack_from("<i", data, end + 1)[0]))
         at = end + 17
     return found

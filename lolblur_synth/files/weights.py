@@ -68,7 +68,7 @@ def about(name_or_path: str | Path) -> dict:
     try:
         with safe_open(path, "pt") as file:
             facts = json.loads((file.metadata() or {}).get("about", "{}"))
-    except (SafetensorError, json.JSONDecodeError) as error:
+    except (SafetensorError, json.JSONDecodeError, RecursionError) as error:
         raise WeightsError(f"{path}: not a readable safetensors file", _one_line(error)) from error
     if not isinstance(facts, dict):
         raise WeightsError(f"{path}: its header does not say how it was made", "save the weights again")

@@ -142,8 +142,9 @@ def earlier(default: Path, overwrite: bool) -> list[Path]:
         return []
     try:
         written = json.loads((default / MARKER).read_text())["files"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         written = {}
+    written = written if isinstance(written, dict) else {}
     present = [entry.path for entry in listing.walk(default) if entry.kind != listing.FOLDER]
     ours = [path for path in present if _is_of(path, written.get(path.relative_to(default).as_posix()))]
     if len(ours) < len(present) and not overwrite:

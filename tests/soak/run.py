@@ -106,14 +106,15 @@ def loop(chosen: list[str], seed: int, seconds: float, stage: Path, options: arg
 
 
 def attempt(name: str, seed: int, stage: Path) -> tuple[dict, str | None]:
-    """The counts of one round, or its finding: the end of what it said."""
+    """The counts of one round, or its finding: the beginning of what it said, where the exception is, and the end."""
     words = [sys.executable, __file__, "--round", name, "--seed", str(seed), "--stage", str(stage)]
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=ROUND_LIMIT)
     except subprocess.TimeoutExpired:
         return {}, f"longer than {ROUND_LIMIT:.0f} s"
     if done.returncode:
-        return {}, f"exit code {done.returncode}: {done.stderr[-3000:]}"
+        said = done.stderr if len(done.stderr) < 8000 else f"{done.stderr[:6000]}\n...\n{done.stderr[-2000:]}"
+        return {}, f"exit code {done.returncode}: {said}"
     return json.loads(done.stdout.splitlines()[-1]), None
 
 

@@ -87,7 +87,7 @@ def state(target: Path, key: str) -> str:
     try:
         facts = json.loads(side.read_bytes())
         ours, same = "poses" in facts and "key" in facts, facts.get("key") == key
-    except (OSError, ValueError, AttributeError, TypeError):
+    except (OSError, ValueError, RecursionError, AttributeError, TypeError):
         return "other"
     if same:
         return "done" if target.exists() else "free"
