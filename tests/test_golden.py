@@ -59,6 +59,6 @@ def test_the_pixels_of_a_tiny_build(reference):
 def test_a_build_that_compiles_makes_the_same_pixels(reference, street_videos, run, tmp_path):
     """Kernels compiled in this process, not by an earlier one: a sum left to the compiler would come out otherwise."""
     done = run("build", street_videos, tmp_path / "out", *OPTIONS, env={"NUMBA_CACHE_DIR": str(tmp_path / "compiled")},
-               timeout=300)  # fmt: skip
+               timeout=900)  # fmt: skip
     assert done.code == 0, done.err
     assert lines(tmp_path / "out") == lines(reference.out)

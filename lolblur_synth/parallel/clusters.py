@@ -139,7 +139,8 @@ class _Ray:
             raise UsageError("Ray is not installed", "pip install 'lolblur-synth[ray]'") from None
         self.library = ray
         _reach(address)  # ray.init tries for minutes
-        where = {"address": address} if address else {"num_cpus": jobs, "include_dashboard": False}
+        # local: else Ray joins a cluster that runs, or ran, on this machine
+        where = {"address": address} if address else {"address": "local", "num_cpus": jobs, "include_dashboard": False}
         try:
             ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
