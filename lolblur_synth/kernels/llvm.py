@@ -7,6 +7,7 @@ Arrays are flat and float32; a row is eight neighbouring values.
 import inspect
 from collections.abc import Callable
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -92,6 +93,18 @@ def lanes(builder, vector, order):
     """The lanes of a vector in this order."""
     order = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), list(order))
     return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), order)
+
+
+def constant(value):
+    """A number in every lane of a row."""
+    return ir.Constant(ROW, [float(np.float32(value))] * SIDE)
+
+
+def sum_of_lanes(builder, vector):
+    """The sum of the eight lanes of a row: halves, then quarters, then the last two."""
+    for half in (4, 2, 1):
+        vector = builder.fadd(lanes(builder, vector, range(half)), lanes(builder, vector, range(half, 2 * half)))
+    return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
 
 
 def multiply_add(builder, a, b, c):

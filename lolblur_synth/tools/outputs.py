@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lolblur_synth.dataset import layout
 from lolblur_synth.errors import InputError, UsageError, listed
 from lolblur_synth.files import atomic, images, listing, sample_count
 from lolblur_synth.files.video import DISPLAY_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES
@@ -140,10 +141,7 @@ def earlier(default: Path, overwrite: bool) -> list[Path]:
     """
     if not default.is_dir():
         return []
-    try:
-        written = json.loads((default / MARKER).read_text())["files"]
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
-        written = {}
+    written = (layout.read_json(default / MARKER) or {}).get("files")
     written = written if isinstance(written, dict) else {}
     present = [entry.path for entry in listing.walk(default) if entry.kind != listing.FOLDER]
     ours = [path for path in present if _is_of(path, written.get(path.relative_to(default).as_posix()))]

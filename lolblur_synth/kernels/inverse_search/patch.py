@@ -9,10 +9,22 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 
-from lolblur_synth.kernels.llvm import ROW, SIDE, lanes, load, multiply_add, pointer, rows, spread, twin, unpacked
+from lolblur_synth.kernels.llvm import (
+    ROW,
+    SIDE,
+    constant,
+    load,
+    multiply_add,
+    pointer,
+    rows,
+    spread,
+    sum_of_lanes,
+    twin,
+    unpacked,
+)  # fmt: skip
 
 PATCH = SIDE  # px a side
-ZERO, ONE = ir.Constant(ROW, [0.0] * PATCH), ir.Constant(ROW, [1.0] * PATCH)
+ZERO, ONE = constant(0), constant(1)
 F = np.float32
 
 
@@ -86,7 +98,7 @@ def compare(context, builder, signature, arguments):
     for error, at in zip(_errors(builder, level, places, target, point), places, strict=True):
         factors = ONE, error, load(builder, level.along_x, at), load(builder, level.along_y, at)
         sums = [multiply_add(builder, error, factor, total) for factor, total in zip(factors, sums, strict=True)]
-    return [_sum(builder, total) for total in sums]
+    return [sum_of_lanes(builder, total) for total in sums]
 
 
 @njit
@@ -116,7 +128,7 @@ def moments(context, builder, signature, arguments):
         x, y = load(builder, level.along_x, at), load(builder, level.along_y, at)
         products = (x, ONE), (y, ONE), (x, x), (x, y), (y, y)
         sums = [multiply_add(builder, *pair, total) for pair, total in zip(products, sums, strict=True)]
-    return [_sum(builder, total) for total in sums]
+    return [sum_of_lanes(builder, total) for total in sums]
 
 
 @njit
@@ -159,10 +171,3 @@ def _errors(builder, level, places, target, point):
     for above, below, at in zip(lines, lines[1:], places, strict=False):
         moved = multiply_add(builder, fy, builder.fsub(below, above), above)
         yield builder.fsub(moved, load(builder, level.image, at))
-
-
-def _sum(builder, vector):
-    """The sum of the eight lanes."""
-    for half in (4, 2, 1):
-        vector = builder.fadd(lanes(builder, vector, range(half)), lanes(builder, vector, range(half, 2 * half)))
-    return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))

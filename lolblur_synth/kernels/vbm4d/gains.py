@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 
-from lolblur_synth.kernels.llvm import ROW, SIDE, arrays, lanes, load, multiply_add, pointer, spread, twin
+from lolblur_synth.kernels.llvm import SIDE, arrays, constant, load, multiply_add, pointer, spread, sum_of_lanes, twin
 from lolblur_synth.kernels.vbm4d.reference import RAMP
 from lolblur_synth.kernels.vbm4d.transforms import MATH
 
@@ -45,10 +45,10 @@ def zero_below(context, builder, signature, arguments):
         values = load(builder, spectrum, i)
         size = _larger(builder, values, builder.fneg(values))
         gain = builder.fmul(builder.fsub(size, first), slope)
-        gain = _smaller(builder, _larger(builder, gain, _row(0)), _row(1))
+        gain = _smaller(builder, _larger(builder, gain, constant(0)), constant(1))
         builder.store(builder.fmul(values, gain), pointer(builder, spectrum, i), align=4)
         builder.store(builder.fadd(builder.load(kept), gain), kept)
-    return _total(builder, builder.load(kept))
+    return sum_of_lanes(builder, builder.load(kept))
 
 
 @njit
@@ -78,7 +78,7 @@ def attenuate(context, builder, signature, arguments):
         filtered = builder.fmul(load(builder, spectrum, i), gain)
         builder.store(filtered, pointer(builder, spectrum, i), align=4)
         builder.store(multiply_add(builder, gain, gain, builder.load(norm)), norm)
-    return _total(builder, builder.load(norm))
+    return sum_of_lanes(builder, builder.load(norm))
 
 
 @njit(fastmath=MATH)
@@ -96,22 +96,10 @@ def shrink(spectrum, first, values, threshold, later):
 @contextmanager
 def _sum_over(builder, begin, end):
     """A loop over rows from begin to end: yields the index of a row, and the place of eight sums, zero at first."""
-    sums = cgutils.alloca_once_value(builder, _row(0))
+    sums = cgutils.alloca_once_value(builder, constant(0))
     step = ir.Constant(begin.type, SIDE)
     with cgutils.for_range_slice(builder, begin, end, step, begin.type) as (i, _):
         yield i, sums
-
-
-def _total(builder, vector):
-    """The sum of eight lanes: halves, then quarters, then the last two."""
-    for half in (4, 2, 1):
-        low, high = (lanes(builder, vector, range(first, first + half)) for first in (0, half))
-        vector = builder.fadd(low, high)
-    return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
-
-
-def _row(value):
-    return ir.Constant(ROW, [float(value)] * SIDE)
 
 
 def _larger(builder, a, b):

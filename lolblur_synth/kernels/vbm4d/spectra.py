@@ -8,7 +8,7 @@ import numpy as np
 from llvmlite import ir
 from numba import njit
 
-from lolblur_synth.kernels.llvm import ROW, SIDE, arrays, load, multiply_add, pointer, rows, twin
+from lolblur_synth.kernels.llvm import SIDE, arrays, constant, load, multiply_add, pointer, rows, twin
 from lolblur_synth.kernels.vbm4d.transforms import BLOCK, LONGEST, MATH, dct_matrix
 
 C = [0.5 * np.cos(np.pi * k / 16) for k in range(8)]  # of the DCT of eight values
@@ -128,15 +128,11 @@ def over_nine_back(context, builder, signature, arguments):
             builder.store(builder.fsub(even, odd), pointer(builder, out, places[LONGEST - 1 - n]), align=4)
 
 
-def _constant(value):
-    return ir.Constant(ROW, [float(np.float32(value))] * SIDE)
-
-
 def _sum(builder, factors, vectors):
     """factors[0] vectors[0] + factors[1] vectors[1] + ..., in this order."""
-    total = builder.fmul(_constant(factors[0]), vectors[0])
+    total = builder.fmul(constant(factors[0]), vectors[0])
     for factor, vector in zip(factors[1:], vectors[1:], strict=False):
-        total = multiply_add(builder, _constant(factor), vector, total)
+        total = multiply_add(builder, constant(factor), vector, total)
     return total
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from lolblur_synth import __version__, draw
+from lolblur_synth.dataset import layout
 from lolblur_synth.files import atomic
 from lolblur_synth.files.video import pq_writer
 from lolblur_synth.frames import GAMMA
@@ -84,11 +85,8 @@ def state(target: Path, key: str) -> str:
     side = target.with_suffix(".json")
     if not side.exists():
         return "other" if target.exists() else "free"
-    try:
-        facts = json.loads(side.read_bytes())
-        ours, same = "poses" in facts and "key" in facts, facts.get("key") == key
-    except (OSError, ValueError, RecursionError, AttributeError, TypeError):
-        return "other"
-    if same:
+    facts = layout.read_json(side) or {}
+    ours = "poses" in facts and "key" in facts
+    if facts.get("key") == key:
         return "done" if target.exists() else "free"
     return "free" if ours and not target.exists() else "other"
