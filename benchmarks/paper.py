@@ -4,9 +4,9 @@
     python benchmarks/paper.py EXPERIMENT... MATERIAL RUNS [--part PART]... [--seed N]... [--again] [--scale trial]
     python benchmarks/paper.py page                          fill the tables of docs/paper.md from the results
 
-EXPERIMENT: fig2 fig4 cast gamma fig8a fig8b table1 table2 table3 fig9 fig10, or all. MATERIAL and RUNS are those of
-bundled_lednet.sh; RUNS may have real dark pictures in RUNS/real. Sets are built and networks trained where an
-experiment needs them and they are not there yet; a training that was cut short goes on where it stopped.
+EXPERIMENT: fig2 fig4 cast gamma fig8a fig8b fig8b-crops table1 table2 table3 fig9 fig10, or all. MATERIAL and RUNS
+are those of bundled_lednet.sh; RUNS may have real dark pictures in RUNS/real. Sets are built and networks trained where
+an experiment needs them and they are not there yet; a training that was cut short goes on where it stopped.
 
 Each part and seed leaves a result in benchmarks/paper_results/, and is not run again unless --again; pictures go to
 RUNS/paper/pictures/. One process has one thread, so that two run side by side: OMP_NUM_THREADS=1. `--scale trial` does
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from experiments import ablations, baselines, data, gallery, page, streaks
+from experiments import ablations, baselines, data, figure8, gallery, page, streaks
 from experiments.place import RESULTS, SCALES, Place, cpu_seconds, write
 
 from lolblur_synth.errors import LolblurError
@@ -45,8 +45,11 @@ EXPERIMENTS = {
     "fig4": Experiment("Figures 4, 5: luminance adjustment map", gallery.fig4),
     "cast": Experiment("Section 3.1: colour cast of gamma darkening", data.cast),
     "gamma": Experiment("Section 3.1: trained on gamma darkening", data.gamma, ("network", "gamma"), (1, 2, 3)),
-    "fig8a": Experiment("Figure 8a: enhancement alone", data.fig8a, seeds=(1,)),
-    "fig8b": Experiment("Figure 8b: trained with clipping reverse", data.fig8b, tuple(data.CLIP_REVERSE), (1, 2, 3)),
+    "fig8a": Experiment("Figure 8a: enhancement alone", figure8.fig8a, seeds=(1,)),
+    "fig8b": Experiment(
+        "Figure 8b: trained with clipping reverse", figure8.fig8b, tuple(figure8.CLIP_REVERSE), (1, 2, 3)
+    ),
+    "fig8b-crops": Experiment("Figure 8b: crops of streaks", figure8.fig8b_crops, seeds=(1,)),
     "table1": Experiment("Table 1: baselines", baselines.table1, baselines.TABLE1, (1,)),
     "table2": Experiment("Table 2: real frames", baselines.table2, baselines.TABLE2, (1,)),
     "table3": Experiment("Table 3: ablations", ablations.table3, ablations.PARTS, (1, 2, 3)),
@@ -80,7 +83,7 @@ def table_of_contents() -> None:
         every = [name_of(name, part, seed) for part in experiment.parts for seed in experiment.seeds or (1,)]
         done = sum((RESULTS / f"{one}.json").is_file() for one in every)
         parts = f" ({', '.join(experiment.parts)})" if experiment.parts != ONE else ""
-        print(f"{name:8}{done}/{len(every)} results  {experiment.title}{parts}")
+        print(f"{name:13}{done}/{len(every)} results  {experiment.title}{parts}")
 
 
 def words() -> argparse.Namespace:

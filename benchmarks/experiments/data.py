@@ -1,4 +1,4 @@
-"""The same network on other data: Figures 8a and 8b, and darkening by a power against the network (section 3.1)."""
+"""Section 3.1: darkening by a power against the network, by colour, and by what a training makes of either."""
 
 import itertools
 
@@ -9,25 +9,15 @@ from darken import colour_change
 from experiments import sets
 from experiments.ablations import DATA, about
 from experiments.place import Place
-from experiments.scoring import metrics, scored
+from experiments.scoring import scored
 from experiments.training import trained
 from lolblur_synth.files.images import read_image
 from lolblur_synth.recipe.schema import DarkenConfig
 from lolblur_synth.stages import darken
 from lolblur_synth.tools.no_reference import evaluate_without_reference
 
-CLIP_REVERSE = {"without": "sets/no-cr", "linear": DATA, "hdr": "sets/hdr-cr"}
 DARKENING = {"network": DATA, "gamma": "sets/gamma"}
-STILL_PAIR = "low_sharp:high_sharp_scaled"
 EXPOSURES = (0.05, 0.1, 0.2)
-
-
-def fig8b(place: Place, part: str, seed: int) -> dict:
-    """Trained on blur without clipping reverse, with Eq. 2, or with the gain of `hdr`; scored on measured light, whose
-    streaks are true, saturated and unsaturated pixels apart."""
-    data, tests = CLIP_REVERSE[part], ("tests/measured",)
-    one = trained(place, data, "whole", seed)
-    return about(place, one, tests=tests, data=(data,)) | {"figures": scored(place, one.folder, tests)}
 
 
 def gamma(place: Place, part: str, seed: int) -> dict:
@@ -73,12 +63,3 @@ def cast(place: Place, part: str, seed: int) -> dict:
     figures = {name: dict(zip(("hue", "chroma", "b"), (found[:3] / found[3]).tolist(), strict=True))
                for name, found in sums.items()}  # fmt: skip
     return {"data": {"photographs": len(files)}, "figures": figures}
-
-
-def fig8a(place: Place, part: str, seed: int) -> dict:
-    """Enhancement alone: trained on photographs that were only darkened, scored on others, and on real frames."""
-    data, tests = "sets/only-dark", ("tests/only-dark",)
-    one = trained(place, data, "still", seed)
-    figures = scored(place, one.folder, tests, fit=data, pair=STILL_PAIR)
-    told = {"figures": figures, "metrics": metrics(), "real": real_frames(place, one.folder)}
-    return about(place, one, tests=tests, data=(data,)) | told
