@@ -83,6 +83,24 @@ def test_a_pq_clip_builds_and_the_manifest_says_measured(clip, tmp_path, words):
     assert f"pq.mp4 ({WORDS})" in planned.stdout
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [((), False), (("skip=clip_reverse",), True), (("clip_reverse.space=hdr",), True), (("skip=noise",), False)],
+)
+def test_a_wish_about_clip_reverse_that_has_no_effect_is_told(clip, changes, told):
+    asked = recipe(*changes)
+    info = worker.inspect(recipe("skip=denoise"), video.Input(clip, "pq.mp4", "video"))
+    guessed = dataclasses.replace(info, light="guessed", sha256="0" * 64, name="sdr.mp4")
+    notes = {
+        videos: [note for note in plan.make(list(videos), [], asked, {}).warnings if "clip_reverse" in note]
+        for videos in ((info,), (info, guessed), (guessed,))
+    }
+    words = "clip_reverse is not applied to {}, whose light above white is measured (HDR, or shot from pictures)"
+    assert notes[(info,)] == ([words.format("every clip")] if told else [])
+    assert notes[info, guessed] == ([words.format("1 of 2 clips")] if told else [])
+    assert notes[(guessed,)] == []
+
+
 def test_what_is_left_out_of_the_draws_is_the_guess_alone(clip):
     info = worker.inspect(recipe("skip=denoise"), video.Input(clip, "pq.mp4", "video"))
     assert info.light == "measured"

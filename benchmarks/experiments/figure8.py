@@ -18,7 +18,7 @@ from lolblur_synth.frames import to_uint8
 from lolblur_synth.metrics import image_quality
 from lolblur_synth.models import lednet
 
-CLIP_REVERSE = {"without": "sets/no-cr", "linear": DATA, "hdr": "sets/hdr-cr"}
+CLIP_REVERSE = {"without": "sets/video-no-cr", "linear": "sets/video-cr", "hdr": "sets/video-hdr-cr", "measured": DATA}
 STILL_PAIR = "low_sharp:high_sharp_scaled"
 CROP = (96, 64)  # px, around the brightest streak of a frame
 ENLARGED = 3
@@ -43,15 +43,16 @@ def fig8a(place: Place, part: str, seed: int) -> dict:
 
 
 def fig8b(place: Place, part: str, seed: int) -> dict:
-    """Trained on blur without clipping reverse, with Eq. 2, or with the gain of `hdr`; scored on measured light, whose
-    streaks are true, saturated and unsaturated pixels apart."""
+    """Trained on 8-bit video without clipping reverse, with Eq. 2, or with the gain of `hdr`, and on clips that hold
+    the light of their lamps; scored on measured light, whose streaks are true, saturated and unsaturated pixels
+    apart."""
     data, tests = CLIP_REVERSE[part], ("tests/measured",)
     one = trained(place, data, "whole", seed)
     return about(place, one, tests=tests, data=(data,)) | {"figures": scored(place, one.folder, tests)}
 
 
 def fig8b_crops(place: Place, part: str, seed: int) -> dict:
-    """A picture of the strongest streaks of measured light: the input, the three networks, the truth. Its figures are
+    """A picture of the strongest streaks of measured light: the input, the four networks, the truth. Its figures are
     the PSNR of each crop."""
     networks = {name: trained(place, data, "whole", seed) for name, data in CLIP_REVERSE.items()}
     nets = {name: lednet.load(one.folder / "lednet.safetensors")[0] for name, one in networks.items()}

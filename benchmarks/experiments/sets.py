@@ -13,35 +13,44 @@ from pathlib import Path
 
 from experiments.place import Place, counted, spent
 from lolblur_synth.errors import ClipsFailed, InputError, Locked
+from lolblur_synth.files import video
 
 PHOTOS, HELD_OUT, HDR = "photos/train", "photos/test-only", "hdr"
 TEST_CLIPS = ("gopro_max_heromode_480p30", "sam2_02_cups", "carpenter_bee_flutter")
+CLIP_FRAMES = 22  # that two pairs of up to nine frames need, one in each half of a clip
 WAIT = 60  # s, while an experiment that runs beside this one builds the same set
 
 
 @dataclass(frozen=True)
 class Set:
-    """source: a folder of MATERIAL whose pictures are shot, or "clips"; options: of `build`, after the common ones."""
+    """source: a folder of MATERIAL whose pictures are shot, or "clips"; options: of `build`, after the common ones.
+
+    eight_bits: the shot clips become video of 8 bits first, as a camera writes it: without the light above white, which
+    clipping reverse is to guess.
+    """
 
     source: str
     recipe: str
     seed: int
     pairs: int
     options: tuple[str, ...] = ("--skip", "denoise")
+    eight_bits: bool = False
 
     @property
     def for_tests(self) -> bool:
         return self.source != PHOTOS
 
 
-def _shot(*options: str, pairs: int = 2) -> Set:
-    return Set(PHOTOS, "lolblur", 6, pairs, options or ("--skip", "denoise"))
+def _shot(*options: str, pairs: int = 2, eight_bits: bool = False) -> Set:
+    return Set(PHOTOS, "lolblur", 6, pairs, options or ("--skip", "denoise"), eight_bits)
 
 
+PROGRAM = (sys.executable, "-m", "lolblur_synth.cli")
 SETS = {
     "sets/lolblur-a": _shot(),
-    "sets/no-cr": _shot("--skip", "denoise,clip-reverse"),
-    "sets/hdr-cr": _shot("--skip", "denoise", "--set", "clip_reverse.space=hdr"),
+    "sets/video-no-cr": _shot("--skip", "denoise,clip-reverse", eight_bits=True),
+    "sets/video-cr": _shot(eight_bits=True),
+    "sets/video-hdr-cr": _shot("--skip", "denoise", "--set", "clip_reverse.space=hdr", eight_bits=True),
     "sets/gamma": _shot("--skip", "denoise", "--set", "darken.method=gamma"),
     "sets/daylight": _shot("--skip", "denoise,darken"),
     "sets/only-dark": _shot("--only", "darken", pairs=1),
@@ -60,14 +69,15 @@ def made(place: Place, name: str) -> Path:
     if (folder / "manifest.jsonl").is_file():  # a build writes it at its end
         return folder
     spec = SETS[name]
-    shot = [] if spec.source == "clips" else ["--shoot"]
+    files = _as_video(place, spec) if spec.eight_bits else _files(place, spec)
+    shot = [] if spec.source == "clips" or spec.eight_bits else ["--shoot"]
     rate = [] if shot else ["--fps", "250"]
-    command = [sys.executable, "-m", "lolblur_synth.cli", "build", *shot, *map(str, _files(place, spec)), str(folder),
+    command = [*PROGRAM, "build", *shot, *map(str, files), str(folder),
                "--recipe", spec.recipe, "--seed", str(spec.seed), "--pairs", str(spec.pairs), *rate,
                "--test-fraction", str(int(spec.for_tests)), "--size", place.scale.size, "--jobs", "1",
                *spec.options]  # fmt: skip
     print(f"{name}: {spec.recipe}, {spec.source}, {' '.join(spec.options)}", flush=True)
-    while (code := _build(command, _cost(place, name))) == Locked.exit_code:
+    while (code := _run(command, _cost(place, name))) == Locked.exit_code:
         time.sleep(WAIT)
         if (folder / "manifest.jsonl").is_file():
             return folder
@@ -76,9 +86,26 @@ def made(place: Place, name: str) -> Path:
     return folder
 
 
-def _build(command: list[str], cost: Path) -> int:
+def _run(command: list[str], cost: Path) -> int:
     with counted(cost):
         return subprocess.run(command).returncode
+
+
+def _as_video(place: Place, spec: Set) -> list[Path]:
+    """The clips that `build --shoot` would shoot, as 8-bit video."""
+    shot, folder = (place.work / "clips" / kind for kind in ("light", "video"))
+    command = [*PROGRAM, "-q", "shoot", *map(str, _files(place, spec)), str(shot), "--size", place.scale.size,
+               "--frames", str(CLIP_FRAMES), "--seed", str(spec.seed), "--jobs", "1"]  # fmt: skip
+    if (code := _run(command, _cost(place, "clips"))) not in (0, ClipsFailed.exit_code):
+        raise InputError(f"{shot}: shooting ended with exit code {code}", "it says why above")
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for clip in video.find_clips([shot])[0]:
+        files.append(folder / f"{clip.path.stem}.mp4")
+        if not files[-1].is_file():
+            found = video.probe(clip)
+            video.write_video(files[-1], video.display(found), found.fps)
+    return files
 
 
 def _files(place: Place, spec: Set) -> list[Path]:

@@ -2,9 +2,9 @@
 
 from lolblur_synth import draw
 from lolblur_synth.dataset.records import Clip, Pair, VideoInfo
-from lolblur_synth.errors import InputError
-from lolblur_synth.files.video import cuts_in_words, repeats_in_words
-from lolblur_synth.recipe.schema import Recipe
+from lolblur_synth.errors import InputError, counted
+from lolblur_synth.files.video import MEASURED, cuts_in_words, repeats_in_words
+from lolblur_synth.recipe.schema import ClipReverseConfig, Recipe
 from lolblur_synth.stages import darken, resize
 
 NEEDED_FPS = 120  # frames/s; below, blur from neighbouring frames shows steps even after interpolation
@@ -43,6 +43,15 @@ def about(video: VideoInfo, recipe: Recipe, pairs: int) -> list[str]:
     if pairs < recipe.dataset.pairs:
         warnings.append(f"{video.name}: {pairs} of {recipe.dataset.pairs} pairs fit into {video.frames} frames")
     return warnings
+
+
+def about_light(clips: list[Clip], recipe: Recipe) -> list[str]:
+    """That clip_reverse, or leaving it out, changes nothing in clips whose light above white is measured."""
+    measured = sum(clip.video.light == MEASURED for clip in clips)
+    if not measured or ("clip_reverse" not in recipe.skip and recipe.clip_reverse == ClipReverseConfig()):
+        return []
+    some = f"{measured} of {counted(len(clips), 'clip')}" if measured < len(clips) else "every clip"
+    return [f"clip_reverse is not applied to {some}, whose light above white is measured (HDR, or shot from pictures)"]
 
 
 def exposure_ms(video: VideoInfo, recipe: Recipe) -> tuple[float, float]:

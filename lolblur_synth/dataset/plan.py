@@ -52,6 +52,7 @@ def make(videos: list[VideoInfo], refused: list[RejectedInput], recipe: Recipe, 
         numbered = tuple(dataclasses.replace(pair, sequence=sequence) for pair in pairs)
         clips.append(Clip(sequence, splits[video.sha256], video, numbered))
     clips.sort(key=lambda clip: clip.sequence)
+    warnings += advice.about_light(clips, recipe)
     return Plan(tuple(clips), tuple(sorted(refused, key=lambda r: r.name)), tuple(warnings))
 
 
