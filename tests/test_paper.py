@@ -135,11 +135,25 @@ def test_the_arms_of_an_ablation_differ_in_one_option(paper, tmp_path):
     assert whole["iterations"] == 4000
 
 
-def test_no_weights_are_trained_on_what_is_scored(paper):
+def test_no_weights_are_trained_on_what_is_scored(paper, tmp_path):
     sets = sys.modules["experiments.sets"]
-    for name, spec in sets.SETS.items():
-        assert spec.for_tests == name.startswith("tests/")
-        assert spec.for_tests or spec.source == "photos/train"
+    for folder in (sets.PHOTOS, sets.HELD_OUT, sets.HDR, "videos/licensed"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in ("a", "b", "c", "d", "e", *sets.TEST_CLIPS):
+        for folder, suffix in (
+            (sets.PHOTOS, "jpg"),
+            (sets.HELD_OUT, "jpg"),
+            (sets.HDR, "hdr"),
+            ("videos/licensed", "mp4"),
+        ):
+            (tmp_path / folder / f"{name}.{suffix}").touch()
+    place = paper.Place(tmp_path, tmp_path / "runs")
+    files = {name: set(sets.files_of(place, spec)) for name, spec in sets.SETS.items()}
+    trained_on = set().union(*(found for name, found in files.items() if name.startswith("sets/")))
+    scored = set().union(*(found for name, found in files.items() if name.startswith("tests/")))
+    assert trained_on
+    assert scored
+    assert not trained_on & scored
 
 
 @pytest.mark.parametrize("name", ["CurveEnhancer", "SmallMimo"])

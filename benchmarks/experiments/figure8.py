@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from experiments import sets
-from experiments.ablations import DATA, NAMES, about
+from experiments.ablations import NAMES, about
 from experiments.data import real_frames
 from experiments.place import Place
 from experiments.scoring import metrics, scored
@@ -18,7 +18,12 @@ from lolblur_synth.frames import to_uint8
 from lolblur_synth.metrics import image_quality
 from lolblur_synth.models import lednet
 
-CLIP_REVERSE = {"without": "sets/video-no-cr", "linear": "sets/video-cr", "hdr": "sets/video-hdr-cr", "measured": DATA}
+CLIP_REVERSE = {
+    "without": "sets/lamps-no-cr",
+    "linear": "sets/lamps-cr",
+    "hdr": "sets/lamps-hdr-cr",
+    "measured": "sets/lamps-measured",
+}
 STILL_PAIR = "low_sharp:high_sharp_scaled"
 CROP = (96, 64)  # px, around the brightest streak of a frame
 ENLARGED = 3
@@ -46,7 +51,7 @@ def fig8b(place: Place, part: str, seed: int) -> dict:
     """Trained on 8-bit video without clipping reverse, with Eq. 2, or with the gain of `hdr`, and on clips that hold
     the light of their lamps; scored on measured light, whose streaks are true, saturated and unsaturated pixels
     apart."""
-    data, tests = CLIP_REVERSE[part], ("tests/measured",)
+    data, tests = CLIP_REVERSE[part], ("tests/lamps",)
     one = trained(place, data, "whole", seed)
     return about(place, one, tests=tests, data=(data,)) | {"figures": scored(place, one.folder, tests)}
 
@@ -56,7 +61,7 @@ def fig8b_crops(place: Place, part: str, seed: int) -> dict:
     the PSNR of each crop."""
     networks = {name: trained(place, data, "whole", seed) for name, data in CLIP_REVERSE.items()}
     nets = {name: lednet.load(one.folder / "lednet.safetensors")[0] for name, one in networks.items()}
-    root = sets.made(place, "tests/measured")
+    root = sets.made(place, "tests/lamps")
     blurred = find_pairs(root, "test", ("low_blur", "low_sharp"))
     strengths = {(pair.clip, pair.frame): streak(*read_pair(pair)) for pair in first_of_each_clip(blurred)}
     pairs = [pair for pair in find_pairs(root, "test", NAMES) if (pair.clip, pair.frame) in strengths]
@@ -73,7 +78,7 @@ def fig8b_crops(place: Place, part: str, seed: int) -> dict:
         }
         rows.append(np.concatenate([_enlarged(one[0]) for one in (low[window], *answers.values(), truth)], 1))
     cv2.imwrite(str(place.pictures / f"fig8b-{seed}.png"), np.concatenate(rows)[..., ::-1])
-    every = about(place, *networks.values(), tests=("tests/measured",), data=tuple(CLIP_REVERSE.values()))
+    every = about(place, *networks.values(), tests=("tests/lamps",), data=tuple(CLIP_REVERSE.values()))
     return every | {"figures": figures}
 
 

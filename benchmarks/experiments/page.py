@@ -180,7 +180,7 @@ def gamma(results: Results) -> str:
 
 def fig8b(results: Results) -> str:
     names = {"without": "8-bit video, without", "linear": "8-bit video, Eq. 2 as printed", "hdr": "8-bit video, `hdr`",
-             "measured": "none needed: clips with the light of their lamps"}  # fmt: skip
+             "measured": "none needed: clips that hold the light of their lamps"}  # fmt: skip
     without, rows = of(results, "fig8b", "without"), []
     for part, words in names.items():
         found = of(results, "fig8b", part)

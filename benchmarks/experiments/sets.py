@@ -1,7 +1,8 @@
 """The datasets of the experiments, each by one command of the program; a set that is there is not made again.
 
 Those that `bundled_lednet.sh` makes have its names and numbers, so that RUNS of that script serves here. Weights are
-trained on photos/train alone; photos/test-only and the three clips are only scored.
+trained on photos/train and on every second HDR picture; the other HDR pictures, photos/test-only and the three clips
+are only scored.
 """
 
 import json
@@ -14,10 +15,12 @@ from pathlib import Path
 from experiments.place import Place, counted, spent
 from lolblur_synth.errors import ClipsFailed, InputError, Locked
 from lolblur_synth.files import video
+from lolblur_synth.recipe.schema import InputConfig
 
 PHOTOS, HELD_OUT, HDR = "photos/train", "photos/test-only", "hdr"
 TEST_CLIPS = ("gopro_max_heromode_480p30", "sam2_02_cups", "carpenter_bee_flutter")
 CLIP_FRAMES = 22  # that two pairs of up to nine frames need, one in each half of a clip
+PROGRAM = (sys.executable, "-m", "lolblur_synth.cli")
 WAIT = 60  # s, while an experiment that runs beside this one builds the same set
 
 
@@ -25,8 +28,9 @@ WAIT = 60  # s, while an experiment that runs beside this one builds the same se
 class Set:
     """source: a folder of MATERIAL whose pictures are shot, or "clips"; options: of `build`, after the common ones.
 
-    eight_bits: the shot clips become video of 8 bits first, as a camera writes it: without the light above white, which
-    clipping reverse is to guess.
+    take: first and step of the pictures, in the order of their names. clips: of each picture, shot before the build; 0:
+    one, shot by it. eight_bits: those clips become video of 8 bits, as a camera writes it, without the light above
+    white.
     """
 
     source: str
@@ -34,30 +38,34 @@ class Set:
     seed: int
     pairs: int
     options: tuple[str, ...] = ("--skip", "denoise")
+    take: tuple[int, int] = (0, 1)
+    clips: int = 0
     eight_bits: bool = False
 
-    @property
-    def for_tests(self) -> bool:
-        return self.source != PHOTOS
+
+def _shot(*options: str, pairs: int = 2) -> Set:
+    return Set(PHOTOS, "lolblur", 6, pairs, options or ("--skip", "denoise"))
 
 
-def _shot(*options: str, pairs: int = 2, eight_bits: bool = False) -> Set:
-    return Set(PHOTOS, "lolblur", 6, pairs, options or ("--skip", "denoise"), eight_bits)
+def _lamps(*options: str, eight_bits: bool = True) -> Set:
+    """Half of the HDR pictures, whose lamps outshine white; `tests/lamps` has the other half."""
+    return Set(HDR, "lolblur", 6, 2, options or ("--skip", "denoise"), EVEN, 8, eight_bits)
 
 
-PROGRAM = (sys.executable, "-m", "lolblur_synth.cli")
+EVEN, ODD = (0, 2), (1, 2)
 SETS = {
     "sets/lolblur-a": _shot(),
-    "sets/video-no-cr": _shot("--skip", "denoise,clip-reverse", eight_bits=True),
-    "sets/video-cr": _shot(eight_bits=True),
-    "sets/video-hdr-cr": _shot("--skip", "denoise", "--set", "clip_reverse.space=hdr", eight_bits=True),
+    "sets/lamps-no-cr": _lamps("--skip", "denoise,clip-reverse"),
+    "sets/lamps-cr": _lamps(),
+    "sets/lamps-hdr-cr": _lamps("--skip", "denoise", "--set", "clip_reverse.space=hdr"),
+    "sets/lamps-measured": _lamps(eight_bits=False),
     "sets/gamma": _shot("--skip", "denoise", "--set", "darken.method=gamma"),
     "sets/daylight": _shot("--skip", "denoise,darken"),
     "sets/only-dark": _shot("--only", "darken", pairs=1),
     "tests/lolblur": Set(HELD_OUT, "lolblur", 902, 2),
     "tests/lolblur-clips": Set("clips", "lolblur", 902, 4),
     "tests/night": Set(HELD_OUT, "night", 901, 2),
-    "tests/measured": Set(HDR, "lolblur", 903, 2),
+    "tests/lamps": Set(HDR, "lolblur", 903, 2, take=ODD),
     "tests/gamma": Set(HELD_OUT, "lolblur", 902, 2, ("--skip", "denoise", "--set", "darken.method=gamma")),
     "tests/only-dark": Set(HELD_OUT, "lolblur", 902, 1, ("--only", "darken")),
 }
@@ -69,12 +77,12 @@ def made(place: Place, name: str) -> Path:
     if (folder / "manifest.jsonl").is_file():  # a build writes it at its end
         return folder
     spec = SETS[name]
-    files = _as_video(place, spec) if spec.eight_bits else _files(place, spec)
-    shot = [] if spec.source == "clips" or spec.eight_bits else ["--shoot"]
+    inputs = shot_clips(place, spec) if spec.clips else files_of(place, spec)
+    shot = [] if spec.source == "clips" or spec.clips else ["--shoot"]
     rate = [] if shot else ["--fps", "250"]
-    command = [*PROGRAM, "build", *shot, *map(str, files), str(folder),
+    command = [*PROGRAM, "build", *shot, *map(str, inputs), str(folder),
                "--recipe", spec.recipe, "--seed", str(spec.seed), "--pairs", str(spec.pairs), *rate,
-               "--test-fraction", str(int(spec.for_tests)), "--size", place.scale.size, "--jobs", "1",
+               "--test-fraction", str(int(name.startswith("tests/"))), "--size", place.scale.size, "--jobs", "1",
                *spec.options]  # fmt: skip
     print(f"{name}: {spec.recipe}, {spec.source}, {' '.join(spec.options)}", flush=True)
     while (code := _run(command, _cost(place, name))) == Locked.exit_code:
@@ -91,24 +99,27 @@ def _run(command: list[str], cost: Path) -> int:
         return subprocess.run(command).returncode
 
 
-def _as_video(place: Place, spec: Set) -> list[Path]:
-    """The clips that `build --shoot` would shoot, as 8-bit video."""
-    shot, folder = (place.work / "clips" / kind for kind in ("light", "video"))
-    command = [*PROGRAM, "-q", "shoot", *map(str, _files(place, spec)), str(shot), "--size", place.scale.size,
-               "--frames", str(CLIP_FRAMES), "--seed", str(spec.seed), "--jobs", "1"]  # fmt: skip
+def shot_clips(place: Place, spec: Set) -> list[Path]:
+    """Clips of the pictures, with their light or as 8-bit video; those that are there are not made again."""
+    light, of_eight_bits = (place.work / "clips" / kind for kind in ("light", "video"))
+    command = [*PROGRAM, "-q", "shoot", *map(str, files_of(place, spec)), str(light), "--size", place.scale.size,
+               "--frames", str(CLIP_FRAMES), "--clips", str(spec.clips), "--seed", str(spec.seed), "--jobs", "1",
+               ]  # fmt: skip
     if (code := _run(command, _cost(place, "clips"))) not in (0, ClipsFailed.exit_code):
-        raise InputError(f"{shot}: shooting ended with exit code {code}", "it says why above")
-    folder.mkdir(parents=True, exist_ok=True)
-    files = []
-    for clip in video.find_clips([shot])[0]:
-        files.append(folder / f"{clip.path.stem}.mp4")
-        if not files[-1].is_file():
-            found = video.probe(clip)
-            video.write_video(files[-1], video.display(found), found.fps)
-    return files
+        raise InputError(f"{light}: shooting ended with exit code {code}", "it says why above")
+    if not spec.eight_bits:
+        return [light]
+    of_eight_bits.mkdir(parents=True, exist_ok=True)
+    for clip in video.find_clips([light])[0]:
+        copy = of_eight_bits / f"{clip.path.stem}.mp4"
+        if not copy.is_file():
+            found = video.probe(clip, InputConfig())
+            video.write_video(copy, video.display(found), found.fps)
+    return [of_eight_bits]
 
 
-def _files(place: Place, spec: Set) -> list[Path]:
+def files_of(place: Place, spec: Set) -> list[Path]:
+    """The pictures or clips that a set is made of. Raises FileNotFoundError."""
     if spec.source == "clips":
         files = [place.material / "videos/licensed" / f"{name}.mp4" for name in TEST_CLIPS]
         missing = [file for file in files if not file.is_file()]
@@ -117,7 +128,8 @@ def _files(place: Place, spec: Set) -> list[Path]:
         files, missing = sorted(folder.iterdir()) if folder.is_dir() else [], [folder]
     if not files or (missing and spec.source == "clips"):
         raise FileNotFoundError(f"{missing[0]}: no such material; MATERIAL is laid out as for bundled_lednet.sh")
-    return files[: place.scale.files or None]
+    first, step = spec.take
+    return files[first::step][: place.scale.files or None]
 
 
 def _cost(place: Place, name: str) -> Path:
