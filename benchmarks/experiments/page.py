@@ -1,7 +1,7 @@
 """docs/paper.md: each table between `<!-- results: NAME -->` and `<!-- end -->` is filled from the results.
 
 A row without a result says "not run yet". A difference counts where `scoring.is_result` says so; else the page says
-that it lies within the spread of the seeds.
+that it lies within the spread of the seeds, or that there are too few.
 """
 
 import json
@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from experiments.place import RESULTS
-from experiments.scoring import differences, is_result
+from experiments.scoring import LEAST_SEEDS, differences, is_result
 
 PAGE = Path(__file__).parent.parent.parent / "docs/paper.md"
 BLOCK = re.compile(r"(<!-- results: ([\w-]+) -->\n).*?(<!-- end -->)", re.S)
@@ -75,6 +75,8 @@ def verdict(ours: Results, theirs: Results, figure: str, test: str = "") -> str:
     clips = [[(one["figures"][test] if test else one["figures"])["clips"] for one in side] for side in (ours, theirs)]
     by_seed = differences(*clips, figure)
     words = ", ".join(f"{value:+.2f}" for value in by_seed)
+    if len(by_seed) < LEAST_SEEDS:
+        return f"{words}: too few seeds to tell"
     return f"{words}: {'yes' if is_result(by_seed) else 'within the spread'}"
 
 
