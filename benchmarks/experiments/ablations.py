@@ -1,6 +1,5 @@
 """Table 3, and Figures 9 and 10, which look at its networks."""
 
-import cv2
 import numpy as np
 import torch
 
@@ -65,8 +64,7 @@ def fig9(place: Place, part: str, seed: int) -> dict:
         shown = [low]
         for name, one in both.items():
             net, _ = lednet.load(one.folder / "lednet.safetensors")
-            with torch.no_grad():
-                answers = {"frame": lednet.enhance(net, low), "tiles": _by_tiles(net, low, place.scale.crop)}
+            answers = {"frame": lednet.enhance(net, low), "tiles": _by_tiles(net, low, place.scale.crop)}
             for way, answer in answers.items():
                 values = figures.setdefault(f"{name}, {way}", {})
                 for key, value in _figures(answer, high).items():
@@ -74,7 +72,7 @@ def fig9(place: Place, part: str, seed: int) -> dict:
             shown.append(answers["frame"])
         if number in SHOWN:
             rows.append(np.concatenate([to_uint8(frame[0].clamp(0, 1)) for frame in (*shown, high)], 1))
-    _picture(place, f"fig9-{seed}", np.concatenate(rows))
+    place.save_picture(f"fig9-{seed}", np.concatenate(rows))
     means = {name: {key: float(np.mean(one)) for key, one in values.items()} for name, values in figures.items()}
     return about(place, *both.values()) | {"figures": means}
 
@@ -113,8 +111,3 @@ def fig10(place: Place, part: str, seed: int) -> dict:
     figures = {scale: dict(zip(("dark", "middle", "bright"), np.nanmean(rows, 0).tolist(), strict=True))
                for scale, rows in sums.items()}  # fmt: skip
     return about(place, *trainings, data=(DATA,) if trainings else ()) | {"figures": figures}
-
-
-def _picture(place: Place, name: str, pixels: np.ndarray) -> None:
-    """(H, W, 3) uint8 RGB."""
-    cv2.imwrite(str(place.pictures / f"{name}.png"), pixels[..., ::-1])

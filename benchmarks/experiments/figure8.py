@@ -2,7 +2,6 @@
 
 import itertools
 
-import cv2
 import numpy as np
 import torch
 
@@ -11,8 +10,9 @@ from experiments.ablations import NAMES, about
 from experiments.data import real_frames
 from experiments.place import Place
 from experiments.scoring import metrics, scored
+from experiments.streaks import enlarged, most_light
 from experiments.training import trained
-from lolblur_synth.dataset.pair_folders import Pair, find_pairs
+from lolblur_synth.dataset.pair_folders import Pair, find_pairs, pair_names
 from lolblur_synth.dataset.pairs import read_pair
 from lolblur_synth.frames import to_uint8
 from lolblur_synth.metrics import image_quality
@@ -26,7 +26,6 @@ CLIP_REVERSE = {
 }
 STILL_PAIR = "low_sharp:high_sharp_scaled"
 CROP = (96, 64)  # px, around the brightest streak of a frame
-ENLARGED = 3
 ROWS = 4  # crops shown, each of another clip
 
 
@@ -38,12 +37,11 @@ def fig8a(place: Place, part: str, seed: int) -> dict:
     told = {"figures": figures, "metrics": metrics(), "real": real_frames(place, one.folder)}
     net, _ = lednet.load(one.folder / "lednet.safetensors")
     rows = []
-    for pair in first_of_each_clip(
-        find_pairs(sets.made(place, "tests/lolblur-clips"), "test", ("low_sharp", NAMES[1]))
-    ):
+    stills = find_pairs(sets.made(place, "tests/lolblur-clips"), "test", pair_names(STILL_PAIR))
+    for pair in first_of_each_clip(stills):
         low, high = (frame[None] for frame in read_pair(pair))
-        rows.append(np.concatenate([to_uint8(frame[0]) for frame in (low, answer(net, low), high)], 1))
-    cv2.imwrite(str(place.pictures / f"fig8a-{seed}.png"), np.concatenate(rows)[..., ::-1])
+        rows.append(np.concatenate([to_uint8(frame[0]) for frame in (low, lednet.enhance(net, low), high)], 1))
+    place.save_picture(f"fig8a-{seed}", np.concatenate(rows))
     return about(place, one, tests=tests, data=(data,)) | told
 
 
@@ -72,12 +70,12 @@ def fig8b_crops(place: Place, part: str, seed: int) -> dict:
         _, top, left = strengths[pair.clip, pair.frame]
         window = (..., slice(top, top + CROP[1]), slice(left, left + CROP[0]))
         truth = high[window]
-        answers = {name: answer(net, low)[window] for name, net in nets.items()}
+        answers = {name: lednet.enhance(net, low)[window] for name, net in nets.items()}
         figures[f"{pair.clip}/{pair.frame}"] = {
             name: image_quality.psnr_rgb(one, truth).item() for name, one in answers.items()
         }
-        rows.append(np.concatenate([_enlarged(one[0]) for one in (low[window], *answers.values(), truth)], 1))
-    cv2.imwrite(str(place.pictures / f"fig8b-{seed}.png"), np.concatenate(rows)[..., ::-1])
+        rows.append(np.concatenate([enlarged(to_uint8(one[0])) for one in (low[window], *answers.values(), truth)], 1))
+    place.save_picture(f"fig8b-{seed}", np.concatenate(rows))
     every = about(place, *networks.values(), tests=("tests/lamps",), data=tuple(CLIP_REVERSE.values()))
     return every | {"figures": figures}
 
@@ -86,19 +84,6 @@ def first_of_each_clip(pairs: list[Pair]) -> list[Pair]:
     return [next(group) for _, group in itertools.groupby(pairs, key=lambda pair: pair.clip)]
 
 
-def answer(net: torch.nn.Module, low: torch.Tensor) -> torch.Tensor:
-    with torch.no_grad():
-        return lednet.enhance(net, low)
-
-
 def streak(blurred: torch.Tensor, sharp: torch.Tensor) -> tuple[float, int, int]:
     """Where blur adds most light: how much, and top and left of the crop. Frames (3, H, W)."""
-    added = (blurred - sharp).amax(0).clamp(min=0).numpy()
-    sums = cv2.boxFilter(added, -1, CROP, normalize=False, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
-    inside = sums[: added.shape[0] - CROP[1] + 1, : added.shape[1] - CROP[0] + 1]
-    top, left = np.unravel_index(inside.argmax(), inside.shape)
-    return float(inside.max()), int(top), int(left)
-
-
-def _enlarged(crop: torch.Tensor) -> np.ndarray:
-    return cv2.resize(to_uint8(crop), None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_CUBIC)
+    return most_light((blurred - sharp).amax(0).clamp(min=0).numpy(), CROP)

@@ -34,7 +34,7 @@ def fig4(place: Place, part: str, seed: int) -> dict:
             values = {"lamps": float(share[lit].mean()) if lit.any() else None, "rest": float(share[~lit].mean())}
             figures[f"{name} {exposure}"] = values
         rows.append(np.concatenate(panels, 1))
-    cv2.imwrite(str(place.pictures / "fig4.png"), np.concatenate(rows)[..., ::-1])
+    place.save_picture("fig4", np.concatenate(rows))
     return {"data": {"photographs": len(PHOTOGRAPHS)}, "figures": figures}
 
 

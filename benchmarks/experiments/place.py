@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 from lolblur_synth import __version__
 
 RESULTS = Path(__file__).parent.parent / "paper_results"  # in the repository
@@ -52,6 +55,10 @@ class Place:
         folder = self.work / "pictures"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def save_picture(self, name: str, pixels: np.ndarray) -> None:
+        """(H, W, 3) uint8 RGB, as PNG."""
+        cv2.imwrite(str(self.pictures / f"{name}.png"), pixels[..., ::-1])
 
     @property
     def real(self) -> Path:

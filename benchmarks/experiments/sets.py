@@ -76,6 +76,12 @@ def made(place: Place, name: str) -> Path:
     folder = (place.runs if place.scale.name == "full" else place.work) / name
     if (folder / "manifest.jsonl").is_file():  # a build writes it at its end
         return folder
+    with counted(_cost(place, name)):
+        _build(place, name, folder)
+    return folder
+
+
+def _build(place: Place, name: str, folder: Path) -> None:
     spec = SETS[name]
     inputs = shot_clips(place, spec) if spec.clips else files_of(place, spec)
     shot = [] if spec.source == "clips" or spec.clips else ["--shoot"]
@@ -85,18 +91,20 @@ def made(place: Place, name: str) -> Path:
                "--test-fraction", str(int(name.startswith("tests/"))), "--size", place.scale.size, "--jobs", "1",
                *spec.options]  # fmt: skip
     print(f"{name}: {spec.recipe}, {spec.source}, {' '.join(spec.options)}", flush=True)
-    while (code := _run(command, _cost(place, name))) == Locked.exit_code:
+    _run(command, folder, folder / "manifest.jsonl")
+
+
+def _run(command: list[str], out: Path, proof: Path | None = None) -> None:
+    """Make `out`. Where another process makes it, wait for that one, which is over at the latest when `proof` is there.
+
+    Raises InputError.
+    """
+    while (code := subprocess.run(command).returncode) == Locked.exit_code:
         time.sleep(WAIT)
-        if (folder / "manifest.jsonl").is_file():
-            return folder
+        if proof and proof.is_file():
+            return
     if code not in (0, ClipsFailed.exit_code):  # some pictures are too dark or too small, which the program tells
-        raise InputError(f"{folder}: its build ended with exit code {code}", "it says why above")
-    return folder
-
-
-def _run(command: list[str], cost: Path) -> int:
-    with counted(cost):
-        return subprocess.run(command).returncode
+        raise InputError(f"{out}: its command ended with exit code {code}", "it says why above")
 
 
 def shot_clips(place: Place, spec: Set) -> list[Path]:
@@ -105,8 +113,7 @@ def shot_clips(place: Place, spec: Set) -> list[Path]:
     command = [*PROGRAM, "-q", "shoot", *map(str, files_of(place, spec)), str(light), "--size", place.scale.size,
                "--frames", str(CLIP_FRAMES), "--clips", str(spec.clips), "--seed", str(spec.seed), "--jobs", "1",
                ]  # fmt: skip
-    if (code := _run(command, _cost(place, "clips"))) not in (0, ClipsFailed.exit_code):
-        raise InputError(f"{light}: shooting ended with exit code {code}", "it says why above")
+    _run(command, light)
     if not spec.eight_bits:
         return [light]
     of_eight_bits.mkdir(parents=True, exist_ok=True)

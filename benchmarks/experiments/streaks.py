@@ -40,27 +40,30 @@ def fig2(place: Place, part: str, seed: int) -> dict:
     if best:
         gap = np.full((GAP, best[0].shape[1], 3), 255, np.uint8)
         rows = itertools.chain.from_iterable((row, gap) for row in best)
-        cv2.imwrite(str(place.pictures / "fig2.png"), np.concatenate([*rows][:-1])[..., ::-1])
+        place.save_picture("fig2", np.concatenate([*rows][:-1]))
     means = {name: float(np.mean([row[name] for row in figures.values()])) for name in WAYS}
     return {"data": {"pictures": len(figures)}, "figures": {"mean": means, "clips": figures}}
 
 
 def _row(shown: list[torch.Tensor], pair: light.Pair) -> np.ndarray:
     """The same crop of each frame, brightened by one gain, side by side: (h, w, 3) uint8 RGB."""
-    left, top = _place(pair)
+    _, top, left = most_light((pair.true.amax(0) * pair.streak).numpy(), CROP)
     gain = 1 / float(torch.stack([frame[:, top : top + CROP[1], left : left + CROP[0]] for frame in shown]).max())
     parts = []
     for frame in shown:
         crop = to_uint8((frame[:, top : top + CROP[1], left : left + CROP[0]] * gain).clamp(0, 1))
-        large = cv2.resize(crop, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_CUBIC)
+        large = enlarged(crop)
         parts += [large, np.full((large.shape[0], GAP, 3), 255, np.uint8)]
     return np.concatenate(parts[:-1], 1)
 
 
-def _place(pair: light.Pair) -> tuple[int, int]:
-    """The corner of the crop that holds most of the streak's light."""
-    weight = (pair.true.amax(0) * pair.streak).numpy()
-    sums = cv2.boxFilter(weight, -1, CROP, normalize=False, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
-    inside = sums[: weight.shape[0] - CROP[1] + 1, : weight.shape[1] - CROP[0] + 1]
+def most_light(light: np.ndarray, size: tuple[int, int]) -> tuple[float, int, int]:
+    """The window of `size`, width and height in px, that holds most of `light`, (H, W) float32: how much, top, left."""
+    sums = cv2.boxFilter(light, -1, size, normalize=False, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
+    inside = sums[: light.shape[0] - size[1] + 1, : light.shape[1] - size[0] + 1]
     top, left = np.unravel_index(inside.argmax(), inside.shape)
-    return int(left), int(top)
+    return float(inside.max()), int(top), int(left)
+
+
+def enlarged(crop: np.ndarray) -> np.ndarray:
+    return cv2.resize(crop, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_CUBIC)
