@@ -14,9 +14,10 @@ all of it with a few steps and pictures, to see that it runs; its results stay i
 """
 
 import argparse
+import itertools
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,13 +32,25 @@ ALL, ONE = "all", ("",)  # every experiment; the parts of one that has none
 
 @dataclass(frozen=True)
 class Experiment:
-    """run(place, part, seed) -> what a result holds; seeds: those that are run unless others are asked for, () where
-    nothing is random."""
+    """run(place, part, seed) -> what a result holds.
+
+    seeds: those that are run unless others are asked for; () where nothing is random. fixed: parts in which nothing
+    is random although others have seeds.
+    """
 
     title: str
     run: Callable[[Place, str, int], dict]
     parts: tuple[str, ...] = ONE
     seeds: tuple[int, ...] = ()
+    fixed: tuple[str, ...] = ()
+
+    def is_random(self, part: str) -> bool:
+        return bool(self.seeds) and part not in self.fixed
+
+    def runs(self, parts: Sequence[str] | None = None, seeds: Sequence[int] | None = None) -> list[tuple[str, int]]:
+        """Part and seed of each result, all parts of the first seed before the next; seed 1 where nothing is random."""
+        every = itertools.product(seeds or self.seeds or (1,), parts or self.parts)
+        return list(dict.fromkeys((part, seed if self.is_random(part) else 1) for seed, part in every))
 
 
 EXPERIMENTS = {
@@ -50,17 +63,21 @@ EXPERIMENTS = {
         "Figure 8b: trained with clipping reverse", figure8.fig8b, tuple(figure8.CLIP_REVERSE), (1, 2, 3)
     ),
     "fig8b-crops": Experiment("Figure 8b: crops of streaks", figure8.fig8b_crops, seeds=(1,)),
-    "table1": Experiment("Table 1: baselines", baselines.table1, baselines.TABLE1, (1,)),
-    "table2": Experiment("Table 2: real frames", baselines.table2, baselines.TABLE2, (1,)),
+    "table1": Experiment("Table 1: baselines", baselines.table1, baselines.TABLE1, (1,), ("input",)),
+    "table2": Experiment(
+        "Table 2: real frames", baselines.table2, baselines.TABLE2, (1, 2, 3), ("input", "auto-exposure", "bundled")
+    ),
     "table3": Experiment("Table 3: ablations", ablations.table3, ablations.PARTS, (1, 2, 3)),
-    "fig9": Experiment("Figure 9: artefacts without PPM", ablations.fig9, seeds=(1,)),
-    "fig10": Experiment("Figure 10: enhancement rate of CurveNLU", ablations.fig10, ablations.FIG10, (1,)),
+    "fig9": Experiment("Figure 9: artefacts without PPM", ablations.fig9, seeds=(1, 2, 3)),
+    "fig10": Experiment(
+        "Figure 10: enhancement rate of CurveNLU", ablations.fig10, ablations.FIG10, (1, 2, 3), ("bundled",)
+    ),
 }
 
 
 def name_of(experiment: str, part: str, seed: int) -> str:
     """Of a result; without a seed where nothing is random."""
-    words = [experiment, part, str(seed) if EXPERIMENTS[experiment].seeds else ""]
+    words = [experiment, part, str(seed) if EXPERIMENTS[experiment].is_random(part) else ""]
     return "-".join(word for word in words if word)
 
 
@@ -80,7 +97,7 @@ def run(experiment: str, part: str, seed: int, place: Place, again: bool) -> Non
 
 def table_of_contents() -> None:
     for name, experiment in EXPERIMENTS.items():
-        every = [name_of(name, part, seed) for part in experiment.parts for seed in experiment.seeds or (1,)]
+        every = [name_of(name, part, seed) for part, seed in experiment.runs()]
         done = sum((RESULTS / f"{one}.json").is_file() for one in every)
         parts = f" ({', '.join(experiment.parts)})" if experiment.parts != ONE else ""
         print(f"{name:13}{done}/{len(every)} results  {experiment.title}{parts}")
@@ -123,10 +140,8 @@ def main() -> int:
     place = Place(asked.material, asked.runs, SCALES[asked.scale])
     try:
         for name in asked.names:
-            experiment = EXPERIMENTS[name]
-            for seed in (asked.seed or experiment.seeds) if experiment.seeds else (1,):
-                for part in asked.part or experiment.parts:
-                    run(name, part, seed, place, asked.again)
+            for part, seed in EXPERIMENTS[name].runs(asked.part, asked.seed):
+                run(name, part, seed, place, asked.again)
     except (LolblurError, FileNotFoundError, subprocess.CalledProcessError) as error:
         hint = getattr(error, "hint", "")
         print(f"paper: {error}" + (f"\n  {hint}" if hint else ""), file=sys.stderr)

@@ -102,6 +102,15 @@ def test_a_result_is_written_once(paper, monkeypatch, tmp_path, capsys):
     assert told["cpu_seconds_of_this_run"] >= 0
 
 
+def test_a_part_in_which_nothing_is_random_is_run_once(paper):
+    experiment = paper.Experiment("Table 2", print, ("input", "lednet"), (1, 2), fixed=("input",))
+    assert experiment.runs() == [("input", 1), ("lednet", 1), ("lednet", 2)]
+    assert experiment.runs(["input"], [7]) == [("input", 1)]
+    assert experiment.runs(["lednet"], [7]) == [("lednet", 7)]
+    assert paper.name_of("table2", "input", 1) == "table2-input"
+    assert paper.name_of("table2", "lednet", 2) == "table2-lednet-2"
+
+
 def test_a_trial_never_reaches_the_results_of_the_page(paper, tmp_path):
     for scale in paper.SCALES.values():
         path = paper.Place(tmp_path, tmp_path / "runs", scale).result("table3-whole-1")

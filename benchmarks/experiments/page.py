@@ -132,10 +132,11 @@ def _real(what: str, names: dict[str, str], parts: Sequence[tuple[str, Results]]
         if not found or not found[0].get(key):
             rows.append([names[part], NOT_RUN, *[""] * 4])
             continue
-        mean, better = found[0][key]["mean"], found[0][key]["frames_better"]["niqe"]
-        rows.append([names[part], number(mean["niqe"]), number(mean["lifted_input_niqe"]),
-                     f"{better['better']} of {better['frames']}", number(mean["burnt_growth"]),
-                     number(mean["colour_shift"])])  # fmt: skip
+        figures = ("niqe", "lifted_input_niqe", "burnt_growth", "colour_shift")
+        cells = [seeds([one[key]["mean"][figure] for one in found]) for figure in figures]
+        counts = [one[key]["frames_better"]["niqe"] for one in found]
+        better = f"{', '.join(str(count['better']) for count in counts)} of {counts[0]['frames']}"
+        rows.append([names[part], *cells[:2], better, *cells[2:]])
     return table([what, "NIQE", "of the input lifted alike", "frames where it is below", "more burnt pixels, points",
                   "colour shift, Lab"], rows)  # fmt: skip
 
@@ -188,10 +189,11 @@ def fig8b(results: Results) -> str:
         found = of(results, "fig8b", part)
         keys = ("psnr_saturated", "psnr_unsaturated", "aligned_psnr_saturated", "aligned_psnr_unsaturated")
         cells = [means(found, key) for key in keys] if found else [NOT_RUN, "", "", ""]
-        gain = verdict(found, without, "psnr_saturated") if found and part != "without" else ""
-        rows.append([words, *cells, gain])
+        shared = [one for one in without if one["seed"] in [other["seed"] for other in found]]
+        gains = [verdict(found, shared, key) if found and part != "without" else "" for key in keys[::2]]
+        rows.append([words, *cells, *gains])
     return table(["clipping reverse in training", "PSNR, saturated", "unsaturated", "aligned, saturated", "unsaturated",
-                  "saturated, less without, by seed: a result?"], rows)  # fmt: skip
+                  "saturated, less without, by seed: a result?", "the same, aligned"], rows)  # fmt: skip
 
 
 def fig8a(results: Results) -> str:
@@ -211,8 +213,9 @@ def fig9(results: Results) -> str:
     found = of(results, "fig9")
     if not found:
         return NOT_RUN
-    rows = [[name, *(number(row[key]) for key in ("psnr_rgb", "aligned_psnr_rgb", "unevenness"))]
-            for name, row in found[0]["figures"].items()]  # fmt: skip
+    rows = [[name, *(seeds([one["figures"][name][key] for one in found])
+                     for key in ("psnr_rgb", "aligned_psnr_rgb", "unevenness"))]
+            for name in found[0]["figures"]]  # fmt: skip
     return table(["network", "PSNR", "aligned PSNR", "unevenness, L*"], rows)
 
 
@@ -222,9 +225,9 @@ def fig10(results: Results) -> str:
         found = of(results, "fig10", part)
         if not found:
             rows.append([words, NOT_RUN, *[""] * 3])
-        scales = found[0]["figures"].items() if found else ()
-        for scale, row in sorted(scales, key=lambda one: -Fraction(one[0])):
-            rows.append([words, scale, *(number(row[key]) for key in ("dark", "middle", "bright"))])
+        for scale in sorted(found[0]["figures"] if found else (), key=lambda one: -Fraction(one)):
+            every = [one["figures"][scale] for one in found]
+            rows.append([words, scale, *(seeds([row[key] for row in every]) for key in ("dark", "middle", "bright"))])
     return table(["network", "scale", "dark third of the pixels", "middle", "bright"], rows)
 
 
