@@ -106,7 +106,7 @@ def fig10(place: Place, part: str, seed: int) -> dict:
             thirds = (light <= ends[0], (light > ends[0]) & (light <= ends[1]), light > ends[1])
             values = [torch.nanmean(mean[third]).item() for third in thirds]
             sums.setdefault(f"1/{2**scale * net.fold}", []).append(values)
-    target = place.pictures / f"fig10-{part}.png"
+    target = place.pictures / f"fig10-{part}-{seed}.png"
     restore(pairs[0].low, target, quiet=True, overwrite=True, weights=weights, show="curve", device="cpu")
     figures = {scale: dict(zip(("dark", "middle", "bright"), np.nanmean(rows, 0).tolist(), strict=True))
                for scale, rows in sums.items()}  # fmt: skip

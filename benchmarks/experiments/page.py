@@ -73,7 +73,10 @@ def verdict(ours: Results, theirs: Results, figure: str, test: str = "") -> str:
     if not ours or [one["seed"] for one in ours] != [one["seed"] for one in theirs]:
         return "-"
     clips = [[(one["figures"][test] if test else one["figures"])["clips"] for one in side] for side in (ours, theirs)]
-    by_seed = differences(*clips, figure)
+    return judged(differences(*clips, figure))
+
+
+def judged(by_seed: Sequence[float]) -> str:
     words = ", ".join(f"{value:+.2f}" for value in by_seed)
     if len(by_seed) < LEAST_SEEDS:
         return f"{words}: too few seeds to tell"
@@ -213,9 +216,14 @@ def fig9(results: Results) -> str:
     found = of(results, "fig9")
     if not found:
         return NOT_RUN
-    rows = [[name, *(seeds([one["figures"][name][key] for one in found])
-                     for key in ("psnr_rgb", "aligned_psnr_rgb", "unevenness"))]
-            for name in found[0]["figures"]]  # fmt: skip
+    keys = ("psnr_rgb", "aligned_psnr_rgb", "unevenness")
+    by_seed = {
+        name: {key: [one["figures"][name][key] for one in found] for key in keys} for name in found[0]["figures"]
+    }
+    rows = [[name, *map(seeds, row.values())] for name, row in by_seed.items()]
+    ours, theirs = by_seed["no-ppm, frame"], by_seed["whole, frame"]
+    less = [judged([one - other for one, other in zip(ours[key], theirs[key], strict=True)]) for key in keys]
+    rows.append(["no-ppm less whole, frame, by seed: a result?", *less])
     return table(["network", "PSNR", "aligned PSNR", "unevenness, L*"], rows)
 
 
