@@ -232,6 +232,7 @@ def test_costs_are_counted_once(page):
     text = page.cost(results)
     assert "| trainings | 1 | 0.5 |" in text
     assert "| datasets made for this | 1 | 0.1 |" in text
+    assert "| together | 2 | 0.6 |" in text
 
 
 def test_the_page_is_filled_between_its_marks_and_nowhere_else(page, tmp_path):

@@ -240,15 +240,15 @@ def fig10(results: Results) -> str:
 
 
 def cost(results: Results) -> str:
-    """CPU hours: of trainings and sets each once, however many results use them; and of the rest, scoring mostly."""
+    """CPU hours of trainings and sets, each counted once, however many results use it."""
     if not results:
         return NOT_RUN
     trainings = {name: one["cpu_seconds"] for result in results for name, one in result.get("trainings", {}).items()}
     sets = {name: one["cpu_seconds"] for result in results for name, one in result["data"].items()
             if isinstance(one, dict) and one["cpu_seconds"]}  # fmt: skip
-    hours = [sum(values.values()) / 3600 for values in (trainings, sets)]
-    rows = [["trainings", str(len(trainings)), number(hours[0], 1)], ["datasets made for this", str(len(sets)),
-             number(hours[1], 1)], ["results", str(len(results)), ""]]  # fmt: skip
+    rows = [[words, str(len(values)), number(sum(values.values()) / 3600, 1)]
+            for words, values in (("trainings", trainings), ("datasets made for this", sets),
+                                  ("together", trainings | sets))]  # fmt: skip
     return table(["", "number", "CPU hours"], rows)
 
 
