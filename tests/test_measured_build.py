@@ -85,7 +85,13 @@ def test_a_pq_clip_builds_and_the_manifest_says_measured(clip, tmp_path, words):
 
 @pytest.mark.parametrize(
     ("changes", "told"),
-    [((), False), (("skip=clip_reverse",), True), (("clip_reverse.space=hdr",), True), (("skip=noise",), False)],
+    [
+        ((), False),
+        (("skip=clip_reverse",), True),
+        (("clip_reverse.space=hdr",), True),
+        (("skip=noise",), False),
+        (("skip=clip_reverse,average",), False),
+    ],
 )
 def test_a_wish_about_clip_reverse_that_has_no_effect_is_told(clip, changes, told):
     asked = recipe(*changes)
@@ -95,7 +101,10 @@ def test_a_wish_about_clip_reverse_that_has_no_effect_is_told(clip, changes, tol
         videos: [note for note in plan.make(list(videos), [], asked, {}).warnings if "clip_reverse" in note]
         for videos in ((info,), (info, guessed), (guessed,))
     }
-    words = "clip_reverse is not applied to {}, whose light above white is measured (HDR, or shot from pictures)"
+    words = (
+        "neither clip_reverse nor leaving it out makes a difference to {}, "
+        "whose light above white is measured (HDR, or shot from pictures)"
+    )
     assert notes[(info,)] == ([words.format("every clip")] if told else [])
     assert notes[info, guessed] == ([words.format("1 of 2 clips")] if told else [])
     assert notes[(guessed,)] == []

@@ -46,12 +46,17 @@ def about(video: VideoInfo, recipe: Recipe, pairs: int) -> list[str]:
 
 
 def about_light(clips: list[Clip], recipe: Recipe) -> list[str]:
-    """That clip_reverse, or leaving it out, changes nothing in clips whose light above white is measured."""
+    """That clip_reverse, or leaving it out, changes nothing in clips whose light above white is measured.
+
+    Nothing is said where clip_reverse is as usual, or without the average, in which alone it can be seen.
+    """
     measured = sum(clip.video.light == MEASURED for clip in clips)
-    if not measured or ("clip_reverse" not in recipe.skip and recipe.clip_reverse == ClipReverseConfig()):
+    asked = "clip_reverse" in recipe.skip or recipe.clip_reverse != ClipReverseConfig()
+    if not measured or not asked or "average" in recipe.skip:
         return []
     some = f"{measured} of {counted(len(clips), 'clip')}" if measured < len(clips) else "every clip"
-    return [f"clip_reverse is not applied to {some}, whose light above white is measured (HDR, or shot from pictures)"]
+    why = "whose light above white is measured (HDR, or shot from pictures)"
+    return [f"neither clip_reverse nor leaving it out makes a difference to {some}, {why}"]
 
 
 def exposure_ms(video: VideoInfo, recipe: Recipe) -> tuple[float, float]:
