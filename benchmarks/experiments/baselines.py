@@ -1,6 +1,7 @@
 """Tables 1 and 2: LEDNet beside cascades, another network and tone curves; real frames without ground truth."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -23,7 +24,7 @@ from lolblur_synth.models import lednet
 from lolblur_synth.tools.restore import restore
 
 TABLE1 = ("input", "enhance-deblur", "deblur-enhance", "mimo", "lednet")
-TABLE2 = ("input", "auto-exposure", "bundled", "lednet")
+TABLE2 = ("input", "auto-exposure", "lift", "bundled", "lednet")
 FIT_PAIRS = 100  # that the tone curve of auto exposure is learnt from
 ROUNDS = 3  # of which the fastest counts
 
@@ -89,20 +90,28 @@ def table2(place: Place, part: str, seed: int) -> dict:
         return about(place, one, tests=()) | {"figures": real_frames(place, one.folder)}
     if part == "bundled":
         return {"data": {}, "figures": real_frames(place, "lednet")}
-    results = place.real if part == "input" else _auto_exposed(place)
-    return {"data": {}, "figures": real_frames(place, results)}
+    if part == "input":
+        return {"data": {}, "figures": real_frames(place, place.real)}
+    brighten = _auto_exposure(place) if part == "auto-exposure" else lednet.load("lednet")[0].lift
+    return {"data": {}, "figures": real_frames(place, _brightened(place, part, brighten))}
 
 
-def _auto_exposed(place: Place) -> Path:
-    """The real pictures brightened by the curve that training pairs teach."""
+def _auto_exposure(place: Place) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The curve that training pairs teach."""
     names = pair_names("low_blur_noise:high_sharp_scaled")
     pairs = gather([sets.made(place, DATA)], "train", names)
     some = pairs[:: max(1, len(pairs) // FIT_PAIRS)]
     learnt = tone_curves.fit(tuple(frame[None] for frame in read_pair(pair)) for pair in some)
-    target = place.work / "frames/auto-exposure"
+    return lambda frame: tone_curves.auto_exposure(frame, learnt)
+
+
+@torch.no_grad()
+def _brightened(place: Place, name: str, brighten: Callable[[torch.Tensor], torch.Tensor]) -> Path:
+    """The real pictures, each brightened, in a folder of that name."""
+    target = place.work / "frames" / name
     for file in pictures.below(place.real):
         frame = torch.from_numpy(read_display(file)).permute(2, 0, 1)[None].contiguous()
         path = target / file.relative_to(place.real).with_suffix(".png")
         path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(path), to_uint8(tone_curves.auto_exposure(frame, learnt)[0])[..., ::-1])
+        cv2.imwrite(str(path), to_uint8(brighten(frame)[0])[..., ::-1])
     return target

@@ -124,8 +124,8 @@ def _quality(figures: dict) -> list[str]:
 
 
 def table2(results: Results) -> str:
-    names = {"input": "the input", "auto-exposure": "auto exposure", "bundled": "the bundled `lednet`",
-             "lednet": "LEDNet of Table 3"}  # fmt: skip
+    names = {"input": "the input", "auto-exposure": "auto exposure", "lift": "the lift of `lednet` alone",
+             "bundled": "the bundled `lednet`", "lednet": "LEDNet of Table 3"}  # fmt: skip
     return _real("method", names, [(part, of(results, "table2", part)) for part in names], "figures")
 
 

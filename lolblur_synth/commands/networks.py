@@ -49,7 +49,8 @@ def train_lednet(style, data, out, dry_run, as_json, **values):
     if as_json and distributed.is_first():
         json_lines.summary({"out": out} | done)
     elif style == "human" and distributed.is_first():
-        click.echo(opt.printable(", ".join(f"{key} {value}" for key, value in done.items())))
+        words = (f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in done.items())
+        click.echo(opt.printable(", ".join(words)))
         if not dry_run:
             click.echo(opt.printable_lines(_next_steps(out, data[0], values["pair"], values["network"])))
     return 0
