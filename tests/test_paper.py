@@ -237,13 +237,14 @@ def test_costs_are_counted_once(page):
 
 def test_the_page_is_filled_between_its_marks_and_nowhere_else(page, tmp_path):
     (tmp_path / "results").mkdir()
-    told = result("fig2", data={"pictures": 4}, figures={"mean": {"none": 13.4, "measured": 38.7}, "clips": {}})
+    mean = {"measured": 38.7, "code": 15.1, "hdr": 16.2, "linear": 14.3, "none": 13.4}
+    told = result("fig2", data={"pictures": 4}, figures={"mean": mean, "clips": {}})
     (tmp_path / "results/fig2.json").write_text(json.dumps(told))
     text = "# Head\n<!-- results: fig2 -->\nold\n<!-- end -->\nbetween\n<!-- results: fig10 -->\n<!-- end -->\ntail\n"
     (tmp_path / "page.md").write_text(text)
     assert page.rewrite(tmp_path / "page.md", tmp_path / "results").endswith("2 tables from 1 results")
     filled = (tmp_path / "page.md").read_text()
-    assert "| mean of 4 pictures | 13.40 | 38.70 |" in filled
+    assert "| mean of 4 pictures | 13.40 | 14.30 | 15.10 | 16.20 | 38.70 |" in filled
     assert "old" not in filled
     assert filled.startswith("# Head\n<!-- results: fig2 -->\n|")
     assert filled.endswith("<!-- end -->\ntail\n")

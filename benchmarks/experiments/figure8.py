@@ -10,7 +10,7 @@ from experiments.ablations import NAMES, about
 from experiments.data import real_frames
 from experiments.place import Place
 from experiments.scoring import metrics, scored
-from experiments.streaks import enlarged, most_light
+from experiments.streaks import UNSHOWN, enlarged, most_light
 from experiments.training import trained
 from lolblur_synth.dataset.pair_folders import Pair, find_pairs, pair_names
 from lolblur_synth.dataset.pairs import read_pair
@@ -60,7 +60,9 @@ def fig8b_crops(place: Place, part: str, seed: int) -> dict:
     networks = {name: trained(place, data, "whole", seed) for name, data in CLIP_REVERSE.items()}
     nets = {name: lednet.load(one.folder / "lednet.safetensors")[0] for name, one in networks.items()}
     root = sets.made(place, "tests/lamps")
-    blurred = find_pairs(root, "test", ("low_blur", "low_sharp"))
+    sources = sets.sources(place, "tests/lamps")
+    every = find_pairs(root, "test", ("low_blur", "low_sharp"))
+    blurred = [pair for pair in every if UNSHOWN not in sources[pair.clip]]
     strengths = {(pair.clip, pair.frame): streak(*read_pair(pair)) for pair in first_of_each_clip(blurred)}
     pairs = [pair for pair in find_pairs(root, "test", NAMES) if (pair.clip, pair.frame) in strengths]
     pairs.sort(key=lambda pair: -strengths[pair.clip, pair.frame][0])
@@ -76,8 +78,8 @@ def fig8b_crops(place: Place, part: str, seed: int) -> dict:
         }
         rows.append(np.concatenate([enlarged(to_uint8(one[0])) for one in (low[window], *answers.values(), truth)], 1))
     place.save_picture(f"fig8b-{seed}", np.concatenate(rows))
-    every = about(place, *networks.values(), tests=("tests/lamps",), data=tuple(CLIP_REVERSE.values()))
-    return every | {"figures": figures}
+    told = about(place, *networks.values(), tests=("tests/lamps",), data=tuple(CLIP_REVERSE.values()))
+    return told | {"figures": figures}
 
 
 def first_of_each_clip(pairs: list[Pair]) -> list[Pair]:

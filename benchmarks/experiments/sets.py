@@ -147,8 +147,20 @@ def facts(place: Place, *names: str) -> dict[str, dict]:
     """Of each set: pairs and clips that were built, and what that cost, null where another command made it."""
     told = {}
     for name in names:
-        lines = (made(place, name) / "manifest.jsonl").read_text().splitlines()
-        records = [json.loads(line) for line in lines]
-        clips = {record["pair"].partition("/")[0] for record in records}
+        records = _records(place, name)
+        clips = {_clip(record) for record in records}
         told[name] = {"pairs": len(records), "clips": len(clips), "cpu_seconds": spent(_cost(place, name))}
     return told
+
+
+def sources(place: Place, name: str) -> dict[str, str]:
+    """Clip of a set -> name of the file that it was made of."""
+    return {_clip(record): record["source"]["name"] for record in _records(place, name)}
+
+
+def _records(place: Place, name: str) -> list[dict]:
+    return [json.loads(line) for line in (made(place, name) / "manifest.jsonl").read_text().splitlines()]
+
+
+def _clip(record: dict) -> str:
+    return record["pair"].partition("/")[0]

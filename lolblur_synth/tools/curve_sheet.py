@@ -1,7 +1,7 @@
 """The picture of `restore --show curve`: what CurveNLU multiplies features with, by channel, at three scales.
 
 Above, a quarter of the frame each: the frame, and the mean over the channels at 1/2, 1/4 and 1/8 of its size. Below,
-eight maps in a row: every channel of the three scales in turn. The colour is log2 of the rate: dark violet 1, nothing
+eight maps in a row: every channel of the three scales in turn. The colour is log2 of the rate: black 1, nothing
 changes; yellow 8. Grey has no rate, because the feature is 0 there.
 """
 
