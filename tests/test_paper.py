@@ -224,6 +224,32 @@ def test_table_3_says_which_differences_are_results(page):
     assert page.NOT_RUN in rows["no L_en"]
 
 
+def test_figure_8b_tells_streaks_and_saturated_pixels_apart(page):
+    def trained(part, seed, saturated, streaks):
+        clip = {"psnr_saturated": saturated, "aligned_psnr_saturated": 30.0, "aligned_psnr_streaks": 12.0,
+                "psnr_streaks": streaks}  # fmt: skip
+        return result("fig8b", part, seed, figures={"mean": clip, "clips": {"lamps/0000": clip}})
+
+    results = [trained("without", seed, 26.0 + seed, 10.0) for seed in (1, 2, 3)]
+    results += [trained("linear", seed, 26.0, 10.5) for seed in (1, 2, 3)]
+    scores, gains = (table.splitlines() for table in page.fig8b(results).split("\n\n"))
+    assert "26.00 ± 0.00" in scores[3]
+    assert page.NOT_RUN in scores[5]
+    assert "-1.00, -2.00, -3.00: within the spread | +0.50, +0.50, +0.50: yes |" in gains[2]
+
+
+def test_streaks_are_pixels_to_which_blur_brings_light(paper):
+    sharp = torch.full((1, 3, 4, 6), 0.1)
+    sharp[..., 0] = 1.0  # a lamp
+    blurred = sharp.clone()
+    blurred[..., 0] = 0.6  # dimmed where it was
+    blurred[:, 1, :, 1:3] = 0.6  # a green streak beside it
+    blurred[..., 5] = 0.3  # ordinary blur
+    mask = paper.figure8.streaks(blurred, sharp)
+    assert mask.shape == (1, 1, 4, 6)
+    assert mask[0, 0].any(0).tolist() == [False, True, True, False, False, False]
+
+
 def test_costs_are_counted_once(page):
     training = {"lolblur-a-whole-1": {"options": {}, "cpu_seconds": 1800.0}}
     data = {"sets/lolblur-a": {"pairs": 8, "clips": 4, "cpu_seconds": 360.0},

@@ -9,13 +9,14 @@ from experiments import sets
 from experiments.ablations import NAMES, about
 from experiments.data import real_frames
 from experiments.place import Place
-from experiments.scoring import metrics, scored
+from experiments.scoring import mean_of, metrics, scored
 from experiments.streaks import UNSHOWN, enlarged, most_light
-from experiments.training import trained
+from experiments.training import Trained, trained
 from lolblur_synth.dataset.pair_folders import Pair, find_pairs, pair_names
 from lolblur_synth.dataset.pairs import read_pair
 from lolblur_synth.frames import to_uint8
 from lolblur_synth.metrics import image_quality
+from lolblur_synth.metrics.alignment import aligned
 from lolblur_synth.models import lednet
 
 CLIP_REVERSE = {
@@ -24,8 +25,11 @@ CLIP_REVERSE = {
     "hdr": "sets/lamps-hdr-cr",
     "measured": "sets/lamps-measured",
 }
+TESTS = "tests/lamps"
 STILL_PAIR = "low_sharp:high_sharp_scaled"
 CROP = (96, 64)  # px, around the brightest streak of a frame
+STREAK = 0.25  # display value by which blur brightens a pixel of a streak
+LEAST = 100  # pixels of streaks in a frame that counts
 ROWS = 4  # crops shown, each of another clip
 
 
@@ -47,11 +51,41 @@ def fig8a(place: Place, part: str, seed: int) -> dict:
 
 def fig8b(place: Place, part: str, seed: int) -> dict:
     """Trained on 8-bit video without clipping reverse, with Eq. 2, or with the gain of `hdr`, and on clips that hold
-    the light of their lamps; scored on measured light, whose streaks are true, saturated and unsaturated pixels
-    apart."""
-    data, tests = CLIP_REVERSE[part], ("tests/lamps",)
+    the light of their lamps; scored on measured light, whose streaks are true: saturated pixels of the ground truth,
+    the others, and those of streaks, apart."""
+    data = CLIP_REVERSE[part]
     one = trained(place, data, "whole", seed)
-    return about(place, one, tests=tests, data=(data,)) | {"figures": scored(place, one.folder, tests)}
+    figures = scored(place, one.folder, (TESTS,))
+    for clip, values in over_streaks(place, one).items():
+        figures["clips"][clip] |= values
+    figures["mean"] = mean_of(list(figures["clips"].values()))
+    return about(place, one, tests=(TESTS,), data=(data,)) | {"figures": figures}
+
+
+def over_streaks(place: Place, one: Trained) -> dict[str, dict[str, float]]:
+    """Clip -> figures of a network over its streaks, means over the frames that have some."""
+    net, _ = lednet.load(one.folder / "lednet.safetensors")
+    root, clips = sets.made(place, TESTS), {}
+    blurred = find_pairs(root, "test", ("low_blur", "low_sharp"))
+    for pair, with_noise in zip(blurred, find_pairs(root, "test", NAMES), strict=True):
+        mask = streaks(*(frame[None] for frame in read_pair(pair)))
+        if mask.sum() >= LEAST:
+            low, high = (frame[None] for frame in read_pair(with_noise))
+            answer = lednet.enhance(net, low)
+            figures = {
+                "psnr_streaks": image_quality.psnr_rgb(answer, high, mask).item(),
+                "aligned_psnr_streaks": image_quality.psnr_rgb(aligned(answer, high), high, mask).item(),
+            }
+            clips.setdefault(f"{TESTS.removeprefix('tests/')}/{pair.clip}", []).append(figures)
+    return {clip: mean_of(rows) for clip, rows in clips.items()}
+
+
+def streaks(blurred: torch.Tensor, sharp: torch.Tensor) -> torch.Tensor:
+    """(N, 3, H, W) display, twice -> (N, 1, H, W) bool: pixels to which blur brings light.
+
+    A lamp lights such a pixel for a part of the exposure; a network that does not know streaks leaves it bright.
+    """
+    return (blurred - sharp).amax(1, keepdim=True) > STREAK
 
 
 def fig8b_crops(place: Place, part: str, seed: int) -> dict:
@@ -59,8 +93,8 @@ def fig8b_crops(place: Place, part: str, seed: int) -> dict:
     the PSNR of each crop."""
     networks = {name: trained(place, data, "whole", seed) for name, data in CLIP_REVERSE.items()}
     nets = {name: lednet.load(one.folder / "lednet.safetensors")[0] for name, one in networks.items()}
-    root = sets.made(place, "tests/lamps")
-    sources = sets.sources(place, "tests/lamps")
+    root = sets.made(place, TESTS)
+    sources = sets.sources(place, TESTS)
     every = find_pairs(root, "test", ("low_blur", "low_sharp"))
     blurred = [pair for pair in every if UNSHOWN not in sources[pair.clip]]
     strengths = {(pair.clip, pair.frame): streak(*read_pair(pair)) for pair in first_of_each_clip(blurred)}
@@ -78,7 +112,7 @@ def fig8b_crops(place: Place, part: str, seed: int) -> dict:
         }
         rows.append(np.concatenate([enlarged(to_uint8(one[0])) for one in (low[window], *answers.values(), truth)], 1))
     place.save_picture(f"fig8b-{seed}", np.concatenate(rows))
-    told = about(place, *networks.values(), tests=("tests/lamps",), data=tuple(CLIP_REVERSE.values()))
+    told = about(place, *networks.values(), tests=(TESTS,), data=tuple(CLIP_REVERSE.values()))
     return told | {"figures": figures}
 
 

@@ -188,16 +188,20 @@ def gamma(results: Results) -> str:
 def fig8b(results: Results) -> str:
     names = {"without": "8-bit video, without", "linear": "8-bit video, Eq. 2 as printed", "hdr": "8-bit video, `hdr`",
              "measured": "none needed: clips that hold the light of their lamps"}  # fmt: skip
-    without, rows = of(results, "fig8b", "without"), []
+    kinds = ("saturated", "unsaturated", "streaks")
+    keys = [f"{way}psnr_{kind}" for way in ("", "aligned_") for kind in kinds]
+    without, scores, gains = of(results, "fig8b", "without"), [], []
     for part, words in names.items():
         found = of(results, "fig8b", part)
-        keys = ("psnr_saturated", "psnr_unsaturated", "aligned_psnr_saturated", "aligned_psnr_unsaturated")
-        cells = [means(found, key) for key in keys] if found else [NOT_RUN, "", "", ""]
-        shared = [one for one in without if one["seed"] in [other["seed"] for other in found]]
-        gains = [verdict(found, shared, key) if found and part != "without" else "" for key in keys[::2]]
-        rows.append([words, *cells, *gains])
-    return table(["clipping reverse in training", "PSNR, saturated", "unsaturated", "aligned, saturated", "unsaturated",
-                  "saturated, less without, by seed: a result?", "the same, aligned"], rows)  # fmt: skip
+        scores.append([words, *([means(found, key) for key in keys] if found else [NOT_RUN, *[""] * 5])])
+        if part != "without":
+            shared = [one for one in without if one["seed"] in [other["seed"] for other in found]]
+            gains.append([words, *(verdict(found, shared, key) for key in keys if "_un" not in key)])
+    heads = [f"{way}{kind}" for way in ("", "aligned, ") for kind in kinds]
+    return "\n\n".join((
+        table(["clipping reverse in training: PSNR over pixels", *heads], scores),
+        table(["less that without, by seed: a result?", *(head for head in heads if "un" not in head)], gains),
+    ))  # fmt: skip
 
 
 def fig8a(results: Results) -> str:

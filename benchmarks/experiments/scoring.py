@@ -10,7 +10,7 @@ from lolblur_synth.models import vgg
 from lolblur_synth.tools.evaluate import evaluate
 
 KEPT = ("psnr_rgb", "aligned_psnr_rgb", "ssim_y", "aligned_ssim_y", "lpips_alex", "psnr_saturated", "psnr_unsaturated",
-        "aligned_psnr_saturated", "aligned_psnr_unsaturated")  # fmt: skip
+        "psnr_streaks", "aligned_psnr_saturated", "aligned_psnr_unsaturated", "aligned_psnr_streaks")  # fmt: skip
 LEAST_SEEDS = 3  # two give no spread
 BEYOND = 2.0  # spreads that a difference must exceed to be a result
 
