@@ -167,7 +167,7 @@ def cast(results: Results) -> str:
     found = of(results, "cast")
     if not found:
         return NOT_RUN
-    rows = [[*name.split(), number(row["hue"]), f"{100 * row['chroma']:.0f} %", f"{row['b'] + 0:+.2f}"]
+    rows = [[*name.split(), number(row["hue"]), f"{100 * row['chroma']:.0f} %", f"{round(row['b'], 2) + 0:+.2f}"]
             for name, row in found[0]["figures"].items()]  # fmt: skip
     return table(["method", "exposure", "hue turns, degrees", "chroma changes", "b* (yellow above 0)"], rows)
 
