@@ -30,7 +30,7 @@ STILL_PAIR = "low_sharp:high_sharp_scaled"
 CROP = (96, 64)  # px, around the brightest streak of a frame
 STREAK = 0.25  # display value by which blur brightens a pixel of a streak
 LEAST = 100  # pixels of streaks in a frame that counts
-ROWS = 4  # crops shown, each of another clip
+ROWS = 3  # crops shown, each of another clip
 
 
 def fig8a(place: Place, part: str, seed: int) -> dict:
@@ -93,17 +93,19 @@ def fig8b_crops(place: Place, part: str, seed: int) -> dict:
     the PSNR of each crop."""
     networks = {name: trained(place, data, "whole", seed) for name, data in CLIP_REVERSE.items()}
     nets = {name: lednet.load(one.folder / "lednet.safetensors")[0] for name, one in networks.items()}
-    root = sets.made(place, TESTS)
-    sources = sets.sources(place, TESTS)
-    every = find_pairs(root, "test", ("low_blur", "low_sharp"))
-    blurred = [pair for pair in every if UNSHOWN not in sources[pair.clip]]
-    strengths = {(pair.clip, pair.frame): streak(*read_pair(pair)) for pair in first_of_each_clip(blurred)}
-    pairs = [pair for pair in find_pairs(root, "test", NAMES) if (pair.clip, pair.frame) in strengths]
-    pairs.sort(key=lambda pair: -strengths[pair.clip, pair.frame][0])
+    root, sources = sets.made(place, TESTS), sets.sources(place, TESTS)
+    strongest: dict[str, tuple[float, int, int, str]] = {}  # of each clip: light of its streak, top, left, frame
+    for pair in find_pairs(root, "test", ("low_blur", "low_sharp")):
+        found = (*streak(*read_pair(pair)), pair.frame)
+        if UNSHOWN not in sources[pair.clip] and found[0] > 0:
+            strongest[pair.clip] = max(found, strongest.get(pair.clip, found))
+    every = find_pairs(root, "test", NAMES)
+    pairs = [pair for pair in every if pair.clip in strongest and pair.frame == strongest[pair.clip][3]]
+    pairs.sort(key=lambda pair: strongest[pair.clip], reverse=True)
     rows, figures = [], {}
     for pair in pairs[:ROWS]:
         low, high = (frame[None] for frame in read_pair(pair))
-        _, top, left = strengths[pair.clip, pair.frame]
+        _, top, left, _ = strongest[pair.clip]
         window = (..., slice(top, top + CROP[1]), slice(left, left + CROP[0]))
         truth = high[window]
         answers = {name: lednet.enhance(net, low)[window] for name, net in nets.items()}
@@ -121,5 +123,6 @@ def first_of_each_clip(pairs: list[Pair]) -> list[Pair]:
 
 
 def streak(blurred: torch.Tensor, sharp: torch.Tensor) -> tuple[float, int, int]:
-    """Where blur adds most light: how much, and top and left of the crop. Frames (3, H, W)."""
-    return most_light((blurred - sharp).amax(0).clamp(min=0).numpy(), CROP)
+    """The strongest streak of a frame, (3, H, W): its light, 0 where there is none, and top and left of its crop."""
+    added = (blurred - sharp).amax(0) * streaks(blurred[None], sharp[None])[0, 0]
+    return most_light(added.numpy(), CROP)

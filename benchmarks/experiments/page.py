@@ -69,10 +69,14 @@ def means(found: Results, figure: str, digits: int = 2) -> str:
 
 
 def verdict(ours: Results, theirs: Results, figure: str, test: str = "") -> str:
-    """By how much `ours` is above `theirs` by clip, and whether that is a result."""
-    if not ours or [one["seed"] for one in ours] != [one["seed"] for one in theirs]:
+    """By how much `ours` is above `theirs` by clip, over the seeds that both have, and whether that is a result."""
+    shared = {one["seed"] for one in ours} & {one["seed"] for one in theirs}
+    if not shared:
         return "-"
-    clips = [[(one["figures"][test] if test else one["figures"])["clips"] for one in side] for side in (ours, theirs)]
+    clips = [
+        [(one["figures"][test] if test else one["figures"])["clips"] for one in side if one["seed"] in shared]
+        for side in (ours, theirs)
+    ]
     return judged(differences(*clips, figure))
 
 
@@ -86,13 +90,10 @@ def judged(by_seed: Sequence[float]) -> str:
 def table3(results: Results) -> str:
     whole, rows = of(results, "table3", "whole"), []
     for part, (psnr, ssim) in TABLE3_PAPER.items():
-        found = of(results, "table3", part)
-        shared = [one for one in whole if one["seed"] in [other["seed"] for other in found]]
-        cells = [NOT_RUN, "", "", "", ""]
+        found, cells = of(results, "table3", part), [NOT_RUN, "", "", "", ""]
         if found:
-            cells = [means(found, "psnr_rgb"), means(found, "aligned_psnr_rgb"), means(found, "ssim_y", 3),
-                     "" if part == "whole" else verdict(found, shared, "psnr_rgb"),
-                     "" if part == "whole" else verdict(found, shared, "aligned_psnr_rgb")]  # fmt: skip
+            gains = [verdict(found, whole, key) if part != "whole" else "" for key in ("psnr_rgb", "aligned_psnr_rgb")]
+            cells = [means(found, "psnr_rgb"), means(found, "aligned_psnr_rgb"), means(found, "ssim_y", 3), *gains]
         rows.append([WORDS[part], f"{psnr:.2f}, {number(ssim, 3)}", *cells])
     return table(["network", "paper: PSNR, SSIM", "PSNR", "aligned PSNR", "SSIM (Y)",
                   "PSNR less the whole's, by seed: a result?", "the same, aligned"], rows)  # fmt: skip
@@ -131,8 +132,9 @@ def table2(results: Results) -> str:
 
 def _real(what: str, names: dict[str, str], parts: Sequence[tuple[str, Results]], key: str) -> str:
     rows = []
-    for part, found in parts:
-        if not found or not found[0].get(key):
+    for part, every in parts:
+        found = [one for one in every if one.get(key)]
+        if not found:
             rows.append([names[part], NOT_RUN, *[""] * 4])
             continue
         figures = ("niqe", "lifted_input_niqe", "burnt_growth", "colour_shift")
@@ -188,19 +190,19 @@ def gamma(results: Results) -> str:
 def fig8b(results: Results) -> str:
     names = {"without": "8-bit video, without", "linear": "8-bit video, Eq. 2 as printed", "hdr": "8-bit video, `hdr`",
              "measured": "none needed: clips that hold the light of their lamps"}  # fmt: skip
-    kinds = ("saturated", "unsaturated", "streaks")
-    keys = [f"{way}psnr_{kind}" for way in ("", "aligned_") for kind in kinds]
+    columns = {f"{way}{kind}": f"{way.replace(' ', '_')}psnr_{kind}"
+               for way in ("", "aligned ") for kind in ("saturated", "unsaturated", "streaks")}  # fmt: skip
+    compared = {head: key for head, key in columns.items() if "unsaturated" not in head}
     without, scores, gains = of(results, "fig8b", "without"), [], []
     for part, words in names.items():
         found = of(results, "fig8b", part)
-        scores.append([words, *([means(found, key) for key in keys] if found else [NOT_RUN, *[""] * 5])])
+        cells = [means(found, key) for key in columns.values()] if found else [NOT_RUN, *[""] * (len(columns) - 1)]
+        scores.append([words, *cells])
         if part != "without":
-            shared = [one for one in without if one["seed"] in [other["seed"] for other in found]]
-            gains.append([words, *(verdict(found, shared, key) for key in keys if "_un" not in key)])
-    heads = [f"{way}{kind}" for way in ("", "aligned, ") for kind in kinds]
+            gains.append([words, *(verdict(found, without, key) for key in compared.values())])
     return "\n\n".join((
-        table(["clipping reverse in training: PSNR over pixels", *heads], scores),
-        table(["less that without, by seed: a result?", *(head for head in heads if "un" not in head)], gains),
+        table(["clipping reverse in training: PSNR over pixels", *columns], scores),
+        table(["less that without, by seed: a result?", *compared], gains),
     ))  # fmt: skip
 
 
