@@ -1,6 +1,7 @@
 """Figure 8: enhancement alone (a), and training with clipping reverse (b), with a picture of each."""
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from experiments import sets
 from experiments.ablations import NAMES, about
 from experiments.data import real_frames
 from experiments.place import Place
-from experiments.scoring import mean_of, metrics, scored
+from experiments.scoring import mean_of, metrics, name_of, scored
 from experiments.streaks import UNSHOWN, enlarged, most_light
 from experiments.training import Trained, trained
 from lolblur_synth.dataset.pair_folders import Pair, find_pairs, pair_names
@@ -65,19 +66,26 @@ def fig8b(place: Place, part: str, seed: int) -> dict:
 def over_streaks(place: Place, one: Trained) -> dict[str, dict[str, float]]:
     """Clip -> figures of a network over its streaks, means over the frames that have some."""
     net, _ = lednet.load(one.folder / "lednet.safetensors")
-    root, clips = sets.made(place, TESTS), {}
-    blurred = find_pairs(root, "test", ("low_blur", "low_sharp"))
-    for pair, with_noise in zip(blurred, find_pairs(root, "test", NAMES), strict=True):
-        mask = streaks(*(frame[None] for frame in read_pair(pair)))
+    clips: dict[str, list[dict]] = {}
+    for pair, blurred, sharp in with_blur(place):
+        mask = streaks(blurred[None], sharp[None])
         if mask.sum() >= LEAST:
-            low, high = (frame[None] for frame in read_pair(with_noise))
+            low, high = (frame[None] for frame in read_pair(pair))
             answer = lednet.enhance(net, low)
             figures = {
                 "psnr_streaks": image_quality.psnr_rgb(answer, high, mask).item(),
                 "aligned_psnr_streaks": image_quality.psnr_rgb(aligned(answer, high), high, mask).item(),
             }
-            clips.setdefault(f"{TESTS.removeprefix('tests/')}/{pair.clip}", []).append(figures)
+            clips.setdefault(name_of(TESTS, pair.clip), []).append(figures)
     return {clip: mean_of(rows) for clip, rows in clips.items()}
+
+
+def with_blur(place: Place) -> Iterator[tuple[Pair, torch.Tensor, torch.Tensor]]:
+    """Each test pair, its blurred frame without noise, and the sharp moment of that, (3, H, W)."""
+    root = sets.made(place, TESTS)
+    blurred = find_pairs(root, "test", ("low_blur", "low_sharp"))
+    for pair, of_blur in zip(find_pairs(root, "test", NAMES), blurred, strict=True):
+        yield pair, *read_pair(of_blur)
 
 
 def streaks(blurred: torch.Tensor, sharp: torch.Tensor) -> torch.Tensor:
@@ -93,19 +101,15 @@ def fig8b_crops(place: Place, part: str, seed: int) -> dict:
     the PSNR of each crop."""
     networks = {name: trained(place, data, "whole", seed) for name, data in CLIP_REVERSE.items()}
     nets = {name: lednet.load(one.folder / "lednet.safetensors")[0] for name, one in networks.items()}
-    root, sources = sets.made(place, TESTS), sets.sources(place, TESTS)
-    strongest: dict[str, tuple[float, int, int, str]] = {}  # of each clip: light of its streak, top, left, frame
-    for pair in find_pairs(root, "test", ("low_blur", "low_sharp")):
-        found = (*streak(*read_pair(pair)), pair.frame)
-        if UNSHOWN not in sources[pair.clip] and found[0] > 0:
-            strongest[pair.clip] = max(found, strongest.get(pair.clip, found))
-    every = find_pairs(root, "test", NAMES)
-    pairs = [pair for pair in every if pair.clip in strongest and pair.frame == strongest[pair.clip][3]]
-    pairs.sort(key=lambda pair: strongest[pair.clip], reverse=True)
+    sources = sets.sources(place, TESTS)
+    strongest: dict[str, tuple[float, int, int, Pair]] = {}  # of each clip: light of its streak, top, left
+    for pair, blurred, sharp in with_blur(place):
+        strength, top, left = streak(blurred, sharp)
+        if UNSHOWN not in sources[pair.clip] and strength > strongest.get(pair.clip, (0.0,))[0]:
+            strongest[pair.clip] = (strength, top, left, pair)
     rows, figures = [], {}
-    for pair in pairs[:ROWS]:
+    for _, top, left, pair in sorted(strongest.values(), key=lambda found: -found[0])[:ROWS]:
         low, high = (frame[None] for frame in read_pair(pair))
-        _, top, left, _ = strongest[pair.clip]
         window = (..., slice(top, top + CROP[1]), slice(left, left + CROP[0]))
         truth = high[window]
         answers = {name: lednet.enhance(net, low)[window] for name, net in nets.items()}

@@ -36,11 +36,16 @@ def scored(
         report = evaluate(results, root, quiet=True, metrics=metrics(), network=network, baselines=bool(fit),
                           fit=str(sets.made(place, fit)) if fit else "", **options)  # fmt: skip
         for row in report["clips"]:
-            clips[f"{test.removeprefix('tests/')}/{row['clip']}"] = {name: row[name] for name in KEPT if name in row}
+            clips[name_of(test, row["clip"])] = {name: row[name] for name in KEPT if name in row}
         for name, figures in report["baselines"].items():
             beside.setdefault(name, []).append(figures | {"weight": len(report["clips"])})
     baselines = {name: weighted(rows) for name, rows in beside.items()}
     return {"mean": mean_of(list(clips.values())), "clips": clips} | ({"baselines": baselines} if baselines else {})
+
+
+def name_of(test: str, clip: str) -> str:
+    """Of a clip of a test set, in the results."""
+    return f"{test.removeprefix('tests/')}/{clip}"
 
 
 def mean_of(rows: Sequence[dict]) -> dict[str, float]:

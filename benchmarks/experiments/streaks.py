@@ -59,10 +59,10 @@ def _row(shown: list[torch.Tensor], pair: light.Pair) -> np.ndarray:
     return np.concatenate(parts[:-1], 1)
 
 
-def most_light(light: np.ndarray, size: tuple[int, int]) -> tuple[float, int, int]:
-    """The window of `size`, width and height in px, that holds most of `light`, (H, W) float32: how much, top, left."""
-    sums = cv2.boxFilter(light, -1, size, normalize=False, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
-    inside = sums[: light.shape[0] - size[1] + 1, : light.shape[1] - size[0] + 1]
+def most_light(values: np.ndarray, size: tuple[int, int]) -> tuple[float, int, int]:
+    """The window of `size`, width and height in px, with most of `values`, (H, W) float32: how much, top, left."""
+    sums = cv2.boxFilter(values, -1, size, normalize=False, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
+    inside = sums[: values.shape[0] - size[1] + 1, : values.shape[1] - size[0] + 1]
     top, left = np.unravel_index(inside.argmax(), inside.shape)
     return float(inside.max()), int(top), int(left)
 
